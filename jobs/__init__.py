@@ -1,0 +1,1 @@
+"""What a person submits: one file a command."""

@@ -1,0 +1,1 @@
+"""From recordings to frames: decode, cut into windows, transform."""

@@ -1,0 +1,1 @@
+"""The clip table: one row a clip, made from many kinds of source."""

@@ -1,0 +1,83 @@
+"""Readers of data sets, one file a kind; each lists clips, which `index_source` probes and makes a table of.
+
+A reader is a function ``read(source, options) -> Listing``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hubbub.errors import ClipTableError, nearest
+
+AUDIO_SUFFIXES = frozenset(".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .w64 .rf64 .caf".split())
+"""File names with these endings are taken for recordings when a folder is listed."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a CSV mean what; None where it has none such."""
+
+    path: str | None = None
+    label: str | None = None
+    fold: str | None = None
+    split: str | None = None
+    group: str | None = None
+    start_s: str | None = None
+    end_s: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a reader found.
+
+    Attributes
+    ----------
+    root
+        What the clips' uris are relative to.
+    clips
+        One mapping a clip: uri, labels, and any other column.
+    notes
+        Sentences for the user, such as which files were passed over.
+    """
+
+    root: Path
+    clips: Sequence[dict[str, Any]]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+Reader = Callable[[Path, Columns], Listing]
+
+
+def readers() -> dict[str, Reader]:
+    """Readers by the name that ``--format`` takes."""
+    from hubbub.clips.sources import csv, esc50, folder
+
+    return {"folder": folder.read, "flat": folder.read_flat, "esc50": esc50.read, "csv": csv.read}
+
+
+def list_source(source: Path, name: str | None, columns: Columns) -> Listing:
+    """List the clips of a source with the reader called `name`; None: the one that fits.
+
+    Raises
+    ------
+    ClipTableError
+        For a source that is missing, holds no recordings, or lacks a column.
+    """
+    if not source.exists():
+        raise ClipTableError(f"{source} does not exist; expected a folder of recordings or a CSV file")
+    known = readers()
+    chosen = name or _fitting(source, columns)
+    if chosen not in known:
+        raise ClipTableError(f"unknown format '{chosen}': {nearest(chosen, known)}")
+    return known[chosen](source, columns)
+
+
+def _fitting(source: Path, columns: Columns) -> str:
+    from hubbub.clips.sources import esc50, folder
+
+    if source.is_dir():
+        return "flat" if folder.is_flat(source) else "folder"
+    return "esc50" if columns == Columns() and esc50.fits(source) else "csv"

@@ -1,0 +1,112 @@
+"""Any CSV with one clip a row, its columns named on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from hubbub.clips.sources import Columns, Listing
+from hubbub.clips.table import CONTRACT
+from hubbub.errors import ClipTableError, nearest
+
+_AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
+
+
+def read(source: Path, columns: Columns) -> Listing:
+    """List the clips of a CSV; `columns.path` must be named, columns that mean nothing here are carried."""
+    frame = read_frame(source)
+    if columns.path is None:
+        raise ClipTableError(
+            f"{source}: say which column holds the file names with --path-column (there are: {', '.join(frame.columns)})"
+        )
+    return listing(source, frame, columns)
+
+
+def read_frame(source: Path) -> pd.DataFrame:
+    """Read a CSV as text and numbers.
+
+    Raises
+    ------
+    ClipTableError
+        When it cannot be read or has no rows.
+    """
+    try:
+        frame = pd.read_csv(source).rename(columns=str)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ClipTableError(f"{source} cannot be read as CSV: {error}") from None
+    if frame.empty:
+        raise ClipTableError(f"{source} has a header and no clips")
+    return frame
+
+
+def listing(source: Path, frame: pd.DataFrame, columns: Columns) -> Listing:
+    """Turn the rows of a CSV into clips."""
+    named = {role: name for role, name in vars(columns).items() if name is not None}
+    for role, name in named.items():
+        if name not in frame:
+            option = f"--{role.removesuffix('_s')}-column"
+            raise ClipTableError(f"{source} has no column '{name}' ({option}): {nearest(name, frame.columns)}")
+    if frame[columns.path].isna().any():
+        raise ClipTableError(
+            f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names"
+        )
+    root = _root(source, [str(name) for name in frame[columns.path]])
+    carried = [str(name) for name in frame if name not in named.values()]
+    clash = [name for name in carried if name in CONTRACT.names]
+    if clash:
+        option = f"--{clash[0].removesuffix('_s')}-column {clash[0]}"
+        raise ClipTableError(
+            f"{source}: column '{clash[0]}' has a meaning in clip tables; name it ({option}) or rename it"
+        )
+    return Listing(
+        root,
+        [
+            _clip(dict(zip(frame.columns, row, strict=True)), named, carried)
+            for row in frame.itertuples(index=False, name=None)
+        ],
+    )
+
+
+def _root(source: Path, names: list[str]) -> Path:
+    """The folder, of those where a CSV's recordings may lie, that has the most of them."""
+    here = source.resolve().parent
+    tried = [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
+    found = [sum((folder / name).exists() for name in names) for folder in tried]
+    if max(found) == 0:
+        places = ", ".join(str(folder) for folder in tried)
+        raise ClipTableError(
+            f"{source}: none of its {len(names)} files is there, not even {names[0]} (looked in {places})"
+        )
+    return tried[found.index(max(found))]
+
+
+def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str]) -> dict[str, Any]:
+    values = {name: None if pd.isna(value) else value for name, value in row.items()}
+    clip: dict[str, Any] = {"uri": PurePosixPath(str(values[named["path"]])).as_posix()}
+    label = values[named["label"]] if "label" in named else None
+    clip["labels"] = [] if label is None else [str(label)]
+    if "fold" in named:
+        clip["fold"] = _whole(values[named["fold"]], named["fold"])
+    for role in ("split", "group"):
+        if role in named:
+            clip[role] = None if values[named[role]] is None else str(values[named[role]])
+    for role in ("start_s", "end_s"):
+        if role in named:
+            clip[role] = _seconds(values[named[role]], named[role])
+    return clip | {name: values[name] for name in carried}
+
+
+def _whole(value: Any, column: str) -> int | None:
+    try:
+        return None if value is None else int(value)
+    except ValueError:
+        raise ClipTableError(f"column '{column}' holds {value!r}; folds are whole numbers") from None
+
+
+def _seconds(value: Any, column: str) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        raise ClipTableError(f"column '{column}' holds {value!r}; expected seconds") from None

@@ -1,0 +1,33 @@
+"""A CSV in ESC-50's shape: filename, fold, category, and src_file, the recording a clip was cut from.
+
+K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015, doi 10.1145/2733373.2806390.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from hubbub.clips.sources import Columns, Listing
+from hubbub.clips.sources.csv import listing, read_frame
+from hubbub.errors import ClipTableError
+
+_SHAPE = Columns(path="filename", label="category", fold="fold")
+
+
+def fits(source: Path) -> bool:
+    """Whether a file is a CSV with the columns this reader needs."""
+    try:
+        return {"filename", "category", "fold"} <= set(pd.read_csv(source, nrows=0).columns)
+    except (OSError, ValueError):
+        return False
+
+
+def read(source: Path, columns: Columns) -> Listing:
+    """List the clips; those cut from one recording (`src_file`) are one group."""
+    if columns != Columns():
+        raise ClipTableError(f"{source}: format esc50 has columns of its own; for others say --format csv")
+    frame = read_frame(source)
+    return listing(source, frame, replace(_SHAPE, group="src_file") if "src_file" in frame else _SHAPE)

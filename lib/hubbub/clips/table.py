@@ -1,0 +1,227 @@
+"""The clip table: its schema, its validation, reading and writing it.
+
+One row a clip: a file, or a segment of one. Columns beyond the contract are carried through to every output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hubbub.errors import ClipTableError
+
+FORMAT = "hubbub-clips/1"
+
+CONTRACT = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        pa.field("labels", pa.list_(pa.string()), nullable=False),
+        ("fold", pa.int32()),
+        ("split", pa.string()),
+        ("group", pa.string()),
+        ("version", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("duration_s", pa.float64()),
+        ("sample_rate", pa.int32()),
+        ("channels", pa.int32()),
+        ("recorded_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""The columns every clip table has."""
+
+RESERVED = frozenset(
+    {
+        *("row", "window", "windows", "valid_frames", "status", "error", "attempts", "crc32"),
+        *("clip_start_s", "clip_end_s"),
+        *("label", "onset_s", "offset_s", "peak", "mean", "onset_at", "scores", "mean_scores", "peak_scores"),
+    }
+)
+"""Names that hubbub's outputs give to columns of their own; a carried column cannot have one."""
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """A validated clip table.
+
+    Attributes
+    ----------
+    rows
+        The clips, with the columns of `CONTRACT` first, then the carried ones.
+    root
+        What relative uris are relative to.
+    """
+
+    rows: pa.Table
+    root: Path
+
+    def __len__(self) -> int:
+        """Clips."""
+        return self.rows.num_rows
+
+    @property
+    def carried(self) -> list[str]:
+        """Names of the columns beyond the contract."""
+        return [name for name in self.rows.column_names if name not in CONTRACT.names]
+
+
+def clip_id(uri: str, start_s: float | None = None, end_s: float | None = None) -> str:
+    """32 hex digits of SHA-256 over uri and segment: the same on any machine, in any run."""
+    segment = [None if value is None else float(value) for value in (start_s, end_s)]
+    return hashlib.sha256(json.dumps([uri, *segment]).encode()).hexdigest()[:32]
+
+
+def version_of(stat: os.stat_result) -> str:
+    """What tells changed content of a local file: its size and modification time."""
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def resolve(uri: str, root: Path) -> Path:
+    """Local path of a clip's uri.
+
+    Raises
+    ------
+    ClipTableError
+        For a scheme other than ``file://``.
+    """
+    if "://" not in uri:
+        return root / uri
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        raise ClipTableError(f"'{uri}': {parts.scheme}:// is not read yet; give local paths or file:// addresses")
+    return Path(unquote(parts.path))
+
+
+def make_table(clips: Sequence[Mapping[str, Any]], root: Path) -> ClipTable:
+    """Build and validate a clip table from one mapping a clip (missing contract columns are null).
+
+    Raises
+    ------
+    ClipTableError
+        For a table that breaks the contract: says which clip and how.
+    """
+    names = dict.fromkeys(name for clip in clips for name in clip)
+    carried = [name for name in names if name not in CONTRACT.names]
+    try:
+        columns = [pa.array([clip.get(field.name) for clip in clips], field.type) for field in CONTRACT]
+        columns += [_inferred([clip.get(name) for clip in clips]) for name in carried]
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ClipTableError(f"the clips do not fit the clip table: {error}") from None
+    schema = pa.schema(
+        [
+            *CONTRACT,
+            *((name, column.type) for name, column in zip(carried, columns[len(CONTRACT) :], strict=True)),
+        ]
+    )
+    return _validated(pa.table(columns, schema=schema), root, where="the clips")
+
+
+def write_table(table: ClipTable, path: Path) -> None:
+    """Write a clip table as Parquet; it appears at `path` only when whole.
+
+    Raises
+    ------
+    ClipTableError
+        When the place cannot be written.
+    """
+    metadata = {b"hubbub": json.dumps({"format": FORMAT, "root": str(table.root)}).encode()}
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table.rows.replace_schema_metadata(metadata), partial)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ClipTableError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def read_table(path: Path) -> ClipTable:
+    """Read a clip table.
+
+    Raises
+    ------
+    ClipTableError
+        When `path` is missing, no Parquet file, or breaks the contract.
+    """
+    if not path.exists():
+        raise ClipTableError(f"{path} does not exist; make a clip table with: hubbub index SOURCE -o {path}")
+    try:
+        # One reader of one file: pq.read_table would treat a path with '=' as a partitioned set.
+        rows = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise ClipTableError(f"{path} is no clip table ({error}); make one with: hubbub index SOURCE -o FILE") from None
+    metadata = (rows.schema.metadata or {}).get(b"hubbub")
+    root = Path(json.loads(metadata)["root"]) if metadata else path.resolve().parent
+    return _validated(rows.replace_schema_metadata(None), root, where=str(path))
+
+
+def _inferred(values: list[Any]) -> pa.Array:
+    array = pa.array(values)
+    return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _validated(rows: pa.Table, root: Path, *, where: str) -> ClipTable:
+    rows = _with_contract_types(rows, where)
+    if rows.num_rows == 0:
+        raise ClipTableError(f"{where}: no clips")
+    clash = sorted(RESERVED & set(rows.column_names))
+    if clash:
+        raise ClipTableError(f"{where}: column '{clash[0]}' has a name that hubbub's outputs use; rename it")
+    for name in ("clip_id", "uri", "labels"):
+        if rows[name].null_count:
+            raise ClipTableError(
+                f"{where}: column '{name}' has {rows[name].null_count} empty values; every clip needs one"
+            )
+    _refuse_doubles(rows, where)
+    _refuse_bad_segments(rows, where)
+    return ClipTable(rows, root)
+
+
+def _with_contract_types(rows: pa.Table, where: str) -> pa.Table:
+    missing = [name for name in ("clip_id", "uri", "labels") if name not in rows.column_names]
+    if missing:
+        there = ", ".join(rows.column_names)
+        raise ClipTableError(f"{where}: column '{missing[0]}' is missing (there are: {there})")
+    columns = {}
+    for field in CONTRACT:
+        held = rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        try:
+            columns[field.name] = held.cast(field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise ClipTableError(f"{where}: column '{field.name}' is {held.type}; expected {field.type}") from None
+    columns |= {name: rows[name] for name in rows.column_names if name not in columns}
+    return pa.table(columns)
+
+
+def _refuse_doubles(rows: pa.Table, where: str) -> None:
+    counts = rows["clip_id"].value_counts()
+    doubled = (
+        [entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1] if len(counts) < len(rows) else []
+    )
+    if doubled:
+        uris = [
+            uri
+            for name, uri in zip(rows["clip_id"].to_pylist(), rows["uri"].to_pylist(), strict=True)
+            if name == doubled[0]
+        ]
+        raise ClipTableError(f"{where}: {len(doubled)} clips stand there more than once, such as {uris[0]}")
+
+
+def _refuse_bad_segments(rows: pa.Table, where: str) -> None:
+    for uri, start_s, end_s in zip(*(rows[name].to_pylist() for name in ("uri", "start_s", "end_s")), strict=True):
+        start = 0.0 if start_s is None else start_s
+        if start < 0 or (end_s is not None and not end_s > start):
+            raise ClipTableError(
+                f"{where}: {uri} has the segment {start_s} s to {end_s} s; expected 0 <= start_s < end_s"
+            )

@@ -1,0 +1,92 @@
+"""The family of errors.
+
+Three branches, by who can mend them:
+
+- `UsageError`: the command or its arguments; the person who typed it (exit code 2).
+- `AudioError`: one clip; it becomes a failed row and the run goes on (exit code 1 at the end).
+- `StorageError`: the place results go to, while a run was writing there (exit code 1; run again to continue).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HubbubError(Exception):
+    """Base of every error hubbub raises on purpose; its text is meant for the user."""
+
+    exit_code = 2
+
+
+class UsageError(HubbubError):
+    """A command was asked wrongly: says what was given, what was expected, what to type instead."""
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class ClipTableError(UsageError):
+    """A clip table, or the source it is made from, cannot be read or breaks the contract."""
+
+
+class StoreError(UsageError):
+    """A feature store is missing, foreign, broken, or built with other settings."""
+
+
+class BundleError(UsageError):
+    """A model bundle is missing, broken, or belongs to other features."""
+
+
+class LabelsError(UsageError):
+    """A folder of label tables is missing, broken, or was made with another model or other settings."""
+
+
+class TrainingError(UsageError):
+    """The rows asked for cannot train or test a model."""
+
+
+class ClusterError(UsageError):
+    """The cluster cannot be reached or has no workers."""
+
+
+class StorageError(HubbubError):
+    """Writing results failed in mid-run: the disk is full, or permission was lost."""
+
+    exit_code = 1
+
+
+class AudioError(HubbubError):
+    """One clip cannot be turned into features. Its text becomes the `error` of the clip's row."""
+
+    exit_code = 1
+
+    @property
+    def reason(self) -> str:
+        """The text of the row's `error` column: the class name, then what was wrong."""
+        return f"{type(self).__name__}: {self}"
+
+
+class DecodeError(AudioError):
+    """The file is missing, unreadable, or no audio the decoder knows."""
+
+
+class EmptyAudio(AudioError):
+    """The clip holds no samples."""
+
+
+class NonFiniteAudio(AudioError):
+    """The clip holds NaN or infinite samples."""
+
+
+class LengthMismatch(AudioError):
+    """The clip decodes to more windows than were planned from its header."""
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """Say which of `known` is meant, or list them: ``did you mean 'n_mels'? (known: …)``."""
+    options = sorted(known)
+    close = difflib.get_close_matches(given, options, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}(known: {', '.join(options)})"

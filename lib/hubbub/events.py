@@ -1,0 +1,210 @@
+"""From the scores of overlapping windows to events with an onset and an offset.
+
+A window of 5 s that hears a dog does not say when in those 5 s. Windows that overlap do, together: each speaks
+only for the stretch around its centre, up to the middle of what it shares with its neighbours, so an event
+about as long as a window gets its true onset and offset::
+
+    windows    |---- 0 ----|
+                     |---- 1 ----|
+                           |---- 2 ----|
+    speaks for  000000000|1111111|22222222
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hubbub.errors import SettingsError, nearest
+
+# Half a nanosecond: a length that equals a rule's on paper passes it in float64 too.
+_ROUNDING_S = 5e-10
+
+
+@dataclass(frozen=True)
+class EventRule:
+    """When scores of one label make an event.
+
+    Raises
+    ------
+    SettingsError
+        For a threshold or release outside 0 to 1, a release above the threshold, or a negative time.
+    """
+
+    threshold: float = 0.5
+    """An event reaches this score at least once; 0 to 1, above 0."""
+    release: float = 0.35
+    """An event goes on while the score is at least this; 0 to `threshold`, above 0."""
+    min_duration_s: float = 0.0
+    """Shorter events are dropped, after merging; seconds."""
+    merge_gap_s: float = 0.0
+    """Events of a label with a gap up to this between them become one; seconds."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise SettingsError(f"threshold {self.threshold:g} is no score; give one above 0 and up to 1")
+        if not 0 < self.release <= self.threshold:
+            raise SettingsError(
+                f"release {self.release:g} does not fit threshold {self.threshold:g}: an event ends where its "
+                f"score falls below the release; give one above 0 and up to {self.threshold:g}"
+            )
+        for name in ("min_duration_s", "merge_gap_s"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise SettingsError(
+                    f"{name} {getattr(self, name):g} is no length of time; give 0 or more seconds"
+                )
+
+    def with_threshold(self, threshold: float) -> EventRule:
+        """Return this rule at another threshold; the release keeps its proportion to it."""
+        return replace(self, threshold=threshold, release=threshold * (self.release / self.threshold))
+
+
+@dataclass(frozen=True)
+class Event:
+    """One stretch of a recording in which a label was heard."""
+
+    label: str
+    """The label."""
+    onset_s: float
+    """Start, in seconds from the recording's start."""
+    offset_s: float
+    """End, in seconds from the recording's start; above `onset_s`."""
+    peak: float
+    """Highest score of the windows in it."""
+    mean: float
+    """Mean score over its time, merged gaps included; never above `peak`."""
+
+
+def events_from_windows(
+    start_s: np.ndarray,
+    end_s: np.ndarray,
+    scores: np.ndarray,
+    labels: Sequence[str],
+    rules: Mapping[str, EventRule] | EventRule,
+    duration_s: float,
+) -> list[Event]:
+    """Turn window scores of one recording into events.
+
+    For each label: stretches where the score stays at `release` or above and reaches `threshold`; then gaps
+    up to `merge_gap_s` are closed; then what is shorter than `min_duration_s` is dropped.
+
+    Parameters
+    ----------
+    start_s, end_s
+        float64 [window], seconds from the recording's start, neither ever falling; the last window may end
+        after the recording (padded) or with it.
+    scores
+        float [window, label], 0 to 1, any float dtype.
+    labels
+        Names, in the order of the scores' columns.
+    rules
+        One rule for all labels, or one for each.
+    duration_s
+        Length of the recording; the last window speaks to its end, none beyond.
+
+    Returns
+    -------
+    list of Event
+        Sorted by onset, then by the order of `labels`. Events of one label never overlap.
+
+    Raises
+    ------
+    SettingsError
+        For a label without a rule, or a rule for an unknown label.
+    ValueError
+        For shapes that do not fit each other, times out of order, or a score that is NaN.
+    """
+    by_label = _rule_of_each(labels, rules)
+    start_s, end_s = np.asarray(start_s, np.float64), np.asarray(end_s, np.float64)
+    values = np.asarray(scores)
+    _check(start_s, end_s, values, labels)
+    edge_s = _edges(start_s, end_s, duration_s)
+    heard = np.flatnonzero(np.diff(edge_s) > 0)
+    if not len(heard):
+        return []
+    edge_s = np.append(edge_s[heard], edge_s[heard[-1] + 1])
+    found = [
+        (event.onset_s, order, event)
+        for order, label in enumerate(labels)
+        for event in _events_of(label, values[heard, order].astype(np.float64), edge_s, by_label[label])
+    ]
+    return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
+
+
+def _rule_of_each(
+    labels: Sequence[str], rules: Mapping[str, EventRule] | EventRule
+) -> Mapping[str, EventRule]:
+    if isinstance(rules, EventRule):
+        return dict.fromkeys(labels, rules)
+    for label in labels:
+        if label not in rules:
+            raise SettingsError(f"label '{label}' has no rule: {nearest(label, rules)}")
+    for label in rules:
+        if label not in labels:
+            raise SettingsError(f"a rule is given for the unknown label '{label}': {nearest(label, labels)}")
+    return rules
+
+
+def _check(start_s: np.ndarray, end_s: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
+    count = len(start_s)
+    if start_s.ndim != 1 or end_s.shape != (count,) or scores.shape != (count, len(labels)):
+        raise ValueError(
+            f"expected start_s [window], end_s [window], scores [window, label] for {len(labels)} labels; "
+            f"got {list(start_s.shape)}, {list(end_s.shape)}, {list(scores.shape)}"
+        )
+    if not ((np.diff(start_s) >= 0).all() and (np.diff(end_s) >= 0).all() and (start_s < end_s).all()):
+        raise ValueError(
+            "expected windows in order of time, each ending after it starts; sort them by start_s"
+        )
+    if np.isnan(scores).any():
+        raise ValueError(f"{np.isnan(scores).any(axis=1).sum()} of {count} windows have a score that is NaN")
+
+
+def _edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.ndarray:
+    """Return float64 [window + 1]: window i speaks from edge i to edge i + 1.
+
+    The middle of the overlap lies half-way between the centres of equally long windows; a last window that
+    was cut short does not pull it into sound that its neighbour alone has heard.
+    """
+    between = (end_s[:-1] + start_s[1:]) / 2
+    edge_s = np.concatenate([[0.0], between, [duration_s]]) if len(start_s) else np.zeros(1)
+    return np.clip(edge_s, 0.0, max(duration_s, 0.0))
+
+
+def _events_of(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> list[Event]:
+    first, stop = _runs(scores >= rule.release)
+    loud = _reduce(np.maximum, scores, first, stop) >= rule.threshold
+    first, stop = _merge(first[loud], stop[loud], edge_s, rule.merge_gap_s)
+    long = edge_s[stop] - edge_s[first] >= rule.min_duration_s - _ROUNDING_S
+    first, stop = first[long], stop[long]
+    onset_s, offset_s = edge_s[first], edge_s[stop]
+    peak = _reduce(np.maximum, scores, first, stop)
+    mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
+    columns = (onset_s, offset_s, peak, np.minimum(mean, peak))
+    return [Event(label, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first window and the one after the last of each run of True."""
+    steps = np.diff(active.astype(np.int8), prepend=0, append=0)
+    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+
+
+def _merge(
+    first: np.ndarray, stop: np.ndarray, edge_s: np.ndarray, gap_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    apart = edge_s[first[1:]] - edge_s[stop[:-1]] > gap_s + _ROUNDING_S
+    begins = np.concatenate([np.ones(min(len(first), 1), bool), apart])
+    ends = np.concatenate([apart, np.ones(min(len(first), 1), bool)])
+    return first[begins], stop[ends]
+
+
+def _reduce(ufunc: np.ufunc, values: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Reduce each ``values[first:stop]``; the spans are not empty and do not overlap."""
+    if not len(first):
+        return np.empty(0)
+    # reduceat takes the end of a span from the next index, which must lie within the array.
+    padded = np.append(values, 0.0)
+    return ufunc.reduceat(padded, np.column_stack([first, stop]).ravel())[::2]

@@ -1,0 +1,288 @@
+"""Scores of clips and of events, from plain arrays and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+EVENT_COLUMNS = ("uri", "label", "onset_s", "offset_s")
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one label was recognised among the clips."""
+
+    label: str
+    """The label."""
+    precision: float
+    """Of the clips called so, the share that are so; 0 where none was called so."""
+    recall: float
+    """Of the clips that are so, the share called so; 0 where none is so."""
+    f1: float
+    """Harmonic mean of precision and recall; 0 where both are 0."""
+    support: int
+    """Clips that are so."""
+
+
+@dataclass(frozen=True)
+class ClipMetrics:
+    """How well single-label clips were recognised."""
+
+    labels: tuple[str, ...]
+    """Labels, in the order of the confusion matrix."""
+    accuracy: float
+    """Share of clips whose highest score is at the true label; 0 without clips."""
+    macro_f1: float
+    """Mean F1 over the labels that were true or predicted at least once (as scikit-learn's)."""
+    confusion: np.ndarray
+    """int64 [true label, predicted label], counts of clips."""
+    per_class: tuple[ClassScore, ...]
+    """One score a label, in the order of `labels`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: labels, clips, accuracy, macro_f1, confusion, per_class."""
+        return {
+            "labels": list(self.labels),
+            "clips": int(self.confusion.sum()),
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "confusion": self.confusion.tolist(),
+            "per_class": [asdict(score) for score in self.per_class],
+        }
+
+
+def clip_metrics(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> ClipMetrics:
+    """Score single-label predictions: the label with the highest score is the one predicted.
+
+    Parameters
+    ----------
+    true
+        int [clip], index into `labels`.
+    scores
+        float [clip, label], finite. Of equal scores the first label wins.
+    labels
+        Names, in the order of the scores' columns.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit each other, an index outside `labels`, or a score that is NaN.
+    """
+    true, scores = np.asarray(true), np.asarray(scores)
+    _check_clips(true, scores, labels)
+    count = len(labels)
+    predicted = scores.argmax(axis=1)
+    cells = true.astype(np.int64) * count + predicted
+    confusion = np.bincount(cells, minlength=count * count).reshape(count, count).astype(np.int64)
+    per_class = tuple(
+        ClassScore(label, *_precision_recall_f1(hits, called, support), support)
+        for label, hits, called, support in zip(
+            labels,
+            np.diag(confusion).tolist(),
+            confusion.sum(axis=0).tolist(),
+            confusion.sum(axis=1).tolist(),
+            strict=True,
+        )
+    )
+    seen = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+    f1 = np.array([score.f1 for score in per_class])
+    return ClipMetrics(
+        labels=tuple(labels),
+        accuracy=_ratio(np.trace(confusion), len(true)),
+        macro_f1=float(f1[seen].mean()) if seen.any() else 0.0,
+        confusion=confusion,
+        per_class=per_class,
+    )
+
+
+def _check_clips(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
+    if true.ndim != 1 or scores.shape != (len(true), len(labels)):
+        raise ValueError(
+            f"expected true [clip] and scores [clip, label] for {len(labels)} labels; "
+            f"got {list(true.shape)} and {list(scores.shape)}"
+        )
+    if len(true) and not (0 <= true.min() and true.max() < len(labels)):
+        raise ValueError(f"true holds indices {true.min()} to {true.max()}; expected 0 to {len(labels) - 1}")
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"{np.isnan(scores).any(axis=1).sum()} of {len(true)} clips have a score that is NaN"
+        )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+def _precision_recall_f1(hits: float, called: float, support: float) -> tuple[float, float, float]:
+    return _ratio(hits, called), _ratio(hits, support), _ratio(2 * hits, called + support)
+
+
+@dataclass(frozen=True)
+class EventScore:
+    """Precision, recall and F1 from counts (of segments or of events)."""
+
+    hits: int
+    """True positives."""
+    called: int
+    """Everything predicted: true and false positives."""
+    support: int
+    """Everything true: true positives and false negatives."""
+
+    @property
+    def precision(self) -> float:
+        """Of what was predicted, the share that is true; 0 where nothing was predicted."""
+        return _ratio(self.hits, self.called)
+
+    @property
+    def recall(self) -> float:
+        """Of what is true, the share predicted; 0 where nothing is true."""
+        return _ratio(self.hits, self.support)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall; 0 where both are 0."""
+        return _ratio(2 * self.hits, self.called + self.support)
+
+
+@dataclass(frozen=True)
+class EventMetrics:
+    """How well events were found: by fixed segments of time, and event by event."""
+
+    segment: EventScore
+    """Over all segments and labels (micro average)."""
+    event: EventScore
+    """Over all events (micro average)."""
+    segment_by_label: dict[str, EventScore]
+    """Segment-based score of each label, labels sorted."""
+    event_by_label: dict[str, EventScore]
+    """Event-based score of each label, labels sorted."""
+    segment_s: float
+    """Length of a segment in seconds."""
+    tolerance_s: float
+    """How far a found onset may lie from the true one, in seconds."""
+
+
+def event_metrics(
+    truth: pd.DataFrame, predicted: pd.DataFrame, *, tolerance_s: float = 1.0, segment_s: float = 1.0
+) -> EventMetrics:
+    """Compare found events with true ones.
+
+    Segment-based: time is cut into segments; a label is active in every segment one of its events touches.
+    Event-based: a found event is a hit when label and recording are equal, its onset is within
+    `tolerance_s` of the true onset, and its offset within the larger of `tolerance_s` and half of the true
+    event's length; each event is matched at most once and as many as possible are matched.
+
+    Parameters
+    ----------
+    truth, predicted
+        Tables with the columns uri, label, onset_s, offset_s (seconds from the recording's start). Only
+        recordings that someone annotated belong in here: an event in any other counts as false.
+    tolerance_s
+        Above 0. The paper below uses 0.25 for isolated events; city sound rarely has onsets that sharp.
+    segment_s
+        Above 0.
+
+    Raises
+    ------
+    ValueError
+        For a missing column, an event that does not end after it starts, or a number out of range.
+
+    Notes
+    -----
+    A. Mesaros, T. Heittola, T. Virtanen, "Metrics for polyphonic sound event detection", Applied Sciences
+    6(6), 2016; the offset may miss by up to 50 % of the length, as there.
+    """
+    if not (tolerance_s > 0 and segment_s > 0):
+        raise ValueError(f"tolerance_s {tolerance_s:g} and segment_s {segment_s:g} must be above 0")
+    for name, table in (("truth", truth), ("predicted", predicted)):
+        _check_events(name, table)
+    segment = _by_label(truth, predicted, lambda true, found: _count_segments(true, found, segment_s))
+    event = _by_label(truth, predicted, lambda true, found: _count_events(true, found, tolerance_s))
+    return EventMetrics(_total(segment), _total(event), segment, event, segment_s, tolerance_s)
+
+
+def _check_events(name: str, table: pd.DataFrame) -> None:
+    missing = [column for column in EVENT_COLUMNS if column not in table.columns]
+    if missing:
+        raise ValueError(f"{name} lacks {', '.join(missing)}; it has: {', '.join(map(str, table.columns))}")
+    wrong = table[~(table["onset_s"] < table["offset_s"])]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise ValueError(
+            f"{name}: event {row['onset_s']} to {row['offset_s']} s in {row['uri']} has no length"
+        )
+
+
+Count = Callable[[np.ndarray, np.ndarray], EventScore]
+
+
+def _by_label(truth: pd.DataFrame, predicted: pd.DataFrame, count: Count) -> dict[str, EventScore]:
+    """Sum `count` over the recordings of each label; `count` gets two [event, (onset_s, offset_s)] arrays."""
+    true, found = _spans(truth), _spans(predicted)
+    nothing = np.empty((0, 2))
+    scores: dict[str, list[EventScore]] = {}
+    for key in sorted(true.keys() | found.keys()):
+        score = count(true.get(key, nothing), found.get(key, nothing))
+        scores.setdefault(key[0], []).append(score)
+    return {label: _sum(parts) for label, parts in scores.items()}
+
+
+def _spans(table: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """Return {(label, uri): float64 [event, (onset_s, offset_s)]}, sorted by onset."""
+    ordered = table.sort_values(["onset_s", "offset_s"])
+    groups = ordered.groupby([ordered["label"].astype(str), ordered["uri"].astype(str)], sort=False)
+    return {
+        (str(label), str(uri)): part[["onset_s", "offset_s"]].to_numpy(np.float64)
+        for (label, uri), part in groups
+    }
+
+
+def _sum(parts: Sequence[EventScore]) -> EventScore:
+    return EventScore(
+        sum(part.hits for part in parts),
+        sum(part.called for part in parts),
+        sum(part.support for part in parts),
+    )
+
+
+def _total(by_label: dict[str, EventScore]) -> EventScore:
+    return _sum(list(by_label.values()))
+
+
+def _count_segments(true: np.ndarray, found: np.ndarray, segment_s: float) -> EventScore:
+    actual, called = _segments(true, segment_s), _segments(found, segment_s)
+    return EventScore(len(actual & called), len(called), len(actual))
+
+
+def _segments(spans: np.ndarray, segment_s: float) -> set[int]:
+    """Numbers of the segments that a span touches; an offset on a seam does not reach the next one."""
+    first = np.floor(spans[:, 0] / segment_s).astype(np.int64)
+    end = np.ceil(spans[:, 1] / segment_s).astype(np.int64)
+    return {number for start, stop in zip(first, end, strict=True) for number in range(start, stop)}
+
+
+def _count_events(true: np.ndarray, found: np.ndarray, tolerance_s: float) -> EventScore:
+    hits = 0
+    if len(true) and len(found):
+        from scipy.sparse import csr_matrix
+        from scipy.sparse.csgraph import maximum_bipartite_matching
+
+        matches = maximum_bipartite_matching(csr_matrix(_fits(true, found, tolerance_s)), perm_type="column")
+        hits = int((matches >= 0).sum())
+    return EventScore(hits, len(found), len(true))
+
+
+def _fits(true: np.ndarray, found: np.ndarray, tolerance_s: float) -> np.ndarray:
+    """Return bool [true event, found event]: close enough to be a hit."""
+    offset_tolerance_s = np.maximum(tolerance_s, (true[:, 1] - true[:, 0]) / 2)[:, None]
+    onset_fits = np.abs(true[:, None, 0] - found[None, :, 0]) <= tolerance_s + _ROUNDING_S
+    offset_fits = np.abs(true[:, None, 1] - found[None, :, 1]) <= offset_tolerance_s + _ROUNDING_S
+    return onset_fits & offset_fits
+
+
+# Half a nanosecond: a difference that equals the tolerance on paper stays within it in float64.
+_ROUNDING_S = 5e-10

@@ -1,0 +1,273 @@
+"""Clips and what is already done, to units of work: pure arithmetic on tables, before anything starts.
+
+A unit fills one shard. Clips go into units in the order of their table; a clip with more windows than are left
+in a shard goes on in the next::
+
+    shard of 4 rows    | a a b b | b c c d | e . . . |
+    unit               |    0    |    1    |    2    |
+
+Every unit but the last is full. So when a killed run left units 0 and 2 behind, the clips of unit 1 make the same
+unit 1 again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from hubbub.audio.decode import BLOCK_VALUES
+from hubbub.audio.windows import Grid, grid_of
+from hubbub.clips.table import ClipTable
+from hubbub.config import Settings
+
+_SHARDS_WANTED = 16  # so that a small set still spreads over workers
+_ROWS_LEAST, _ROWS_MOST = 32, 256  # a unit of 32 five-second clips takes 0.3 s, some hundred times Dask's own cost
+
+
+@dataclass(frozen=True)
+class Item:
+    """Part of a unit: some windows of one clip.
+
+    Attributes
+    ----------
+    clip
+        The clip's row of the clip table.
+    first_window, n_windows
+        Which windows, by their numbers in the clip.
+    windows
+        How many the whole clip has, as its header says.
+    attempt
+        1 at first, one more at every retry.
+    """
+
+    clip: dict[str, Any]
+    first_window: int
+    n_windows: int
+    windows: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One output shard's worth of work; `index` is the shard's number."""
+
+    index: int
+    items: tuple[Item, ...]
+
+    @property
+    def n_windows(self) -> int:
+        """Windows of all items."""
+        return sum(item.n_windows for item in self.items)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do; immutable, printable, refusable.
+
+    Attributes
+    ----------
+    clips
+        Clips in the table.
+    done
+        Of these, clips whose content and settings are in the store already.
+    failed_before
+        Of these, clips that failed in earlier runs and are left alone.
+    todo
+        The other clips, one row each.
+    indices
+        Numbers of the shards that will be written, in order.
+    bytes_to_read
+        Sum of the sizes of the files of `todo`, where known.
+    peak_bytes
+        The most memory a task takes; see `peak_bytes_of`.
+    n_shards
+        Shards the store must have room for.
+    """
+
+    clips: int
+    done: int
+    failed_before: int
+    todo: pa.Table
+    indices: tuple[int, ...]
+    bytes_to_read: int
+    peak_bytes: int
+    n_shards: int
+    _cuts: Cuts
+
+    def __len__(self) -> int:
+        """Units."""
+        return len(self.indices)
+
+    @property
+    def windows(self) -> int:
+        """Windows that will be computed."""
+        return int(self._cuts.n_windows.sum())
+
+    def units(self) -> Iterator[Unit]:
+        """The units, made one at a time: a plan of a million clips holds arrays, not a million objects."""
+        for number, index in enumerate(self.indices):
+            begin, end = self._cuts.bounds[number], self._cuts.bounds[number + 1]
+            positions = self._cuts.clip[begin:end]
+            clips = self.todo.take(pa.array(np.unique(positions))).to_pylist()
+            by_position = dict(zip(np.unique(positions).tolist(), clips, strict=True))
+            yield Unit(index, tuple(self._item(cut, by_position) for cut in range(begin, end)))
+
+    def _item(self, cut: int, clips: dict[int, dict[str, Any]]) -> Item:
+        cuts = self._cuts
+        position = int(cuts.clip[cut])
+        return Item(
+            clip=clips[position],
+            first_window=int(cuts.first_window[cut]),
+            n_windows=int(cuts.n_windows[cut]),
+            windows=int(cuts.windows[position]),
+            attempt=int(cuts.attempt[position]),
+        )
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Clips cut along shard borders, as arrays.
+
+    Attributes
+    ----------
+    clip, first_window, n_windows
+        int64 [cut]: position in `Plan.todo`, and which windows.
+    bounds
+        int64 [unit + 1]: unit u holds cuts ``bounds[u]`` to ``bounds[u + 1]``.
+    windows, attempt
+        int64 [clip].
+    """
+
+    clip: npt.NDArray[np.int64]
+    first_window: npt.NDArray[np.int64]
+    n_windows: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
+    windows: npt.NDArray[np.int64]
+    attempt: npt.NDArray[np.int64]
+
+
+def plan_features(
+    table: ClipTable,
+    settings: Settings,
+    ledger: pd.DataFrame | None = None,
+    committed: tuple[int, ...] | list[int] = (),
+    *,
+    retry_failed: bool = False,
+) -> Plan:
+    """Plan which windows of which clips go into which new shards.
+
+    Parameters
+    ----------
+    table
+        The clips.
+    settings
+        With `layout.rows_per_shard` resolved (`resolved`).
+    ledger
+        The rows of an existing store that count (`store.features.current`); None for a new one.
+    committed
+        Numbers of the shards that exist.
+    retry_failed
+        Whether clips that failed before are tried again.
+    """
+    windows = windows_of(table.rows, settings)
+    done, failed, attempts = _states(table.rows, windows, ledger)
+    wanted = ~done & (retry_failed | ~failed)
+    todo = table.rows.filter(pa.array(wanted))
+    per_shard = settings.layout.rows_per_shard
+    assert per_shard is not None  # resolved by the caller
+    cuts = _cut(windows[wanted], attempts[wanted] + 1, per_shard)
+    indices = _free_indices(len(cuts.bounds) - 1, committed)
+    return Plan(
+        clips=len(table),
+        done=int(done.sum()),
+        failed_before=int((failed & ~wanted).sum()),
+        todo=todo,
+        indices=indices,
+        bytes_to_read=int(pd.Series(todo["size_bytes"].to_pandas()).fillna(0).sum()),
+        peak_bytes=peak_bytes_of(settings),
+        n_shards=max((*indices, *committed), default=-1) + 1,
+        _cuts=cuts,
+    )
+
+
+def resolved(settings: Settings, n_windows: int) -> Settings:
+    """Settings with `layout.rows_per_shard` chosen: a power of two that gives some 16 shards, within 32 and 256."""
+    if settings.layout.rows_per_shard is not None:
+        return settings
+    wanted = 2 ** int(np.log2(max(1, n_windows // _SHARDS_WANTED)))
+    chunk = settings.layout.rows_per_chunk
+    rows = max(_ROWS_LEAST, min(_ROWS_MOST, wanted))
+    layout = settings.layout.model_copy(update={"rows_per_shard": -(-rows // chunk) * chunk if rows > chunk else rows})
+    return settings.model_copy(update={"layout": layout})
+
+
+def windows_of(clips: pa.Table, settings: Settings) -> npt.NDArray[np.int64]:
+    """Windows each clip is planned to have, int64 [clip]: by its segment and its header; 1 where nothing is known."""
+    grid, rate = grid_of(settings), settings.frontend.sample_rate
+    frame = clips.select(["start_s", "end_s", "duration_s"]).to_pandas().astype(float)
+    end_s = np.fmin(frame["end_s"].fillna(np.inf), frame["duration_s"].fillna(np.inf))
+    samples = np.round((end_s - frame["start_s"].fillna(0.0)) * rate)
+    return np.maximum(1, _counts(np.where(np.isfinite(samples), samples, 1).astype(np.int64), grid))
+
+
+def peak_bytes_of(settings: Settings) -> int:
+    """The most memory one task takes, beyond what a worker takes to start.
+
+    Twice the shard (the rows, and their compressed copy), a block as decoded, mixed and resampled (4 bytes a value
+    each), and three copies of a window's frames (framed, transformed, squared).
+    """
+    grid, frontend = grid_of(settings), settings.frontend
+    rows, itemsize = settings.layout.rows_per_shard or _ROWS_MOST, np.dtype(settings.dtype).itemsize
+    frames = 1 + grid.window // frontend.hop_samples
+    shard = rows * frames * frontend.n_mels * itemsize
+    transform = 3 * frames * frontend.n_fft * np.dtype(frontend.precision).itemsize
+    return 2 * shard + 3 * 4 * BLOCK_VALUES + transform
+
+
+def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]:
+    unique, inverse = np.unique(samples, return_inverse=True)
+    return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]
+
+
+def _states(
+    clips: pa.Table, windows: npt.NDArray[np.int64], ledger: pd.DataFrame | None
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which clips are done, which failed before, and after how many attempts."""
+    if ledger is None or ledger.empty:
+        none = np.zeros(clips.num_rows, bool)
+        return none, none.copy(), np.zeros(clips.num_rows, np.int64)
+    # Null versions are content that cannot be told apart: taken as unchanged.
+    seen = ledger.assign(ok=ledger["status"] == "ok", version=ledger["version"].fillna(""))
+    known = seen.groupby(["clip_id", "version"]).agg(
+        ok=("ok", "sum"), all=("ok", "size"), windows=("windows", "min"), attempts=("attempts", "max")
+    )
+    frame = pd.DataFrame({"clip_id": clips["clip_id"].to_pandas(), "version": clips["version"].to_pandas().fillna("")})
+    state = frame.join(known, on=["clip_id", "version"])
+    failed = (state["all"] > state["ok"]).to_numpy(bool)
+    done = (~failed) & (state["ok"] >= state["windows"]).to_numpy(bool)
+    return done, failed, state["attempts"].fillna(0).to_numpy(np.int64)
+
+
+def _cut(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64], per_shard: int) -> Cuts:
+    """Lay the windows of all clips end to end and cut them at clips' and shards' borders."""
+    ends = np.cumsum(windows)
+    total = int(ends[-1]) if len(ends) else 0
+    borders = np.arange(0, total, per_shard)
+    starts = np.unique(np.concatenate([ends - windows, borders])).astype(np.int64)
+    clip = np.searchsorted(ends, starts, side="right")
+    lengths = np.diff(np.append(starts, total))
+    bounds = np.append(np.searchsorted(starts, borders), len(starts)).astype(np.int64)
+    return Cuts(clip, starts - (ends - windows)[clip], lengths, bounds, windows, attempt)
+
+
+def _free_indices(n_units: int, committed: tuple[int, ...] | list[int]) -> tuple[int, ...]:
+    """The lowest shard numbers that no row part has taken: holes that a killed run left are filled first."""
+    taken = set(committed)
+    free = (index for index in range(n_units + len(taken)) if index not in taken)
+    return tuple(next(free) for _ in range(n_units))

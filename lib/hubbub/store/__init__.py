@@ -1,0 +1,1 @@
+"""What is kept: feature stores, label tables, model bundles."""

@@ -1,0 +1,362 @@
+"""The feature store: a Zarr v3 array of rows, and one Parquet part of row descriptions a shard.
+
+::
+
+    STORE/
+      features.zarr/          group; attribute `hubbub`: format, settings and their hash, versions
+        features              [row, frame, band], one shard a unit of work
+        frame_s, band_hz      coordinates
+      rows/00000000.parquet   the commit record of shard 0
+
+A shard has one writer, which writes it whole and then its row part. A shard without a row part does not exist.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from hubbub import __version__
+from hubbub.audio.frontends import frame_s, frontend_of
+from hubbub.audio.windows import grid_of
+from hubbub.clips.table import CONTRACT
+from hubbub.config import Settings, difference, settings_from
+from hubbub.errors import SettingsError, StoreError
+from hubbub.store.parts import part_numbers, read_part, refuse_foreign_folder, sweep_partials, write_part, writing
+
+FORMAT = "hubbub-features/1"
+ARRAYS = "features.zarr"
+ROWS = "rows"
+
+ROW_COLUMNS = [
+    pa.field("row", pa.int64()),  # null for a failed clip: it has no values
+    pa.field("clip_id", pa.string(), nullable=False),
+    pa.field("window", pa.int32(), nullable=False),
+    pa.field("windows", pa.int32(), nullable=False),  # how many windows the clip has, known when this part was written
+    pa.field("start_s", pa.float64()),  # of the window, from the recording's start
+    pa.field("valid_frames", pa.int32()),
+    pa.field("status", pa.string(), nullable=False),  # ok, failed
+    pa.field("error", pa.string()),
+    pa.field("attempts", pa.int32(), nullable=False),
+    pa.field("crc32", pa.int64()),  # of the row's bytes as stored, little-endian
+]
+_CLIP_NAMES = {"start_s": "clip_start_s", "end_s": "clip_end_s"}  # the row's start_s is the window's
+
+
+def row_schema(clips: pa.Schema) -> pa.Schema:
+    """Schema of the row parts for a clip table's schema: the row's own columns, then the clip's."""
+    own = {field.name for field in ROW_COLUMNS}
+    of_clip = [field.with_name(_CLIP_NAMES.get(field.name, field.name)) for field in clips if field.name != "clip_id"]
+    return pa.schema([*ROW_COLUMNS, *(field for field in of_clip if field.name not in own)])
+
+
+def clip_columns(clip: dict[str, Any]) -> dict[str, Any]:
+    """A clip's columns under the names that row parts give them."""
+    return {_CLIP_NAMES.get(name, name): value for name, value in clip.items()}
+
+
+def checksum(values: npt.NDArray[np.floating]) -> int:
+    """CRC-32 of one row's values as stored."""
+    little = values.dtype.newbyteorder("<")
+    return zlib.crc32(np.ascontiguousarray(values, dtype=little).tobytes())
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """An open feature store.
+
+    Attributes
+    ----------
+    path
+        Its folder.
+    settings
+        What it was built with, `layout.rows_per_shard` resolved.
+    provenance
+        The whole `hubbub` attribute of the group.
+    """
+
+    path: Path
+    settings: Settings
+    provenance: dict[str, Any]
+
+    @property
+    def settings_hash(self) -> str:
+        """Hash of the settings that decide values."""
+        return self.settings.hash
+
+    @property
+    def rows_per_shard(self) -> int:
+        """Rows of a shard, used or not."""
+        assert self.settings.layout.rows_per_shard is not None  # resolved when the store was made
+        return self.settings.layout.rows_per_shard
+
+    @cached_property
+    def n_frames(self) -> int:
+        """Frames of a row."""
+        return frontend_of(self.settings.frontend).n_frames(grid_of(self.settings).window)
+
+    @cached_property
+    def band_hz(self) -> npt.NDArray[np.float64]:
+        """Centre frequencies, float64 [band]."""
+        return frontend_of(self.settings.frontend).band_hz
+
+    @property
+    def n_bands(self) -> int:
+        """Bands of a frame."""
+        return len(self.band_hz)
+
+    @property
+    def frame_s(self) -> npt.NDArray[np.float64]:
+        """Centre times of frames from the window's start, float64 [frame]."""
+        return frame_s(self.settings.frontend, self.n_frames)
+
+    @property
+    def rows_folder(self) -> Path:
+        """Where the row parts lie."""
+        return self.path / ROWS
+
+    def committed(self) -> list[int]:
+        """Numbers of the shards that exist."""
+        return part_numbers(self.rows_folder)
+
+    def ledger(self) -> pd.DataFrame:
+        """Every row of every row part, with its `shard`, failed and superseded ones too.
+
+        Raises
+        ------
+        StoreError
+            For a row part that is torn, or belongs to a store with other settings.
+        """
+        frames = [self.read_part(number).to_pandas().assign(shard=number) for number in self.committed()]
+        if not frames:
+            return row_schema(CONTRACT).empty_table().to_pandas().assign(shard=np.int64(0))
+        ledger = pd.concat(frames, ignore_index=True)
+        return ledger.astype({"row": "Int64", "valid_frames": "Int32", "crc32": "Int64", "fold": "Int32"})
+
+    def read_part(self, shard: int) -> pa.Table:
+        """The row part of one shard; errors of `ledger`."""
+        table, metadata = read_part(self.rows_folder, shard)
+        if metadata.get("settings_hash") != self.settings_hash or metadata.get("unit") != shard:
+            raise StoreError(
+                f"{self.rows_folder}: part {shard:08d} says it is part {metadata.get('unit')} of a store with "
+                f"settings {metadata.get('settings_hash')}, not {self.settings_hash}; move it away, and the next run "
+                "makes it again"
+            )
+        return table
+
+    def rows(self) -> pd.DataFrame:
+        """The rows that count, sorted by `row`: those of each clip's newest content, each window's last ok attempt."""
+        ledger = current(self.ledger())
+        rows = ledger[ledger["status"] == "ok"].sort_values("row", ignore_index=True)
+        rows = rows.astype({"row": "int64", "valid_frames": "int32", "crc32": "int64"})
+        rows["labels"] = [list(labels) for labels in rows["labels"]]
+        return rows.drop(columns=["status", "error"])
+
+    def read_rows(self, rows: Sequence[int]) -> npt.NDArray[np.floating]:
+        """Features of some rows, [n, frame, band] in the order given."""
+        if not len(rows):
+            return np.empty((0, self.n_frames, self.n_bands), self.settings.dtype)
+        return self._array[np.asarray(rows, dtype=np.int64)].read().result()
+
+    def read_shard(self, shard: int) -> npt.NDArray[np.floating]:
+        """A whole shard, [rows_per_shard, frame, band]: row r at ``r - shard * rows_per_shard``, unused ones NaN."""
+        first = shard * self.rows_per_shard
+        return self._array[first : first + self.rows_per_shard].read().result()
+
+    @cached_property
+    def _array(self) -> Any:
+        """The array as tensorstore reads it: many chunks at once, decompressed outside Python's lock."""
+        import tensorstore
+
+        path = str(self.path.resolve() / ARRAYS / "features")
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}
+        try:
+            return tensorstore.open(spec, read=True).result()
+        except ValueError as error:
+            raise StoreError(f"{path} is no array that can be read: {error}") from None
+
+    def write_shard(self, shard: int, values: npt.NDArray[np.floating], rows: pa.Table) -> None:
+        """Write one whole shard, then its row part, which commits it.
+
+        Parameters
+        ----------
+        shard
+            Its number.
+        values
+            [rows_per_shard, frame, band] in the store's dtype, NaN where a row is not used.
+        rows
+            Descriptions with the schema of `row_schema`.
+
+        Raises
+        ------
+        StorageError
+            When the disk is full or permission is missing; the shard then does not exist.
+        """
+        import zarr
+
+        first = shard * self.rows_per_shard
+        with writing(self.path / ARRAYS):
+            array = zarr.open_array(self.path / ARRAYS / "features", mode="r+", zarr_format=3)
+            array[first : first + self.rows_per_shard] = values
+        write_part(self.rows_folder, shard, rows, {"unit": shard, "settings_hash": self.settings_hash})
+
+    def grow(self, n_shards: int) -> None:
+        """Make room for shards 0 to `n_shards` - 1, and sweep what killed writers left. Only the driver calls it."""
+        import zarr
+
+        with writing(self.path):
+            sweep_partials(self.path)
+            array = zarr.open_array(self.path / ARRAYS / "features", mode="r+", zarr_format=3)
+            wanted = max(n_shards * self.rows_per_shard, array.shape[0])
+            if wanted != array.shape[0]:
+                array.resize((wanted, *array.shape[1:]))
+
+
+def current(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a ledger that count: of each clip the content seen last, of each of its windows the last attempt.
+
+    A failed attempt says nothing of windows that other attempts made: it stands only where no window is ok.
+    """
+    if ledger.empty:
+        return ledger
+    ledger = ledger.sort_values(["shard", "attempts"], kind="stable")
+    newest = ledger.groupby("clip_id")["version"].transform("last")
+    ledger = ledger[(ledger["version"] == newest) | (ledger["version"].isna() & newest.isna())]
+    ledger = ledger.sort_values("attempts", kind="stable").drop_duplicates(["clip_id", "window"], keep="last")
+    return ledger.reset_index(drop=True)
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder looks like a feature store."""
+    return (path / ARRAYS).is_dir()
+
+
+def open_store(path: str | Path) -> FeatureStore:
+    """Open a feature store.
+
+    Raises
+    ------
+    StoreError
+        When there is none, or it has a format this version does not read.
+    """
+    path = Path(path)
+    document = path / ARRAYS / "zarr.json"
+    try:
+        provenance = json.loads(document.read_text(encoding="utf-8"))["attributes"]["hubbub"]
+        if provenance["format"] != FORMAT:
+            raise StoreError(f"{path} has the format {provenance['format']}; this hubbub {__version__} reads {FORMAT}")
+        settings = settings_from(provenance["settings"], where=str(document))
+    except FileNotFoundError:
+        raise StoreError(f"{path} is no feature store; make one with: hubbub features CLIPS -o {path}") from None
+    except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
+        raise StoreError(f"{document} is no description of a feature store: {type(error).__name__}: {error}") from None
+    if settings.hash != provenance["settings_hash"]:
+        raise StoreError(f"{document}: its settings hash to {settings.hash}, but it says {provenance['settings_hash']}")
+    return FeatureStore(path, settings, provenance)
+
+
+def create_store(path: Path, settings: Settings, *, source: str) -> FeatureStore:
+    """Make an empty store; it appears whole or not at all.
+
+    Parameters
+    ----------
+    settings
+        With `layout.rows_per_shard` resolved.
+    source
+        What it is built from, for the record.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds something else.
+    StorageError
+        When it cannot be written.
+    """
+    refuse_foreign_folder(path, ARRAYS, "the store")
+    provenance = _provenance(settings, source)
+    store = FeatureStore(path, settings, provenance)
+    draft = path / f".{ARRAYS}.draft-{os.getpid()}"
+    with writing(path):
+        store.rows_folder.mkdir(parents=True, exist_ok=True)
+        for left in path.glob(f".{ARRAYS}.draft-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        _write_arrays(draft, store)
+        os.rename(draft, path / ARRAYS)
+    return store
+
+
+def require_settings(store: FeatureStore, settings: Settings) -> None:
+    """Refuse settings that would make other values, or lie otherwise, than those of a store.
+
+    Raises
+    ------
+    StoreError
+        With both hashes and what differs.
+    """
+    if settings.hash != store.settings_hash:
+        lines = "; ".join(difference(settings.values, store.settings.values))
+        raise StoreError(
+            f"{store.path} was built with other settings ({store.settings_hash}; asked for {settings.hash}): {lines}. "
+            "Changed settings are a new store: give another -o, or leave the settings out to go on with this one"
+        )
+    wanted, held = settings.layout, store.settings.layout
+    if wanted.model_fields_set and any(
+        getattr(wanted, name) not in (None, getattr(held, name)) for name in wanted.model_fields_set
+    ):
+        lines = "; ".join(
+            difference(
+                wanted.model_dump(include=wanted.model_fields_set), held.model_dump(include=wanted.model_fields_set)
+            )
+        )
+        raise StoreError(f"{store.path} is laid out otherwise: {lines}. Leave the layout out to go on with this store")
+
+
+def _provenance(settings: Settings, source: str) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "settings": settings.model_dump(mode="json"),
+        "settings_hash": settings.hash,
+        "source": source,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"hubbub": __version__}
+        | {name: version(name) for name in ("numpy", "scipy", "librosa", "soxr", "zarr")},
+    }
+
+
+def _write_arrays(folder: Path, store: FeatureStore) -> None:
+    import zarr
+    from zarr.codecs import BloscCodec, BloscShuffle
+
+    group = zarr.create_group(folder, zarr_format=3, attributes={"hubbub": store.provenance})
+    chunk, shard = store.settings.layout.rows_per_chunk, store.rows_per_shard
+    itemsize = np.dtype(store.settings.dtype).itemsize
+    group.create_array(
+        "features",
+        shape=(0, store.n_frames, store.n_bands),
+        dtype=store.settings.dtype,
+        chunks=(min(chunk, shard), store.n_frames, store.n_bands),
+        shards=(shard, store.n_frames, store.n_bands),
+        compressors=BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle, typesize=itemsize),
+        fill_value=float("nan"),
+        dimension_names=("row", "frame", "band"),
+        attributes={"units": "dB", "long_name": "log-mel spectrogram", "coordinates": "frame_s band_hz"},
+    )
+    for name, values, unit in (("frame_s", store.frame_s, "s"), ("band_hz", store.band_hz, "Hz")):
+        coordinate = group.create_array(
+            name, shape=values.shape, dtype="float64", dimension_names=(name.split("_")[0],), attributes={"units": unit}
+        )
+        coordinate[:] = values

@@ -1,0 +1,315 @@
+"""Label tables: what a model said of an archive, file by file, window by window, event by event.
+
+::
+
+    LABELS/
+      run.json              model, settings, event rules, versions
+      windows/*.parquet     every window's scores
+      events/*.parquet      events made from them by the rules in run.json
+      files/*.parquet       every file, failed ones too; a unit's part here is its commit record, written last
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from hubbub import __version__
+from hubbub.clips.table import CONTRACT, resolve
+from hubbub.config import Settings, difference, settings_from
+from hubbub.errors import LabelsError, StoreError
+from hubbub.events import EventRule
+from hubbub.store.features import clip_columns
+from hubbub.store.parts import (
+    part_numbers,
+    read_part,
+    read_parts,
+    refuse_foreign_folder,
+    sweep_partials,
+    write_json,
+    write_part,
+    writing,
+)
+
+FORMAT = "hubbub-labels/1"
+RUN = "run.json"
+
+_FILE_COLUMNS = [
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("status", pa.string(), nullable=False),  # ok, failed
+    pa.field("error", pa.string()),
+    pa.field("attempts", pa.int32(), nullable=False),
+    pa.field("duration_s", pa.float64()),  # as decoded
+    pa.field("sample_rate", pa.int32()),
+    pa.field("channels", pa.int32()),
+    pa.field("windows", pa.int32()),
+    pa.field("version", pa.string()),
+]
+_EVENT_COLUMNS = [
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("label", pa.string(), nullable=False),
+    pa.field("onset_s", pa.float64(), nullable=False),
+    pa.field("offset_s", pa.float64(), nullable=False),
+    pa.field("peak", pa.float32(), nullable=False),
+    pa.field("mean", pa.float32(), nullable=False),
+    pa.field("onset_at", pa.timestamp("us", tz="UTC")),
+]
+_NOT_CARRIED = {"labels", "fold", "split", "group", "size_bytes", "recorded_at"}  # of no meaning to a labelled event
+
+
+@dataclass(frozen=True)
+class LabelSchemas:
+    """Schemas of the three kinds of part, for one clip table and one model."""
+
+    files: pa.Schema
+    windows: pa.Schema
+    events: pa.Schema
+
+
+def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
+    """Schemas for a clip table's schema and a model's number of labels; carried columns come last."""
+    scores = pa.list_(pa.float16(), n_labels)
+    carried = [field for field in clips if field.name not in CONTRACT.names]
+    segment = [
+        pa.field("clip_id", pa.string()),
+        pa.field("clip_start_s", pa.float64()),
+        pa.field("clip_end_s", pa.float64()),
+    ]
+    summary = [pa.field("mean_scores", scores), pa.field("peak_scores", scores)]
+    window = [
+        ("uri", pa.string()),
+        ("clip_id", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("scores", scores),
+    ]
+    return LabelSchemas(
+        files=pa.schema([*_FILE_COLUMNS, *summary, *segment, *carried]),
+        windows=pa.schema(window),
+        events=pa.schema([*_EVENT_COLUMNS, segment[0], *carried]),
+    )
+
+
+def carried_columns(clip: dict[str, Any]) -> dict[str, Any]:
+    """A clip's columns under the names that label tables give them, without those that mean nothing there."""
+    return {name: value for name, value in clip_columns(clip).items() if name not in _NOT_CARRIED}
+
+
+@dataclass(frozen=True)
+class LabelTables:
+    """Open label tables.
+
+    Attributes
+    ----------
+    path
+        Their folder.
+    run
+        What run.json holds.
+    """
+
+    path: Path
+    run: dict[str, Any]
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels in the order of the scores."""
+        return list(self.run["labels"])
+
+    @property
+    def root(self) -> Path:
+        """What relative uris are relative to."""
+        return Path(self.run["root"])
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the features the model was trained on."""
+        return settings_from(self.run["settings"], where=str(self.path / RUN))
+
+    @property
+    def rules(self) -> dict[str, EventRule]:
+        """The rule that made each label's events."""
+        return {label: EventRule(**rule) for label, rule in self.run["rules"].items()}
+
+    @property
+    def events_folder(self) -> Path:
+        """Where the parts of the events lie that belong to the present rules."""
+        return self.path / self.run["events"]
+
+    @property
+    def _schemas(self) -> LabelSchemas:
+        return label_schemas(pa.schema([]), len(self.labels))
+
+    def resolve(self, uri: str) -> Path:
+        """Local path of a file."""
+        return resolve(uri, self.root)
+
+    def committed(self) -> list[int]:
+        """Numbers of the units that are done."""
+        return part_numbers(self.path / "files")
+
+    def files(self) -> pd.DataFrame:
+        """Every file once: its newest content, its last attempt; with the `unit` that holds its windows and events.
+
+        Raises
+        ------
+        LabelsError
+            For a torn part.
+        """
+        files = self._read("files", self._schemas.files)
+        return files.drop_duplicates("clip_id", keep="last", ignore_index=True)
+
+    def windows(self, uri: str | None = None) -> pd.DataFrame:
+        """Windows of the files that count, in the order of the files; of one file, if `uri` says which."""
+        return self._of_counting_files(self._read("windows", self._schemas.windows), uri)
+
+    def events(self, uri: str | None = None) -> pd.DataFrame:
+        """Events of the files that count, sorted by file and onset; of one file, if `uri` says which."""
+        events = self._of_counting_files(self._read(self.run["events"], self._schemas.events), uri)
+        return events.sort_values(["uri", "onset_s", "label"], kind="stable", ignore_index=True)
+
+    def write_unit(self, unit: int, *, files: pa.Table, windows: pa.Table, events: pa.Table) -> None:
+        """Write a unit's three parts; the one in files/ commits it.
+
+        Raises
+        ------
+        StorageError
+            When the disk is full or permission is missing; the unit then does not exist.
+        """
+        for folder, table in (("windows", windows), (self.run["events"], events), ("files", files)):
+            write_part(self.path / folder, unit, table, self._mark(unit))
+
+    def write_events(self, tables: dict[int, pa.Table], rules: dict[str, EventRule]) -> LabelTables:
+        """Replace all events by those of new rules; readers see the old ones or the new ones, never both.
+
+        The new parts go to a folder of their own, then run.json names it, then the old folder goes.
+        """
+        number = int(self.run["events"].partition("-")[2] or 0) + 1
+        run = self.run | {"events": f"events-{number}", "rules": {label: vars(rule) for label, rule in rules.items()}}
+        changed = LabelTables(self.path, run)
+        with writing(self.path):
+            shutil.rmtree(changed.events_folder, ignore_errors=True)
+            changed.events_folder.mkdir()
+        for unit, table in tables.items():
+            write_part(changed.events_folder, unit, table, self._mark(unit))
+        write_json(self.path / RUN, run)
+        shutil.rmtree(self.events_folder, ignore_errors=True)
+        return changed
+
+    def sweep(self) -> None:
+        """Remove what killed writers left; only for the one who starts a run."""
+        with writing(self.path):
+            sweep_partials(self.path)
+
+    def _mark(self, unit: int) -> dict[str, Any]:
+        return {"unit": unit, "run": self.run["run_hash"]}
+
+    def _read(self, folder: str, empty: pa.Schema) -> pd.DataFrame:
+        """Parts of committed units, with their `unit`; windows of a unit that has no commit record do not count."""
+        tables = []
+        for unit in self.committed():
+            table = self.read_part(folder, unit)
+            tables.append(table.append_column("unit", pa.repeat(pa.scalar(unit, pa.int64()), table.num_rows)))
+        if not tables:
+            tables = [empty.append(pa.field("unit", pa.int64())).empty_table()]
+        frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+        return (
+            frame.astype({"windows": "Int32", "sample_rate": "Int32", "channels": "Int32"})
+            if folder == "files"
+            else frame
+        )
+
+    def read_part(self, folder: str, unit: int) -> pa.Table:
+        """One part of one unit.
+
+        Raises
+        ------
+        LabelsError
+            When it is missing, torn, or of another run.
+        """
+        try:
+            table, mark = read_part(self.path / folder, unit)
+        except StoreError as error:
+            raise LabelsError(str(error)) from None
+        if mark != self._mark(unit):
+            raise LabelsError(f"{self.path / folder}: part {unit:08d} belongs to another run ({mark}); move it away")
+        return table
+
+    def _of_counting_files(self, frame: pd.DataFrame, uri: str | None) -> pd.DataFrame:
+        files = self.files()
+        counting = (
+            files[files["status"] == "ok"] if uri is None else files[(files["status"] == "ok") & (files["uri"] == uri)]
+        )
+        return frame.merge(counting[["clip_id", "unit"]], on=["clip_id", "unit"]).drop(columns="unit")
+
+
+def open_labels(path: str | Path) -> LabelTables:
+    """Open label tables.
+
+    Raises
+    ------
+    LabelsError
+        When there are none, or they have a format this version does not read.
+    """
+    path = Path(path)
+    try:
+        run = json.loads((path / RUN).read_text(encoding="utf-8"))
+        found = run["format"]
+    except FileNotFoundError:
+        raise LabelsError(
+            f"{path} holds no label tables; make them with: hubbub label FILES --model BUNDLE -o {path}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabelsError(f"{path / RUN} cannot be read: {type(error).__name__}: {error}") from None
+    if found != FORMAT:
+        raise LabelsError(f"{path} has the format {found}; this hubbub {__version__} reads {FORMAT}")
+    return LabelTables(path, run)
+
+
+def create_labels(path: Path, run: dict[str, Any]) -> LabelTables:
+    """Make empty label tables.
+
+    Parameters
+    ----------
+    run
+        What decides window scores (`model_hash`, `settings`, `hop_s` …), and `labels`, `rules`, `root`, `command`.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds something else.
+    StorageError
+        When it cannot be written.
+    """
+    refuse_foreign_folder(path, RUN, "the labels")
+    created = {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), "versions": {"hubbub": __version__}}
+    document = {"format": FORMAT, "events": "events", **run, **created}
+    with writing(path):
+        for folder in ("files", "windows", "events"):
+            os.makedirs(path / folder, exist_ok=True)
+    write_json(path / RUN, document)
+    return LabelTables(path, document)
+
+
+def require_run(tables: LabelTables, asked: dict[str, Any]) -> None:
+    """Refuse to go on with label tables that another model, hop or rule made.
+
+    Raises
+    ------
+    LabelsError
+        Says what differs and what to do.
+    """
+    held = {name: tables.run.get(name) for name in asked}
+    lines = difference(asked, held)
+    if lines:
+        raise LabelsError(
+            f"{tables.path} was made otherwise: {'; '.join(lines)}. Give another -o; "
+            f"for other thresholds on the same scores: hubbub events {tables.path} --threshold …"
+        )

@@ -1,0 +1,59 @@
+"""What a unit of work returns: counts and timings. The rows themselves go from the worker to storage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MOST_REASONS = 5
+"""Failures a result spells out; all of them are in the row parts."""
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """One unit, done and committed.
+
+    Attributes
+    ----------
+    unit
+        Its number.
+    ok, failed
+        Its clips, by how they ended.
+    rows
+        Rows written.
+    audio_s
+        Seconds of sound gone through.
+    bytes_read
+        Sizes of the files read, where known.
+    seconds
+        Wall time by stage.
+    reasons
+        Uri and reason of the first failures.
+    """
+
+    unit: int
+    ok: int
+    failed: int
+    rows: int
+    audio_s: float
+    bytes_read: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitLost:
+    """One unit that no worker brought to its end: nothing of it is committed, the next run makes it.
+
+    Attributes
+    ----------
+    unit
+        Its number.
+    clips
+        How many it holds.
+    reason
+        What is known of the cause.
+    """
+
+    unit: int
+    clips: int
+    reason: str
