@@ -28,6 +28,7 @@ from hubbub.config import Settings
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
 _ROWS_LEAST, _ROWS_MOST = 32, 256  # a unit of 32 five-second clips takes 0.3 s, some hundred times Dask's own cost
+_WINDOWS_A_LABEL_UNIT = 512  # a model of 10 ms a window takes 5 s for them, and 100 files of a minute make ten units
 
 
 @dataclass(frozen=True)
@@ -175,22 +176,63 @@ def plan_features(
     retry_failed
         Whether clips that failed before are tried again.
     """
-    windows = windows_of(table.rows, settings)
-    done, failed, attempts = _states(table.rows, windows, ledger)
-    wanted = ~done & (retry_failed | ~failed)
-    todo = table.rows.filter(pa.array(wanted))
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
-    cuts = _cut(windows[wanted], attempts[wanted] + 1, per_shard)
+    windows = windows_of(table.rows, grid_of(settings), settings.frontend.sample_rate)
+    states = _states(table.rows, ledger, retry_failed=retry_failed)
+    cuts = _cut(windows[states.wanted], states.attempts[states.wanted] + 1, per_shard)
+    return _plan(table, states, cuts, committed, peak_bytes_of(settings))
+
+
+def plan_labels(
+    table: ClipTable,
+    settings: Settings,
+    hop_s: float,
+    files: pd.DataFrame | None = None,
+    committed: tuple[int, ...] | list[int] = (),
+    *,
+    retry_failed: bool = False,
+) -> Plan:
+    """Plan which files are labelled by which unit; whole files, because an event may cross any window.
+
+    Parameters
+    ----------
+    table
+        The files.
+    settings
+        Of the model's features.
+    hop_s
+        Seconds from one window to the next.
+    files
+        Files of existing label tables (`LabelTables.files`); None for new ones.
+    committed
+        Numbers of the units that exist.
+    retry_failed
+        Whether files that failed before are tried again.
+    """
+    grid, rate = grid_of(settings, hop_s=hop_s), settings.frontend.sample_rate
+    ledger = None if files is None else files.assign(windows=1)
+    states = _states(table.rows, ledger, retry_failed=retry_failed)
+    windows = windows_of(table.rows, grid, rate)[states.wanted]
+    cuts = _whole_cuts(windows, states.attempts[states.wanted] + 1)
+    # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
+    block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
+    return _plan(table, states, cuts, committed, block_and_batch)
+
+
+def _plan(
+    table: ClipTable, states: _States, cuts: Cuts, committed: tuple[int, ...] | list[int], peak_bytes: int
+) -> Plan:
+    todo = table.rows.filter(pa.array(states.wanted))
     indices = _free_indices(len(cuts.bounds) - 1, committed)
     return Plan(
         clips=len(table),
-        done=int(done.sum()),
-        failed_before=int((failed & ~wanted).sum()),
+        done=int(states.done.sum()),
+        failed_before=int((states.failed & ~states.wanted).sum()),
         todo=todo,
         indices=indices,
         bytes_to_read=int(pd.Series(todo["size_bytes"].to_pandas()).fillna(0).sum()),
-        peak_bytes=peak_bytes_of(settings),
+        peak_bytes=peak_bytes,
         n_shards=max((*indices, *committed), default=-1) + 1,
         _cuts=cuts,
     )
@@ -207,9 +249,8 @@ def resolved(settings: Settings, n_windows: int) -> Settings:
     return settings.model_copy(update={"layout": layout})
 
 
-def windows_of(clips: pa.Table, settings: Settings) -> npt.NDArray[np.int64]:
+def windows_of(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
     """Windows each clip is planned to have, int64 [clip]: by its segment and its header; 1 where nothing is known."""
-    grid, rate = grid_of(settings), settings.frontend.sample_rate
     frame = clips.select(["start_s", "end_s", "duration_s"]).to_pandas().astype(float)
     end_s = np.fmin(frame["end_s"].fillna(np.inf), frame["duration_s"].fillna(np.inf))
     samples = np.round((end_s - frame["start_s"].fillna(0.0)) * rate)
@@ -235,13 +276,20 @@ def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]
     return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]
 
 
-def _states(
-    clips: pa.Table, windows: npt.NDArray[np.int64], ledger: pd.DataFrame | None
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which clips are done, which failed before, and after how many attempts."""
+@dataclass(frozen=True)
+class _States:
+    """Arrays [clip]: which are done, which failed before, which this run takes, and attempts so far."""
+
+    done: npt.NDArray[np.bool_]
+    failed: npt.NDArray[np.bool_]
+    wanted: npt.NDArray[np.bool_]
+    attempts: npt.NDArray[np.int64]
+
+
+def _states(clips: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool) -> _States:
     if ledger is None or ledger.empty:
         none = np.zeros(clips.num_rows, bool)
-        return none, none.copy(), np.zeros(clips.num_rows, np.int64)
+        return _States(none, none, ~none, none.astype(np.int64))
     # Null versions are content that cannot be told apart: taken as unchanged.
     seen = ledger.assign(ok=ledger["status"] == "ok", version=ledger["version"].fillna(""))
     known = seen.groupby(["clip_id", "version"]).agg(
@@ -251,7 +299,21 @@ def _states(
     state = frame.join(known, on=["clip_id", "version"])
     failed = (state["all"] > state["ok"]).to_numpy(bool)
     done = (~failed) & (state["ok"] >= state["windows"]).to_numpy(bool)
-    return done, failed, state["attempts"].fillna(0).to_numpy(np.int64)
+    wanted = ~done & (retry_failed | ~failed)
+    return _States(done, failed, wanted, state["attempts"].fillna(0).to_numpy(np.int64))
+
+
+def _whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Cuts:
+    """Whole clips, as many a unit as hold some `_WINDOWS_A_LABEL_UNIT` windows, one at least."""
+    bounds, held = [0], 0
+    for position, count in enumerate(windows.tolist()):
+        if held and held + count > _WINDOWS_A_LABEL_UNIT:
+            bounds.append(position)
+            held = 0
+        held += count
+    bounds = [*bounds, len(windows)] if len(windows) else bounds
+    clip = np.arange(len(windows), dtype=np.int64)
+    return Cuts(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
 
 
 def _cut(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64], per_shard: int) -> Cuts:

@@ -26,8 +26,8 @@ class DaskEngine:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        threads = sum(client.nthreads().values())
-        self.note = f"{threads} Dask worker threads on {client.scheduler.address}, dashboard {client.dashboard_link}"
+        address = client.scheduler_info(n_workers=0)["address"]
+        self.note = f"{self._threads()} Dask worker threads on {address}, dashboard {client.dashboard_link}"
 
     def run(self, task: Task, units: Iterable[Any]) -> Iterator[UnitResult | UnitLost]:
         """Do every unit; one whose workers die again and again is lost, the others go on."""
@@ -52,7 +52,10 @@ class DaskEngine:
 
     def _room(self) -> int:
         """Units to keep in flight; it follows a cluster that grows or shrinks."""
-        return max(1, sum(self._client.nthreads().values()) * _IN_FLIGHT_PER_THREAD)
+        return max(1, self._threads() * _IN_FLIGHT_PER_THREAD)
+
+    def _threads(self) -> int:
+        return sum(self._client.nthreads().values())
 
     def _outcome(self, future: Future, unit: Any) -> UnitResult | UnitLost:
         try:

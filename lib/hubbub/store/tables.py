@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,13 @@ import pyarrow as pa
 
 from hubbub import __version__
 from hubbub.clips.table import CONTRACT, resolve
-from hubbub.config import Settings, difference, settings_from
+from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.events import EventRule
 from hubbub.store.features import clip_columns
 from hubbub.store.parts import (
     part_numbers,
     read_part,
-    read_parts,
     refuse_foreign_folder,
     sweep_partials,
     write_json,
@@ -41,6 +41,9 @@ from hubbub.store.parts import (
 
 FORMAT = "hubbub-labels/1"
 RUN = "run.json"
+
+DECIDES = ("model_hash", "settings_hash", "hop_s", "labels")
+"""The entries of run.json that decide window scores; `run_hash` is over them."""
 
 _FILE_COLUMNS = [
     pa.field("uri", pa.string(), nullable=False),
@@ -62,7 +65,7 @@ _EVENT_COLUMNS = [
     pa.field("mean", pa.float32(), nullable=False),
     pa.field("onset_at", pa.timestamp("us", tz="UTC")),
 ]
-_NOT_CARRIED = {"labels", "fold", "split", "group", "size_bytes", "recorded_at"}  # of no meaning to a labelled event
+_NOT_CARRIED = {"labels", "fold", "split", "group", "size_bytes"}  # of no meaning to a labelled event
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
         ("scores", scores),
     ]
     return LabelSchemas(
-        files=pa.schema([*_FILE_COLUMNS, *summary, *segment, *carried]),
+        files=pa.schema([*_FILE_COLUMNS, *summary, CONTRACT.field("recorded_at"), *segment, *carried]),
         windows=pa.schema(window),
         events=pa.schema([*_EVENT_COLUMNS, segment[0], *carried]),
     )
@@ -139,13 +142,14 @@ class LabelTables:
         return {label: EventRule(**rule) for label, rule in self.run["rules"].items()}
 
     @property
-    def events_folder(self) -> Path:
-        """Where the parts of the events lie that belong to the present rules."""
-        return self.path / self.run["events"]
-
-    @property
     def _schemas(self) -> LabelSchemas:
         return label_schemas(pa.schema([]), len(self.labels))
+
+    def event_schema(self, files: pa.Schema) -> pa.Schema:
+        """Schema of the events that belong to a part of the files table."""
+        own = self._schemas.files.names
+        carried = pa.schema([field for field in files if field.name not in own])
+        return label_schemas(carried, len(self.labels)).events
 
     def resolve(self, uri: str) -> Path:
         """Local path of a file."""
@@ -172,7 +176,7 @@ class LabelTables:
 
     def events(self, uri: str | None = None) -> pd.DataFrame:
         """Events of the files that count, sorted by file and onset; of one file, if `uri` says which."""
-        events = self._of_counting_files(self._read(self.run["events"], self._schemas.events), uri)
+        events = self._of_counting_files(self._read("events", self._schemas.events), uri)
         return events.sort_values(["uri", "onset_s", "label"], kind="stable", ignore_index=True)
 
     def write_unit(self, unit: int, *, files: pa.Table, windows: pa.Table, events: pa.Table) -> None:
@@ -183,24 +187,30 @@ class LabelTables:
         StorageError
             When the disk is full or permission is missing; the unit then does not exist.
         """
-        for folder, table in (("windows", windows), (self.run["events"], events), ("files", files)):
-            write_part(self.path / folder, unit, table, self._mark(unit))
+        for folder, table in (("windows", windows), ("events", events), ("files", files)):
+            write_part(self.path / folder, unit, table, self._mark(folder, unit))
 
-    def write_events(self, tables: dict[int, pa.Table], rules: dict[str, EventRule]) -> LabelTables:
-        """Replace all events by those of new rules; readers see the old ones or the new ones, never both.
+    def replace_events(self, tables: Iterable[tuple[int, pa.Table]], rules: Mapping[str, EventRule]) -> LabelTables:
+        """Replace all events by those that `rules` made, unit by unit.
 
-        The new parts go to a folder of their own, then run.json names it, then the old folder goes.
+        The new parts are written beside the old ones and take their place when all are there. Events carry a hash of
+        their rules: where a kill falls between the two renames and run.json, reading says so, and the next
+        ``hubbub events`` mends it.
         """
-        number = int(self.run["events"].partition("-")[2] or 0) + 1
-        run = self.run | {"events": f"events-{number}", "rules": {label: vars(rule) for label, rule in rules.items()}}
-        changed = LabelTables(self.path, run)
+        changed = LabelTables(self.path, self.run | {"rules": {label: asdict(rule) for label, rule in rules.items()}})
+        draft, old = self.path / ".events.draft", self.path / ".events.old"
         with writing(self.path):
-            shutil.rmtree(changed.events_folder, ignore_errors=True)
-            changed.events_folder.mkdir()
-        for unit, table in tables.items():
-            write_part(changed.events_folder, unit, table, self._mark(unit))
-        write_json(self.path / RUN, run)
-        shutil.rmtree(self.events_folder, ignore_errors=True)
+            for left in (draft, old):
+                shutil.rmtree(left, ignore_errors=True)
+            draft.mkdir()
+        for unit, table in tables:
+            write_part(draft, unit, table, changed._mark("events", unit))
+        with writing(self.path):
+            if (self.path / "events").exists():
+                os.rename(self.path / "events", old)
+            os.rename(draft, self.path / "events")
+        write_json(self.path / RUN, changed.run)
+        shutil.rmtree(old, ignore_errors=True)
         return changed
 
     def sweep(self) -> None:
@@ -208,8 +218,9 @@ class LabelTables:
         with writing(self.path):
             sweep_partials(self.path)
 
-    def _mark(self, unit: int) -> dict[str, Any]:
-        return {"unit": unit, "run": self.run["run_hash"]}
+    def _mark(self, folder: str, unit: int) -> dict[str, Any]:
+        mark = {"unit": unit, "run": self.run["run_hash"]}
+        return mark | {"rules": canonical_hash(self.run["rules"])} if folder == "events" else mark
 
     def _read(self, folder: str, empty: pa.Schema) -> pd.DataFrame:
         """Parts of committed units, with their `unit`; windows of a unit that has no commit record do not count."""
@@ -238,7 +249,11 @@ class LabelTables:
             table, mark = read_part(self.path / folder, unit)
         except StoreError as error:
             raise LabelsError(str(error)) from None
-        if mark != self._mark(unit):
+        expected = self._mark(folder, unit)
+        if {**mark, "rules": None} == {**expected, "rules": None} and mark != expected:
+            again = f"hubbub events {self.path} --threshold …"
+            raise LabelsError(f"{self.path}: its events were made by other rules than run.json has; run again: {again}")
+        if mark != expected:
             raise LabelsError(f"{self.path / folder}: part {unit:08d} belongs to another run ({mark}); move it away")
         return table
 
@@ -248,6 +263,11 @@ class LabelTables:
             files[files["status"] == "ok"] if uri is None else files[(files["status"] == "ok") & (files["uri"] == uri)]
         )
         return frame.merge(counting[["clip_id", "unit"]], on=["clip_id", "unit"]).drop(columns="unit")
+
+
+def is_labels(path: Path) -> bool:
+    """Whether a folder looks like label tables."""
+    return (path / RUN).is_file()
 
 
 def open_labels(path: str | Path) -> LabelTables:
@@ -279,7 +299,7 @@ def create_labels(path: Path, run: dict[str, Any]) -> LabelTables:
     Parameters
     ----------
     run
-        What decides window scores (`model_hash`, `settings`, `hop_s` …), and `labels`, `rules`, `root`, `command`.
+        The entries that `DECIDES` names, and `settings`, `rules`, `root`, `command`.
 
     Raises
     ------
@@ -290,7 +310,8 @@ def create_labels(path: Path, run: dict[str, Any]) -> LabelTables:
     """
     refuse_foreign_folder(path, RUN, "the labels")
     created = {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), "versions": {"hubbub": __version__}}
-    document = {"format": FORMAT, "events": "events", **run, **created}
+    run_hash = canonical_hash({name: run[name] for name in DECIDES})
+    document = {"format": FORMAT, "run_hash": run_hash, **run, **created}
     with writing(path):
         for folder in ("files", "windows", "events"):
             os.makedirs(path / folder, exist_ok=True)
@@ -298,16 +319,20 @@ def create_labels(path: Path, run: dict[str, Any]) -> LabelTables:
     return LabelTables(path, document)
 
 
-def require_run(tables: LabelTables, asked: dict[str, Any]) -> None:
+def require_run(tables: LabelTables, asked: Mapping[str, Any]) -> None:
     """Refuse to go on with label tables that another model, hop or rule made.
+
+    Parameters
+    ----------
+    asked
+        Entries of run.json as this run would write them.
 
     Raises
     ------
     LabelsError
         Says what differs and what to do.
     """
-    held = {name: tables.run.get(name) for name in asked}
-    lines = difference(asked, held)
+    lines = difference(asked, {name: tables.run.get(name) for name in asked})
     if lines:
         raise LabelsError(
             f"{tables.path} was made otherwise: {'; '.join(lines)}. Give another -o; "

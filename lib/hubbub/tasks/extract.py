@@ -144,6 +144,7 @@ class _Draft:
             unit=self._unit.index,
             ok=len(clips) - len(failed),
             failed=len(failed),
+            windows=self._unit.n_windows,
             rows=self._used,
             audio_s=self._used * window_s,
             bytes_read=sum(clip["size_bytes"] or 0 for clip in clips.values()),

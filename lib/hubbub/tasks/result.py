@@ -18,8 +18,10 @@ class UnitResult:
         Its number.
     ok, failed
         Its clips, by how they ended.
+    windows
+        Windows planned and gone through.
     rows
-        Rows written.
+        Windows that were written.
     audio_s
         Seconds of sound gone through.
     bytes_read
@@ -33,6 +35,7 @@ class UnitResult:
     unit: int
     ok: int
     failed: int
+    windows: int
     rows: int
     audio_s: float
     bytes_read: int

@@ -1,0 +1,68 @@
+"""The `hubbub` command: a table of jobs, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from hubbub import __version__
+from hubbub.errors import HubbubError
+
+from .options import DEBUG_VARIABLE
+
+JOBS = ("index", "features", "verify", "train", "evaluate", "label", "events", "export", "report")
+"""Commands in the order of the work; each is the function of its name in the module of its name."""
+
+app = typer.Typer(
+    help="hubbub labels the noise of a city: recordings in, labelled events out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all is done, 1 some clips failed or the run broke off, 2 the command was asked wrongly.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"hubbub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _name in JOBS:
+    _module = import_module(f".{_name}", __package__)
+    app.command(name=_name)(getattr(_module, _name))
+
+
+def main() -> None:
+    """Run a command; no traceback reaches a user unless ``--debug``."""
+    try:
+        app()
+    except HubbubError as error:
+        _fail(error, str(error), error.exit_code)
+    except KeyboardInterrupt as error:
+        _fail(error, "stopped; what is committed is kept, and the same command goes on from there", 130)
+    except BrokenPipeError:
+        os._exit(141)  # whoever read our output has gone; nothing is left to say
+    except Exception as error:
+        _fail(error, f"this is a fault in hubbub: {type(error).__name__}: {error} (--debug shows where)", 70)
+
+
+def _fail(error: BaseException, message: str, code: int) -> None:
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    print(f"hubbub: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,41 @@
+"""``hubbub evaluate``: how good a bundle is on clips it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="A model bundle, made by hubbub train.", metavar="BUNDLE")],
+    store: Annotated[Path, typer.Argument(help="A feature store with the same settings.", metavar="STORE")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for scores and report.", metavar="REPORT")],
+    fold: Annotated[
+        int | None, typer.Option(help="Fold to test on. Default: what training kept out.", metavar="K")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Test a bundle, and write its scores, its predictions and a report."""
+    from . import console
+
+    with console.waiting("loading Keras"):
+        from hubbub.learn.evaluate import evaluate as evaluate_bundle
+        from hubbub.report import evaluation_section, write_report
+    with console.waiting("scoring test clips"):
+        metrics = evaluate_bundle(bundle, store, output, fold=fold)
+    page = write_report([evaluation_section(output)], output / "report.html", title="hubbub evaluation")
+    weakest = min(metrics.per_class, key=lambda score: score.f1)
+    console.summary(
+        "evaluate: done",
+        {
+            "accuracy": f"{metrics.accuracy:.1%}",
+            "macro F1": f"{metrics.macro_f1:.3f}",
+            "weakest label": f"{weakest.label} (F1 {weakest.f1:.2f})",
+            "result": output,
+            "report": page,
+        },
+    )

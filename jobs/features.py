@@ -1,0 +1,91 @@
+"""``hubbub features``: a clip table to a feature store, on Dask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+
+if TYPE_CHECKING:
+    from hubbub.clips.table import ClipTable
+    from hubbub.config import Settings
+    from hubbub.store.features import FeatureStore
+
+
+def features(
+    clips: Annotated[Path, typer.Argument(help="A clip table, made by hubbub index.", metavar="CLIPS")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The store: new, or one to go on with.", metavar="STORE")
+    ],
+    settings: Annotated[Path | None, typer.Option(help="Settings (YAML).", metavar="FILE")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting, such as frontend.n_mels=64; repeat for more.", metavar="KEY=VALUE"),
+    ] = None,
+    cluster: options.Cluster = "local",
+    workers: options.Workers = None,
+    dry_run: options.DryRun = False,
+    retry_failed: options.RetryFailed = False,
+    log_json: options.LogJson = None,
+    debug: options.Debug = False,
+) -> None:
+    """Turn clips into spectrograms in a feature store.
+
+    What is in the store already is not done again: run the same command after a crash, or with a grown clip table.
+    """
+    from hubbub.clips.table import read_table
+    from hubbub.engine.cluster import check_cluster
+    from hubbub.plan import plan_features
+    from hubbub.store.features import create_store, current, is_store, open_store, row_schema
+    from hubbub.tasks.extract import ExtractTask
+
+    from . import console
+    from .fanout import Tally, run_plan, show_plan, tell
+
+    check_cluster(cluster, workers)
+    log = console.JsonLog(log_json, "features")
+    table = read_table(clips)
+    store = open_store(output) if is_store(output) else None
+    wanted = _settings(table, store, settings, set_ or [])
+    ledger = None if store is None else current(store.ledger())
+    plan = plan_features(table, wanted, ledger, store.committed() if store else [], retry_failed=retry_failed)
+    show_plan("features", plan)
+    if dry_run:
+        return
+    store = store or create_store(output, wanted, source=str(clips))
+    tally = Tally()
+    if len(plan):
+        store.grow(plan.n_shards)
+        task = ExtractTask(store, table.root, row_schema(table.rows.schema))
+        tally = run_plan("features", plan, task, cluster=cluster, workers=workers, log=log)
+    now = plan_features(table, wanted, current(store.ledger()), store.committed())
+    code = tell(
+        "features",
+        tally,
+        clips=now.clips,
+        ok=now.done,
+        failed=now.failed_before,
+        where=str(store.path),
+        retry="--retry-failed",
+        log=log,
+    )
+    raise typer.Exit(code)
+
+
+def _settings(table: ClipTable, store: FeatureStore | None, file: Path | None, assignments: list[str]) -> Settings:
+    """The settings of a run: those asked for, or those of the store to go on with."""
+    from hubbub.audio.windows import grid_of
+    from hubbub.config import load_settings
+    from hubbub.plan import resolved, windows_of
+    from hubbub.store.features import require_settings
+
+    if store is not None and file is None and not assignments:
+        return store.settings
+    wanted = load_settings(file, assignments)
+    if store is not None:
+        require_settings(store, wanted)
+        return store.settings
+    return resolved(wanted, int(windows_of(table.rows, grid_of(wanted), wanted.frontend.sample_rate).sum()))

@@ -1,0 +1,143 @@
+"""``hubbub label``: recordings of any length to label tables, on Dask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+
+if TYPE_CHECKING:
+    from hubbub.clips.table import ClipTable
+
+
+def label(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A clip table, a folder of recordings, or one recording.", metavar="CLIPS|FOLDER|FILE"),
+    ],
+    model: options.Bundle,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The tables: new, or to go on with.", metavar="LABELS")
+    ],
+    hop: Annotated[
+        float | None, typer.Option(help="From one window to the next. Default: a fifth of a window.", metavar="S")
+    ] = None,
+    threshold: options.Threshold = None,
+    release: options.Release = None,
+    min_duration: options.MinDuration = None,
+    merge_gap: options.MergeGap = None,
+    cluster: options.Cluster = "local",
+    workers: options.Workers = None,
+    dry_run: options.DryRun = False,
+    retry_failed: options.RetryFailed = False,
+    log_json: options.LogJson = None,
+    debug: options.Debug = False,
+) -> None:
+    """Label recordings: every window's scores, and events made from them.
+
+    What is labelled already is not done again: run the same command after a crash, or with a grown archive.
+    """
+    from hubbub.config import settings_from
+    from hubbub.engine.cluster import check_cluster
+    from hubbub.errors import UsageError
+    from hubbub.plan import plan_labels
+    from hubbub.store.bundle import read_description
+    from hubbub.store.tables import create_labels, is_labels, open_labels, require_run
+    from hubbub.tasks.label import LabelTask
+
+    from . import console
+    from .fanout import Tally, run_plan, show_plan, tell
+    from .rules import changed_rules, rules_from
+
+    check_cluster(cluster, workers)
+    log = console.JsonLog(log_json, "label")
+    description = read_description(model)
+    settings = settings_from(description["settings"], where=str(model))
+    window_s = settings.windows.duration_s
+    hop_s = window_s / 5 if hop is None else hop
+    if not 0 < hop_s <= window_s:
+        raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
+    rules = changed_rules(
+        rules_from(description["thresholds"]),
+        thresholds=threshold or [],
+        release=release,
+        min_duration_s=min_duration,
+        merge_gap_s=merge_gap,
+    )
+    table = _table(source)
+    run = _run(description, hop_s, rules, table)
+    tables = open_labels(output) if is_labels(output) else None
+    if tables is not None:
+        require_run(tables, run)
+    files = None if tables is None else tables.files()
+    committed = [] if tables is None else tables.committed()
+    plan = plan_labels(table, settings, hop_s, files, committed, retry_failed=retry_failed)
+    show_plan("label", plan)
+    if dry_run:
+        return
+    tables = tables or create_labels(output, run | {"command": _command(source, model, hop_s), "bundle": str(model)})
+    tally = Tally()
+    if len(plan):
+        tables.sweep()
+        task = LabelTask(tables, model.resolve(), table.rows.schema)
+        tally = run_plan("label", plan, task, cluster=cluster, workers=workers, log=log)
+    now = plan_labels(table, settings, hop_s, tables.files(), tables.committed())
+    console.say(_heard(tables))
+    code = tell(
+        "label",
+        tally,
+        clips=now.clips,
+        ok=now.done,
+        failed=now.failed_before,
+        where=str(output),
+        retry="--retry-failed",
+        log=log,
+    )
+    raise typer.Exit(code)
+
+
+def _table(source: Path) -> ClipTable:
+    """The clip table of what is to be labelled; folders and files are indexed on the way, without labels."""
+    from hubbub.clips.index import index_listing
+    from hubbub.clips.sources import Columns, Listing, list_source
+    from hubbub.clips.sources.folder import is_audio
+    from hubbub.clips.table import read_table
+
+    from . import console
+
+    if source.is_file() and is_audio(source.name):
+        listing = Listing(source.resolve().parent, [{"uri": source.name, "labels": []}])
+    elif source.is_dir():
+        listing = list_source(source, "flat", Columns())
+    else:
+        return read_table(source)
+    with console.progress("index", len(listing.clips), "files") as advance:
+        return index_listing(listing, on_clip=lambda: advance(1))[0]
+
+
+def _run(description: dict[str, Any], hop_s: float, rules: dict[str, Any], table: ClipTable) -> dict[str, Any]:
+    """The entries of run.json that a later run has to share."""
+    return {
+        "model_hash": description["model_hash"],
+        "settings_hash": description["settings_hash"],
+        "settings": description["settings"],
+        "labels": description["labels"],
+        "window_s": description["window_s"],
+        "hop_s": hop_s,
+        "rules": {name: vars(rule) for name, rule in rules.items()},
+        "root": str(table.root),
+    }
+
+
+def _command(source: Path, model: Path, hop_s: float) -> str:
+    return f"hubbub label {source} --model {model} --hop {hop_s:g}"
+
+
+def _heard(tables: Any) -> str:
+    counts = tables.events()["label"].value_counts()
+    return "heard: " + (
+        ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing above the thresholds"
+    )

@@ -1,0 +1,63 @@
+"""``hubbub train``: a feature store to a model bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+
+def train(
+    store: Annotated[Path, typer.Argument(help="A feature store, made by hubbub features.", metavar="STORE")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to make.", metavar="BUNDLE")],
+    model: Annotated[str, typer.Option(help="default, or seed-cnn.", metavar="NAME")] = "default",
+    test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option(help="fold, split (the data set's own) or group. Default: what the clips have.", metavar="HOW"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Default: what suits the model and the data.", metavar="N")] = None,
+    seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.", metavar="N")] = 0,
+    log_json: options.LogJson = None,
+    debug: options.Debug = False,
+) -> None:
+    """Train a model. After a kill, the same command goes on at the last whole epoch."""
+    from . import console
+
+    log = console.JsonLog(log_json, "train")
+    with console.waiting("loading Keras"):
+        from hubbub.learn.train import train as train_model
+    with console.epochs("train") as show:
+
+        def on_epoch(line: dict[str, float]) -> None:
+            log.write("epoch", **line)
+            show(line)
+
+        result = train_model(
+            store,
+            output,
+            model=model,
+            test_fold=test_fold,
+            split_by=split_by,
+            epochs=epochs,
+            seed=seed,
+            on_epoch=on_epoch,
+        )
+    kept = result.history[result.kept_epoch - 1]
+    validated = f", validation accuracy {kept['val_accuracy']:.1%}" if "val_accuracy" in kept else ""
+    console.summary(
+        "train: was done already" if result.was_done else "train: done",
+        {
+            "model": result.model,
+            "labels": ", ".join(result.labels),
+            "rows": ", ".join(f"{name} {count}" for name, count in result.rows.items()),
+            "epochs": f"{len(result.history)}, kept number {result.kept_epoch}{validated}",
+            **({"resumed": f"after epoch {result.resumed_epoch}"} if result.resumed_epoch else {}),
+            "time": console.duration(result.seconds),
+            "result": result.bundle,
+        },
+    )
+    log.write("end", model=result.model, rows=result.rows, kept_epoch=result.kept_epoch, seconds=result.seconds)
