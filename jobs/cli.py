@@ -14,7 +14,7 @@ from hubbub.errors import HubbubError
 
 from .options import DEBUG_VARIABLE
 
-JOBS = ("index", "features", "verify", "train", "evaluate", "label", "events", "export", "report")
+JOBS = ("index", "features", "verify", "train", "evaluate", "label", "events", "export", "report", "demo")
 """Commands in the order of the work; each is the function of its name in the module of its name."""
 
 app = typer.Typer(

@@ -28,7 +28,7 @@ from hubbub.config import Settings
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
 _ROWS_LEAST, _ROWS_MOST = 32, 256  # a unit of 32 five-second clips takes 0.3 s, some hundred times Dask's own cost
-_WINDOWS_A_LABEL_UNIT = 512  # a model of 10 ms a window takes 5 s for them, and 100 files of a minute make ten units
+_LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window takes 5 s for the most
 
 
 @dataclass(frozen=True)
@@ -304,10 +304,11 @@ def _states(clips: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool)
 
 
 def _whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Cuts:
-    """Whole clips, as many a unit as hold some `_WINDOWS_A_LABEL_UNIT` windows, one at least."""
+    """Whole clips, one at least a unit, and some 16 units unless those would be very small or very large."""
+    most = max(_LABEL_WINDOWS_LEAST, min(_LABEL_WINDOWS_MOST, int(windows.sum()) // _SHARDS_WANTED))
     bounds, held = [0], 0
     for position, count in enumerate(windows.tolist()):
-        if held and held + count > _WINDOWS_A_LABEL_UNIT:
+        if held and held + count > most:
             bounds.append(position)
             held = 0
         held += count
