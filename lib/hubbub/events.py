@@ -52,9 +52,7 @@ class EventRule:
             )
         for name in ("min_duration_s", "merge_gap_s"):
             if not 0 <= getattr(self, name) < np.inf:
-                raise SettingsError(
-                    f"{name} {getattr(self, name):g} is no length of time; give 0 or more seconds"
-                )
+                raise SettingsError(f"{name} {getattr(self, name):g} is no length of time; give 0 or more seconds")
 
     def with_threshold(self, threshold: float) -> EventRule:
         """Return this rule at another threshold; the release keeps its proportion to it."""
@@ -133,9 +131,7 @@ def events_from_windows(
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
 
 
-def _rule_of_each(
-    labels: Sequence[str], rules: Mapping[str, EventRule] | EventRule
-) -> Mapping[str, EventRule]:
+def _rule_of_each(labels: Sequence[str], rules: Mapping[str, EventRule] | EventRule) -> Mapping[str, EventRule]:
     if isinstance(rules, EventRule):
         return dict.fromkeys(labels, rules)
     for label in labels:
@@ -155,9 +151,7 @@ def _check(start_s: np.ndarray, end_s: np.ndarray, scores: np.ndarray, labels: S
             f"got {list(start_s.shape)}, {list(end_s.shape)}, {list(scores.shape)}"
         )
     if not ((np.diff(start_s) >= 0).all() and (np.diff(end_s) >= 0).all() and (start_s < end_s).all()):
-        raise ValueError(
-            "expected windows in order of time, each ending after it starts; sort them by start_s"
-        )
+        raise ValueError("expected windows in order of time, each ending after it starts; sort them by start_s")
     if np.isnan(scores).any():
         raise ValueError(f"{np.isnan(scores).any(axis=1).sum()} of {count} windows have a score that is NaN")
 
@@ -192,9 +186,7 @@ def _runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
 
 
-def _merge(
-    first: np.ndarray, stop: np.ndarray, edge_s: np.ndarray, gap_s: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _merge(first: np.ndarray, stop: np.ndarray, edge_s: np.ndarray, gap_s: float) -> tuple[np.ndarray, np.ndarray]:
     apart = edge_s[first[1:]] - edge_s[stop[:-1]] > gap_s + _ROUNDING_S
     begins = np.concatenate([np.ones(min(len(first), 1), bool), apart])
     ends = np.concatenate([apart, np.ones(min(len(first), 1), bool)])

@@ -108,9 +108,7 @@ def _check_clips(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) ->
     if len(true) and not (0 <= true.min() and true.max() < len(labels)):
         raise ValueError(f"true holds indices {true.min()} to {true.max()}; expected 0 to {len(labels) - 1}")
     if np.isnan(scores).any():
-        raise ValueError(
-            f"{np.isnan(scores).any(axis=1).sum()} of {len(true)} clips have a score that is NaN"
-        )
+        raise ValueError(f"{np.isnan(scores).any(axis=1).sum()} of {len(true)} clips have a score that is NaN")
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -205,6 +203,26 @@ def event_metrics(
     return EventMetrics(_total(segment), _total(event), segment, event, segment_s, tolerance_s)
 
 
+def matched_events(
+    truth: pd.DataFrame, predicted: pd.DataFrame, *, tolerance_s: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Say which events the event-based score of `event_metrics` counts as hits.
+
+    Returns
+    -------
+    true_found, predicted_right : bool arrays
+        One value a row of `truth` and of `predicted`, in their order; equally many are True.
+    """
+    true_found, predicted_right = np.zeros(len(truth), bool), np.zeros(len(predicted), bool)
+    true_rows, found_rows = _rows(truth), _rows(predicted)
+    for key in true_rows.keys() & found_rows.keys():
+        true, found = true_rows[key], found_rows[key]
+        partner = _partners(_times(truth.iloc[true]), _times(predicted.iloc[found]), tolerance_s)
+        true_found[true] = partner >= 0
+        predicted_right[found[partner[partner >= 0]]] = True
+    return true_found, predicted_right
+
+
 def _check_events(name: str, table: pd.DataFrame) -> None:
     missing = [column for column in EVENT_COLUMNS if column not in table.columns]
     if missing:
@@ -212,9 +230,7 @@ def _check_events(name: str, table: pd.DataFrame) -> None:
     wrong = table[~(table["onset_s"] < table["offset_s"])]
     if len(wrong):
         row = wrong.iloc[0]
-        raise ValueError(
-            f"{name}: event {row['onset_s']} to {row['offset_s']} s in {row['uri']} has no length"
-        )
+        raise ValueError(f"{name}: event {row['onset_s']} to {row['offset_s']} s in {row['uri']} has no length")
 
 
 Count = Callable[[np.ndarray, np.ndarray], EventScore]
@@ -232,13 +248,20 @@ def _by_label(truth: pd.DataFrame, predicted: pd.DataFrame, count: Count) -> dic
 
 
 def _spans(table: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """Return {(label, uri): float64 [event, (onset_s, offset_s)]}, sorted by onset."""
-    ordered = table.sort_values(["onset_s", "offset_s"])
-    groups = ordered.groupby([ordered["label"].astype(str), ordered["uri"].astype(str)], sort=False)
-    return {
-        (str(label), str(uri)): part[["onset_s", "offset_s"]].to_numpy(np.float64)
-        for (label, uri), part in groups
-    }
+    """Return {(label, uri): float64 [event, (onset_s, offset_s)]}."""
+    return {key: _times(table.iloc[rows]) for key, rows in _rows(table).items()}
+
+
+def _rows(table: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """Return {(label, uri): int [event]}, the positions of their rows."""
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(zip(table["label"].astype(str), table["uri"].astype(str), strict=True)):
+        rows.setdefault(key, []).append(row)
+    return {key: np.array(found) for key, found in rows.items()}
+
+
+def _times(table: pd.DataFrame) -> np.ndarray:
+    return table[["onset_s", "offset_s"]].to_numpy(np.float64)
 
 
 def _sum(parts: Sequence[EventScore]) -> EventScore:
@@ -266,14 +289,17 @@ def _segments(spans: np.ndarray, segment_s: float) -> set[int]:
 
 
 def _count_events(true: np.ndarray, found: np.ndarray, tolerance_s: float) -> EventScore:
-    hits = 0
-    if len(true) and len(found):
-        from scipy.sparse import csr_matrix
-        from scipy.sparse.csgraph import maximum_bipartite_matching
+    return EventScore(int((_partners(true, found, tolerance_s) >= 0).sum()), len(found), len(true))
 
-        matches = maximum_bipartite_matching(csr_matrix(_fits(true, found, tolerance_s)), perm_type="column")
-        hits = int((matches >= 0).sum())
-    return EventScore(hits, len(found), len(true))
+
+def _partners(true: np.ndarray, found: np.ndarray, tolerance_s: float) -> np.ndarray:
+    """Return int [true event]: the found event matched with it, or -1; as many as possible are matched."""
+    if not len(true) or not len(found):
+        return np.full(len(true), -1)
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    return maximum_bipartite_matching(csr_matrix(_fits(true, found, tolerance_s)), perm_type="column")
 
 
 def _fits(true: np.ndarray, found: np.ndarray, tolerance_s: float) -> np.ndarray:

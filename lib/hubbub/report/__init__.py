@@ -1,0 +1,7 @@
+"""Tables, metrics and sounds as one self-contained HTML file."""
+
+from hubbub.report.evaluation import evaluation_section
+from hubbub.report.labels import labels_section
+from hubbub.report.page import Section, write_report
+
+__all__ = ["Section", "evaluation_section", "labels_section", "write_report"]

@@ -1,0 +1,107 @@
+"""The section about a model's test: headline, confusion matrix, scores by class, curves, worst mistakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hubbub.errors import UsageError
+from hubbub.report.charts import LineChart, line_chart
+from hubbub.report.page import Section, count, percent, render
+
+FORMAT = "hubbub-evaluation/1"
+WORST = 15
+"""Mistakes listed at most."""
+
+_NEEDED = ("labels", "clips", "accuracy", "macro_f1", "confusion", "per_class")
+
+
+def evaluation_section(folder: Path) -> Section:
+    """Describe an evaluation: ``evaluation.json`` and ``predictions.parquet`` in `folder`.
+
+    Raises
+    ------
+    UsageError
+        Where either is missing, cannot be read, or has another format.
+    """
+    data = _read_evaluation(folder)
+    predictions = _read_predictions(folder)
+    history = data.get("history") or []
+    wrong = predictions[predictions["true"] != predictions["predicted"]]
+    body = render(
+        "evaluation.html.j2",
+        facts=_facts(data),
+        labels=data["labels"],
+        matrix=_matrix(data["confusion"]),
+        per_class=data["per_class"],
+        charts=[chart for chart in (_curves(history, "loss"), _curves(history, "accuracy")) if chart],
+        wrong=wrong.sort_values("score", ascending=False).head(WORST).to_dict("records"),
+        n_wrong=len(wrong),
+        n_clips=len(predictions),
+    )
+    return Section("How well the model does", _subtitle(data), body, data.get("settings_hash"))
+
+
+def _read_evaluation(folder: Path) -> dict[str, Any]:
+    path = folder / "evaluation.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{folder} holds no evaluation.json; make one: hubbub evaluate BUNDLE STORE -o {folder}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    found = data.get("format") if isinstance(data, dict) else None
+    if found != FORMAT:
+        raise UsageError(f"{path} has the format {found!r}; expected {FORMAT!r}: evaluate again with this hubbub")
+    missing = [key for key in _NEEDED if key not in data]
+    if missing:
+        raise UsageError(f"{path} lacks {', '.join(missing)}; evaluate again with this hubbub")
+    return data
+
+
+def _read_predictions(folder: Path) -> pd.DataFrame:
+    path = folder / "predictions.parquet"
+    try:
+        return pd.read_parquet(path, columns=["clip_id", "uri", "true", "predicted", "score"])
+    except FileNotFoundError:
+        raise UsageError(f"{folder} holds no predictions.parquet; evaluate again") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+
+
+def _subtitle(data: dict[str, Any]) -> str:
+    model = f"Model {data['model']}" if data.get("model") else "The model"
+    fold = f" of fold {data['fold']}" if data.get("fold") is not None else ""
+    return f"{model}, tested on {count(data['clips'])} clips{fold} that it was not trained on."
+
+
+def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
+    right = sum(row[i] for i, row in enumerate(data["confusion"]))
+    weakest = min(data["per_class"], key=lambda score: score["f1"], default=None)
+    facts = [
+        ("accuracy", percent(data["accuracy"])),
+        ("macro F1", percent(data["macro_f1"])),
+        ("clips right", f"{count(right)} of {count(data['clips'])}"),
+        ("classes", count(len(data["labels"]))),
+    ]
+    return [*facts, ("weakest class", weakest["label"])] if weakest else facts
+
+
+def _matrix(confusion: Sequence[Sequence[int]]) -> list[list[tuple[int, float]]]:
+    """Return (count, share of its row) for every cell."""
+    return [[(cell, cell / max(sum(row), 1)) for cell in row] for row in confusion]
+
+
+def _curves(history: Sequence[dict[str, Any]], name: str) -> LineChart | None:
+    series = {
+        "training": [entry.get(name) for entry in history],
+        "validation": [entry.get(f"val_{name}") for entry in history],
+    }
+    epochs = [int(entry["epoch"]) for entry in history]
+    return line_chart(name.capitalize(), epochs, series, top=1.0 if name == "accuracy" else None)

@@ -1,0 +1,186 @@
+"""The section about labelled recordings: the run, its events, and each recording with picture and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from hubbub.config import Settings, settings_from
+from hubbub.errors import HubbubError, LabelsError
+from hubbub.metrics import EVENT_COLUMNS, EventMetrics, event_metrics, matched_events
+from hubbub.report.lanes import Bar, bar_rows, colours_of, legend
+from hubbub.report.page import Section, count, render, span
+from hubbub.report.recording import Picture, picture_of, sound_of
+
+if TYPE_CHECKING:
+    from hubbub.store.tables import LabelTables
+
+FAILED_SHOWN = 50
+"""Failed recordings listed at most; `files/` holds all."""
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The rows of bars under one name."""
+
+    name: str
+    events: int
+    rows: list[list[Bar]]
+    table: Sequence[Mapping[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One recording on the page; without `picture` it could not be read, and `problem` says why."""
+
+    uri: str
+    duration_s: float
+    picture: Picture | None
+    sound: str
+    lanes: tuple[Lanes, ...]
+    problem: str
+
+
+def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, max_recordings: int = 20) -> Section:
+    """Describe a labelling run and show its recordings with their events.
+
+    Parameters
+    ----------
+    labels
+        The run's label tables.
+    truth
+        True events (uri, label, onset_s, offset_s) where they are known; the recordings named in it are
+        scored, shown first, and carry the true events over the labelled ones.
+    max_recordings
+        Recordings shown at most, at most 10 minutes of each: those with truth, then those with most events.
+
+    Raises
+    ------
+    LabelsError
+        For truth without the columns it needs, with times that are none, or of other recordings altogether.
+    SettingsError
+        For a run whose settings this hubbub does not know.
+    """
+    settings = settings_from(labels.run["settings"], where=str(labels.path / "run.json"))
+    files = labels.files().drop_duplicates("uri", keep="last").astype({"duration_s": "float64"})
+    events = labels.events()
+    true = _known_truth(truth, files)
+    if true is not None:
+        true_found, right = matched_events(true, events)
+        true = true.assign(matched=true_found)
+        # Where nothing is known to be true, nothing is known to be wrong.
+        events = events.assign(matched=right | ~events["uri"].isin(true["uri"]).to_numpy())
+    analysed = files[files["status"] == "ok"]
+    colours = colours_of([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
+    shown = _most_telling(analysed, events, true, max_recordings)
+    figures = [_figure(labels, settings, row, events, true, colours) for row in shown.to_dict("records")]
+    failed = files[files["status"] != "ok"]
+    body = render(
+        "labels.html.j2",
+        facts=_facts(analysed, failed, events),
+        bars=_label_bars(labels.labels, events, colours),
+        unmatched=true is not None and not (true["matched"].all() and events["matched"].all()),
+        nothing_found=not len(events),
+        failed=failed.head(FAILED_SHOWN).to_dict("records"),
+        n_failed=len(failed),
+        scores=_scores(true, events),
+        figures=figures,
+        n_analysed=len(analysed),
+        legend=legend([events, *([] if true is None else [true])], colours),
+    )
+    subtitle = f"{count(len(files))} recordings, labelled by model {labels.run.get('model_hash', 'unknown')}."
+    return Section("What was heard", subtitle, body, settings.hash)
+
+
+def _known_truth(truth: pd.DataFrame | None, files: pd.DataFrame) -> pd.DataFrame | None:
+    """Keep the true events of recordings that are part of the run."""
+    if truth is None:
+        return None
+    missing = [column for column in EVENT_COLUMNS if column not in truth.columns]
+    if missing:
+        has = ", ".join(map(str, truth.columns)) or "no columns"
+        raise LabelsError(f"the table of true events lacks {', '.join(missing)}; it has: {has}")
+    times = truth[["onset_s", "offset_s"]].apply(pd.to_numeric, errors="coerce").astype("float64")
+    wrong = truth[~(times["onset_s"] < times["offset_s"])]
+    if len(wrong):
+        uri, _, onset_s, offset_s = wrong.iloc[0][list(EVENT_COLUMNS)]
+        raise LabelsError(f"a true event of {uri} lasts from {onset_s} to {offset_s}; expected seconds, onset first")
+    known = truth["uri"].isin(files["uri"])
+    if len(truth) and not known.any():
+        ours = f"such as '{files['uri'].iloc[0]}'" if len(files) else "none"
+        raise LabelsError(
+            f"no true event is of a labelled recording: the uri of the first is '{truth['uri'].iloc[0]}', "
+            f"the label tables hold {ours}; name recordings as the label tables do"
+        )
+    return truth.assign(label=truth["label"].astype(str), **times).loc[known, list(EVENT_COLUMNS)]
+
+
+def _most_telling(analysed: pd.DataFrame, events: pd.DataFrame, true: pd.DataFrame | None, most: int) -> pd.DataFrame:
+    has_truth = analysed["uri"].isin([] if true is None else true["uri"])
+    n_events = analysed["uri"].map(events["uri"].value_counts()).fillna(0)
+    order = analysed.assign(_truth=has_truth, _events=n_events)
+    chosen = order.sort_values(["_truth", "_events", "uri"], ascending=[False, False, True]).head(most)
+    return chosen.sort_values(["_truth", "uri"], ascending=[False, True])
+
+
+def _figure(
+    labels: LabelTables,
+    settings: Settings,
+    file: Mapping[Any, Any],
+    events: pd.DataFrame,
+    true: pd.DataFrame | None,
+    colours: dict[str, str],
+) -> Figure:
+    uri, duration_s = file["uri"], file["duration_s"]
+    try:
+        path = labels.resolve(uri)
+        picture = picture_of(path, settings.frontend)
+        sound = sound_of(path, sample_rate=settings.frontend.sample_rate, shown_s=picture.shown_s)
+    except HubbubError as error:
+        return Figure(uri, duration_s, None, "", (), f"{type(error).__name__}: {error}")
+    sources = [("labelled", events)] if true is None else [("true", true), ("labelled", events)]
+    lanes = tuple(_lanes(name, table[table["uri"] == uri], colours, picture) for name, table in sources)
+    return Figure(uri, duration_s, picture, sound, lanes, "")
+
+
+def _lanes(name: str, events: pd.DataFrame, colours: dict[str, str], picture: Picture) -> Lanes:
+    rows = bar_rows(events, colours, shown_s=picture.shown_s)
+    return Lanes(name, len(events), rows, events.sort_values("onset_s").to_dict("records"))
+
+
+def _facts(analysed: pd.DataFrame, failed: pd.DataFrame, events: pd.DataFrame) -> list[tuple[str, str]]:
+    return [
+        ("recordings analysed", count(len(analysed))),
+        ("failed", count(len(failed))),
+        ("of sound", span(float(analysed["duration_s"].sum()))),
+        ("events", count(len(events))),
+        ("labels heard", count(events["label"].nunique())),
+    ]
+
+
+def _label_bars(labels: list[str], events: pd.DataFrame, colours: dict[str, str]) -> list[dict[str, Any]]:
+    """Return count and total time of each label heard, the most frequent first."""
+    length_s = events["offset_s"] - events["onset_s"]
+    by_label = length_s.groupby(events["label"].astype(str)).agg(["size", "sum"])
+    by_label = by_label.sort_values("size", ascending=False, kind="stable")
+    most = max(by_label["size"].max(), 1) if len(by_label) else 1
+    return [
+        {
+            "label": label,
+            "events": int(n),
+            "time": span(total_s),
+            "width": 100 * n / most,
+            "colour": colours[label],
+        }
+        for label, n, total_s in by_label.itertuples()
+    ]
+
+
+def _scores(true: pd.DataFrame | None, events: pd.DataFrame) -> EventMetrics | None:
+    if true is None or not len(true):
+        return None
+    found = events.loc[events["uri"].isin(true["uri"]), list(EVENT_COLUMNS)]
+    return event_metrics(true, found)

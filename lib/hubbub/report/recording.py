@@ -1,0 +1,170 @@
+"""Picture and sound of one recording, as data the page can hold; bounded, however long the recording is."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hubbub.audio import decode
+from hubbub.audio.frontends import frontend_of
+from hubbub.config import Frontend
+from hubbub.errors import EmptyAudio
+from hubbub.report.charts import Tick, round_ticks
+
+LONGEST_S = 600.0
+"""What of a recording is shown and played at most, in seconds."""
+
+_MOST_SAMPLES = 2**24  # what a picture may hold in memory, 64 MiB; at very high rates this is the limit
+_COLUMNS = 1400
+_VALUES_A_BLOCK = 2**20
+_RANGE_DB = 80.0
+_PLAYABLE_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 knows
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A spectrogram with what its axes need."""
+
+    data: str
+    """PNG as a data URL; time to the right, bands upwards."""
+    shown_s: float
+    """Length of the time axis in seconds."""
+    band_ticks: tuple[Tick, ...]
+    """Frequencies, at percent from the top."""
+    time_ticks: tuple[Tick, ...]
+    """Times, at percent from the left."""
+
+
+def picture_of(path: Path, settings: Frontend) -> Picture:
+    """Draw the spectrogram of a recording's beginning as the frontend sees it.
+
+    Raises
+    ------
+    AudioError
+        Where it cannot be decoded, or holds no samples.
+    """
+    rate = settings.sample_rate
+    most = min(int(LONGEST_S * rate), _MOST_SAMPLES)
+    samples = decode.load(path, sample_rate=rate, count=most)
+    if not len(samples):
+        raise EmptyAudio(f"{path.name} holds no samples")
+    shown_s = len(samples) / rate
+    # Each block must share one scale with the others, so nothing may depend on a block's own peak.
+    plain = settings.model_copy(update={"top_db": None, "ref": 1.0})
+    band_hz = frontend_of(plain).band_hz
+    return Picture(
+        _data_url("image/png", _png(_columns_db(samples, plain))),
+        shown_s,
+        _band_ticks(band_hz),
+        time_ticks(shown_s),
+    )
+
+
+def sound_of(path: Path, *, sample_rate: int, shown_s: float) -> str:
+    """Encode a recording's beginning, mono, as an MP3 (Ogg where libsndfile has none) data URL.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    sample_rate
+        Hz that are heard; the nearest rate below that players know is used.
+    shown_s
+        Seconds from the start that the picture shows, and so the sound plays.
+
+    Raises
+    ------
+    AudioError
+        Where it cannot be decoded.
+    """
+    import soundfile
+
+    known = [rate for rate in _PLAYABLE_HZ if rate <= sample_rate]
+    rate = known[-1] if known else _PLAYABLE_HZ[0]
+    mp3 = "MP3" in soundfile.available_formats()
+    # Constant bit rate, so that a player finds the right place when it seeks.
+    options = {"format": "MP3", "bitrate_mode": "CONSTANT"} if mp3 else {"format": "OGG", "subtype": "VORBIS"}
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", rate, 1, compression_level=0.7 if mp3 else 0.5, **options) as sound:
+        for block in decode.blocks(path, sample_rate=rate, count=round(shown_s * rate)):
+            # libsndfile 1.2.2 crashes on long Vorbis writes: a second at a time.
+            for first in range(0, len(block), rate):
+                sound.write(np.clip(block[first : first + rate], -1.0, 1.0))
+    return _data_url("audio/mpeg" if mp3 else "audio/ogg", file.getvalue())
+
+
+def time_ticks(shown_s: float) -> tuple[Tick, ...]:
+    """Return about ten round times along an axis of `shown_s` seconds, at percent."""
+    step_s = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60) if shown_s / s <= 12.5), 120)
+    if shown_s < 0.5:
+        values = round_ticks(0.0, shown_s, at_most=8)
+    else:
+        values = [number * step_s for number in range(int(shown_s / step_s + 1e-9) + 1)]
+    return tuple(Tick(100 * value / shown_s, _time_text(value, step_s)) for value in values)
+
+
+def _time_text(seconds: float, step_s: float) -> str:
+    if step_s < 1:
+        return f"{seconds:g} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _columns_db(samples: np.ndarray, settings: Frontend) -> np.ndarray:
+    """Return float32 [column, band]: the loudest frame of each column, at most `_COLUMNS`."""
+    n_frames = frontend_of(settings).n_frames(len(samples))
+    n_columns = min(n_frames, _COLUMNS)
+    columns = np.full((n_columns, settings.n_mels), -np.inf, np.float32)
+    for first, frames in _frame_blocks(samples, settings):
+        column = (np.arange(first, first + len(frames)) * n_columns) // n_frames
+        np.maximum.at(columns, column, frames)
+    return columns
+
+
+def _frame_blocks(samples: np.ndarray, settings: Frontend) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the number of the first frame, and frames [frame, band], a block at a time, equal to the whole's."""
+    frontend, hop = frontend_of(settings), settings.hop_samples
+    n_frames = frontend.n_frames(len(samples))
+    a_block = max(1, _VALUES_A_BLOCK // settings.n_fft)
+    halo = -(-settings.n_fft // 2 // hop) + 1
+    for first in range(0, n_frames, a_block):
+        stop = min(first + a_block, n_frames)
+        before = min(first, halo)
+        stretch = samples[(first - before) * hop : (stop + halo) * hop]
+        yield first, frontend(stretch)[before : before + stop - first]
+
+
+def _png(columns_db: np.ndarray) -> bytes:
+    """Draw with 256 colours; a palette makes the file a third as long as true colour."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    high_db = float(columns_db.max())
+    low_db = max(high_db - _RANGE_DB, float(np.percentile(columns_db, 10)) - 6.0, -100.0)
+    scaled = (columns_db - low_db) / max(high_db - low_db, 1e-6)
+    levels = np.clip(scaled * 255, 0, 255).astype(np.uint8).T[::-1]
+    image = Image.fromarray(np.ascontiguousarray(levels), mode="P")
+    palette = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    image.putpalette(palette.tobytes())
+    file = io.BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return file.getvalue()
+
+
+def _band_ticks(band_hz: np.ndarray) -> tuple[Tick, ...]:
+    """Return octaves that lie within the bands, from the top down as far as there is room between them."""
+    octaves = [hz for hz in (125 * 2**n for n in reversed(range(12))) if band_hz[0] <= hz <= band_hz[-1]]
+    at = 100 * (1 - (np.interp(octaves, band_hz, np.arange(len(band_hz))) + 0.5) / len(band_hz))
+    ticks: list[Tick] = []
+    for hz, place in zip(octaves, at.tolist(), strict=True):
+        if place <= 96 and (not ticks or place - ticks[-1].at >= 9):
+            ticks.append(Tick(place, f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz:g} Hz"))
+    return tuple(ticks)
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
