@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from hubbub.engine import Task
 from hubbub.engine.cluster import open_engine
@@ -73,17 +74,17 @@ def run_plan(job: str, plan: Plan, task: Task, *, cluster: str, workers: int | N
     return tally
 
 
-def tell(job: str, tally: Tally, *, clips: int, ok: int, failed: int, where: str, retry: str, log: JsonLog) -> int:
+def tell(job: str, tally: Tally, *, clips: int, ok: int, failed: int, result: Path, reasons: Path, log: JsonLog) -> int:
     """Print the summary table, name failures, and return the exit code.
 
     Parameters
     ----------
     clips, ok, failed
         Of the whole table, as storage has them now; what is missing was not done.
-    where
-        What to read for the reasons of all failures.
-    retry
-        The option that tries failed clips again.
+    result
+        Where the results are.
+    reasons
+        Folder of the Parquet parts that say why each failed clip failed.
     """
     pace = f" ({(tally.audio_s / 3600):.3g} h of sound, {tally.audio_s / max(tally.wall_s, 1e-9):.0f} times real time)"
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in tally.seconds.items())
@@ -97,7 +98,7 @@ def tell(job: str, tally: Tally, *, clips: int, ok: int, failed: int, where: str
             **({"not done": missing} if missing else {}),
             "time": duration(tally.wall_s) + (pace if tally.audio_s else ""),
             **({"workers' time": stages} if stages else {}),
-            "result": where,
+            "result": result,
         },
     )
     log.write("end", clips=clips, ok=ok, failed=failed, missing=missing, wall_s=round(tally.wall_s, 3))
@@ -106,5 +107,7 @@ def tell(job: str, tally: Tally, *, clips: int, ok: int, failed: int, where: str
     for lost in tally.lost[:_FAILURES_SHOWN]:
         console.warn(f"lost: unit {lost.unit} with {lost.clips} clips: {lost.reason}; the next run makes it again")
     if failed:
-        console.warn(f"{failed} clips failed; the reasons of all are in {where}; {retry} tries them again")
+        console.warn(
+            f"{failed} clips failed; column error of {reasons}/*.parquet says why; --retry-failed tries them again"
+        )
     return 1 if failed or missing else 0

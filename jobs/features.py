@@ -39,13 +39,14 @@ def features(
     from hubbub.clips.table import read_table
     from hubbub.engine.cluster import check_cluster
     from hubbub.plan import plan_features
-    from hubbub.store.features import create_store, current, is_store, open_store, row_schema
+    from hubbub.store.features import check_place, create_store, current, is_store, open_store, row_schema
     from hubbub.tasks.extract import ExtractTask
 
     from . import console
     from .fanout import Tally, run_plan, show_plan, tell
 
     check_cluster(cluster, workers)
+    check_place(output)
     log = console.JsonLog(log_json, "features")
     table = read_table(clips)
     store = open_store(output) if is_store(output) else None
@@ -68,8 +69,8 @@ def features(
         clips=now.clips,
         ok=now.done,
         failed=now.failed_before,
-        where=str(store.path),
-        retry="--retry-failed",
+        result=store.path,
+        reasons=store.rows_folder,
         log=log,
     )
     raise typer.Exit(code)

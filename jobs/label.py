@@ -45,7 +45,7 @@ def label(
     from hubbub.errors import UsageError
     from hubbub.plan import plan_labels
     from hubbub.store.bundle import read_description
-    from hubbub.store.tables import create_labels, is_labels, open_labels, require_run
+    from hubbub.store.tables import check_place, create_labels, is_labels, open_labels, require_run
     from hubbub.tasks.label import LabelTask
 
     from . import console
@@ -53,6 +53,7 @@ def label(
     from .rules import changed_rules, rules_from
 
     check_cluster(cluster, workers)
+    check_place(output)
     log = console.JsonLog(log_json, "label")
     description = read_description(model)
     settings = settings_from(description["settings"], where=str(model))
@@ -92,8 +93,8 @@ def label(
         clips=now.clips,
         ok=now.done,
         failed=now.failed_before,
-        where=str(output),
-        retry="--retry-failed",
+        result=output,
+        reasons=output / "files",
         log=log,
     )
     raise typer.Exit(code)

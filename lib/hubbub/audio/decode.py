@@ -126,17 +126,19 @@ def _mono_blocks(file: soundfile.SoundFile, begin: int) -> Iterator[npt.NDArray[
     try:
         file.seek(begin)
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
-            yield _checked(block, position / file.samplerate)
+            yield _checked(block, position / file.samplerate, file.samplerate)
             position += len(block)
     except soundfile.LibsndfileError as error:
         at_s = position / file.samplerate
         raise DecodeError(f"{Path(file.name).name} breaks off at {at_s:.3f} s ({error.error_string})") from None
 
 
-def _checked(block: npt.NDArray[np.float32], start_s: float) -> npt.NDArray[np.float32]:
+def _checked(block: npt.NDArray[np.float32], start_s: float, sample_rate: int) -> npt.NDArray[np.float32]:
     mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise NonFiniteAudio(f"a sample in the block from {start_s:.3f} s on is NaN or infinite")
+    finite = np.isfinite(mono)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise NonFiniteAudio(f"the sample at {start_s + first / sample_rate:.3f} s is {mono[first]}")
     return mono
 
 

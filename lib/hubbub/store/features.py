@@ -245,6 +245,11 @@ def is_store(path: Path) -> bool:
     return (path / ARRAYS).is_dir()
 
 
+def check_place(path: Path) -> None:
+    """Refuse to make or grow a store where something else lies (`StoreError`)."""
+    refuse_foreign_folder(path, ARRAYS, "the store")
+
+
 def open_store(path: str | Path) -> FeatureStore:
     """Open a feature store.
 
@@ -286,7 +291,7 @@ def create_store(path: Path, settings: Settings, *, source: str) -> FeatureStore
     StorageError
         When it cannot be written.
     """
-    refuse_foreign_folder(path, ARRAYS, "the store")
+    check_place(path)
     provenance = _provenance(settings, source)
     store = FeatureStore(path, settings, provenance)
     draft = path / f".{ARRAYS}.draft-{os.getpid()}"

@@ -73,17 +73,6 @@ def read_part(folder: Path, number: int) -> tuple[pa.Table, dict[str, Any]]:
     return table.replace_schema_metadata(None), metadata
 
 
-def read_parts(folder: Path, columns: list[str] | None = None) -> pa.Table | None:
-    """All parts as one table in the order of their numbers; None where there is no part."""
-    tables = [read_part(folder, number)[0] for number in part_numbers(folder)]
-    if not tables:
-        return None
-    if columns is not None:
-        tables = [table.select(columns) for table in tables]
-    # A carried column that is all null in one clip table and text in the next still makes one table.
-    return pa.concat_tables(tables, promote_options="permissive")
-
-
 def write_json(path: Path, data: Any) -> None:
     """Write JSON that appears whole or not at all; errors of `write_part`."""
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")

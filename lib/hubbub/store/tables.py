@@ -270,6 +270,11 @@ def is_labels(path: Path) -> bool:
     return (path / RUN).is_file()
 
 
+def check_place(path: Path) -> None:
+    """Refuse to make or grow label tables where something else lies (`StoreError`)."""
+    refuse_foreign_folder(path, RUN, "the labels")
+
+
 def open_labels(path: str | Path) -> LabelTables:
     """Open label tables.
 
@@ -308,7 +313,7 @@ def create_labels(path: Path, run: dict[str, Any]) -> LabelTables:
     StorageError
         When it cannot be written.
     """
-    refuse_foreign_folder(path, RUN, "the labels")
+    check_place(path)
     created = {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), "versions": {"hubbub": __version__}}
     run_hash = canonical_hash({name: run[name] for name in DECIDES})
     document = {"format": FORMAT, "run_hash": run_hash, **run, **created}

@@ -1,0 +1,204 @@
+"""`hubbub index`, `features` and `verify` as a user types them: what they do, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hubbub.clips.table import read_table
+from hubbub.store.features import open_store
+from tests.jobs.command import hubbub, refuse, succeed
+from tests.jobs.conftest import BAD_FILES
+
+SERIAL = ("--cluster", "serial")
+
+
+def test_index_says_what_it_found(archive: Path, tmp_path: Path) -> None:
+    said = succeed("index", archive, "-o", tmp_path / "clips.parquet")
+    assert "cat 3, dog 3" in said
+    assert {tuple(labels) for labels in read_table(tmp_path / "clips.parquet").rows["labels"].to_pylist()} == {
+        ("cat",),
+        ("dog",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "holds no recordings; expected files such as .wav"),
+        (lambda folder: (folder / "a.txt").write_text("x"), r"holds no recordings (found: 1 .txt)"),
+        (lambda folder: folder.rmdir(), "does not exist; expected a folder of recordings or a CSV file"),
+    ],
+    ids=["an empty folder", "a folder of text files", "no folder"],
+)
+def test_index_refuses_a_source_without_recordings(make, message: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    make(source)
+    assert message in refuse("index", source, "-o", tmp_path / "clips.parquet")
+    assert not (tmp_path / "clips.parquet").exists()
+
+
+def test_index_of_a_csv_names_the_columns_there_are(archive: Path, tmp_path: Path) -> None:
+    file = archive / "list.csv"
+    file.write_text("name,kind\n" + "".join(f"dog/{path.name},dog\n" for path in (archive / "dog").iterdir()))
+    said = refuse("index", file, "-o", tmp_path / "c.parquet", "--path-column", "nam")
+    assert "no column 'nam' (--path-column): did you mean 'name'? (known: kind, name)" in said
+    assert "there are: name, kind" in refuse("index", file, "-o", tmp_path / "c.parquet")
+    succeed("index", file, "-o", tmp_path / "c.parquet", "--path-column", "name", "--label-column", "kind")
+    file.unlink()
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(clips: Path, tmp_path: Path) -> None:
+    said = succeed("features", clips, "-o", tmp_path / "store", "--dry-run")
+    assert "6 clips, 6 windows, in 1 units" in said
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_second_run_does_nothing_and_a_grown_table_only_the_new_clips(archive: Path, tmp_path: Path) -> None:
+    grown = shutil.copytree(archive, tmp_path / "archive")
+    held_back = next((grown / "dog").iterdir())
+    held_back.rename(tmp_path / held_back.name)
+    clips, store = tmp_path / "clips.parquet", tmp_path / "store"
+    succeed("index", grown, "-o", clips)
+    succeed("features", clips, "-o", store, *SERIAL)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+
+    assert "0 clips, 0 windows, in 0 units" in succeed("features", clips, "-o", store, *SERIAL)
+    assert before == {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+
+    (tmp_path / held_back.name).rename(held_back)
+    succeed("index", grown, "-o", clips)
+    assert "1 clips, 1 windows, in 1 units" in succeed("features", clips, "-o", store, *SERIAL)
+    assert len(open_store(store).rows()) == 6
+    succeed("verify", store, "--clips", clips)
+
+
+def test_unreadable_files_among_good_ones_are_failed_rows(bad_archive: Path, tmp_path: Path) -> None:
+    clips, store, log = tmp_path / "clips.parquet", tmp_path / "store", tmp_path / "log.jsonl"
+    succeed("index", bad_archive, "-o", clips)
+    said = refuse("features", clips, "-o", store, *SERIAL, "--log-json", log, code=1)
+    assert "4 clips failed" in said
+    assert "--retry-failed" in said
+    ledger = open_store(store).ledger()
+    failed = ledger[ledger["status"] == "failed"].set_index("uri")["error"]
+    assert set(failed.index) == set(BAD_FILES)
+    for uri, reason in BAD_FILES.items():
+        assert failed[uri].startswith(reason)
+        assert f"failed: {uri}: {reason}" in said
+    assert len(open_store(store).rows()) == 7
+    assert open_store(store).rows().set_index("uri")["valid_frames"]["dog/short.wav"] == 1 + 1000 // 512
+
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["event"] for line in events] == ["plan", "unit", "end"]
+    assert (events[-1]["ok"], events[-1]["failed"], events[-1]["missing"]) == (7, 4, 0)
+
+
+def test_failed_clips_are_left_alone_until_they_are_asked_for(bad_archive: Path, tmp_path: Path) -> None:
+    archive = shutil.copytree(bad_archive, tmp_path / "archive")
+    clips, store = tmp_path / "clips.parquet", tmp_path / "store"
+    succeed("index", archive, "-o", clips)
+    refuse("features", clips, "-o", store, *SERIAL, code=1)
+    again = hubbub("features", clips, "-o", store, *SERIAL)
+    assert again.returncode == 1
+    assert "0 clips, 0 windows, in 0 units" in again.stdout
+
+    # The file is mended without looking changed, as after a network drive came back.
+    broken = archive / "cat" / "nothing.wav"
+    stat = broken.stat()
+    shutil.copy(next((archive / "dog").glob("*.ogg")), broken)
+    os.utime(broken, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    retried = hubbub("features", clips, "-o", store, *SERIAL, "--retry-failed")
+    assert retried.returncode == 1
+    assert "4 clips, 4 windows, in 1 units" in retried.stdout
+    rows = open_store(store).rows().set_index("uri")
+    assert len(rows) == 8
+    assert rows["attempts"]["cat/nothing.wav"] == 2
+    succeed("verify", store)
+
+
+def test_other_settings_are_another_store(clips: Path, store: Path, tmp_path: Path) -> None:
+    said = refuse("features", clips, "-o", store, "--set", "frontend.n_mels=64")
+    held, asked = open_store(store).settings_hash, "b4b511a430128f3b"
+    assert f"built with other settings ({held}; asked for {asked}): frontend.n_mels: 64, not 128" in said
+    said = refuse("features", clips, "-o", store, "--set", "layout.rows_per_shard=64")
+    assert "laid out otherwise: rows_per_shard: 64, not 32" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "frontend.n_mel=4"), "unknown setting 'frontend.n_mel': did you mean 'n_mels'?"),
+        (("--set", "frontend.fmax_hz=20000"), "fmax_hz 20000 is above half the sample rate, 11025"),
+        (("--set", "windows.duration_s"), "expected KEY=VALUE, such as frontend.n_mels=64"),
+        (("--settings", "nowhere.yaml"), "settings file nowhere.yaml does not exist"),
+        (("--cluster", "cloud"), "expected serial, local or an address such as tcp://host:8786"),
+        (("--cluster", "serial", "--workers", 2), "--workers 2 goes with --cluster local"),
+        (("--cluster", "tcp://127.0.0.1:1"), "no Dask scheduler answers at tcp://127.0.0.1:1 within 10 s"),
+        (("--log-json", "/nowhere/log"), "--log-json /nowhere/log: No such file or directory"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_what_was_asked_wrongly_is_refused(
+    options: tuple[object, ...], message: str, clips: Path, tmp_path: Path
+) -> None:
+    assert message in refuse("features", clips, "-o", tmp_path / "store", *options)
+
+
+def test_outputs_that_hold_something_else_are_refused(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.md").write_text("years of work")
+    assert "holds something else (thesis.md)" in refuse("features", clips, "-o", tmp_path)
+    assert "thesis.md is a file" in refuse("features", clips, "-o", tmp_path / "thesis.md")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.md"]
+
+
+def test_a_place_that_cannot_be_written_is_named(clips: Path) -> None:
+    # /proc takes no new folders, from root either.
+    assert "cannot write /proc/store" in refuse("features", clips, "-o", "/proc/store", *SERIAL, code=1)
+
+
+def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(clips: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    small = ("--set", "layout.rows_per_shard=2", "--set", "layout.rows_per_chunk=2")
+    # Files over 20 kB cannot be written: a shard is larger, as on a disk that has just become full.
+    limited = f"ulimit -f 20; trap '' XFSZ; exec {shutil.which('env')} \"$@\""
+    import subprocess
+
+    from tests.jobs.command import COMMAND
+
+    words = [str(COMMAND), "features", str(clips), "-o", str(store), *SERIAL, *small]
+    done = subprocess.run(["bash", "-c", limited, "bash", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "cannot write" in done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert open_store(store).rows().empty
+    succeed("features", clips, "-o", store, *SERIAL, *small)
+    assert len(open_store(store).rows()) == 6
+    succeed("verify", store, "--clips", clips)
+
+
+def test_verify_names_a_row_that_was_changed(clips: Path, store: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(store, tmp_path / "store")
+    shard = next(path for path in (broken / "features.zarr" / "features" / "c").rglob("*") if path.is_file())
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 4] ^= 0xFF
+    shard.write_bytes(content)
+    done = hubbub("verify", broken)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "problems │ 0" not in done.stdout
+    assert "holds neither" not in done.stderr
+    assert "neither a feature store nor label tables" in refuse("verify", tmp_path)
+
+
+def test_a_store_from_the_dask_engine_equals_the_serial_one(clips: Path, store: Path, tmp_path: Path) -> None:
+    said = succeed("features", clips, "-o", tmp_path / "store", "--workers", 2)
+    assert "dashboard http://127.0.0.1:" in said
+    ours, theirs = open_store(tmp_path / "store"), open_store(store)
+    assert ours.rows().equals(theirs.rows())
+    assert (ours.read_rows(range(6)) == theirs.read_rows(range(6))).all()
