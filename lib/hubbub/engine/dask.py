@@ -1,18 +1,34 @@
-"""The Dask engine: units in flight are bounded, so that neither driver nor scheduler ever holds an archive."""
+"""The Dask engine, the only file that imports Dask.
+
+Units in flight are bounded, so that neither driver nor scheduler ever holds an archive.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from distributed import Client, Future, as_completed
+import dask
+from distributed import Client, Future, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 
 from hubbub.engine import Task
+from hubbub.errors import ClusterError
 from hubbub.tasks.result import UnitLost, UnitResult
 
 _IN_FLIGHT_PER_THREAD = 3  # one that runs, one that waits on the worker, one on its way
+_CONNECT_TIMEOUT_S = 10
+_WORKERS_TIMEOUT_S = 60
+
+# One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
+# library's own pool of threads has one as well, or two workers would fight over every core.
+_WORKER_ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
+    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), 1),
+    "MALLOC_TRIM_THRESHOLD_": 65536,
+}
 
 
 class DaskEngine:
@@ -32,23 +48,21 @@ class DaskEngine:
     def run(self, task: Task, units: Iterable[Any]) -> Iterator[UnitResult | UnitLost]:
         """Do every unit; one whose workers die again and again is lost, the others go on."""
         waiting = iter(units)
-        spread = self._client.scatter(task, broadcast=True, hash=False)
-        names: dict[Future, Any] = {}
+        in_flight: dict[Future, Any] = {}
 
         def submit(count: int) -> list[Future]:
-            futures = {
-                self._client.submit(_call, spread, unit, pure=False): unit for unit in itertools.islice(waiting, count)
-            }
-            names.update(futures)
+            # The task travels with each unit: scattered data would be gone with the workers that hold it.
+            futures = {self._client.submit(task, unit, pure=False): unit for unit in itertools.islice(waiting, count)}
+            in_flight.update(futures)
             return list(futures)
 
         running = as_completed(submit(self._room()))
         try:
             for future in running:
-                yield self._outcome(future, names.pop(future))
-                running.update(submit(max(0, self._room() - len(names))))
+                yield self._outcome(future, in_flight.pop(future))
+                running.update(submit(max(0, self._room() - len(in_flight))))
         finally:
-            self._client.cancel(list(names))
+            self._client.cancel(list(in_flight))
 
     def _room(self) -> int:
         """Units to keep in flight; it follows a cluster that grows or shrinks."""
@@ -66,5 +80,37 @@ class DaskEngine:
             return UnitLost(unit.index, len(unit.items), reason)
 
 
-def _call(task: Task, unit: Any) -> UnitResult:
-    return task(unit)
+@contextmanager
+def local_client(workers: int) -> Iterator[Client]:
+    """A client of a new cluster on this machine, which ends with the context."""
+    environment = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _WORKER_ENVIRONMENT.items()}
+    with (
+        # A unit that kills its worker is tried once more elsewhere; distributed's default of 3 takes tens of seconds.
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, **environment}),
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def remote_client(address: str) -> Iterator[Client]:
+    """A client of a scheduler that others started.
+
+    Raises
+    ------
+    ClusterError
+        When it does not answer, or has no workers.
+    """
+    try:
+        client = Client(address, timeout=_CONNECT_TIMEOUT_S)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(f"no Dask scheduler answers at {address} within {_CONNECT_TIMEOUT_S} s ({error})") from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
+        except TimeoutError:
+            raise ClusterError(f"the scheduler at {address} has had no worker for {_WORKERS_TIMEOUT_S} s") from None
+        yield client
