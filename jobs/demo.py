@@ -38,6 +38,9 @@ def demo(
     ] = _DATA,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Default: what suits the model; fewer for a quick look.", metavar="N")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the training and of the soundscapes.", metavar="N")] = 0,
     debug: options.Debug = False,
 ) -> None:
@@ -57,7 +60,7 @@ def demo(
 
     _step(index, source, output=clips)
     _step(features, clips, output=store, **spread)
-    _step(train, store, output=bundle, test_fold=_HELD_OUT_FOLD, seed=seed)
+    _step(train, store, output=bundle, test_fold=_HELD_OUT_FOLD, epochs=epochs, seed=seed)
     _step(evaluate, bundle, store, output=evaluation)
     _mix(clips, sounds, seed)
     _step(label, sounds, model=bundle, output=labels, hop=_HOP_S, **spread)
