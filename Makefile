@@ -1,0 +1,73 @@
+# make demo    the whole chain on the sounds in the repository, ending in an HTML report
+# make test    what CI runs: ruff, mypy, pytest
+# Every target sets up what it needs; `make help` lists them.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRA ?= cpu
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+CHECKED := lib jobs tests benchmarks
+# In CI the tests that kill real processes run as well, in their short form.
+MARKS := $(if $(CI),not slow,not slow and not chaos)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format slow chaos constraints clean distclean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+venv: $(READY)  ## set up .venv (EXTRA=gpu for TensorFlow with CUDA)
+	@echo "$(VENV) is ready"
+
+demo: $(READY)  ## run the whole chain on the sounds in the repository (DEMO_ARGS="...")
+	$(BIN)/hubbub demo $(DEMO_ARGS)
+
+test: lint  ## what CI runs: lint, then the tests (PYTEST_ARGS="...")
+	$(BIN)/python -m pytest -m "$(MARKS)" $(PYTEST_ARGS)
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy lib/hubbub jobs
+
+format: $(READY)  ## let ruff write the code its way
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+slow: $(READY)  ## the longer proofs
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+chaos: $(READY)  ## the tests that kill real processes
+	$(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
+
+constraints:  ## write constraints.txt anew, from the newest releases that fit pyproject.toml
+	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	"$(PYTHON)" -m venv "$$fresh"; \
+	"$$fresh/bin/python" -m pip install --quiet -e '.[cpu,dev]'; \
+	{ echo '# The versions hubbub is tested with. Made by `make constraints`; installed by `make venv`.'; \
+	  "$$fresh/bin/python" -m pip freeze --exclude-editable; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+clean:  ## remove what demo, tests and builds left, not .venv
+	rm -rf demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find lib jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## remove .venv as well
+	rm -rf $(VENV)
+
+# A stamp, so that the second call is instant; another pyproject.toml or constraints.txt sets up again.
+$(READY): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "hubbub needs Python 3.11 or newer, and found no '$(PYTHON)': install it, or make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "hubbub needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1): install a newer one, or make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, sudo apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRA),dev]'
+	@touch $@

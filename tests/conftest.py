@@ -1,0 +1,33 @@
+"""What every test may use: the sounds in the repository, the whole of ESC-10 where it lies beside, calm settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# No deadline: two busy cores are slow now and then, which says nothing about the code. In CI the examples are the
+# same in every run, so that a red run can be repeated.
+settings.register_profile("hubbub", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("hubbub")
+
+
+@pytest.fixture(scope="session")
+def esc10_mini() -> Path:
+    """Return the folder of the 100 clips in the repository: `esc10.csv`, `audio/`."""
+    return ROOT / "tests" / "data" / "esc10-mini"
+
+
+@pytest.fixture(scope="session")
+def esc10() -> Path:
+    """Return the folder of the whole of ESC-10, or skip: ``HUBBUB_ESC10``, else ``../shared/esc10``."""
+    folder = Path(os.environ.get("HUBBUB_ESC10") or ROOT.parent / "shared" / "esc10")
+    if not (folder / "esc10.csv").is_file():
+        pytest.skip(f"ESC-10 is not at {folder}; set HUBBUB_ESC10 to its folder")
+    return folder
