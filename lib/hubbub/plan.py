@@ -27,7 +27,7 @@ from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
-_ROWS_LEAST, _ROWS_MOST = 32, 256  # a unit of 32 five-second clips takes 0.3 s, some hundred times Dask's own cost
+_ROWS_LEAST, _ROWS_MOST = 16, 256  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
 _LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window takes 5 s for the most
 
 
@@ -239,7 +239,7 @@ def _plan(
 
 
 def resolved(settings: Settings, n_windows: int) -> Settings:
-    """Settings with `layout.rows_per_shard` chosen: a power of two that gives some 16 shards, within 32 and 256."""
+    """Settings with `layout.rows_per_shard` chosen: a power of two that gives some 16 shards, within 16 and 256."""
     if settings.layout.rows_per_shard is not None:
         return settings
     wanted = 2 ** int(np.log2(max(1, n_windows // _SHARDS_WANTED)))

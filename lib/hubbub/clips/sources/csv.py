@@ -18,9 +18,8 @@ def read(source: Path, columns: Columns) -> Listing:
     """List the clips of a CSV; `columns.path` must be named, columns that mean nothing here are carried."""
     frame = read_frame(source)
     if columns.path is None:
-        raise ClipTableError(
-            f"{source}: say which column holds the file names with --path-column (there are: {', '.join(frame.columns)})"
-        )
+        there = ", ".join(frame.columns)
+        raise ClipTableError(f"{source}: say which column holds the file names with --path-column (there are: {there})")
     return listing(source, frame, columns)
 
 
