@@ -6,6 +6,8 @@ Units in flight are bounded, so that neither driver nor scheduler ever holds an 
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +21,7 @@ from hubbub.errors import ClusterError
 from hubbub.tasks.result import UnitLost, UnitResult
 
 _IN_FLIGHT_PER_THREAD = 3  # one that runs, one that waits on the worker, one on its way
+_THREADS_EVERY_S = 2.0
 _CONNECT_TIMEOUT_S = 10
 _WORKERS_TIMEOUT_S = 60
 
@@ -45,6 +48,7 @@ class DaskEngine:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._threads_known, self._threads_asked_at = 0, -math.inf
         address = client.scheduler_info(n_workers=0)["address"]
         self.note = f"{self._threads()} Dask worker threads on {address}, dashboard {client.dashboard_link}"
 
@@ -72,7 +76,11 @@ class DaskEngine:
         return max(1, self._threads() * _IN_FLIGHT_PER_THREAD)
 
     def _threads(self) -> int:
-        return sum(self._client.nthreads().values())
+        """Threads of all workers, asked anew now and then: every question goes to the scheduler and back."""
+        if time.monotonic() - self._threads_asked_at > _THREADS_EVERY_S:
+            self._threads_known = sum(self._client.nthreads().values())
+            self._threads_asked_at = time.monotonic()
+        return self._threads_known
 
     def _outcome(self, future: Future, unit: Any) -> UnitResult | UnitLost:
         try:

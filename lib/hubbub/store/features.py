@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -211,11 +211,10 @@ class FeatureStore:
         StorageError
             When the disk is full or permission is missing; the shard then does not exist.
         """
-        import zarr
-
         first = shard * self.rows_per_shard
         with writing(self.path / ARRAYS):
-            array = zarr.open_array(self.path / ARRAYS / "features", mode="r+", zarr_format=3)
+            folder = self.path.resolve() / ARRAYS / "features"
+            array = _writable_array(folder, (folder / "zarr.json").stat().st_mtime_ns)
             array[first : first + self.rows_per_shard] = values
         write_part(self.rows_folder, shard, rows, {"unit": shard, "settings_hash": self.settings_hash})
 
@@ -229,6 +228,14 @@ class FeatureStore:
             wanted = max(n_shards * self.rows_per_shard, array.shape[0])
             if wanted != array.shape[0]:
                 array.resize((wanted, *array.shape[1:]))
+
+
+@lru_cache(maxsize=4)
+def _writable_array(folder: Path, _described_at_ns: int) -> Any:
+    """The array as zarr writes it, opened once a process; anew when its description changed, as it does on growing."""
+    import zarr
+
+    return zarr.open_array(folder, mode="r+", zarr_format=3)
 
 
 def current(ledger: pd.DataFrame) -> pd.DataFrame:

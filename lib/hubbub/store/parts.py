@@ -66,7 +66,7 @@ def read_part(folder: Path, number: int) -> tuple[pa.Table, dict[str, Any]]:
     """
     path = part_path(folder, number)
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path).read(use_threads=False)  # a part is small: threads would cost more than they do
         metadata = json.loads(table.schema.metadata[b"hubbub"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}); move it away, and the next run makes it again") from None

@@ -1,0 +1,239 @@
+"""The model bundle: a folder with a model, what it was trained on, and a card that a person can read.
+
+::
+
+    BUNDLE/
+      model.keras    network and weights, loaded in Keras's safe mode: no pickles, no code
+      bundle.json    labels, frontend settings and their hash, thresholds, split, history, provenance
+      README.md      the model card
+      logs/          for TensorBoard
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hubbub.config import Settings, difference, settings_from
+from hubbub.errors import BundleError, SettingsError
+
+FORMAT = "hubbub-bundle/1"
+MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
+BATCH_ROWS = 16
+"""Rows scored at once. Batches are filled up to it: one compiled graph, and no score depends on its neighbours."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model and what has to be known to use it."""
+
+    path: Path
+    """Its folder."""
+
+    description: dict[str, Any]
+    """All of `bundle.json`."""
+
+    settings: Settings
+    """What its features were made with."""
+
+    model_hash: str
+    """16 hex digits of SHA-256 over `model.keras`."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels, in the order of the scores."""
+        return list(self.description["labels"])
+
+    @property
+    def settings_hash(self) -> str:
+        """Hash of the settings that decide features."""
+        return self.settings.hash
+
+    @property
+    def activation(self) -> Literal["softmax", "sigmoid"]:
+        """Whether scores share 1 between the labels, or each stands alone."""
+        return self.description["activation"]
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The score at which each label counts as heard."""
+        return dict(self.description["thresholds"])
+
+    def predict(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Score rows.
+
+        Parameters
+        ----------
+        features
+            [row, frame, band], dB as stored, any float dtype, any number of rows.
+
+        Returns
+        -------
+        scores
+            float32 [row, label], 0 to 1. A row's scores do not depend on the rows beside it.
+
+        Raises
+        ------
+        BundleError
+            The rows have another shape than the model's.
+        """
+        expected = (self.description["n_frames"], self.description["n_bands"])
+        if features.ndim != 3 or features.shape[1:] != expected:
+            raise BundleError(
+                f"{self.path} scores rows of {expected[0]} frames x {expected[1]} bands; got {list(features.shape)}"
+            )
+        scores = np.empty((len(features), len(self.labels)), np.float32)
+        for begin in range(0, len(features), BATCH_ROWS):
+            rows = features[begin : begin + BATCH_ROWS]
+            batch = np.zeros((BATCH_ROWS, *expected), np.float32)
+            batch[: len(rows)] = rows
+            scores[begin : begin + len(rows)] = self._model.predict_on_batch(batch)[: len(rows)]
+        return scores
+
+    @cached_property
+    def _model(self) -> Any:
+        keras = _import_keras()
+        try:
+            return keras.saving.load_model(self.path / MODEL, compile=False, safe_mode=True)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
+
+
+def load_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
+    """Open a bundle and load its model.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    threads
+        Cores that TensorFlow may use for one batch; None for all. A worker among several on a machine takes 1. It
+        has an effect only before this process has run TensorFlow for the first time.
+
+    Raises
+    ------
+    BundleError
+        There is none, it is damaged, or this version does not read it.
+    """
+    path = Path(path)
+    description = read_description(path)
+    try:
+        settings = settings_from(description["settings"], where=str(path / DESCRIPTION))
+        model_hash = hash_file(path / MODEL)
+    except FileNotFoundError:
+        raise BundleError(f"{path / MODEL} is missing; train the model again") from None
+    except (SettingsError, KeyError, OSError) as error:
+        raise BundleError(f"{path} is a damaged bundle: {error}") from None
+    _refuse_damage(path, description, settings, model_hash)
+    if threads is not None:
+        _limit_threads(threads)
+    bundle = Bundle(path, description, settings, model_hash)
+    bundle._model  # noqa: B018  what is broken shows here, not at the first row
+    return bundle
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """`bundle.json` of a bundle, checked for its format; imports no Keras.
+
+    Raises
+    ------
+    BundleError
+        There is no bundle, or it has another format.
+    """
+    try:
+        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{path} is no model bundle; make one with: hubbub train STORE -o {path}") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from None
+    held = description.get("format") if isinstance(description, dict) else None
+    if held != FORMAT:
+        raise BundleError(f"{path / DESCRIPTION} has the format {held!r}; expected {FORMAT!r}")
+    return description
+
+
+def write_bundle(folder: Path, model: Any, description: Mapping[str, Any], card: str) -> None:
+    """Write a bundle's files into a folder; the caller gives it its name when it is whole.
+
+    Parameters
+    ----------
+    model
+        A `keras.Model`.
+    description
+        What `bundle.json` shall hold; `format` and `model_hash` are added.
+    card
+        The model card, Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / MODEL)
+    whole = {"format": FORMAT, **description, "model_hash": hash_file(folder / MODEL)}
+    (folder / DESCRIPTION).write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    for name in (MODEL, DESCRIPTION, CARD):
+        with open(folder / name, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
+    """Refuse features that the model was not trained on.
+
+    Raises
+    ------
+    BundleError
+        With both hashes and what differs.
+    """
+    if bundle_settings.hash != store_settings.hash:
+        lines = "; ".join(difference(bundle_settings.values, store_settings.values))
+        raise BundleError(
+            f"the model was trained on features {bundle_settings.hash}, these are {store_settings.hash}; "
+            f"the model's are {lines}. Make features with the model's settings, or train on these"
+        )
+
+
+def hash_file(path: Path) -> str:
+    """16 hex digits of SHA-256 over a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _refuse_damage(path: Path, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
+    if description.get("model_hash") != model_hash:
+        raise BundleError(
+            f"{path / MODEL} has the hash {model_hash}, but {DESCRIPTION} says {description.get('model_hash')}: "
+            "one of the two was changed or cut short; train again, or copy the bundle again"
+        )
+    if description.get("settings_hash") != settings.hash:
+        raise BundleError(
+            f"{path / DESCRIPTION}: its settings hash to {settings.hash}, "
+            f"but it says {description.get('settings_hash')}"
+        )
+
+
+def _limit_threads(threads: int) -> None:
+    keras = _import_keras()
+    if keras.config.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        return  # it already runs: a library cannot change that, and the scores are the same
+
+
+def _import_keras() -> Any:
+    # TensorFlow greets on standard error, where jobs draw their progress; it reads this when it is first imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    return keras
