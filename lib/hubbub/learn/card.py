@@ -1,0 +1,66 @@
+"""The model card: what a person should know before using a bundle.
+
+After M. Mitchell et al., "Model Cards for Model Reporting", 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(description: Mapping[str, Any]) -> str:
+    """Write the card, Markdown, from what `bundle.json` says."""
+    frontend, rows = description["settings"]["frontend"], description["rows"]
+    return f"""# A sound model: {description["model"]}
+
+{description["summary"]}
+
+| | |
+|---|---|
+| Tells apart | {", ".join(description["labels"])} |
+| Hears | {description["window_s"]:g} s at a time, at {frontend["sample_rate"]} Hz, {frontend["n_mels"]} mel bands |
+| Scores | {_SCORES[description["activation"]]} |
+| Trained on | {rows["train"]} rows of `{description["provenance"]["store"]}` |
+| Chosen with | {_chosen(description)} |
+| Kept from training | {_kept_out(description)} |
+| Features | settings hash `{description["settings_hash"]}` |
+| Made | {description["provenance"]["trained_at"]}, seed {description["provenance"]["seed"]} |
+
+## Use
+
+    hubbub evaluate BUNDLE STORE -o EVALUATION      # clips whose labels are known
+    hubbub label FOLDER --model BUNDLE -o LABELS    # recordings of any length
+
+## Limits
+
+It knows these labels and no others: another sound may score for the label it resembles most.
+{_NOTHING[description["activation"]]}
+Its figures hold for recordings like those it was trained on; measure it on yours before you trust it.
+"""
+
+
+_SCORES = {
+    "softmax": "0 to 1, adding up to 1: the labels compete",
+    "sigmoid": "0 to 1 for each label alone: none may be heard, or several",
+}
+_NOTHING = {
+    "softmax": "One of them always wins, also where nothing sounds.",
+    "sigmoid": "Quiet backgrounds and silence were shown to it as 'none of these'.",
+}
+
+
+def _chosen(description: Mapping[str, Any]) -> str:
+    metrics = description["metrics"]
+    if not metrics:
+        return "nothing: no rows were set aside, the last epoch was kept"
+    return (
+        f"{description['rows']['validation']} validation rows, which chose epoch {description['kept_epoch']} "
+        f"(of them {metrics['val_accuracy']:.1%} right)"
+    )
+
+
+def _kept_out(description: Mapping[str, Any]) -> str:
+    split, count = description["split"], description["rows"]["test"]
+    which = f"fold {split['test_fold']}" if split["by"] == "fold" else f"the test rows by {split['by']}"
+    return f"{which}, {count} rows"

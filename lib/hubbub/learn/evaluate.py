@@ -1,0 +1,154 @@
+"""Measure a bundle on test rows of a store: one JSON file of scores, one table of predictions.
+
+::
+
+    EVALUATION/
+      evaluation.json        accuracy, F1, confusion, per-class scores, the training's history
+      predictions.parquet    clip_id, uri, true, predicted, score, scores; one row a clip
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hubbub.errors import TrainingError
+from hubbub.learn.dataset import iterate_batches
+from hubbub.learn.splits import SplitRule, labelled_rows, select_test
+from hubbub.metrics import ClipMetrics, clip_metrics
+from hubbub.store.bundle import Bundle, check_frontend, load_bundle
+from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.parts import refuse_foreign_folder, writing
+
+FORMAT = "hubbub-evaluation/1"
+SCORES, PREDICTIONS = "evaluation.json", "predictions.parquet"
+
+
+def evaluate(
+    bundle: str | Path | Bundle, store: str | Path | FeatureStore, out: str | Path, *, fold: int | None = None
+) -> ClipMetrics:
+    """Score a bundle's test clips and write the evaluation folder; it appears only when whole.
+
+    A clip with several windows has the mean of their scores.
+
+    Parameters
+    ----------
+    bundle, store
+        Opened, or their folders.
+    out
+        Folder to make; an evaluation that lies there is replaced.
+    fold
+        The fold to score; None for the rows that were kept from training.
+
+    Raises
+    ------
+    BundleError
+        The store's features are not those of the model's frontend: says both hashes and what differs.
+    TrainingError
+        There is nothing to score, or a label that the model does not know.
+    StoreError
+        `out` holds something else.
+    StorageError
+        The disk is full or permission is missing.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+    store = store if isinstance(store, FeatureStore) else open_store(store)
+    out = Path(out)
+    check_frontend(bundle.settings, store.settings)
+    refuse_foreign_folder(out, SCORES, "the evaluation")
+    rows = _test_rows(bundle, store, fold)
+    clips, scores = score_clips(bundle, store, rows)
+    true = clips["label"].map({label: index for index, label in enumerate(bundle.labels)}).to_numpy()
+    metrics = clip_metrics(true, scores, bundle.labels)
+    tested_fold = fold if fold is not None else bundle.description["split"]["test_fold"]
+    summary = _summary(bundle, store, tested_fold) | metrics.to_dict()
+    summary["history"] = bundle.description["history"]
+    _write(out, summary, _predictions(clips, scores, bundle.labels))
+    return metrics
+
+
+def score_clips(
+    bundle: Bundle, store: FeatureStore, rows: pd.DataFrame
+) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
+    """Score rows and average each clip's windows.
+
+    Returns
+    -------
+    clips
+        clip_id, uri and label, one row a clip, in the order of their first row.
+    scores
+        float64 [clip, label].
+    """
+    numbers = rows["row"].to_numpy()
+    clip, _ = pd.factorize(rows["clip_id"])
+    total = np.zeros((clip.max() + 1, len(bundle.labels)))
+    for batch in iterate_batches(store, numbers, clip.astype(np.int64), batch_rows=64, mix_shards=1):
+        np.add.at(total, batch.targets, bundle.predict(batch.features))
+    clips = rows.drop_duplicates("clip_id")[["clip_id", "uri", "label"]].reset_index(drop=True)
+    return clips, total / np.bincount(clip)[:, None]
+
+
+def _test_rows(bundle: Bundle, store: FeatureStore, fold: int | None) -> pd.DataFrame:
+    rule = SplitRule(**bundle.description["split"])
+    labelled, _ = labelled_rows(store.rows())
+    chosen = rule if fold is None else replace(rule, by="fold", test_fold=fold)
+    rows = labelled[select_test(labelled, chosen)]
+    unknown = sorted(set(rows["label"]) - set(bundle.labels))
+    if unknown:
+        raise TrainingError(
+            f"{(rows['label'] == unknown[0]).sum()} test rows are labelled '{unknown[0]}', which the model does not "
+            f"know (it knows: {', '.join(bundle.labels)})"
+        )
+    return rows
+
+
+def _summary(bundle: Bundle, store: FeatureStore, fold: int | None) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "bundle": str(bundle.path),
+        "store": str(store.path),
+        "model": bundle.description["model"],
+        "model_hash": bundle.model_hash,
+        "settings_hash": store.settings_hash,
+        "fold": fold,
+    }
+
+
+def _predictions(clips: pd.DataFrame, scores: npt.NDArray[np.float64], labels: list[str]) -> pa.Table:
+    best = scores.argmax(axis=1)
+    return pa.table(
+        {
+            "clip_id": pa.array(clips["clip_id"], pa.string()),
+            "uri": pa.array(clips["uri"], pa.string()),
+            "true": pa.array(clips["label"], pa.string()),
+            "predicted": pa.array([labels[index] for index in best], pa.string()),
+            "score": pa.array(scores[np.arange(len(best)), best], pa.float32()),
+            "scores": pa.array(list(scores.astype(np.float32)), pa.list_(pa.float32())),
+        }
+    )
+
+
+def _write(out: Path, summary: dict[str, Any], predictions: pa.Table) -> None:
+    """Write both files beside the place, then put the folder there; an earlier evaluation makes way for it."""
+    draft, old = (out.with_name(f".{out.name}.{role}-{os.getpid()}") for role in ("partial", "old"))
+    with writing(out):
+        try:
+            draft.mkdir(parents=True)
+            (draft / SCORES).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            pq.write_table(predictions, draft / PREDICTIONS, compression="zstd")
+            if out.exists():
+                os.rename(out, old)
+            os.rename(draft, out)
+        finally:
+            for left in (draft, old):
+                shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,506 @@
+"""Train a model on a feature store; killed in the middle, the same command goes on where it was.
+
+Work happens beside the bundle, which gets its name only when it is whole::
+
+    BUNDLE.partial/
+      command.json             what is being trained, on what: another command is refused
+      checkpoints/00000007/    model.keras with the optimizer, state.json; written elsewhere, then renamed
+      logs/                    for TensorBoard
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from hubbub import __version__
+from hubbub.config import canonical_hash, difference
+from hubbub.errors import BundleError, TrainingError
+from hubbub.learn.augment import Policy
+from hubbub.learn.card import model_card
+from hubbub.learn.dataset import BandStatistics, as_tf_data, band_statistics, iterate_batches
+from hubbub.learn.models import Recipe, Shape, recipe_of
+from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
+from hubbub.store.bundle import DESCRIPTION, MODEL, read_description, write_bundle
+from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.parts import refuse_foreign_folder, write_json, writing
+
+OnEpoch = Callable[[dict[str, float]], None]
+COMMAND, STATE, CHECKPOINTS, LOGS = "command.json", "state.json", "checkpoints", "logs"
+THRESHOLD = 0.5
+"""Default score at which a label counts as heard."""
+
+SMOOTHED_EPOCHS = 5
+"""Epochs whose validation losses are averaged to judge one: a few dozen rows flatter some epochs by chance."""
+
+VALIDATION_ROWS = 32
+"""Rows a validation batch; changes speed and memory only."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training made."""
+
+    bundle: Path
+    """Where the bundle is."""
+
+    model: str
+    """Name of the model."""
+
+    labels: tuple[str, ...]
+    """Labels it tells apart."""
+
+    rows: dict[str, int]
+    """Rows of `train`, `validation` and `test`, and those `skipped` because they carry no label."""
+
+    history: tuple[dict[str, float], ...]
+    """One line an epoch: epoch, loss, accuracy, learning_rate; val_loss and val_accuracy where rows validate."""
+
+    kept_epoch: int
+    """The epoch whose weights are in the bundle, from 1."""
+
+    resumed_epoch: int
+    """Epochs that an earlier, killed run had done; 0 for none."""
+
+    seconds: float
+    """How long this run trained."""
+
+    was_done: bool
+    """Whether the bundle was there already, made by the same command."""
+
+
+@dataclass
+class _State:
+    """Where a training stands after an epoch; what a checkpoint keeps beside the model."""
+
+    epoch: int = 0
+    kept_epoch: int = 0
+    kept_loss: float = math.inf
+    stopped: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training, fully decided."""
+
+    store: FeatureStore
+    out: Path
+    recipe: Recipe
+    rule: SplitRule
+    split: Split
+    epochs: int
+    batch_rows: int
+    seed: int
+
+    @property
+    def partial(self) -> Path:
+        """Where work happens."""
+        return self.out.with_name(self.out.name + ".partial")
+
+    @property
+    def shape(self) -> Shape:
+        """What the network is built for."""
+        return Shape(self.store.n_frames, self.store.n_bands, len(self.split.labels))
+
+    @property
+    def command(self) -> dict[str, Any]:
+        """All that decides the weights: the same command means the same bundle."""
+        parts = {name: _rows_hash(getattr(self.split, name)) for name in ("train", "validation", "test")}
+        return {
+            "model": self.recipe.name,
+            "epochs": self.epochs,
+            "batch_rows": self.batch_rows,
+            "seed": self.seed,
+            "split": {name: value for name, value in asdict(self.rule).items() if name != "seed"},
+            "labels": list(self.split.labels),
+            "rows": parts,
+            "settings_hash": self.store.settings_hash,
+        }
+
+
+@keras.saving.register_keras_serializable(package="hubbub")
+class LabelledAccuracy(keras.metrics.Mean):
+    """Share of rows whose highest score is at their highest target; rows of nothing (all targets 0) do not count."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count one batch: targets and scores, [row, label]."""
+        ops = keras.ops
+        right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
+        labelled = ops.cast(ops.max(y_true, axis=-1) > 0, "float32")
+        super().update_state(ops.cast(right, "float32"), sample_weight=labelled)
+
+
+def train(
+    store: str | Path | FeatureStore,
+    out: str | Path,
+    *,
+    model: str = "default",
+    test_fold: int | None = None,
+    split_by: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    validation_share: float = 0.1,
+    on_epoch: OnEpoch | None = None,
+) -> TrainResult:
+    """Train a model and write its bundle.
+
+    Sets Keras's global seed; on one kind of CPU equal arguments make equal weights, also when killed and resumed.
+
+    Parameters
+    ----------
+    store
+        Feature store, or its folder.
+    out
+        Folder of the bundle, new; or one that the same command made before, which is then left as it is.
+    model
+        Name of a recipe (`hubbub.learn.models.NAMES`).
+    test_fold, split_by
+        Which rows test (`choose_rule`). Test rows are not read.
+    epochs
+        Passes over the training rows, at least 1; None for what the recipe finds right for so many rows.
+    seed
+        Decides weights, order, augmentation and which groups validate.
+    validation_share
+        Share of the training rows, by group, that choose the epoch to keep; 0 keeps the last one.
+    on_epoch
+        Called after each epoch with its line of the history and `epochs`.
+
+    Raises
+    ------
+    TrainingError
+        The rows cannot train or test a model, or an unfinished training of another command is in the way.
+    StoreError, BundleError
+        The store cannot be opened, or `out` holds something else.
+    StorageError
+        The disk is full or permission is missing.
+    """
+    started = time.monotonic()
+    job = _plan(store, Path(out), model, test_fold, split_by, epochs, seed, validation_share)
+    if _is_done(job):
+        shutil.rmtree(job.partial, ignore_errors=True)
+        return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
+    with writing(job.partial):
+        _open_workshop(job)
+        state, trained = _resume(job)
+        resumed = state.epoch
+        if not (state.stopped or state.epoch >= job.epochs):
+            _fit(job, state, trained, on_epoch)
+        _finish(job, state)
+    return _result(job, read_description(job.out), resumed=resumed, started=started, was_done=False)
+
+
+def _plan(
+    store: str | Path | FeatureStore,
+    out: Path,
+    model: str,
+    test_fold: int | None,
+    split_by: str | None,
+    epochs: int | None,
+    seed: int,
+    validation_share: float,
+) -> _Job:
+    """Decide everything that can be decided before anything is read or written."""
+    recipe = recipe_of(model)
+    if epochs is not None and epochs < 1:
+        raise TrainingError(f"{epochs} epochs; give at least 1")
+    if not 0 <= validation_share < 1:
+        raise TrainingError(f"a validation share of {validation_share:g}; give at least 0 and less than 1")
+    if seed < 0:
+        raise TrainingError(f"seed {seed}; give 0 or more")
+    opened = store if isinstance(store, FeatureStore) else open_store(store)
+    rows = opened.rows()
+    rule = choose_rule(rows, by=split_by, test_fold=test_fold, validation_share=validation_share, seed=seed)
+    split = split_rows(rows, rule)
+    count = len(split.train)
+    return _Job(
+        store=opened,
+        out=out,
+        recipe=recipe,
+        rule=rule,
+        split=split,
+        epochs=recipe.epochs_for(count) if epochs is None else epochs,
+        batch_rows=recipe.batch_for(count),
+        seed=seed,
+    )
+
+
+def _rows_hash(rows: Any) -> str:
+    """Changes when other rows, other contents or other labels are used."""
+    lines = zip(rows["row"], rows["crc32"], rows["label"], strict=True)
+    return canonical_hash([f"{row} {crc32} {label}" for row, crc32, label in lines])
+
+
+def _is_done(job: _Job) -> bool:
+    """Whether the bundle is there, by this command; refuses one by another, or something else in its place."""
+    if not (job.out / DESCRIPTION).exists():
+        refuse_foreign_folder(job.out, DESCRIPTION, "the bundle")
+        return False
+    made_by = read_description(job.out).get("command", {})
+    if made_by != job.command:
+        raise BundleError(
+            f"{job.out} holds another model, made with {_changes(made_by, job)}. Give another -o, or delete it"
+        )
+    return True
+
+
+def _open_workshop(job: _Job) -> None:
+    """Make the working folder, or find one that this command left."""
+    refuse_foreign_folder(job.partial, COMMAND, "unfinished work on the bundle")
+    job.partial.mkdir(parents=True, exist_ok=True)
+    file = job.partial / COMMAND
+    if not file.exists():
+        write_json(file, job.command)
+    try:
+        begun = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingError(f"{file} cannot be read ({error}); delete {job.partial} to begin anew") from None
+    if begun != job.command:
+        raise TrainingError(
+            f"{job.partial} is unfinished work of another command, with {_changes(begun, job)}. "
+            f"Run that command again to finish it, give another -o, or delete {job.partial} to begin anew"
+        )
+
+
+def _changes(earlier: dict[str, Any], job: _Job) -> str:
+    """What another command had, and this one has not: ``seed: 1, not 0``."""
+    lines = difference(earlier, job.command)
+    # Which rows train follows from the rest, unless the store itself has changed.
+    asked = [line for line in lines if not line.startswith("rows.")]
+    return "; ".join(asked) or "other rows or labels in the store"
+
+
+def _resume(job: _Job) -> tuple[_State, keras.Model]:
+    """The last whole checkpoint, or a new model."""
+    folder = job.partial / CHECKPOINTS
+    done = sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit()) if folder.exists() else []
+    keras.utils.set_random_seed(job.seed)
+    if not done:
+        statistics = band_statistics(job.store, job.split.train["row"].to_numpy())
+        return _State(), _compiled(job, statistics)
+    state = _State(**json.loads((done[-1] / STATE).read_text(encoding="utf-8")))
+    return state, keras.saving.load_model(done[-1] / MODEL, safe_mode=True)
+
+
+def _compiled(job: _Job, statistics: BandStatistics) -> keras.Model:
+    model = job.recipe.build(job.shape, statistics)
+    optimizer = job.recipe.optimizer(job.epochs * _steps(job))
+    model.compile(optimizer, loss=job.recipe.loss, metrics=[LabelledAccuracy(name="accuracy")])
+    return model
+
+
+def _steps(job: _Job) -> int:
+    """Batches an epoch; a last, smaller one is left out, and other rows fall into it every time."""
+    return len(job.split.train) // job.batch_rows
+
+
+def _fit(job: _Job, state: _State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
+    """Train epoch after epoch, each ending in a checkpoint, until the last or until nothing gets better."""
+    from tensorboard.summary import Writer  # type: ignore[import-untyped]
+
+    policy = job.recipe.policy(job.store.settings)
+    logs = Writer(str(job.partial / LOGS))
+    try:
+        while state.epoch < job.epochs and not state.stopped:
+            line = _one_epoch(job, state.epoch, model, policy)
+            _judge(job, state, line)
+            _save(job, state, model)
+            for name, value in line.items():
+                logs.add_scalar(name, value, state.epoch)
+            logs.flush()
+            if on_epoch is not None:
+                on_epoch({**line, "epochs": job.epochs})
+    finally:
+        logs.close()
+
+
+def _one_epoch(job: _Job, epoch: int, model: keras.Model, policy: Policy | None) -> dict[str, float]:
+    """Show the model every training row once; return the epoch's line of the history."""
+    _reseed(model, job.seed, epoch)
+    checks = math.ceil(len(job.split.validation) / VALIDATION_ROWS)
+    validation = _dataset(job, lambda: _validation_stream(job), checks) if checks else None
+    learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    fitted = model.fit(
+        _dataset(job, lambda: _training_stream(job, epoch, policy), _steps(job)),
+        steps_per_epoch=_steps(job),
+        validation_data=validation,
+        validation_steps=checks or None,
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        shuffle=False,
+        verbose=0,
+    )
+    line = {name: float(values[-1]) for name, values in fitted.history.items()}
+    if not math.isfinite(line["loss"]):
+        raise TrainingError(f"the loss of epoch {epoch + 1} is {line['loss']}; another seed may help")
+    return {"epoch": epoch + 1, **line, "learning_rate": learning_rate}
+
+
+def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Let dropout depend on the seed and the epoch alone, not on how often the training was interrupted."""
+    for position, layer in enumerate(model.layers):
+        if (generator := getattr(layer, "seed_generator", None)) is not None:
+            drawn = np.random.SeedSequence([seed, epoch, position]).generate_state(2)
+            generator.state.assign(drawn.astype("uint32"))
+
+
+Stream = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def _training_stream(job: _Job, epoch: int, policy: Policy | None) -> Stream:
+    """Augmented batches of one epoch: float32 [row, frame, band] and [row, label]."""
+    rows = job.split.train
+    batches = iterate_batches(
+        job.store,
+        rows["row"].to_numpy(),
+        rows["target"].to_numpy(),
+        batch_rows=job.batch_rows,
+        seed=job.seed,
+        epoch=epoch,
+        drop_last=True,
+    )
+    for step, batch in enumerate(batches):
+        targets = _one_hot(batch.targets, job.shape.n_labels)
+        rng = np.random.default_rng([job.seed, epoch, step])
+        yield (batch.features, targets) if policy is None else policy(batch.features, targets, rng)
+
+
+def _validation_stream(job: _Job) -> Stream:
+    rows = job.split.validation
+    batches = iterate_batches(job.store, rows["row"].to_numpy(), rows["target"].to_numpy(), batch_rows=VALIDATION_ROWS)
+    for batch in batches:
+        yield batch.features, _one_hot(batch.targets, job.shape.n_labels)
+
+
+def _one_hot(targets: np.ndarray, n_labels: int) -> np.ndarray:
+    return np.eye(n_labels, dtype=np.float32)[targets]
+
+
+def _dataset(job: _Job, stream: Callable[[], Stream], n_batches: int) -> Any:
+    """Batches in the form that the backend reads fastest."""
+    if keras.config.backend() != "tensorflow":
+        return stream()
+    shape = job.shape
+    return as_tf_data(
+        stream, n_batches=n_batches, n_frames=shape.n_frames, n_bands=shape.n_bands, n_labels=shape.n_labels
+    )
+
+
+def _judge(job: _Job, state: _State, line: dict[str, float]) -> None:
+    """Enter an epoch into the books: whether it is the best so far, and whether to stop."""
+    state.epoch += 1
+    state.history.append(line)
+    recent = [line["val_loss"] for line in state.history[-SMOOTHED_EPOCHS:] if "val_loss" in line]
+    loss = sum(recent) / len(recent) if recent else -math.inf
+    if loss <= state.kept_loss:
+        state.kept_epoch, state.kept_loss = state.epoch, loss
+    patience = max(10, math.ceil(job.recipe.patience * job.epochs))
+    state.stopped = state.epoch - state.kept_epoch >= patience
+
+
+def _save(job: _Job, state: _State, model: keras.Model) -> None:
+    """Write a checkpoint that is there whole or not at all; keep it, the best one, and no other."""
+    folder = job.partial / CHECKPOINTS
+    draft = folder / "draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    model.save(draft / MODEL)
+    (draft / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
+    os.rename(draft, folder / f"{state.epoch:08d}")
+    for path in folder.glob("[0-9]*"):
+        if int(path.name) not in (state.epoch, state.kept_epoch):
+            shutil.rmtree(path)
+
+
+def _finish(job: _Job, state: _State) -> None:
+    """Make the bundle from the best checkpoint, give it its name, and clear the workshop away."""
+    checkpoint = job.partial / CHECKPOINTS / f"{state.kept_epoch:08d}" / MODEL
+    model = keras.saving.load_model(checkpoint, compile=False, safe_mode=True)
+    draft = job.partial / "bundle"
+    shutil.rmtree(draft, ignore_errors=True)
+    description = _describe(job, state)
+    write_bundle(draft, model, description, model_card(description))
+    if (job.partial / LOGS).exists():
+        shutil.copytree(job.partial / LOGS, draft / LOGS)
+    os.rename(draft, job.out)
+    shutil.rmtree(job.partial, ignore_errors=True)
+
+
+def _describe(job: _Job, state: _State) -> dict[str, Any]:
+    """What `bundle.json` says."""
+    settings = job.store.settings
+    statistics = band_statistics(job.store, job.split.train["row"].to_numpy())
+    kept = state.history[state.kept_epoch - 1]
+    return {
+        "model": job.recipe.name,
+        "summary": job.recipe.summary,
+        "labels": list(job.split.labels),
+        "activation": job.recipe.activation,
+        "thresholds": {label: THRESHOLD for label in job.split.labels},
+        "calibration": None,
+        "settings": settings.model_dump(mode="json"),
+        "settings_hash": settings.hash,
+        "window_s": settings.windows.duration_s,
+        "n_frames": job.store.n_frames,
+        "n_bands": job.store.n_bands,
+        "standardisation": {"mean_db": statistics.mean.tolist(), "std_db": statistics.std.tolist()},
+        "split": asdict(job.rule),
+        "rows": _counts(job.split),
+        "metrics": {name: kept[name] for name in ("val_loss", "val_accuracy") if name in kept},
+        "kept_epoch": state.kept_epoch,
+        "history": state.history,
+        "command": job.command,
+        "provenance": _provenance(job),
+    }
+
+
+def _provenance(job: _Job) -> dict[str, Any]:
+    return {
+        "store": str(job.store.path),
+        "seed": job.seed,
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "backend": keras.config.backend(),
+        "versions": {"hubbub": __version__, "python": platform.python_version()} | _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("keras", "numpy", "tensorflow", "tensorflow-cpu", "jax", "torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _counts(split: Split) -> dict[str, int]:
+    sizes = {name: len(getattr(split, name)) for name in ("train", "validation", "test")}
+    return {**sizes, "skipped": split.skipped}
+
+
+def _result(job: _Job, description: dict[str, Any], *, resumed: int, started: float, was_done: bool) -> TrainResult:
+    return TrainResult(
+        bundle=job.out,
+        model=job.recipe.name,
+        labels=tuple(description["labels"]),
+        rows=description["rows"],
+        history=tuple(description["history"]),
+        kept_epoch=description["kept_epoch"],
+        resumed_epoch=resumed,
+        seconds=time.monotonic() - started,
+        was_done=was_done,
+    )

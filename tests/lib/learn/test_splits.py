@@ -1,0 +1,128 @@
+"""Splits: every row on one side, a group never on two, and a reason for everything refused."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hubbub.errors import TrainingError
+from hubbub.learn.splits import SplitRule, choose_rule, split_rows
+
+
+def table(**columns) -> pd.DataFrame:
+    n = len(columns["labels"])
+    plain = {
+        "row": range(n),
+        "clip_id": [f"c{i}" for i in range(n)],
+        "uri": [f"{i}.wav" for i in range(n)],
+        "fold": [None] * n,
+        "split": [None] * n,
+        "group": [None] * n,
+    }
+    rows = pd.DataFrame(plain | columns)
+    return rows.astype({"fold": "Int32"})
+
+
+def one_each(names: str) -> list[list[str]]:
+    return [[name] for name in names]
+
+
+@st.composite
+def grouped_rows(draw) -> pd.DataFrame:
+    """Two labels, up to 12 groups; each group in one fold, as a data set that was made well."""
+    groups = draw(st.lists(st.tuples(st.integers(1, 3), st.sampled_from("ab")), min_size=6, max_size=12))
+    sizes = [draw(st.integers(1, 4)) for _ in groups]
+    lines = [
+        (name, fold, f"g{number}")
+        for number, ((fold, name), size) in enumerate(zip(groups, sizes, strict=True))
+        for _ in range(size)
+    ]
+    return table(
+        labels=[[name] for name, _, _ in lines], fold=[fold for _, fold, _ in lines], group=[g for *_, g in lines]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=grouped_rows(), by=st.sampled_from(["fold", "group"]), seed=st.integers(0, 9), share=st.floats(0, 0.6))
+def test_every_row_is_on_one_side_and_no_group_on_two(rows, by, seed, share):
+    rule = SplitRule(by=by, test_fold=1 if by == "fold" else None, validation_share=share, seed=seed)
+    try:
+        split = split_rows(rows, rule)
+    except TrainingError:
+        return  # too few labels on one side, or no such fold: refused, as the tests below show
+    parts = [split.train, split.validation, split.test]
+    assert sorted(row for part in parts for row in part["row"]) == list(rows["row"])
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not set(parts[one]["group"]) & set(parts[other]["group"])
+    assert [[split.labels[target]] for target in split.train["target"]] == list(split.train["labels"])
+    again = split_rows(rows.sample(frac=1, random_state=seed), rule)
+    assert sorted(again.validation["row"]) == sorted(split.validation["row"])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5])
+def test_validation_takes_its_share_of_each_label(share):
+    rows = table(labels=one_each("ab" * 40), fold=[1, 1, 2, 2] * 20)
+    split = split_rows(rows, SplitRule(by="fold", test_fold=1, validation_share=share))
+    assert split.validation["label"].value_counts().to_dict() == ({"a": 20 * share, "b": 20 * share} if share else {})
+
+
+def test_validation_leaves_every_label_something_to_train_on():
+    rows = table(labels=one_each("aabbab"), fold=[2, 2, 2, 2, 1, 1])
+    split = split_rows(rows, SplitRule(by="fold", test_fold=1, validation_share=0.9))
+    assert sorted(split.train["label"]) == ["a", "b"]
+
+
+def test_the_windows_of_a_clip_stay_together():
+    rows = table(labels=one_each("ab" * 20), clip_id=[f"c{i // 4}-{i % 2}" for i in range(40)])
+    split = split_rows(rows, SplitRule(by="group", validation_share=0.3))
+    assert not set(split.test["clip_id"]) & set(split.train["clip_id"])
+    assert not set(split.validation["clip_id"]) & set(split.train["clip_id"])
+
+
+def test_the_data_sets_own_validation_rows_are_used():
+    rows = table(labels=one_each("abababab"), split=["train"] * 4 + ["val"] * 2 + ["test"] * 2)
+    split = split_rows(rows, SplitRule(by="split", validation_share=0.5))
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [4, 2, 2]
+
+
+def test_rows_without_a_label_are_left_out_and_counted():
+    rows = table(labels=[["a"], [], ["b"], ["a"], ["b"], []], fold=[1, 1, 1, 2, 2, 2])
+    split = split_rows(rows, SplitRule(by="fold", test_fold=2))
+    assert (len(split.train), len(split.test), split.skipped) == (2, 2, 2)
+
+
+REFUSED = [
+    # rows, rule, what the message says
+    (table(labels=[[], []], fold=[1, 2]), {"test_fold": 1}, "none of the 2 rows is labelled"),
+    (table(labels=[["a", "b"], ["a"]], fold=[1, 2]), {"test_fold": 1}, r"1 clips have several labels.*0\.wav \(a, b\)"),
+    (table(labels=one_each("abab"), fold=[1, 1, 2, 2]), {"test_fold": 7}, r"no fold 7 \(there are: 1, 2\)"),
+    (table(labels=one_each("abab")), {"test_fold": 1}, "the clips have no folds"),
+    (table(labels=one_each("abab"), fold=[1, 1, 2, None]), {"test_fold": 1}, r"1 labelled rows have no fold.*3\.wav"),
+    (table(labels=one_each("aaab"), fold=[2, 2, 2, 1]), {"test_fold": 1}, "all have the label 'a'"),
+    (table(labels=one_each("abc"), fold=[2, 2, 1]), {"test_fold": 1}, "label 'c' has test rows but none to train on"),
+    (
+        table(labels=one_each("abab"), fold=[1, 1, 2, 2], group=["x", "y", "z", "y"]),
+        {"test_fold": 1},
+        "group 'y' would lie on both sides",
+    ),
+    (table(labels=one_each("ab"), split=["train", "tset"]), {"by": "split"}, "is 'tset'; expected train, val or test"),
+    (table(labels=one_each("ab"), split=["train", "train"]), {"by": "split"}, "no 'train' or no 'test'"),
+    (table(labels=one_each("ab"), fold=[1, 2]), {"by": "folds"}, "did you mean 'fold'"),
+    (table(labels=one_each("ab"), fold=[1, 2]), {}, r"which rows test\? .*there are: 1, 2"),
+    (table(labels=one_each("ab"), fold=[1, 2]), {"by": "fold"}, "needs a test fold"),
+    (table(labels=one_each("ab"), fold=[1, 2]), {"by": "group", "test_fold": 1}, "give one of the two"),
+]
+
+
+@pytest.mark.parametrize(("rows", "asked", "message"), REFUSED)
+def test_refused_with_a_reason(rows, asked, message):
+    with pytest.raises(TrainingError, match=message):
+        split_rows(rows, choose_rule(rows, **{"by": None, "test_fold": None} | asked))
+
+
+def test_what_tests_follows_from_the_rows():
+    folds, marked = table(labels=[["a"]], fold=[1]), table(labels=[["a"]], split=["test"])
+    assert choose_rule(folds, by=None, test_fold=1) == SplitRule(by="fold", test_fold=1)
+    assert choose_rule(marked, by=None, test_fold=None) == SplitRule(by="split")

@@ -1,0 +1,225 @@
+"""Training: repeatable, killable, and clear about what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hubbub.errors import BundleError, StorageError, StoreError, TrainingError
+from hubbub.store.bundle import load_bundle
+
+keras = pytest.importorskip("keras")
+
+from hubbub.learn.models import NAMES, Shape, recipe_of  # noqa: E402
+from hubbub.learn.train import train  # noqa: E402
+
+EPOCHS = 3
+
+
+def weights(bundle: Path) -> list[np.ndarray]:
+    return load_bundle(bundle)._model.get_weights()
+
+
+def assert_same(one: Path, other: Path) -> None:
+    for mine, theirs in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_store, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "bundle"
+    train(tiny_store, out, test_fold=1, epochs=EPOCHS, seed=3)
+    return out
+
+
+def test_a_bundle_says_what_it_is(trained, tiny_store):
+    bundle = load_bundle(trained)
+    said = bundle.description
+    assert bundle.labels == ["hiss", "hum", "ring"]
+    assert (bundle.activation, bundle.settings_hash) == ("sigmoid", tiny_store.settings_hash)
+    assert said["rows"] == {"train": 15, "validation": 3, "test": 6, "skipped": 0}
+    assert [line["epoch"] for line in said["history"]] == [1, 2, 3]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} < set(said["history"][0])
+    assert said["split"]["test_fold"] == 1
+    assert "hiss, hum, ring" in (trained / "README.md").read_text()
+    assert list((trained / "logs").iterdir())
+    assert not trained.with_name("bundle.partial").exists()
+
+
+def test_the_model_standardises_with_training_rows_alone(trained, tiny_store):
+    rows = tiny_store.rows()
+    test_rows = set(rows[rows["fold"] == 1]["row"])
+    said = load_bundle(trained).description["standardisation"]
+    every = tiny_store.read_rows(rows["row"]).astype(np.float64)
+    # Three of the others validate; which is the split's matter, so the mean is compared with both extremes.
+    train_like = every[[row not in test_rows for row in rows["row"]]].mean(axis=(0, 1))
+    assert np.abs(np.array(said["mean_db"]) - train_like).max() < 2
+    layer = next(layer for layer in load_bundle(trained)._model.layers if "normalization" == layer.name)
+    np.testing.assert_allclose(np.ravel(layer.mean), said["mean_db"], rtol=1e-5)
+    np.testing.assert_allclose(np.sqrt(np.ravel(layer.variance)), said["std_db"], rtol=1e-5)
+
+
+def test_test_rows_are_never_read(tiny_store, tmp_path, clips, build):
+    poisoned = [clip | ({"values": np.float16(np.nan)} if clip["fold"] == 2 else {}) for clip in clips()]
+    store = build(tmp_path / "store", poisoned)
+    result = train(store, tmp_path / "bundle", test_fold=2, epochs=1)
+    assert np.isfinite(result.history[0]["loss"])
+
+
+def test_the_same_seed_makes_the_same_weights(trained, tiny_store, tmp_path):
+    train(tiny_store, tmp_path / "again", test_fold=1, epochs=EPOCHS, seed=3)
+    assert_same(trained, tmp_path / "again")
+
+
+def test_another_seed_makes_others(trained, tiny_store, tmp_path):
+    train(tiny_store, tmp_path / "other", test_fold=1, epochs=EPOCHS, seed=4)
+    with pytest.raises(AssertionError):
+        assert_same(trained, tmp_path / "other")
+
+
+def test_a_second_run_does_nothing(trained, tiny_store):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    result = train(tiny_store, trained, test_fold=1, epochs=EPOCHS, seed=3)
+    assert result.was_done
+    assert len(result.history) == EPOCHS
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+TRAINING = """
+import sys
+from hubbub.learn.train import train
+store, out = sys.argv[1:]
+train(store, out, test_fold=1, epochs=3, seed=3, on_epoch=lambda line: print(line["epoch"], flush=True))
+"""
+
+
+def test_killed_in_the_middle_it_goes_on_and_ends_equal(trained, tiny_store, tmp_path):
+    out = tmp_path / "bundle"
+    command = [sys.executable, "-c", TRAINING, str(tiny_store.path), str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        time.sleep(0.02)  # into the second epoch
+        os.kill(process.pid, signal.SIGKILL)
+    assert not out.exists()
+    with pytest.raises(TrainingError, match=r"unfinished work of another command, with seed: 3, not 8\. Run that"):
+        train(tiny_store, out, test_fold=1, epochs=EPOCHS, seed=8)
+    result = train(tiny_store, out, test_fold=1, epochs=EPOCHS, seed=3)
+    assert result.resumed_epoch >= 1
+    assert [line["epoch"] for line in result.history] == [1, 2, 3]
+    assert_same(trained, out)
+
+
+@pytest.mark.parametrize("at", ["write_bundle", "rename"])
+def test_a_failure_at_the_end_leaves_no_bundle_and_the_next_run_finishes(tiny_store, tmp_path, monkeypatch, at):
+    """A full disk while the bundle is written, or just before it gets its name."""
+    import hubbub.learn.train as module
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "bundle"
+    with monkeypatch.context() as patched:
+        if at == "write_bundle":
+            patched.setattr(module, "write_bundle", full)
+        else:
+            patched.setattr(module, "model_card", full)
+        with pytest.raises(StorageError, match="No space left.*free some space"):
+            train(tiny_store, out, test_fold=1, epochs=1)
+    assert not out.exists()
+    result = train(tiny_store, out, test_fold=1, epochs=1)
+    assert result.resumed_epoch == 1
+    assert load_bundle(out).labels == ["hiss", "hum", "ring"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_learns_what_is_easy(name, tmp_path, clips, build):
+    from hubbub.learn.evaluate import evaluate
+
+    store = build(tmp_path / "store", clips(per_fold=6))
+    train(store, tmp_path / "bundle", model=name, test_fold=1, epochs=12)
+    assert evaluate(tmp_path / "bundle", store, tmp_path / "evaluation").accuracy >= 0.9
+
+
+def test_seed_cnn_is_the_network_of_the_tutorial():
+    from hubbub.learn.dataset import BandStatistics
+
+    model = recipe_of("seed-cnn").build(Shape(216, 128, 10), BandStatistics(np.zeros(128), np.ones(128)))
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert [kind for kind in kinds if kind in ("Conv2D", "MaxPooling2D", "Dropout")] == [
+        "Conv2D",
+        "MaxPooling2D",
+        "Dropout",
+    ] * 4
+    convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
+    assert [(layer.filters, layer.kernel_size) for layer in convolutions] == [(n, (3, 3)) for n in (32, 64, 128, 256)]
+    assert [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"] == [0.2, 0.2, 0.2, 0.5]
+    assert kinds[-2:] == ["GlobalAveragePooling2D", "Dense"]
+
+
+def test_training_stops_where_nothing_gets_better(tiny_store, tmp_path, monkeypatch):
+    import hubbub.learn.train as module
+
+    worse = iter(range(1000))
+    one_epoch = module._one_epoch
+    monkeypatch.setattr(module, "_one_epoch", lambda *args: one_epoch(*args) | {"val_loss": 1.0 + next(worse)})
+    result = train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=14)
+    assert (len(result.history), result.kept_epoch) == (11, 1)
+
+
+REFUSED = [
+    ({"model": "defualt"}, r"no model 'defualt': did you mean 'default'\? \(known: default, seed-cnn\)"),
+    ({"epochs": 0}, "0 epochs; give at least 1"),
+    ({"seed": -1}, "seed -1"),
+    ({"validation_share": 1.0}, "validation share of 1"),
+    ({"test_fold": 9}, r"no fold 9 \(there are: 1, 2, 3, 4\)"),
+    ({"test_fold": None}, "which rows test"),
+]
+
+
+@pytest.mark.parametrize(("asked", "message"), REFUSED)
+def test_refused_with_a_reason(tiny_store, tmp_path, asked, message):
+    with pytest.raises(TrainingError, match=message):
+        train(tiny_store, tmp_path / "bundle", **{"test_fold": 1} | asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tiny_store, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "thesis.tex").write_text("dear")
+    with pytest.raises(StoreError, match="holds something else.*thesis.tex"):
+        train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=1)
+    assert (tmp_path / "bundle" / "thesis.tex").read_text() == "dear"
+
+
+def test_another_bundle_is_not_overwritten(trained, tiny_store):
+    with pytest.raises(BundleError, match=r"holds another model, made with epochs: 3, not 2"):
+        train(tiny_store, trained, test_fold=1, epochs=2, seed=3)
+
+
+def test_a_folder_that_cannot_be_written(tiny_store, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises((StorageError, StoreError), match="cannot write|is a file"):
+        train(tiny_store, tmp_path / "file" / "bundle", test_fold=1, epochs=1)
+
+
+def test_what_a_run_was_asked_lies_beside_its_checkpoints(tiny_store, tmp_path):
+    seen = {}
+
+    def look(line):
+        partial = tmp_path / "bundle.partial"
+        seen["command"] = json.loads((partial / "command.json").read_text())
+        seen[line["epoch"]] = sorted(path.name for path in (partial / "checkpoints").iterdir())
+
+    train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=2, on_epoch=look)
+    assert seen["command"]["model"] == "default"
+    assert "00000002" in seen[2]
+    assert len(seen[2]) <= 2  # the last and the best
