@@ -135,7 +135,7 @@ def load_settings(file: Path | None = None, assignments: Iterable[str] = ()) -> 
     SettingsError
         For a file that cannot be read, an unknown setting (says the nearest), or a bad value.
     """
-    data = _read_yaml(file) if file is not None else {}
+    data = {key: value for key, value in (_read_yaml(file) if file is not None else {}).items() if value is not None}
     for assignment in assignments:
         _assign(data, assignment)
     return settings_from(data, where=str(file) if file is not None else "--set")

@@ -6,8 +6,8 @@ in a shard goes on in the next::
     shard of 4 rows    | a a b b | b c c d | e . . . |
     unit               |    0    |    1    |    2    |
 
-Every unit but the last is full. So when a killed run left units 0 and 2 behind, the clips of unit 1 make the same
-unit 1 again.
+Every unit but the last is full. So when a killed run left units 0 and 2 behind, the windows that are missing make the
+same unit 1 again, also those of clips that were begun.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hubbub.audio.decode import BLOCK_VALUES
+from hubbub.audio.frontends import n_frames
 from hubbub.audio.windows import Grid, grid_of
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
@@ -180,7 +181,7 @@ def plan_features(
     assert per_shard is not None  # resolved by the caller
     windows = windows_of(table.rows, grid_of(settings), settings.frontend.sample_rate)
     states = _states(table.rows, ledger, retry_failed=retry_failed)
-    cuts = _cut(windows[states.wanted], states.attempts[states.wanted] + 1, per_shard)
+    cuts = _cut(_missing(table.rows, windows, states, ledger), per_shard)
     return _plan(table, states, cuts, committed, peak_bytes_of(settings))
 
 
@@ -214,7 +215,7 @@ def plan_labels(
     ledger = None if files is None else files.assign(windows=1)
     states = _states(table.rows, ledger, retry_failed=retry_failed)
     windows = windows_of(table.rows, grid, rate)[states.wanted]
-    cuts = _whole_cuts(windows, states.attempts[states.wanted] + 1)
+    cuts = _whole_cuts(windows, states.attempt[states.wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
     block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
     return _plan(table, states, cuts, committed, block_and_batch)
@@ -265,7 +266,7 @@ def peak_bytes_of(settings: Settings) -> int:
     """
     grid, frontend = grid_of(settings), settings.frontend
     rows, itemsize = settings.layout.rows_per_shard or _ROWS_MOST, np.dtype(settings.dtype).itemsize
-    frames = 1 + grid.window // frontend.hop_samples
+    frames = n_frames(frontend, grid.window)
     shard = rows * frames * frontend.n_mels * itemsize
     transform = 3 * frames * frontend.n_fft * np.dtype(frontend.precision).itemsize
     return 2 * shard + 3 * 4 * BLOCK_VALUES + transform
@@ -278,29 +279,84 @@ def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _States:
-    """Arrays [clip]: which are done, which failed before, which this run takes, and attempts so far."""
+    """Arrays [clip]: what is done, what failed before, what this run takes, and what is begun and not failed.
+
+    `attempt` is the number that the next try has, `windows` how many windows a clip turned out to have (-1: unknown).
+    """
 
     done: npt.NDArray[np.bool_]
     failed: npt.NDArray[np.bool_]
     wanted: npt.NDArray[np.bool_]
-    attempts: npt.NDArray[np.int64]
+    begun: npt.NDArray[np.bool_]
+    attempt: npt.NDArray[np.int64]
+    windows: npt.NDArray[np.int64]
 
 
 def _states(clips: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool) -> _States:
     if ledger is None or ledger.empty:
         none = np.zeros(clips.num_rows, bool)
-        return _States(none, none, ~none, none.astype(np.int64))
+        return _States(none, none, ~none, none, none + np.int64(1), none - np.int64(1))
     # Null versions are content that cannot be told apart: taken as unchanged.
-    seen = ledger.assign(ok=ledger["status"] == "ok", version=ledger["version"].fillna(""))
-    known = seen.groupby(["clip_id", "version"]).agg(
-        ok=("ok", "sum"), all=("ok", "size"), windows=("windows", "min"), attempts=("attempts", "max")
+    status = {name: ledger["status"] == name for name in ("ok", "failed")}
+    seen = ledger.assign(**status, version=ledger["version"].fillna(""))
+    held = seen.groupby(["clip_id", "version"]).agg(
+        ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min")
     )
+    tries = seen.groupby("clip_id")["attempts"].max()
     frame = pd.DataFrame({"clip_id": clips["clip_id"].to_pandas(), "version": clips["version"].to_pandas().fillna("")})
-    state = frame.join(known, on=["clip_id", "version"])
-    failed = (state["all"] > state["ok"]).to_numpy(bool)
-    done = (~failed) & (state["ok"] >= state["windows"]).to_numpy(bool)
+    state = frame.join(held, on=["clip_id", "version"]).join(tries, on="clip_id")
+    known = state["windows"].notna().to_numpy(bool)
+    failed = known & (state["failed"] == True).to_numpy(bool)  # noqa: E712  null where nothing is known
+    done = known & ~failed & (state["ok"] >= state["windows"]).to_numpy(bool)
+    begun = known & ~failed & ~done
+    attempt = state["attempts"].fillna(0).to_numpy(np.int64) + ~begun  # what was begun goes on as the same attempt
     wanted = ~done & (retry_failed | ~failed)
-    return _States(done, failed, wanted, state["attempts"].fillna(0).to_numpy(np.int64))
+    return _States(done, failed, wanted, begun, attempt, state["windows"].fillna(-1).to_numpy(np.int64))
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """What is to be computed: stretches of windows, arrays [stretch], and what each clip is like, arrays [clip].
+
+    `clip` is a position among the clips that this run takes.
+    """
+
+    clip: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]
+    windows: npt.NDArray[np.int64]
+    attempt: npt.NDArray[np.int64]
+
+
+def _missing(clips: pa.Table, windows: npt.NDArray[np.int64], states: _States, ledger: pd.DataFrame | None) -> _Missing:
+    """All windows of new clips; of a clip that was begun, or failed in part, those that are not there."""
+    taken = np.flatnonzero(states.wanted)
+    total = np.where(states.windows[taken] > 0, np.minimum(states.windows[taken], windows[taken]), windows[taken])
+    names = clips["clip_id"].take(pa.array(taken[states.windows[taken] > 0])).to_pylist()
+    there = {} if ledger is None else _windows_there(ledger, set(names))
+    ids = clips["clip_id"].take(pa.array(taken)).to_pylist() if there else [None] * len(taken)
+    stretches = [
+        (position, first, count)
+        for position, name in enumerate(ids)
+        for first, count in _gaps(there.get(name), int(total[position]))
+    ]
+    clip, first, count = np.array(stretches, np.int64).reshape(-1, 3).T
+    return _Missing(clip, first, count, windows=total, attempt=states.attempt[taken])
+
+
+def _windows_there(ledger: pd.DataFrame, names: set[str]) -> dict[str | None, npt.NDArray[np.int64]]:
+    """Numbers of the windows that are ok, sorted, of some clips."""
+    ok = ledger[(ledger["status"] == "ok") & ledger["clip_id"].isin(names)]
+    return {str(name): np.sort(group.to_numpy(np.int64)) for name, group in ok.groupby("clip_id")["window"]}
+
+
+def _gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int]]:
+    """First window and length of each stretch of windows below `total` that is not there."""
+    if there is None:
+        return [(0, total)]
+    absent = np.setdiff1d(np.arange(total), there)
+    runs = np.split(absent, np.flatnonzero(np.diff(absent) > 1) + 1)
+    return [(int(run[0]), len(run)) for run in runs if len(run)]
 
 
 def _whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Cuts:
@@ -317,16 +373,22 @@ def _whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) 
     return Cuts(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
 
 
-def _cut(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64], per_shard: int) -> Cuts:
-    """Lay the windows of all clips end to end and cut them at clips' and shards' borders."""
-    ends = np.cumsum(windows)
+def _cut(missing: _Missing, per_shard: int) -> Cuts:
+    """Lay all stretches end to end and cut them at stretches' and shards' borders."""
+    ends = np.cumsum(missing.count)
     total = int(ends[-1]) if len(ends) else 0
     borders = np.arange(0, total, per_shard)
-    starts = np.unique(np.concatenate([ends - windows, borders])).astype(np.int64)
-    clip = np.searchsorted(ends, starts, side="right")
-    lengths = np.diff(np.append(starts, total))
-    bounds = np.append(np.searchsorted(starts, borders), len(starts)).astype(np.int64)
-    return Cuts(clip, starts - (ends - windows)[clip], lengths, bounds, windows, attempt)
+    begins = ends - missing.count
+    starts = np.unique(np.concatenate([begins, borders])).astype(np.int64)
+    stretch = np.searchsorted(ends, starts, side="right")
+    return Cuts(
+        clip=missing.clip[stretch],
+        first_window=missing.first[stretch] + starts - begins[stretch],
+        n_windows=np.diff(np.append(starts, total)),
+        bounds=np.append(np.searchsorted(starts, borders), len(starts)).astype(np.int64),
+        windows=missing.windows,
+        attempt=missing.attempt,
+    )
 
 
 def _free_indices(n_units: int, committed: tuple[int, ...] | list[int]) -> tuple[int, ...]:

@@ -101,7 +101,8 @@ def cut(blocks: Iterable[npt.NDArray[np.float32]], grid: Grid, *, first: int = 0
         As many as `grid.count` says of the samples that came.
     """
     buffer = np.empty(0, np.float32)
-    number, covered = first, 0  # covered: samples at the buffer's front that an earlier window held
+    # covered: samples at the buffer's front that an earlier window held
+    number, covered = first, max(0, grid.window - grid.hop) if first else 0
     for block in blocks:
         buffer = np.concatenate([buffer, block])
         while len(buffer) >= grid.window and _brings_enough(len(buffer), covered, number, grid):

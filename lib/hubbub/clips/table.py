@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import ClipTableError
+from hubbub.files import replacing
 
 FORMAT = "hubbub-clips/1"
 
@@ -44,7 +45,7 @@ CONTRACT = pa.schema(
 RESERVED = frozenset(
     {
         *("row", "window", "windows", "valid_frames", "status", "error", "attempts", "crc32"),
-        *("clip_start_s", "clip_end_s"),
+        *("clip_start_s", "clip_end_s", "shard", "unit"),
         *("label", "onset_s", "offset_s", "peak", "mean", "onset_at", "scores", "mean_scores", "peak_scores"),
     }
 )
@@ -116,6 +117,8 @@ def make_table(clips: Sequence[Mapping[str, Any]], root: Path) -> ClipTable:
     try:
         columns = [pa.array([clip.get(field.name) for clip in clips], field.type) for field in CONTRACT]
         columns += [_inferred([clip.get(name) for clip in clips]) for name in carried]
+    except UnicodeEncodeError as error:
+        raise ClipTableError(f"the name {error.object!r} is not UTF-8; rename the file") from None
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ClipTableError(f"the clips do not fit the clip table: {error}") from None
     schema = pa.schema(
@@ -132,18 +135,12 @@ def write_table(table: ClipTable, path: Path) -> None:
 
     Raises
     ------
-    ClipTableError
+    StorageError
         When the place cannot be written.
     """
     metadata = {b"hubbub": json.dumps({"format": FORMAT, "root": str(table.root)}).encode()}
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table.rows.replace_schema_metadata(metadata), partial)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ClipTableError(f"cannot write {path}: {error.strerror or error}") from None
+    with replacing(path) as partial, open(partial, "wb") as file:
+        pq.write_table(table.rows.replace_schema_metadata(metadata), file)
 
 
 def read_table(path: Path) -> ClipTable:
@@ -161,9 +158,18 @@ def read_table(path: Path) -> ClipTable:
         rows = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise ClipTableError(f"{path} is no clip table ({error}); make one with: hubbub index SOURCE -o FILE") from None
-    metadata = (rows.schema.metadata or {}).get(b"hubbub")
-    root = Path(json.loads(metadata)["root"]) if metadata else path.resolve().parent
+    root = _root_of(rows.schema.metadata or {}, path)
     return _validated(rows.replace_schema_metadata(None), root, where=str(path))
+
+
+def _root_of(metadata: Mapping[bytes, bytes], path: Path) -> Path:
+    """The root a table was written with; the folder it lies in for one that others made."""
+    if b"hubbub" not in metadata:
+        return path.resolve().parent
+    try:
+        return Path(json.loads(metadata[b"hubbub"])["root"])
+    except (ValueError, KeyError, TypeError):
+        raise ClipTableError(f"{path} is another table of hubbub's; a clip table is made by: hubbub index") from None
 
 
 def _inferred(values: list[Any]) -> pa.Array:
@@ -221,7 +227,7 @@ def _refuse_doubles(rows: pa.Table, where: str) -> None:
 def _refuse_bad_segments(rows: pa.Table, where: str) -> None:
     for uri, start_s, end_s in zip(*(rows[name].to_pylist() for name in ("uri", "start_s", "end_s")), strict=True):
         start = 0.0 if start_s is None else start_s
-        if start < 0 or (end_s is not None and not end_s > start):
+        if not start >= 0 or (end_s is not None and not end_s > start):
             raise ClipTableError(
                 f"{where}: {uri} has the segment {start_s} s to {end_s} s; expected 0 <= start_s < end_s"
             )

@@ -53,7 +53,22 @@ class DaskEngine:
         self.note = f"{self._threads()} Dask worker threads on {address}, dashboard {client.dashboard_link}"
 
     def run(self, task: Task, units: Iterable[Any]) -> Iterator[UnitResult | UnitLost]:
-        """Do every unit; one whose workers die again and again is lost, the others go on."""
+        """Do every unit.
+
+        A worker that dies takes all its units along, and each is blamed. So blamed units wait until the others are
+        done, then each is tried once more with no other beside it; what kills again is lost.
+        """
+        blamed = []
+        for unit, outcome in self._together(task, units):
+            if isinstance(outcome, UnitLost):
+                blamed.append(unit)
+            else:
+                yield outcome
+        for unit in blamed:
+            for _, outcome in self._together(task, [unit]):
+                yield outcome
+
+    def _together(self, task: Task, units: Iterable[Any]) -> Iterator[tuple[Any, UnitResult | UnitLost]]:
         waiting = iter(units)
         in_flight: dict[Future, Any] = {}
 
@@ -66,7 +81,8 @@ class DaskEngine:
         running = as_completed(submit(self._room()))
         try:
             for future in running:
-                yield self._outcome(future, in_flight.pop(future))
+                unit = in_flight.pop(future)
+                yield unit, self._outcome(future, unit)
                 running.update(submit(max(0, self._room() - len(in_flight))))
         finally:
             self._client.cancel(list(in_flight))

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pandas as pd
-
-from hubbub.store.parts import writing
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What Windows forbids in names, and control characters.
@@ -57,27 +52,6 @@ def each_recording(
 def one_line(text: str) -> str:
     """Return text that fits a cell of a line: tabs, line ends and other control characters become spaces."""
     return _CONTROL.sub(" ", str(text))
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text whole or not at all, making folders on the way.
-
-    Raises
-    ------
-    StorageError
-        For a folder that cannot be made, no permission, a full disk.
-    """
-    partial = path.with_name(path.name + ".partial")
-    with writing(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(text, encoding="utf-8", newline="\n")
-            os.replace(partial, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
-    return path
 
 
 def _plain(uri: str, suffix: str) -> tuple[str, bool]:

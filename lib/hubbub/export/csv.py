@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hubbub.export._files import one_line, write_text
+from hubbub.export._files import one_line
+from hubbub.files import write_text
 
 _DECIMALS = {"onset_s": 9, "offset_s": 9, "peak": 6, "mean": 6}
 

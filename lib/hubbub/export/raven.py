@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hubbub.export._files import each_recording, one_line, write_text
+from hubbub.export._files import each_recording, one_line
+from hubbub.files import write_text
 
 SUFFIX = ".Table.1.selections.txt"
 

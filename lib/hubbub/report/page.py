@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +13,7 @@ from markupsafe import Markup
 
 from hubbub import __version__
 from hubbub.errors import UsageError
-from hubbub.store.parts import writing
+from hubbub.files import replacing
 
 _HERE = Path(__file__).parent
 
@@ -56,19 +55,11 @@ def write_report(sections: Sequence[Section], path: Path, *, title: str = "hubbu
         raise UsageError("a report needs at least one section: an evaluation or a folder of label tables")
     hashes = dict.fromkeys(section.settings_hash for section in sections if section.settings_hash)
     page = _environment().get_template("page.html.j2")
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    with writing(path):
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder; give a file for the report, such as {path / 'report.html'}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(partial, "w", encoding="utf-8", newline="\n") as file:
-                # Piece by piece: with many sounds in it the page is long.
-                file.writelines(page.generate(title=title, sections=sections, hashes=list(hashes), version=__version__))
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give a file for the report, such as {path / 'report.html'}")
+    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
+        # Piece by piece: with many sounds in it the page is long.
+        file.writelines(page.generate(title=title, sections=sections, hashes=list(hashes), version=__version__))
     return path
 
 

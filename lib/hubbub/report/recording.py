@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hubbub.audio import decode
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import frontend_of, n_frames
 from hubbub.config import Frontend
 from hubbub.errors import EmptyAudio
 from hubbub.report.charts import Tick, round_ticks
@@ -116,11 +116,11 @@ def _time_text(seconds: float, step_s: float) -> str:
 
 def _columns_db(samples: np.ndarray, settings: Frontend) -> np.ndarray:
     """Return float32 [column, band]: the loudest frame of each column, at most `_COLUMNS`."""
-    n_frames = frontend_of(settings).n_frames(len(samples))
-    n_columns = min(n_frames, _COLUMNS)
+    total = n_frames(settings, len(samples))
+    n_columns = min(total, _COLUMNS)
     columns = np.full((n_columns, settings.n_mels), -np.inf, np.float32)
     for first, frames in _frame_blocks(samples, settings):
-        column = (np.arange(first, first + len(frames)) * n_columns) // n_frames
+        column = (np.arange(first, first + len(frames)) * n_columns) // total
         np.maximum.at(columns, column, frames)
     return columns
 
@@ -128,11 +128,11 @@ def _columns_db(samples: np.ndarray, settings: Frontend) -> np.ndarray:
 def _frame_blocks(samples: np.ndarray, settings: Frontend) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the number of the first frame, and frames [frame, band], a block at a time, equal to the whole's."""
     frontend, hop = frontend_of(settings), settings.hop_samples
-    n_frames = frontend.n_frames(len(samples))
+    total = n_frames(settings, len(samples))
     a_block = max(1, _VALUES_A_BLOCK // settings.n_fft)
     halo = -(-settings.n_fft // 2 // hop) + 1
-    for first in range(0, n_frames, a_block):
-        stop = min(first + a_block, n_frames)
+    for first in range(0, total, a_block):
+        stop = min(first + a_block, total)
         before = min(first, halo)
         stretch = samples[(first - before) * hop : (stop + halo) * hop]
         yield first, frontend(stretch)[before : before + stop - first]

@@ -31,12 +31,13 @@ import pandas as pd
 import pyarrow as pa
 
 from hubbub import __version__
-from hubbub.audio.frontends import frame_s, frontend_of
+from hubbub.audio.frontends import frame_s, frontend_of, n_frames
 from hubbub.audio.windows import grid_of
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import SettingsError, StoreError
-from hubbub.store.parts import part_numbers, read_part, refuse_foreign_folder, sweep_partials, write_part, writing
+from hubbub.files import refuse_foreign_folder, sweep_partials, writing
+from hubbub.store.parts import part_numbers, read_part, write_part
 
 FORMAT = "hubbub-features/1"
 ARRAYS = "features.zarr"
@@ -49,7 +50,7 @@ ROW_COLUMNS = [
     pa.field("windows", pa.int32(), nullable=False),  # how many windows the clip has, known when this part was written
     pa.field("start_s", pa.float64()),  # of the window, from the recording's start
     pa.field("valid_frames", pa.int32()),
-    pa.field("status", pa.string(), nullable=False),  # ok, failed
+    pa.field("status", pa.string(), nullable=False),  # ok; failed; ended: the recording ends before this window
     pa.field("error", pa.string()),
     pa.field("attempts", pa.int32(), nullable=False),
     pa.field("crc32", pa.int64()),  # of the row's bytes as stored, little-endian
@@ -104,10 +105,10 @@ class FeatureStore:
         assert self.settings.layout.rows_per_shard is not None  # resolved when the store was made
         return self.settings.layout.rows_per_shard
 
-    @cached_property
+    @property
     def n_frames(self) -> int:
         """Frames of a row."""
-        return frontend_of(self.settings.frontend).n_frames(grid_of(self.settings).window)
+        return n_frames(self.settings.frontend, grid_of(self.settings).window)
 
     @cached_property
     def band_hz(self) -> npt.NDArray[np.float64]:
@@ -164,7 +165,7 @@ class FeatureStore:
         return table
 
     def rows(self) -> pd.DataFrame:
-        """The rows that count, sorted by `row`: those of each clip's newest content, each window's last ok attempt."""
+        """The rows that count (`current`) and are ok, sorted by `row`."""
         ledger = current(self.ledger())
         rows = ledger[ledger["status"] == "ok"].sort_values("row", ignore_index=True)
         rows = rows.astype({"row": "int64", "valid_frames": "int32", "crc32": "int64"})
@@ -239,17 +240,17 @@ def _writable_array(folder: Path, _described_at_ns: int) -> Any:
 
 
 def current(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a ledger that count: of each clip the content seen last, of each of its windows the last attempt.
+    """Rows of a ledger that count: of each clip the content tried last, of each of its windows the last attempt.
 
-    A failed attempt says nothing of windows that other attempts made: it stands only where no window is ok.
+    Later is what has the higher number of attempts, which counts on over changed content; a shard's number says
+    nothing, for holes that killed runs left are filled first.
     """
     if ledger.empty:
         return ledger
-    ledger = ledger.sort_values(["shard", "attempts"], kind="stable")
-    newest = ledger.groupby("clip_id")["version"].transform("last")
-    ledger = ledger[(ledger["version"] == newest) | (ledger["version"].isna() & newest.isna())]
-    ledger = ledger.sort_values("attempts", kind="stable").drop_duplicates(["clip_id", "window"], keep="last")
-    return ledger.reset_index(drop=True)
+    ledger = ledger.sort_values(["attempts", "shard"], kind="stable")
+    version = ledger["version"].fillna("")  # null: a file that had vanished
+    newest = version.groupby(ledger["clip_id"]).transform("last")
+    return ledger[version == newest].drop_duplicates(["clip_id", "window"], keep="last").reset_index(drop=True)
 
 
 def is_store(path: Path) -> bool:

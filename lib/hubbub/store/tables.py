@@ -28,16 +28,9 @@ from hubbub.clips.table import CONTRACT, resolve
 from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.events import EventRule
+from hubbub.files import refuse_foreign_folder, sweep_partials, write_json, writing
 from hubbub.store.features import clip_columns
-from hubbub.store.parts import (
-    part_numbers,
-    read_part,
-    refuse_foreign_folder,
-    sweep_partials,
-    write_json,
-    write_part,
-    writing,
-)
+from hubbub.store.parts import part_numbers, read_part, write_part
 
 FORMAT = "hubbub-labels/1"
 RUN = "run.json"
@@ -167,7 +160,7 @@ class LabelTables:
         LabelsError
             For a torn part.
         """
-        files = self._read("files", self._schemas.files)
+        files = self._read("files", self._schemas.files).sort_values("attempts", kind="stable")
         return files.drop_duplicates("clip_id", keep="last", ignore_index=True)
 
     def windows(self, uri: str | None = None) -> pd.DataFrame:
@@ -245,6 +238,9 @@ class LabelTables:
         LabelsError
             When it is missing, torn, or of another run.
         """
+        if folder == "events" and not (self.path / folder).is_dir():
+            again = f"hubbub events {self.path} --threshold …"
+            raise LabelsError(f"{self.path}: making events anew was broken off; run again: {again}")
         try:
             table, mark = read_part(self.path / folder, unit)
         except StoreError as error:

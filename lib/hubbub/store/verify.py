@@ -40,7 +40,8 @@ def verify_shard(store: FeatureStore, shard: int) -> list[Problem]:
     except (StoreError, ValueError, OSError) as error:
         return [Problem(where, str(error))]
     ok, failed = rows[rows["status"] == "ok"], rows[rows["status"] == "failed"]
-    problems = [Problem(where, text) for text in _row_faults(ok, failed, len(rows), shard, store)]
+    known = int(rows["status"].isin(["ok", "failed", "ended"]).sum())
+    problems = [Problem(where, text) for text in _row_faults(ok, failed, len(rows) - known, shard, store)]
     if problems:
         return problems
     offsets = ok["row"].to_numpy(np.int64) - shard * store.rows_per_shard
@@ -85,9 +86,9 @@ def verify_labels(tables: LabelTables, unit: int) -> list[Problem]:
     return problems + [Problem(where, text) for text in _event_faults(files, windows, events, tables.labels)]
 
 
-def _row_faults(ok: pd.DataFrame, failed: pd.DataFrame, count: int, shard: int, store: FeatureStore) -> Iterator[str]:
-    if len(ok) + len(failed) != count:
-        yield f"{count - len(ok) - len(failed)} rows are neither ok nor failed"
+def _row_faults(ok: pd.DataFrame, failed: pd.DataFrame, strange: int, shard: int, store: FeatureStore) -> Iterator[str]:
+    if strange:
+        yield f"{strange} rows have a status that is neither ok, failed nor ended"
     first = shard * store.rows_per_shard
     if not ok["row"].between(first, first + store.rows_per_shard - 1).all():
         yield f"has rows outside its shard, which holds {first} to {first + store.rows_per_shard - 1}"
@@ -98,9 +99,10 @@ def _row_faults(ok: pd.DataFrame, failed: pd.DataFrame, count: int, shard: int, 
 
 
 def _short_clips(ledger: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
-    by_clip = ledger.assign(ok=ledger["status"] == "ok").groupby("clip_id")
-    counts = by_clip.agg(uri=("uri", "first"), ok=("ok", "sum"), all=("ok", "size"), windows=("windows", "min"))
-    short = counts[(counts["all"] == counts["ok"]) & (counts["ok"] < counts["windows"])]
+    status = {name: ledger["status"] == name for name in ("ok", "failed")}
+    by_clip = ledger.assign(**status).groupby("clip_id")
+    counts = by_clip.agg(uri=("uri", "first"), ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"))
+    short = counts[~counts["failed"] & (counts["ok"] < counts["windows"])]
     yield from zip(short["uri"], short["ok"], short["windows"], strict=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from hubbub.audio import decode
-from hubbub.audio.frontends import features_of, frontend_of
+from hubbub.audio.frontends import features_of, n_frames
 from hubbub.audio.windows import Grid, Window, cut, grid_of
 from hubbub.clips.table import resolve
 from hubbub.errors import AudioError, EmptyAudio, LengthMismatch
@@ -72,8 +72,7 @@ class _Draft:
         """Compute one item's windows; on a clip's own failure leave one failed row and none of its values."""
         before = self._used
         try:
-            rows = list(self._ok_rows(item))
-            self._refuse_none(item, rows)
+            rows = list(self._ok_rows(item)) or [self._ended_row(item)]
         except AudioError as error:
             rows = [self._failed_row(item, error.reason)]
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
@@ -121,13 +120,15 @@ class _Draft:
             yield light, self._used, time.perf_counter() - started
             self._used += 1
 
-    def _refuse_none(self, item: Item, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            at_s = self._grid.start(item.first_window) / self._settings.frontend.sample_rate
-            raise EmptyAudio(f"no sound from {at_s:g} s on (the clip table says {item.clip['duration_s'] or 0:g} s)")
+    def _ended_row(self, item: Item) -> dict[str, Any]:
+        """What stands for an item that begins where its clip has ended already, shorter than its header says."""
+        if item.first_window == 0:
+            start_s, says_s = item.clip["start_s"] or 0.0, item.clip["duration_s"] or 0.0
+            raise EmptyAudio(f"no sound from {start_s:g} s on (the recording has {says_s:g} s by the clip table)")
+        return self._row(item) | {"windows": item.first_window, "status": "ended"}
 
     def _valid_frames(self, window: Window) -> int:
-        return frontend_of(self._settings.frontend).n_frames(window.valid)
+        return n_frames(self._settings.frontend, window.valid)
 
     def _failed_row(self, item: Item, error: str) -> dict[str, Any]:
         return self._row(item) | {"status": "failed", "error": error}

@@ -226,10 +226,10 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path, format):
 def test_a_full_disk_leaves_the_earlier_export_whole():
     if not os.access("/dev/full", os.W_OK):
         pytest.skip("this system has no /dev/full")
-    from hubbub.export import _files
+    from hubbub.files import write_text
 
     with pytest.raises(StorageError, match="No space left on device"):
-        _files.write_text(_FullDisk("events.csv"), "a,b\n")
+        write_text(_FullDisk("events.csv"), "a,b\n")
 
 
 class _FullDisk(type(Path())):

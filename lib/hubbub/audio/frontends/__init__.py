@@ -25,9 +25,6 @@ class FrontendCall(Protocol):
 
     band_hz: npt.NDArray[np.float64]
 
-    def n_frames(self, n_samples: int) -> int:
-        """Frames that `n_samples` make."""
-
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] at the settings' rate to float32 [frame, band]."""
 
@@ -48,6 +45,12 @@ def features_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDA
     return frontend_of(settings.frontend)(samples).astype(settings.dtype)
 
 
-def frame_s(settings: Frontend, n_frames: int) -> npt.NDArray[np.float64]:
-    """Centre times of frames in seconds from a window's start, float64 [frame]."""
-    return np.arange(n_frames, dtype=np.float64) * (settings.hop_samples / settings.sample_rate)
+def n_frames(settings: Frontend, n_samples: int) -> int:
+    """Frames that `n_samples` make: one at every hop, the first centred on sample 0."""
+    padding = settings.n_fft // 2 * 2
+    return 1 + (n_samples + padding - settings.n_fft) // settings.hop_samples
+
+
+def frame_s(settings: Frontend, count: int) -> npt.NDArray[np.float64]:
+    """Centre times of the first `count` frames in seconds from a window's start, float64 [frame]."""
+    return np.arange(count, dtype=np.float64) * (settings.hop_samples / settings.sample_rate)

@@ -45,10 +45,6 @@ class LogMel:
         edges = librosa.mel_frequencies(n_mels=settings.n_mels + 2, fmin=settings.fmin_hz, fmax=fmax_hz)
         self.band_hz = edges[1:-1].astype(np.float64)
 
-    def n_frames(self, n_samples: int) -> int:
-        """Frames that `n_samples` make: one at every hop, the first centred on sample 0."""
-        return 1 + n_samples // self._settings.hop_samples
-
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band] in dB."""
         frames = self._frames(samples)

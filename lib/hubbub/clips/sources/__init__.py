@@ -28,6 +28,11 @@ class Columns:
     start_s: str | None = None
     end_s: str | None = None
 
+    @property
+    def text(self) -> set[str | None]:
+        """Names of the columns whose values are names, whatever they look like."""
+        return {self.path, self.label, self.split, self.group}
+
 
 @dataclass(frozen=True)
 class Listing:

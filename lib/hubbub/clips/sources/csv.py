@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hubbub.clips.sources import Columns, Listing
-from hubbub.clips.table import CONTRACT
+from hubbub.clips.table import CONTRACT, resolve
 from hubbub.errors import ClipTableError, nearest
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
@@ -16,15 +16,20 @@ _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie,
 
 def read(source: Path, columns: Columns) -> Listing:
     """List the clips of a CSV; `columns.path` must be named, columns that mean nothing here are carried."""
-    frame = read_frame(source)
+    frame = read_frame(source, columns)
     if columns.path is None:
         there = ", ".join(frame.columns)
         raise ClipTableError(f"{source}: say which column holds the file names with --path-column (there are: {there})")
     return listing(source, frame, columns)
 
 
-def read_frame(source: Path) -> pd.DataFrame:
+def read_frame(source: Path, columns: Columns | None = None) -> pd.DataFrame:
     """Read a CSV as text and numbers.
+
+    Parameters
+    ----------
+    columns
+        Names, labels, splits and groups are text, whatever they look like: ``007`` is no 7, and ``NA`` no gap.
 
     Raises
     ------
@@ -33,6 +38,9 @@ def read_frame(source: Path) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(source).rename(columns=str)
+        text = [str(name) for name in frame if columns is not None and name in columns.text]
+        if text:
+            frame[text] = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])[text]
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ClipTableError(f"{source} cannot be read as CSV: {error}") from None
     if frame.empty:
@@ -59,20 +67,15 @@ def listing(source: Path, frame: pd.DataFrame, columns: Columns) -> Listing:
         raise ClipTableError(
             f"{source}: column '{clash[0]}' has a meaning in clip tables; name it ({option}) or rename it"
         )
-    return Listing(
-        root,
-        [
-            _clip(dict(zip(frame.columns, row, strict=True)), named, carried)
-            for row in frame.itertuples(index=False, name=None)
-        ],
-    )
+    rows = (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
+    return Listing(root, [_clip(row, named, carried) for row in rows])
 
 
 def _root(source: Path, names: list[str]) -> Path:
     """The folder, of those where a CSV's recordings may lie, that has the most of them."""
     here = source.resolve().parent
     tried = [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
-    found = [sum((folder / name).exists() for name in names) for folder in tried]
+    found = [sum(resolve(name, folder).exists() for name in names) for folder in tried]
     if max(found) == 0:
         places = ", ".join(str(folder) for folder in tried)
         raise ClipTableError(
@@ -83,7 +86,8 @@ def _root(source: Path, names: list[str]) -> Path:
 
 def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str]) -> dict[str, Any]:
     values = {name: None if pd.isna(value) else value for name, value in row.items()}
-    clip: dict[str, Any] = {"uri": PurePosixPath(str(values[named["path"]])).as_posix()}
+    path = str(values[named["path"]])
+    clip: dict[str, Any] = {"uri": path if "://" in path else PurePosixPath(path).as_posix()}
     label = values[named["label"]] if "label" in named else None
     clip["labels"] = [] if label is None else [str(label)]
     if "fold" in named:
@@ -99,7 +103,9 @@ def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str]) -> dic
 
 def _whole(value: Any, column: str) -> int | None:
     try:
-        return None if value is None else int(value)
+        if value is None or int(value) == float(value):
+            return None if value is None else int(value)
+        raise ValueError(value)
     except ValueError:
         raise ClipTableError(f"column '{column}' holds {value!r}; folds are whole numbers") from None
 

@@ -29,5 +29,6 @@ def read(source: Path, columns: Columns) -> Listing:
     """List the clips; those cut from one recording (`src_file`) are one group."""
     if columns != Columns():
         raise ClipTableError(f"{source}: format esc50 has columns of its own; for others say --format csv")
-    frame = read_frame(source)
-    return listing(source, frame, replace(_SHAPE, group="src_file") if "src_file" in frame else _SHAPE)
+    shape = replace(_SHAPE, group="src_file")
+    frame = read_frame(source, shape)
+    return listing(source, frame, shape if "src_file" in frame else _SHAPE)

@@ -13,7 +13,8 @@ from hubbub.errors import ClipTableError
 
 def is_flat(source: Path) -> bool:
     """Whether recordings lie in the folder itself, so that its sub-folders are no classes."""
-    return any(entry.is_file() and is_audio(entry.name) for entry in os.scandir(source))
+    with os.scandir(source) as entries:
+        return any(entry.is_file() and is_audio(entry.name) and not entry.name.startswith(".") for entry in entries)
 
 
 def is_audio(name: str) -> bool:

@@ -1,0 +1,154 @@
+"""Faults put into a store by hand are found and named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from hubbub.clips.index import index_listing
+from hubbub.clips.sources import Columns, list_source
+from hubbub.clips.table import ClipTable
+from hubbub.config import load_settings
+from hubbub.plan import plan_features
+from hubbub.store.features import FeatureStore, create_store, open_store, row_schema
+from hubbub.store.parts import part_path, read_part, write_part
+from hubbub.store.verify import Problem, verify_clips, verify_shard
+from hubbub.tasks.extract import ExtractTask
+
+SETTINGS = [
+    *("frontend.sample_rate=8000", "frontend.n_fft=256", "frontend.hop_samples=128", "frontend.n_mels=16"),
+    *("windows.duration_s=0.5", "windows.mode=all", "layout.rows_per_shard=4", "layout.rows_per_chunk=2"),
+]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ClipTable]:
+    """A store of three shards; clip 1 lies in two of them."""
+    folder = tmp_path_factory.mktemp("sounds")
+    for number, seconds in enumerate([1.0, 2.0, 1.5, 0.5]):
+        samples = np.random.default_rng(number).normal(0, 0.1, round(seconds * 8000))
+        soundfile.write(folder / f"{number}.wav", samples, 8000)
+    (folder / "4.wav").write_text("no sound")
+    table, _ = index_listing(list_source(folder, "flat", Columns()))
+    config = load_settings(None, SETTINGS)
+    store = create_store(tmp_path_factory.mktemp("store") / "store", config, source="here")
+    plan = plan_features(table, config)
+    store.grow(plan.n_shards)
+    for unit in plan.units():
+        ExtractTask(store, table.root, row_schema(table.rows.schema))(unit)
+    return store.path, table
+
+
+@pytest.fixture
+def store(built: tuple[Path, ClipTable], tmp_path: Path) -> FeatureStore:
+    shutil.copytree(built[0], tmp_path / "store")
+    return open_store(tmp_path / "store")
+
+
+@pytest.fixture
+def table(built: tuple[Path, ClipTable]) -> ClipTable:
+    return built[1]
+
+
+def shard_file(store: FeatureStore, shard: int) -> Path:
+    return store.path / "features.zarr" / "features" / "c" / str(shard) / "0" / "0"
+
+
+def all_problems(store: FeatureStore, table: ClipTable | None = None) -> list[Problem]:
+    opened = open_store(store.path)
+    problems = [problem for shard in opened.committed() for problem in verify_shard(opened, shard)]
+    return problems + verify_clips(opened, table)
+
+
+def test_a_good_store_has_no_problems(store: FeatureStore, table: ClipTable):
+    assert store.committed() == [0, 1, 2]
+    assert all_problems(store, table) == []
+
+
+@pytest.mark.parametrize("place", [10, 0.3, 0.6, -2])
+def test_a_flipped_byte_is_found(store: FeatureStore, place: float):
+    path = shard_file(store, 1)
+    data = bytearray(path.read_bytes())
+    at = place if isinstance(place, int) else int(len(data) * place)
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+    problems = all_problems(store)
+    assert problems
+    assert all("1" in problem.where for problem in problems)
+
+
+def test_a_shard_that_is_gone_is_found(store: FeatureStore):
+    shard_file(store, 1).unlink()
+    problems = all_problems(store)
+    assert {problem.where for problem in problems} == {"features.zarr shard 1"}
+    assert len(problems) == 4
+
+
+def test_a_shard_cut_short_is_found(store: FeatureStore):
+    path = shard_file(store, 0)
+    path.write_bytes(path.read_bytes()[:-50])
+    assert any("00000000" in problem.where or "shard 0" in problem.where for problem in all_problems(store))
+
+
+def test_swapped_shards_are_found(store: FeatureStore):
+    one, two = shard_file(store, 0), shard_file(store, 1)
+    data = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(data)
+    problems = all_problems(store)
+    assert {problem.where for problem in problems} == {"features.zarr shard 0", "features.zarr shard 1"}
+    assert any("row 0 (0.wav, window 0) has another checksum than when written" in problem.what for problem in problems)
+
+
+def test_swapped_row_parts_are_found(store: FeatureStore):
+    one, two = part_path(store.rows_folder, 0), part_path(store.rows_folder, 1)
+    data = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(data)
+    assert any("says it is part 1" in problem.what for problem in all_problems(store))
+
+
+def test_a_row_part_that_is_gone_is_found(store: FeatureStore, table: ClipTable):
+    part_path(store.rows_folder, 0).unlink()
+    problems = all_problems(store, table)
+    assert Problem("1.wav", "2 of 4 windows are there") in problems
+    assert Problem("0.wav", "is in the clip table and not in the store") in problems
+
+
+def test_a_row_part_cut_short_is_found(store: FeatureStore):
+    path = part_path(store.rows_folder, 2)
+    path.write_bytes(path.read_bytes()[:-30])
+    problems = all_problems(store)
+    assert any(problem.where == "rows/00000002.parquet" and "cannot be read" in problem.what for problem in problems)
+
+
+def changed(store: FeatureStore, shard: int, **columns) -> None:
+    """Write a row part anew with other values in its first row."""
+    rows, mark = read_part(store.rows_folder, shard)
+    data = rows.to_pylist()
+    data[0] |= columns
+    write_part(store.rows_folder, shard, type(rows).from_pylist(data, schema=rows.schema), mark)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"row": 99}, "has rows outside its shard, which holds 0 to 3"),
+        ({"row": 1}, "row 1 stands there twice"),
+        ({"status": "maybe"}, "1 rows have a status that is neither ok, failed nor ended"),
+        ({"status": "failed"}, "a failed row gives no reason"),
+        ({"crc32": 7}, "row 0 .* has another checksum"),
+        ({"row": None}, "row"),  # an ok row must lie somewhere
+        ({"crc32": None}, "checksum"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_found(store: FeatureStore, columns: dict, message: str):
+    import re
+
+    changed(store, 0, **columns)
+    problems = all_problems(store)
+    assert any(re.search(message, problem.what) for problem in problems), problems

@@ -1,0 +1,309 @@
+"""The plan: every window of every clip in exactly one unit, whatever was done before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.audio.decode import BLOCK_VALUES
+from hubbub.clips.table import ClipTable, clip_id, make_table
+from hubbub.config import Settings, load_settings
+from hubbub.plan import Plan, Unit, peak_bytes_of, plan_features, plan_labels, resolved
+from hubbub.store.features import current
+
+RATE = 1000  # one window is 1 s is 1000 samples
+
+
+def settings(mode: str = "all", *, rows_per_shard: int = 4) -> Settings:
+    names = [f"windows.mode={mode}", "windows.duration_s=1", f"layout.rows_per_shard={rows_per_shard}"]
+    frontend = ["sample_rate=1000", "n_fft=64", "hop_samples=64", "n_mels=4"]
+    return load_settings(None, [*names, "layout.rows_per_chunk=1", *(f"frontend.{name}" for name in frontend)])
+
+
+def clip(uri: str, windows: float | None = 1, *, version: str | None = "1", **columns: Any) -> dict[str, Any]:
+    own = {"clip_id": clip_id(uri, columns.get("start_s"), columns.get("end_s")), "uri": uri, "labels": []}
+    return own | {"duration_s": windows, "version": version, "size_bytes": 10} | columns
+
+
+def table(*clips: dict[str, Any]) -> ClipTable:
+    return make_table(clips, Path("/"))
+
+
+def layout(plan: Plan) -> list[tuple[int, list[tuple[str, int, int]]]]:
+    """Units as (index, [(uri, first window, windows)])."""
+    return [
+        (unit.index, [(item.clip["uri"], item.first_window, item.n_windows) for item in unit.items])
+        for unit in plan.units()
+    ]
+
+
+def rows_of(unit: Unit, *, fail: frozenset[str] = frozenset(), skip: frozenset[str] = frozenset()) -> Iterator[dict]:
+    """The ledger rows that doing a unit leaves: one a window, or one for a clip that fails."""
+    for item in unit.items:
+        own = {name: item.clip[name] for name in ("clip_id", "uri", "version")}
+        own |= {"windows": item.windows, "attempts": item.attempt, "shard": unit.index}
+        if item.clip["uri"] in fail:
+            yield own | {"window": item.first_window, "status": "failed"}
+        elif item.clip["uri"] not in skip:
+            windows = range(item.first_window, item.first_window + item.n_windows)
+            yield from (own | {"window": window, "status": "ok"} for window in windows)
+
+
+def ledger(*units: Unit, fail: frozenset[str] = frozenset(), before: pd.DataFrame | None = None) -> pd.DataFrame:
+    rows = pd.DataFrame([row for unit in units for row in rows_of(unit, fail=fail)])
+    return rows if before is None else pd.concat([before, rows], ignore_index=True)
+
+
+def again(plan_table: ClipTable, held: pd.DataFrame, config: Settings | None = None, **options: bool) -> Plan:
+    committed = sorted(set(held["shard"]))
+    return plan_features(plan_table, config or settings(), current(held), committed, **options)
+
+
+@pytest.mark.parametrize(
+    ("clips", "expected"),
+    [
+        ([("a", 2), ("b", 3)], [(0, [("a", 0, 2), ("b", 0, 2)]), (1, [("b", 2, 1)])]),  # b goes on in the next shard
+        ([("a", 4), ("b", 4)], [(0, [("a", 0, 4)]), (1, [("b", 0, 4)])]),  # borders that meet cut nothing
+        ([("a", 9)], [(0, [("a", 0, 4)]), (1, [("a", 4, 4)]), (2, [("a", 8, 1)])]),
+        ([("a", 0)], [(0, [("a", 0, 1)])]),  # an empty clip is a row that will fail, not a silence
+        ([("a", None), ("b", 1)], [(0, [("a", 0, 1), ("b", 0, 1)])]),  # so is one whose header cannot be read
+        ([("a", 1.06), ("b", 1.07)], [(0, [("a", 0, 1), ("b", 0, 2)])]),  # a tail of a frontend hop, 0.064 s, counts
+    ],
+)
+def test_small_plans(clips: list[tuple[str, float | None]], expected: list):
+    assert layout(plan_features(table(*(clip(*each) for each in clips)), settings())) == expected
+
+
+def test_mode_first_is_one_window_a_clip():
+    plan = plan_features(table(clip("a", 9), clip("b", 0.2), clip("c", None)), settings("first"))
+    assert layout(plan) == [(0, [("a", 0, 1), ("b", 0, 1), ("c", 0, 1)])]
+
+
+@pytest.mark.parametrize(
+    ("segment", "windows"),
+    [
+        ({"start_s": 1.0, "end_s": 3.0}, 2),
+        ({"start_s": 7.0}, 3),  # to the end of 10 s
+        ({"end_s": 99.0}, 10),  # past the end
+        ({"start_s": 99.0}, 1),  # begins past the end: a row that will fail
+    ],
+)
+def test_segments(segment: dict[str, float], windows: int):
+    assert plan_features(table(clip("a", 10, **segment)), settings()).windows == windows
+
+
+def test_a_segment_of_a_file_of_unknown_length_is_planned_by_its_end():
+    assert plan_features(table(clip("a", None, start_s=1.0, end_s=4.0)), settings()).windows == 3
+
+
+clips_strategy = st.lists(st.integers(0, 11), min_size=1, max_size=12).map(
+    lambda counts: table(*(clip(f"{number}.wav", count) for number, count in enumerate(counts)))
+)
+
+
+@given(clips_strategy, st.integers(1, 9), st.sets(st.integers(0, 12)))
+def test_every_window_is_in_exactly_one_unit(clips: ClipTable, rows_per_shard: int, committed: set[int]):
+    config = settings(rows_per_shard=rows_per_shard)
+    plan = plan_features(clips, config, None, sorted(committed))
+    units = list(plan.units())
+    held = Counter(
+        (item.clip["uri"], item.first_window + number)
+        for unit in units
+        for item in unit.items
+        for number in range(item.n_windows)
+    )
+    planned = {row["uri"]: max(1, int(row["duration_s"])) for row in clips.rows.to_pylist()}
+    assert held == Counter((uri, number) for uri, count in planned.items() for number in range(count))
+    assert [unit.n_windows for unit in units[:-1]] == [rows_per_shard] * (len(units) - 1)
+    assert 0 < units[-1].n_windows <= rows_per_shard
+    assert [unit.index for unit in units] == list(plan.indices) == sorted(plan.indices)
+    assert not committed & set(plan.indices)
+    assert plan.n_shards > max({*plan.indices, *committed})
+    assert (len(plan), plan.windows) == (len(units), sum(held.values()))
+    assert all(item.windows == planned[item.clip["uri"]] for unit in units for item in unit.items)
+
+
+@given(clips_strategy, st.sets(st.integers(0, 30)), st.sampled_from(["first", "all"]))
+def test_a_killed_run_leaves_the_rest_to_the_next(clips: ClipTable, killed: set[int], mode: str):
+    """Whatever units are missing, the next run makes all windows that are missing, and the run after it none."""
+    config = settings(mode)
+    units = list(plan_features(clips, config).units())
+    done = [unit for unit in units if unit.index not in killed]
+    if not done:
+        return
+    plan = again(clips, ledger(*done), config)
+    if mode == "first":
+        assert list(plan.units()) == [unit for unit in units if unit.index in killed]
+    assert set(plan.indices).isdisjoint(unit.index for unit in done)
+    finished = ledger(*plan.units(), before=ledger(*done)) if len(plan) else ledger(*done)
+    last = again(clips, finished, config)
+    assert (len(last), last.done, last.failed_before) == (0, len(clips), 0)
+
+
+def test_whole_clips_make_the_same_units_again():
+    """A unit of clips that cross no shard border is made again exactly, in the hole that a kill left."""
+    clips = table(*(clip(f"{number}", 2) for number in range(8)))
+    units = list(plan_features(clips, settings()).units())
+    assert list(again(clips, ledger(units[0], units[2])).units()) == [units[1], units[3]]
+
+
+def test_a_second_run_is_free():
+    clips = table(clip("a", 5), clip("b", 2))
+    plan = again(clips, ledger(*plan_features(clips, settings()).units()))
+    assert (len(plan), plan.windows, plan.done, plan.todo.num_rows, plan.bytes_to_read) == (0, 0, 2, 0, 0)
+
+
+def test_a_grown_table_costs_only_its_new_clips():
+    first = table(clip("a", 5), clip("b", 2))
+    held = ledger(*plan_features(first, settings()).units())
+    grown = table(clip("0", 1), clip("a", 5), clip("b", 2), clip("c", 1))
+    plan = again(grown, held)
+    assert layout(plan) == [(2, [("0", 0, 1), ("c", 0, 1)])]
+    assert (plan.clips, plan.done, plan.bytes_to_read, plan.n_shards) == (4, 2, 20, 3)
+
+
+def test_failed_clips_are_left_alone_until_asked_for():
+    clips = table(clip("a", 1), clip("bad", 1), clip("c", 1))
+    held = ledger(*plan_features(clips, settings()).units(), fail=frozenset({"bad"}))
+    plan = again(clips, held)
+    assert (plan.done, plan.failed_before, len(plan)) == (2, 1, 0)
+    retry = again(clips, held, retry_failed=True)
+    assert layout(retry) == [(1, [("bad", 0, 1)])]
+    assert [item.attempt for unit in retry.units() for item in unit.items] == [2]
+    assert (retry.done, retry.failed_before) == (2, 0)
+    failed_again = ledger(*retry.units(), fail=frozenset({"bad"}), before=held)
+    third = again(clips, failed_again, retry_failed=True)
+    assert [item.attempt for unit in third.units() for item in unit.items] == [3]
+    assert again(clips, ledger(*third.units(), before=failed_again)).done == 3
+
+
+def test_a_long_clip_of_which_one_unit_failed_has_failed():
+    clips = table(clip("a", 6))
+    one, two = plan_features(clips, settings()).units()
+    held = ledger(two, fail=frozenset({"a"}), before=ledger(one))
+    assert again(clips, held).failed_before == 1
+    retry = list(again(clips, held, retry_failed=True).units())
+    assert sum(unit.n_windows for unit in retry) == 2  # those that are not there
+    assert again(clips, ledger(*retry, before=held)).done == 1
+
+
+def test_changed_content_is_done_anew_and_its_old_rows_do_not_count():
+    old, new = table(clip("a", 1), clip("b", 1)), table(clip("a", 1, version="2"), clip("b", 1))
+    held = ledger(*plan_features(old, settings()).units())
+    plan = again(new, held)
+    assert layout(plan) == [(1, [("a", 0, 1)])]
+    after = ledger(*plan.units(), before=held)
+    assert set(current(after)["version"]) == {"1", "2"}
+    assert len(again(new, after)) == 0
+
+
+def test_changed_content_that_fills_a_hole_is_still_the_newest():
+    """A killed run leaves hole 0; the changed clip of shard 1 lands there, before its older self."""
+    config = settings(rows_per_shard=1)
+    units = list(plan_features(table(clip("a"), clip("b")), config).units())
+    held, new = ledger(units[1]), table(clip("b", version="2"), clip("a"))
+    plan = again(new, held, config)
+    assert layout(plan) == [(0, [("b", 0, 1)]), (2, [("a", 0, 1)])]
+    assert again(new, ledger(*plan.units(), before=held), config).done == 2
+
+
+def test_a_file_that_vanished_fails_once_and_is_then_left_alone():
+    """An unreadable file has no version; that it had one before must not bring it back in every run."""
+    held = ledger(*plan_features(table(clip("a")), settings()).units())
+    gone = table(clip("a", None, version=None))
+    after = ledger(*again(gone, held).units(), fail=frozenset({"a"}), before=held)
+    plan = again(gone, after)
+    assert (len(plan), plan.failed_before) == (0, 1)
+
+
+def test_an_unreadable_file_without_a_version_is_left_alone():
+    gone = table(clip("a", None, version=None))
+    held = ledger(*plan_features(gone, settings()).units(), fail=frozenset({"a"}))
+    assert again(gone, held).failed_before == 1
+    assert len(again(gone, held, retry_failed=True)) == 1
+
+
+def test_a_clip_that_turned_out_shorter_than_its_header_is_done():
+    clips = table(clip("a", 3))
+    held = ledger(*plan_features(clips, settings()).units()).iloc[:2].assign(windows=2)
+    assert again(clips, held).done == 1
+
+
+@pytest.mark.parametrize(
+    ("n_windows", "assignments", "rows_per_shard"),
+    [
+        (1, [], 16),  # at least 16
+        (600, [], 32),
+        (1024, [], 64),  # 16 shards
+        (2000, [], 64),  # the power of two below 125
+        (4096, [], 256),
+        (10**7, [], 256),  # at most 256
+        (10**7, ["layout.rows_per_shard=512"], 512),  # as asked
+        (10**7, ["layout.rows_per_chunk=512"], 256),  # a chunk is never more than a shard
+        (10**7, ["layout.rows_per_chunk=100"], 300),  # whole chunks
+        (0, [], 16),
+    ],
+)
+def test_resolved(n_windows: int, assignments: list[str], rows_per_shard: int):
+    config = resolved(load_settings(None, assignments), n_windows)
+    assert config.layout.rows_per_shard == rows_per_shard
+    assert config.hash == Settings().hash
+
+
+def test_peak_bytes_by_hand():
+    """256 rows of 216 x 128 float16 are 14.2 MB; twice that, 12.6 MB of blocks, and three times 1.77 MB of frames."""
+    config = resolved(Settings(), 10**6)
+    assert 2 * 256 * 216 * 128 * 2 == 28_311_552
+    assert 3 * 4 * BLOCK_VALUES == 12_582_912
+    assert 3 * 216 * 2048 * 4 == 5_308_416
+    assert peak_bytes_of(config) == 28_311_552 + 12_582_912 + 5_308_416
+    assert plan_features(table(clip("a")), config).peak_bytes == peak_bytes_of(config)
+
+
+def test_a_plan_of_many_clips_is_made_unit_by_unit():
+    plan = plan_features(table(*(clip(str(number)) for number in range(5000))), settings())
+    units = plan.units()
+    assert next(units).items[0].clip["uri"] == "0"
+    assert len(plan) == 1250
+
+
+def label_plan(clips: ClipTable, files: pd.DataFrame | None = None, committed=(), **options: bool) -> Plan:
+    return plan_labels(clips, settings(), 1.0, files, committed, **options)
+
+
+@given(clips_strategy)
+def test_labelling_takes_whole_files(clips: ClipTable):
+    items = [item for unit in label_plan(clips).units() for item in unit.items]
+    assert [item.clip["uri"] for item in items] == clips.rows["uri"].to_pylist()
+    assert all((item.first_window, item.n_windows) == (0, item.windows) for item in items)
+
+
+def test_labelling_gives_a_long_file_a_unit_of_its_own():
+    plan = label_plan(table(clip("a", 1), clip("long", 5000), clip("b", 1), clip("c", 1)))
+    assert [[uri for uri, *_ in items] for _, items in layout(plan)] == [["a"], ["long"], ["b", "c"]]
+
+
+def test_labelling_goes_by_the_hop_asked_for():
+    assert plan_labels(table(clip("a", 10)), settings("first"), 0.5).windows == 19
+
+
+def test_labelling_a_second_time_is_free_and_failed_files_wait():
+    clips = table(clip("a", 3), clip("bad", 3), clip("new", 1))
+    rows = [{"clip_id": row["clip_id"], "version": "1", "attempts": 1} for row in clips.rows.to_pylist()]
+    files = pd.DataFrame([rows[0] | {"status": "ok"}, rows[1] | {"status": "failed"}])
+    plan = label_plan(clips, files, [0])
+    assert (plan.done, plan.failed_before, layout(plan)) == (1, 1, [(1, [("new", 0, 1)])])
+    retry = label_plan(clips, files, [0], retry_failed=True)
+    assert [(item.clip["uri"], item.attempt) for unit in retry.units() for item in unit.items] == [
+        ("bad", 2),
+        ("new", 1),
+    ]
+    changed = table(clip("a", 3, version="2"))
+    assert label_plan(changed, files, [0]).todo.num_rows == 1
