@@ -23,6 +23,9 @@ def evaluate(
     from . import console
 
     with console.waiting("loading Keras"):
+        from hubbub.store.bundle import import_keras
+
+        import_keras()
         from hubbub.learn.evaluate import evaluate as evaluate_bundle
         from hubbub.report import evaluation_section, write_report
     with console.waiting("scoring test clips"):

@@ -29,6 +29,9 @@ def train(
 
     log = console.JsonLog(log_json, "train")
     with console.waiting("loading Keras"):
+        from hubbub.store.bundle import import_keras
+
+        import_keras()
         from hubbub.learn.train import train as train_model
     with console.epochs("train") as show:
 

@@ -23,12 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import TrainingError
+from hubbub.files import refuse_foreign_folder, writing
 from hubbub.learn.dataset import iterate_batches
 from hubbub.learn.splits import SplitRule, labelled_rows, select_test
 from hubbub.metrics import ClipMetrics, clip_metrics
 from hubbub.store.bundle import Bundle, check_frontend, load_bundle
 from hubbub.store.features import FeatureStore, open_store
-from hubbub.store.parts import refuse_foreign_folder, writing
 
 FORMAT = "hubbub-evaluation/1"
 SCORES, PREDICTIONS = "evaluation.json", "predictions.parquet"

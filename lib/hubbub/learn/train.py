@@ -29,6 +29,7 @@ import numpy as np
 from hubbub import __version__
 from hubbub.config import canonical_hash, difference
 from hubbub.errors import BundleError, TrainingError
+from hubbub.files import refuse_foreign_folder, write_json, writing
 from hubbub.learn.augment import Policy
 from hubbub.learn.card import model_card
 from hubbub.learn.dataset import BandStatistics, as_tf_data, band_statistics, iterate_batches
@@ -36,7 +37,6 @@ from hubbub.learn.models import Recipe, Shape, recipe_of
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
 from hubbub.store.bundle import DESCRIPTION, MODEL, read_description, write_bundle
 from hubbub.store.features import FeatureStore, open_store
-from hubbub.store.parts import refuse_foreign_folder, write_json, writing
 
 OnEpoch = Callable[[dict[str, float]], None]
 COMMAND, STATE, CHECKPOINTS, LOGS = "command.json", "state.json", "checkpoints", "logs"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,7 +102,7 @@ class Bundle:
 
     @cached_property
     def _model(self) -> Any:
-        keras = _import_keras()
+        keras = import_keras()
         try:
             return keras.saving.load_model(self.path / MODEL, compile=False, safe_mode=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -219,7 +220,7 @@ def _refuse_damage(path: Path, description: Mapping[str, Any], settings: Setting
 
 
 def _limit_threads(threads: int) -> None:
-    keras = _import_keras()
+    keras = import_keras()
     if keras.config.backend() != "tensorflow":
         return
     import tensorflow as tf
@@ -231,9 +232,20 @@ def _limit_threads(threads: int) -> None:
         return  # it already runs: a library cannot change that, and the scores are the same
 
 
-def _import_keras() -> Any:
-    # TensorFlow greets on standard error, where jobs draw their progress; it reads this when it is first imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+def import_keras() -> Any:
+    """Import Keras and its backend without what they say on standard error, where jobs draw their progress.
 
+    TensorFlow greets before any setting of its log is read, so the descriptor itself is turned away meanwhile. What
+    goes wrong is an exception and not lost.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import keras
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
     return keras
