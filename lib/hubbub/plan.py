@@ -240,12 +240,14 @@ def _plan(
 
 
 def resolved(settings: Settings, n_windows: int) -> Settings:
-    """Settings with `layout.rows_per_shard` chosen: a power of two that gives some 16 shards, within 16 and 256."""
+    """Settings with the layout chosen where it was left open: 16 equal shards, of no less than 16 and 256 rows at most.
+
+    Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up.
+    """
     if settings.layout.rows_per_shard is not None:
         return settings
-    wanted = 2 ** int(np.log2(max(1, n_windows // _SHARDS_WANTED)))
     chunk = settings.layout.rows_per_chunk
-    rows = max(_ROWS_LEAST, min(_ROWS_MOST, wanted))
+    rows = max(_ROWS_LEAST, min(_ROWS_MOST, -(-n_windows // _SHARDS_WANTED)))
     layout = settings.layout.model_copy(update={"rows_per_shard": -(-rows // chunk) * chunk if rows > chunk else rows})
     return settings.model_copy(update={"layout": layout})
 

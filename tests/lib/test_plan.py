@@ -240,9 +240,10 @@ def test_a_clip_that_turned_out_shorter_than_its_header_is_done():
     ("n_windows", "assignments", "rows_per_shard"),
     [
         (1, [], 16),  # at least 16
-        (600, [], 32),
-        (1024, [], 64),  # 16 shards
-        (2000, [], 64),  # the power of two below 125
+        (400, [], 25),  # 16 equal shards
+        (600, [], 64),  # 38 would be no whole chunks of 32
+        (1024, [], 64),
+        (2000, [], 128),
         (4096, [], 256),
         (10**7, [], 256),  # at most 256
         (10**7, ["layout.rows_per_shard=512"], 512),  # as asked

@@ -35,6 +35,15 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": 32 * 2**20,
     "MALLOC_TRIM_THRESHOLD_": 128 * 2**20,
 }
+_LOCAL_SETTINGS = {
+    # A unit that kills its worker is tried once more elsewhere; distributed's default of 3 takes tens of seconds.
+    "distributed.scheduler.allowed-failures": 1,
+    # Distributed looks at its own clocks 50 times a second and at every worker's stack 100 times; on a machine that
+    # driver, scheduler and workers share, that is a tenth of a core taken from the clips.
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.worker.profile.interval": "100ms",
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _WORKER_ENVIRONMENT.items()},
+}
 
 
 class DaskEngine:
@@ -110,10 +119,8 @@ class DaskEngine:
 @contextmanager
 def local_client(workers: int) -> Iterator[Client]:
     """A client of a new cluster on this machine, which ends with the context."""
-    environment = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _WORKER_ENVIRONMENT.items()}
     with (
-        # A unit that kills its worker is tried once more elsewhere; distributed's default of 3 takes tens of seconds.
-        dask.config.set({"distributed.scheduler.allowed-failures": 1, **environment}),
+        dask.config.set(_LOCAL_SETTINGS),
         LocalCluster(
             n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
         ) as cluster,

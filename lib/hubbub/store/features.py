@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ from hubbub.store.parts import part_numbers, read_part, write_part
 FORMAT = "hubbub-features/1"
 ARRAYS = "features.zarr"
 ROWS = "rows"
+
+_VALUES_BY = ("numpy", "scipy", "librosa", "soxr", "zarr")  # libraries whose versions a store's values may owe to
 
 ROW_COLUMNS = [
     pa.field("row", pa.int64()),  # null for a failed clip: it has no values
@@ -350,8 +352,7 @@ def _provenance(settings: Settings, source: str) -> dict[str, Any]:
         "settings_hash": settings.hash,
         "source": source,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"hubbub": __version__}
-        | {name: version(name) for name in ("numpy", "scipy", "librosa", "soxr", "zarr")},
+        "versions": {"hubbub": __version__} | {name: import_module(name).__version__ for name in _VALUES_BY},
     }
 
 
