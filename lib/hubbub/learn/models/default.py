@@ -106,7 +106,7 @@ def policy(settings: Settings) -> Policy:
     """Time shift, gain, colour, shift of bands, mixup and SpecAugment, quiet backgrounds among rows and alone."""
     return Policy(
         scale=Scale.of(settings),
-        noise=Noise.of(settings, level_db=(-90.0, -30.0)),
+        noise=Noise.of(settings, level_db=(-90.0, -40.0)),
         noisy_share=0.3,
         negatives=0.125,
         gain_db=(-15.0, 6.0),
@@ -126,6 +126,6 @@ RECIPE = Recipe(
     policy=policy,
     batch_rows=32,
     row_passes=14_500,
-    most_epochs=100,
+    most_epochs=60,
     patience=0.5,
 )
