@@ -115,7 +115,7 @@ def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path) -> int
     """Do what `hubbub features` does with a new store; return how many clips the store then holds."""
     from hubbub.audio.windows import grid_of
     from hubbub.plan import plan_features, resolved, windows_of
-    from hubbub.store.features import create_store, current, row_schema
+    from hubbub.store.features import create_store, row_schema
     from hubbub.tasks.extract import ExtractTask
 
     windows = windows_of(table.rows, grid_of(Settings()), SAMPLE_RATE)
@@ -125,7 +125,7 @@ def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path) -> int
     store.grow(plan.n_shards)
     for _ in engine.run(ExtractTask(store, table.root, row_schema(table.rows.schema)), plan.units()):
         pass
-    return plan_features(table, settings, current(store.ledger()), store.committed()).done
+    return plan_features(table, settings, store.progress(), store.committed()).done
 
 
 def extract_with_librosa(path: Path) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ def features(
     from hubbub.clips.table import read_table
     from hubbub.engine.cluster import check_cluster
     from hubbub.plan import plan_features
-    from hubbub.store.features import check_place, create_store, current, is_store, open_store, row_schema
+    from hubbub.store.features import check_place, create_store, is_store, open_store, row_schema
     from hubbub.tasks.extract import ExtractTask
 
     from . import console
@@ -51,7 +51,7 @@ def features(
     table = read_table(clips)
     store = open_store(output) if is_store(output) else None
     wanted = _settings(table, store, settings, set_ or [])
-    ledger = None if store is None else current(store.ledger())
+    ledger = None if store is None else store.progress()
     plan = plan_features(table, wanted, ledger, store.committed() if store else [], retry_failed=retry_failed)
     show_plan("features", plan)
     if dry_run:
@@ -62,7 +62,7 @@ def features(
         store.grow(plan.n_shards)
         task = ExtractTask(store, table.root, row_schema(table.rows.schema))
         tally = run_plan("features", plan, task, cluster=cluster, workers=workers, log=log)
-    now = plan_features(table, wanted, current(store.ledger()), store.committed())
+    now = plan_features(table, wanted, store.progress(), store.committed())
     code = tell(
         "features",
         tally,

@@ -104,7 +104,7 @@ def cut(blocks: Iterable[npt.NDArray[np.float32]], grid: Grid, *, first: int = 0
     # covered: samples at the buffer's front that an earlier window held
     number, covered = first, max(0, grid.window - grid.hop) if first else 0
     for block in blocks:
-        buffer = np.concatenate([buffer, block])
+        buffer = np.concatenate([buffer, block]) if len(buffer) else block
         while len(buffer) >= grid.window and _brings_enough(len(buffer), covered, number, grid):
             yield Window(number, buffer[: grid.window].copy(), grid.window)
             if grid.only_first:

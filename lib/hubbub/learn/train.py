@@ -17,7 +17,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +31,7 @@ from hubbub.config import canonical_hash, difference
 from hubbub.errors import BundleError, TrainingError
 from hubbub.files import refuse_foreign_folder, write_json, writing
 from hubbub.learn.augment import Policy
+from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.card import model_card
 from hubbub.learn.dataset import BandStatistics, as_tf_data, band_statistics, iterate_batches
 from hubbub.learn.models import Recipe, Shape, recipe_of
@@ -41,7 +42,9 @@ from hubbub.store.features import FeatureStore, open_store
 OnEpoch = Callable[[dict[str, float]], None]
 COMMAND, STATE, CHECKPOINTS, LOGS = "command.json", "state.json", "checkpoints", "logs"
 THRESHOLD = 0.5
-"""Default score at which a label counts as heard."""
+"""Score at which a label counts as heard, where no validation rows could choose one."""
+
+_CALIBRATION_TAKES = 4  # times that each validation row is heard, in other noise each time
 
 SMOOTHED_EPOCHS = 5
 """Epochs whose validation losses are averaged to judge one: a few dozen rows flatter some epochs by chance."""
@@ -431,7 +434,7 @@ def _finish(job: _Job, state: _State) -> None:
     model = keras.saving.load_model(checkpoint, compile=False, safe_mode=True)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
-    description = _describe(job, state)
+    description = _describe(job, state, _calibration(job, model))
     write_bundle(draft, model, description, model_card(description))
     if (job.partial / LOGS).exists():
         shutil.copytree(job.partial / LOGS, draft / LOGS)
@@ -439,7 +442,26 @@ def _finish(job: _Job, state: _State) -> None:
     shutil.rmtree(job.partial, ignore_errors=True)
 
 
-def _describe(job: _Job, state: _State) -> dict[str, Any]:
+def _calibration(job: _Job, model: keras.Model) -> Calibration | None:
+    """Choose the threshold on validation rows as labelling will meet them: among quiet noise, and noise alone."""
+    if not len(job.split.validation):
+        return None
+    policy = job.recipe.policy(job.store.settings)
+    if policy is not None:
+        policy = replace(
+            policy, noisy_share=1.0, negatives=1.0, mixup_share=0.0, masks=0, colour_db=0.0, furthest_band=0
+        )
+    scores, targets = [], []
+    for take in range(_CALIBRATION_TAKES if policy is not None else 1):
+        for step, (features, wanted) in enumerate(_validation_stream(job)):
+            if policy is not None:
+                features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
+            scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
+            targets.append(wanted)
+    return calibrate(np.concatenate(scores), np.concatenate(targets))
+
+
+def _describe(job: _Job, state: _State, calibration: Calibration | None) -> dict[str, Any]:
     """What `bundle.json` says."""
     settings = job.store.settings
     statistics = band_statistics(job.store, job.split.train["row"].to_numpy())
@@ -449,8 +471,8 @@ def _describe(job: _Job, state: _State) -> dict[str, Any]:
         "summary": job.recipe.summary,
         "labels": list(job.split.labels),
         "activation": job.recipe.activation,
-        "thresholds": {label: THRESHOLD for label in job.split.labels},
-        "calibration": None,
+        "thresholds": dict.fromkeys(job.split.labels, THRESHOLD if calibration is None else calibration.threshold),
+        "calibration": None if calibration is None else asdict(calibration),
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
         "window_s": settings.windows.duration_s,

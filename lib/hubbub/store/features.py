@@ -136,28 +136,38 @@ class FeatureStore:
         """Numbers of the shards that exist."""
         return part_numbers(self.rows_folder)
 
-    def ledger(self) -> pd.DataFrame:
+    def ledger(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every row of every row part, with its `shard`, failed and superseded ones too.
+
+        Parameters
+        ----------
+        columns
+            Those to read; None: all.
 
         Raises
         ------
         StoreError
             For a row part that is torn, or belongs to a store with other settings.
         """
-        tables = [self._numbered_part(shard) for shard in self.committed()]
+        tables = [self._numbered_part(shard, columns) for shard in self.committed()]
         if not tables:
             return row_schema(CONTRACT).empty_table().to_pandas().assign(shard=np.int64(0))
         # A carried column that is all null in one clip table and text in the next still makes one table.
         ledger = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-        return ledger.astype({"row": "Int64", "valid_frames": "Int32", "crc32": "Int64", "fold": "Int32"})
+        whole = {"row": "Int64", "valid_frames": "Int32", "crc32": "Int64", "fold": "Int32"}
+        return ledger.astype({name: dtype for name, dtype in whole.items() if name in ledger})
 
-    def _numbered_part(self, shard: int) -> pa.Table:
-        rows = self.read_part(shard)
+    def progress(self) -> pd.DataFrame:
+        """What a plan has to know of the rows that count: which windows of which clips are done, or failed."""
+        return current(self.ledger(["clip_id", "window", "windows", "status", "attempts", "version"]))
+
+    def _numbered_part(self, shard: int, columns: Sequence[str] | None) -> pa.Table:
+        rows = self.read_part(shard, columns)
         return rows.append_column("shard", pa.repeat(pa.scalar(shard, pa.int64()), rows.num_rows))
 
-    def read_part(self, shard: int) -> pa.Table:
-        """The row part of one shard; errors of `ledger`."""
-        table, metadata = read_part(self.rows_folder, shard)
+    def read_part(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The row part of one shard; arguments and errors of `ledger`."""
+        table, metadata = read_part(self.rows_folder, shard, columns)
         if metadata.get("settings_hash") != self.settings_hash or metadata.get("unit") != shard:
             raise StoreError(
                 f"{self.rows_folder}: part {shard:08d} says it is part {metadata.get('unit')} of a store with "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def write_part(folder: Path, number: int, table: pa.Table, metadata: dict[str, A
         os.fsync(file.fileno())
 
 
-def read_part(folder: Path, number: int) -> tuple[pa.Table, dict[str, Any]]:
-    """Read one part and the metadata it was written with.
+def read_part(folder: Path, number: int, columns: Sequence[str] | None = None) -> tuple[pa.Table, dict[str, Any]]:
+    """Read one part, or some of its columns, and the metadata it was written with.
 
     Raises
     ------
@@ -56,7 +57,9 @@ def read_part(folder: Path, number: int) -> tuple[pa.Table, dict[str, Any]]:
     """
     path = part_path(folder, number)
     try:
-        table = pq.ParquetFile(path).read(use_threads=False)  # a part is small: threads would cost more than they do
+        table = pq.ParquetFile(path).read(
+            None if columns is None else list(columns), use_threads=False
+        )  # a part is small: threads would cost more than they do
         metadata = json.loads(table.schema.metadata[b"hubbub"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}); move it away, and the next run makes it again") from None

@@ -88,8 +88,8 @@ def _decibels(power: npt.NDArray[np.floating], settings: Frontend) -> npt.NDArra
     """``10 log10(power / ref)``, floored at `amin` and at `top_db` below the peak; changes `power`."""
     ref = power.max() if settings.ref == "max" else settings.ref
     np.maximum(power, settings.amin, out=power)
-    np.log10(power, out=power)
-    power *= 10
+    np.log(power, out=power)  # vectorised, which log10 is not
+    power *= 10 / np.log(10)
     power -= 10 * np.log10(max(settings.amin, ref))
     if settings.top_db is not None:
         np.maximum(power, power.max() - settings.top_db, out=power)
