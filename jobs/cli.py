@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -10,12 +11,14 @@ from typing import Annotated
 import typer
 
 from hubbub import __version__
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, UsageError
 
 from .options import DEBUG_VARIABLE
 
 JOBS = ("index", "features", "verify", "train", "evaluate", "label", "events", "export", "report", "demo")
 """Commands in the order of the work; each is the function of its name in the module of its name."""
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     help="hubbub labels the noise of a city: recordings in, labelled events out.",
@@ -23,7 +26,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all is done, 1 some clips failed or the run broke off, 2 the command was asked wrongly.",
+    epilog="Exit codes: 0 all is done, 1 some clips failed or the run broke off, 2 the command was asked wrongly, "
+    "130 stopped by Ctrl-C.",
 )
 
 
@@ -50,15 +54,25 @@ for _name in JOBS:
 def main() -> None:
     """Run a command; no traceback reaches a user unless ``--debug``."""
     try:
+        _refuse_addresses(sys.argv[1:])
         app()
     except HubbubError as error:
         _fail(error, str(error), error.exit_code)
-    except KeyboardInterrupt as error:
-        _fail(error, "stopped; what is committed is kept, and the same command goes on from there", 130)
+    except SystemExit as done:  # Typer's own, after Ctrl-C too
+        if done.code == _INTERRUPTED:
+            _fail(done, "stopped; what is committed is kept, and the same command goes on from there", _INTERRUPTED)
+        raise
     except BrokenPipeError:
         os._exit(141)  # whoever read our output has gone; nothing is left to say
     except Exception as error:
-        _fail(error, f"this is a fault in hubbub: {type(error).__name__}: {error} (--debug shows where)", 70)
+        _fail(error, f"this is a fault in hubbub: {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _refuse_addresses(words: list[str]) -> None:
+    """Paths are local so far; taken for one, an address would make a folder called ``s3:``."""
+    for word in words:
+        if re.match(r"(s3|gs|gcs|az|abfs|https?|ftp|file)://", word):
+            raise UsageError(f"{word}: {word.partition(':')[0]}:// is not read or written yet; give a local path")
 
 
 def _fail(error: BaseException, message: str, code: int) -> None:

@@ -69,20 +69,28 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress(what: str, total: float, unit: str) -> Iterator[Advance]:
+def progress(what: str, total: float, unit: str, *, done: float = 0, started: float | None = None) -> Iterator[Advance]:
     """Show how far a stage is, how fast, and how long it still takes; a bar in a terminal, lines elsewhere.
+
+    Parameters
+    ----------
+    done
+        Of `total`, what was done before.
+    started
+        When the stage began (`time.monotonic`); None: now.
 
     Yields
     ------
     callable
         To be called with how many more `unit` are done.
     """
-    with (_bar if err.is_terminal else _lines)(what, total, unit) as advance:
+    meter = _Meter(total, unit, done, time.monotonic() if started is None else started)
+    with (_bar if err.is_terminal else _lines)(what, meter) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(what: str, total: float, unit: str) -> Iterator[Advance]:
+def _bar(what: str, meter: _Meter) -> Iterator[Advance]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -92,8 +100,7 @@ def _bar(what: str, total: float, unit: str) -> Iterator[Advance]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err) as bar:
-        task = bar.add_task(escape(what), total=total, pace=unit)
-        meter = _Meter(total, unit)
+        task = bar.add_task(escape(what), total=meter.total, completed=int(meter.done), pace=meter.unit)
 
         def advance(count: float) -> None:
             bar.update(task, advance=count, pace=meter.add(count))
@@ -102,15 +109,15 @@ def _bar(what: str, total: float, unit: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(what: str, total: float, unit: str) -> Iterator[Advance]:
-    meter, said_at = _Meter(total, unit), time.monotonic()
+def _lines(what: str, meter: _Meter) -> Iterator[Advance]:
+    said_at = time.monotonic()
 
     def advance(count: float) -> None:
         nonlocal said_at
         pace = meter.add(count)
-        if time.monotonic() - said_at >= _LINE_EVERY_S or (meter.done >= total and count):
+        if time.monotonic() - said_at >= _LINE_EVERY_S or (meter.done >= meter.total and count):
             said_at = time.monotonic()
-            err.print(escape(f"{what}: {meter.done:g} of {total:g} {pace}"), soft_wrap=True)
+            err.print(escape(f"{what}: {meter.done:g} of {meter.total:g} {pace}"), soft_wrap=True)
 
     yield advance
 
@@ -136,12 +143,13 @@ def epochs(what: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
     """
     with ExitStack() as stack:
         advance: Advance | None = None
+        started = time.monotonic()
 
         def on_epoch(line: Mapping[str, float]) -> None:
             nonlocal advance
             if advance is None:
-                advance = stack.enter_context(progress(what, line["epochs"], "epochs"))
-                advance(line["epoch"] - 1)
+                done = line["epoch"] - 1  # by an earlier run that was killed
+                advance = stack.enter_context(progress(what, line["epochs"], "epochs", done=done, started=started))
             advance(1)
 
         yield on_epoch
@@ -150,14 +158,15 @@ def epochs(what: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
 class _Meter:
     """Counts, and says the pace."""
 
-    def __init__(self, total: float, unit: str) -> None:
-        self.done, self._total, self._unit, self._started = 0.0, total, unit, time.monotonic()
+    def __init__(self, total: float, unit: str, done: float, started: float) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self._before, self._started = done, started
 
     def add(self, count: float) -> str:
         self.done += count
-        rate = self.done / max(time.monotonic() - self._started, 1e-9)
-        left_s = (self._total - self.done) / rate if rate else float("inf")
-        return f"{self._unit}, {rate:.3g} a second, {duration(left_s)} left"
+        rate = (self.done - self._before) / max(time.monotonic() - self._started, 1e-9)
+        left_s = (self.total - self.done) / rate if rate else float("inf")
+        return f"{self.unit}, {rate:.3g} a second, {duration(left_s)} left"
 
 
 def duration(seconds: float) -> str:

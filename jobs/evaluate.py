@@ -27,9 +27,16 @@ def evaluate(
 
         import_keras()
         from hubbub.learn.evaluate import evaluate as evaluate_bundle
+        from hubbub.learn.evaluate import held_out_fold
         from hubbub.report import evaluation_section, write_report
+        from hubbub.store.bundle import load_bundle
+    output = output.resolve()
     with console.waiting("scoring test clips"):
-        metrics = evaluate_bundle(bundle, store, output, fold=fold)
+        opened = load_bundle(bundle)
+        metrics = evaluate_bundle(opened, store, output, fold=fold)
+    kept = held_out_fold(opened)
+    if fold is not None and kept is not None and fold != kept:
+        console.warn(f"fold {fold} was trained on, unless this is another data set: the model kept fold {kept} out")
     page = write_report([evaluation_section(output)], output / "report.html", title="hubbub evaluation")
     weakest = min(metrics.per_class, key=lambda score: score.f1)
     console.summary(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Tally:
     failed: int = 0
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     reasons: list[tuple[str, str]] = field(default_factory=list)
+    heard: Counter[str] = field(default_factory=Counter)
     lost: list[UnitLost] = field(default_factory=list)
 
     def add(self, result: UnitResult | UnitLost) -> None:
@@ -38,6 +39,7 @@ class Tally:
         self.audio_s += result.audio_s
         self.bytes_read += result.bytes_read
         self.failed += result.failed
+        self.heard.update(result.heard)
         self.reasons += result.reasons[: _FAILURES_SHOWN - len(self.reasons)]
         for stage, seconds in result.seconds.items():
             self.seconds[stage] += seconds

@@ -34,6 +34,9 @@ def index(
     ] = None,
     start_column: Annotated[str | None, typer.Option(help=f"{_Column} segments' starts in s.", metavar="NAME")] = None,
     end_column: Annotated[str | None, typer.Option(help=f"{_Column} segments' ends in s.", metavar="NAME")] = None,
+    recorded_at_column: Annotated[
+        str | None, typer.Option(help=f"{_Column} times recordings began (ISO 8601, UTC if no zone).", metavar="NAME")
+    ] = None,
     debug: options.Debug = False,
 ) -> None:
     """List recordings and their labels in a clip table.
@@ -44,10 +47,21 @@ def index(
     from hubbub.clips.index import index_listing
     from hubbub.clips.sources import Columns, list_source
     from hubbub.clips.table import write_table
+    from hubbub.files import refuse_foreign_file
 
     from . import console
 
-    columns = Columns(path_column, label_column, fold_column, split_column, group_column, start_column, end_column)
+    columns = Columns(
+        path=path_column,
+        label=label_column,
+        fold=fold_column,
+        split=split_column,
+        group=group_column,
+        start_s=start_column,
+        end_s=end_column,
+        recorded_at=recorded_at_column,
+    )
+    refuse_foreign_file(output, b"PAR1", "a clip table")
     listing = list_source(source, format, columns)
     for note in listing.notes:
         console.warn(note)

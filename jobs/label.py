@@ -12,6 +12,8 @@ from . import options
 if TYPE_CHECKING:
     from hubbub.clips.table import ClipTable
 
+    from .fanout import Tally
+
 
 def label(
     source: Annotated[
@@ -44,7 +46,7 @@ def label(
     from hubbub.engine.cluster import check_cluster
     from hubbub.errors import UsageError
     from hubbub.plan import plan_labels
-    from hubbub.store.bundle import read_description
+    from hubbub.store.bundle import check_model, read_description
     from hubbub.store.tables import check_place, create_labels, is_labels, open_labels, require_run
     from hubbub.tasks.label import LabelTask
 
@@ -57,12 +59,16 @@ def label(
     log = console.JsonLog(log_json, "label")
     description = read_description(model)
     settings = settings_from(description["settings"], where=str(model))
+    check_model(model)
+    tables = open_labels(output) if is_labels(output) else None
     window_s = settings.windows.duration_s
-    hop_s = window_s / 5 if hop is None else hop
+    # What is not asked for goes on as it was begun.
+    begun = None if tables is None else tables.run["hop_s"]
+    hop_s = hop if hop is not None else begun or window_s / 5
     if not 0 < hop_s <= window_s:
         raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
     rules = changed_rules(
-        rules_from(description["thresholds"]),
+        rules_from(description["thresholds"]) if tables is None else tables.rules,
         thresholds=threshold or [],
         release=release,
         min_duration_s=min_duration,
@@ -70,7 +76,6 @@ def label(
     )
     table = _table(source)
     run = _run(description, hop_s, rules, table)
-    tables = open_labels(output) if is_labels(output) else None
     if tables is not None:
         require_run(tables, run)
     files = None if tables is None else tables.files()
@@ -86,7 +91,8 @@ def label(
         task = LabelTask(tables, model.resolve(), table.rows.schema)
         tally = run_plan("label", plan, task, cluster=cluster, workers=workers, log=log)
     now = plan_labels(table, settings, hop_s, tables.files(), tables.committed())
-    console.say(_heard(tables))
+    if len(plan):
+        console.say(_heard(tally))
     code = tell(
         "label",
         tally,
@@ -137,8 +143,6 @@ def _command(source: Path, model: Path, hop_s: float) -> str:
     return f"hubbub label {source} --model {model} --hop {hop_s:g}"
 
 
-def _heard(tables: Any) -> str:
-    counts = tables.events()["label"].value_counts()
-    return "heard: " + (
-        ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing above the thresholds"
-    )
+def _heard(tally: Tally) -> str:
+    counts = sorted(tally.heard.items(), key=lambda item: -item[1])
+    return "heard: " + (", ".join(f"{name} {count}" for name, count in counts) or "nothing above the thresholds")

@@ -41,7 +41,7 @@ Threshold = Annotated[
 ]
 Release = Annotated[
     float | None,
-    typer.Option(help="Share of the threshold below which an event ends. [default: 0.7]", metavar="0…1"),
+    typer.Option(help="Share of the threshold below which an event ends; 0.7 unless given.", metavar="0…1"),
 ]
 MinDuration = Annotated[float | None, typer.Option("--min-duration", help="Drop shorter events.", metavar="S")]
 MergeGap = Annotated[

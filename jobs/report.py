@@ -25,11 +25,13 @@ def report(
     """Write one self-contained page: scores, confusion, spectrograms with their events, players."""
     from hubbub.clips.sources.csv import read_frame
     from hubbub.errors import UsageError
+    from hubbub.files import refuse_foreign_file
     from hubbub.report import evaluation_section, labels_section, write_report
     from hubbub.store.tables import is_labels, open_labels
 
     from . import console
 
+    refuse_foreign_file(output, b"<!doctype html", "a report")
     events = None if truth is None else read_frame(truth)
     sections = []
     with console.progress("report", len(sources), "sections") as advance:

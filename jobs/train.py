@@ -41,7 +41,7 @@ def train(
 
         result = train_model(
             store,
-            output,
+            output.resolve(),
             model=model,
             test_fold=test_fold,
             split_by=split_by,

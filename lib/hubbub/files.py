@@ -93,6 +93,22 @@ def refuse_foreign_folder(path: Path, mark: str, what: str) -> None:
         raise StoreError(f"{path} holds something else ({some}); give a new folder for {what}")
 
 
+def refuse_foreign_file(path: Path, begins: bytes, what: str) -> None:
+    """Refuse to put `what` in the place of something else.
+
+    Raises
+    ------
+    StoreError
+        Where `path` is a folder, or a file that does not begin as `what` does.
+    """
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; give a file for {what}")
+    if path.is_file():
+        with open(path, "rb") as file:
+            if file.read(len(begins)) != begins:
+                raise StoreError(f"{path} is something else than {what}, and is not overwritten; give another name")
+
+
 def _is_something(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith("."):
         return False

@@ -40,7 +40,7 @@ def rows(n: int) -> np.ndarray:
 
 
 def test_what_was_saved_is_loaded(folder):
-    bundle = load_bundle(folder, threads=1)
+    bundle = load_bundle(folder)
     assert bundle.labels == ["dog", "rain"]
     assert bundle.thresholds == {"dog": 0.5, "rain": 0.4}
     assert (bundle.activation, bundle.settings, bundle.settings_hash) == ("sigmoid", Settings(), Settings().hash)

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hubbub.errors import TrainingError
+from hubbub.errors import StoreError, TrainingError
 from hubbub.files import refuse_foreign_folder, writing
 from hubbub.learn.dataset import iterate_batches
 from hubbub.learn.splits import SplitRule, labelled_rows, select_test
@@ -121,7 +121,13 @@ def _summary(bundle: Bundle, store: FeatureStore, fold: int | None) -> dict[str,
         "model_hash": bundle.model_hash,
         "settings_hash": store.settings_hash,
         "fold": fold,
+        "trained_on": fold is not None and fold != held_out_fold(bundle),
     }
+
+
+def held_out_fold(bundle: Bundle) -> int | None:
+    """The fold that training kept out; None where it was parted otherwise."""
+    return bundle.description["split"]["test_fold"]
 
 
 def _predictions(clips: pd.DataFrame, scores: npt.NDArray[np.float64], labels: list[str]) -> pa.Table:
@@ -138,10 +144,18 @@ def _predictions(clips: pd.DataFrame, scores: npt.NDArray[np.float64], labels: l
     )
 
 
+def _refuse_others_files(out: Path) -> None:
+    """An earlier evaluation makes way for a new one, with everything in its folder: so nothing else may lie there."""
+    others = sorted(set(os.listdir(out)) - {SCORES, PREDICTIONS, "report.html"}) if out.is_dir() else []
+    if others:
+        raise StoreError(f"{out} holds something else as well ({others[0]}); give a new folder for the evaluation")
+
+
 def _write(out: Path, summary: dict[str, Any], predictions: pa.Table) -> None:
     """Write both files beside the place, then put the folder there; an earlier evaluation makes way for it."""
     draft, old = (out.with_name(f".{out.name}.{role}-{os.getpid()}") for role in ("partial", "old"))
     with writing(out):
+        _refuse_others_files(out)
         try:
             draft.mkdir(parents=True)
             (draft / SCORES).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -136,7 +136,8 @@ def labelled_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
         )
     labelled = labelled.assign(
         label=labelled["labels"].map(lambda names: names[0]),
-        unit=labelled["group"].astype("object").where(labelled["group"].notna(), labelled["clip_id"]).astype(str),
+        # Segments of one file belong together, whether the clip table says so or not.
+        unit=labelled["group"].astype("object").where(labelled["group"].notna(), labelled["uri"]).astype(str),
     )
     return labelled, int((count == 0).sum())
 
@@ -180,9 +181,12 @@ def _by_split(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
 
 
 def _by_group(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
-    units = sorted(labelled["unit"].unique(), key=_draw(rule, "test"))
-    count = min(max(1, round(rule.test_share * len(units))), len(units) - 1)
-    return labelled["unit"].isin(units[:count])
+    """Groups by what they draw, not by their rank: a store that grows keeps every group on its side."""
+    draw = _draw(rule, "test")
+    units = sorted(labelled["unit"].unique(), key=draw)
+    drawn = [unit for unit in units if int.from_bytes(draw(unit)[:8], "big") < rule.test_share * 2**64]
+    chosen = (drawn or units[:1])[: len(units) - 1]
+    return labelled["unit"].isin(chosen)
 
 
 _SELECT: dict[str, Callable[[pd.DataFrame, SplitRule], pd.Series]] = {

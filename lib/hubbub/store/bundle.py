@@ -109,16 +109,13 @@ class Bundle:
             raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def load_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
+def load_bundle(path: str | Path) -> Bundle:
     """Open a bundle and load its model.
 
     Parameters
     ----------
     path
         Its folder.
-    threads
-        Cores that TensorFlow may use for one batch; None for all. A worker among several on a machine takes 1. It
-        has an effect only before this process has run TensorFlow for the first time.
 
     Raises
     ------
@@ -135,8 +132,6 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
     except (SettingsError, KeyError, OSError) as error:
         raise BundleError(f"{path} is a damaged bundle: {error}") from None
     _refuse_damage(path, description, settings, model_hash)
-    if threads is not None:
-        _limit_threads(threads)
     bundle = Bundle(path, description, settings, model_hash)
     bundle._model  # noqa: B018  what is broken shows here, not at the first row
     return bundle
@@ -200,36 +195,39 @@ def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
         )
 
 
+def check_model(path: Path) -> None:
+    """Refuse a bundle whose model is not the one that `bundle.json` describes; loads nothing.
+
+    Raises
+    ------
+    BundleError
+        The model is missing, changed or cut short.
+    """
+    description = read_description(path)
+    if not (path / MODEL).is_file():
+        raise BundleError(f"{path / MODEL} is missing; train the model again")
+    _refuse_change(path, description, hash_file(path / MODEL))
+
+
 def hash_file(path: Path) -> str:
     """16 hex digits of SHA-256 over a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _refuse_damage(path: Path, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
+def _refuse_change(path: Path, description: Mapping[str, Any], model_hash: str) -> None:
     if description.get("model_hash") != model_hash:
         raise BundleError(
             f"{path / MODEL} has the hash {model_hash}, but {DESCRIPTION} says {description.get('model_hash')}: "
             "one of the two was changed or cut short; train again, or copy the bundle again"
         )
+
+
+def _refuse_damage(path: Path, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
+    _refuse_change(path, description, model_hash)
     if description.get("settings_hash") != settings.hash:
-        raise BundleError(
-            f"{path / DESCRIPTION}: its settings hash to {settings.hash}, "
-            f"but it says {description.get('settings_hash')}"
-        )
-
-
-def _limit_threads(threads: int) -> None:
-    keras = import_keras()
-    if keras.config.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        return  # it already runs: a library cannot change that, and the scores are the same
+        said = description.get("settings_hash")
+        raise BundleError(f"{path / DESCRIPTION}: its settings hash to {settings.hash}, but it says {said}")
 
 
 def import_keras() -> Any:

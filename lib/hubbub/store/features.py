@@ -37,7 +37,7 @@ from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import SettingsError, StoreError
 from hubbub.files import refuse_foreign_folder, sweep_partials, writing
-from hubbub.store.parts import part_numbers, read_part, write_part
+from hubbub.store.parts import joined, part_numbers, read_part, write_part
 
 FORMAT = "hubbub-features/1"
 ARRAYS = "features.zarr"
@@ -152,8 +152,7 @@ class FeatureStore:
         tables = [self._numbered_part(shard, columns) for shard in self.committed()]
         if not tables:
             return row_schema(CONTRACT).empty_table().to_pandas().assign(shard=np.int64(0))
-        # A carried column that is all null in one clip table and text in the next still makes one table.
-        ledger = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+        ledger = joined(tables).to_pandas()
         whole = {"row": "Int64", "valid_frames": "Int32", "crc32": "Int64", "fold": "Int32"}
         return ledger.astype({name: dtype for name, dtype in whole.items() if name in ledger})
 

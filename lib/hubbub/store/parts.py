@@ -32,6 +32,38 @@ def part_numbers(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in names if match)
 
 
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Parts as one table.
+
+    A carried column may be null in one clip table and text in the next, or a number here and text there as an archive
+    grows; where types do not go together the column becomes text.
+    """
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        names = dict.fromkeys(name for table in tables for name in table.column_names)
+        mixed = [name for name in names if len(_types(tables, name)) > 1 and not _go_together(tables, name)]
+        return pa.concat_tables([_as_text(table, mixed) for table in tables], promote_options="permissive")
+
+
+def _types(tables: Sequence[pa.Table], name: str) -> set[pa.DataType]:
+    return {table.schema.field(name).type for table in tables if name in table.column_names}
+
+
+def _go_together(tables: Sequence[pa.Table], name: str) -> bool:
+    try:
+        pa.unify_schemas([pa.schema([(name, kind)]) for kind in _types(tables, name)], promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return False
+    return True
+
+
+def _as_text(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    for name in set(names) & set(table.column_names):
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
+    return table
+
+
 def write_part(folder: Path, number: int, table: pa.Table, metadata: dict[str, Any]) -> None:
     """Write one part so that it is there whole or not at all, and survives a power cut once it is there.
 

@@ -30,7 +30,7 @@ from hubbub.errors import LabelsError, StoreError
 from hubbub.events import EventRule
 from hubbub.files import refuse_foreign_folder, sweep_partials, write_json, writing
 from hubbub.store.features import clip_columns
-from hubbub.store.parts import part_numbers, read_part, write_part
+from hubbub.store.parts import joined, part_numbers, read_part, write_part
 
 FORMAT = "hubbub-labels/1"
 RUN = "run.json"
@@ -223,7 +223,7 @@ class LabelTables:
             tables.append(table.append_column("unit", pa.repeat(pa.scalar(unit, pa.int64()), table.num_rows)))
         if not tables:
             tables = [empty.append(pa.field("unit", pa.int64())).empty_table()]
-        frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+        frame = joined(tables).to_pandas()
         return (
             frame.astype({"windows": "Int32", "sample_rate": "Int32", "channels": "Int32"})
             if folder == "files"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -77,6 +77,19 @@ class Scored:
     duration_s: float
 
 
+class _Length:
+    """Counts samples that go by: the last window may end before the sound, by less than a frame."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def counted(self, blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+        """Pass blocks on."""
+        for block in blocks:
+            self.samples += len(block)
+            yield block
+
+
 class _Draft:
     """Three parts in the making."""
 
@@ -132,7 +145,8 @@ class _Draft:
         starts: list[int] = []
         valid: list[int] = []
         scores = [np.empty((0, len(self._model.labels)), np.float16)]
-        stream = self._decoded(item)
+        length = _Length()
+        stream = self._decoded(item, length)
         while batch := list(islice(stream, _BATCH)):
             starts += [self._grid.start(window.number) for window in batch]
             valid += [window.valid for window in batch]
@@ -141,14 +155,14 @@ class _Draft:
             raise EmptyAudio(f"{item.clip['uri']} holds no samples in the stretch asked for")
         start_s = np.array(starts, np.float64) / rate
         end_s = start_s + np.array(valid, np.float64) / rate
-        return Scored(start_s, end_s, np.concatenate(scores), float(end_s[-1]))
+        return Scored(start_s, end_s, np.concatenate(scores), length.samples / rate)
 
-    def _decoded(self, item: Item) -> Iterator[Window]:
+    def _decoded(self, item: Item, length: _Length) -> Iterator[Window]:
         clip, rate = item.clip, self._settings.frontend.sample_rate
         first = round((clip["start_s"] or 0.0) * rate)
         count = None if clip["end_s"] is None else round(clip["end_s"] * rate) - first
         path = resolve(clip["uri"], self._task.tables.root)
-        stream = cut(decode.blocks(path, sample_rate=rate, first=first, count=count), self._grid)
+        stream = cut(length.counted(decode.blocks(path, sample_rate=rate, first=first, count=count)), self._grid)
         while True:
             started = time.perf_counter()
             window = next(stream, None)
@@ -178,6 +192,7 @@ class _Draft:
             bytes_read=sum(item.clip["size_bytes"] or 0 for item in unit.items),
             seconds=dict(self._seconds),
             reasons=tuple((row["uri"], row["error"]) for row in failed[:MOST_REASONS]),
+            heard=dict(Counter(row["label"] for row in self._events)),
         )
 
 

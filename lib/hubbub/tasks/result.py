@@ -30,6 +30,8 @@ class UnitResult:
         Wall time by stage.
     reasons
         Uri and reason of the first failures.
+    heard
+        Events by label, where the task makes events.
     """
 
     unit: int
@@ -41,6 +43,7 @@ class UnitResult:
     bytes_read: int
     seconds: dict[str, float] = field(default_factory=dict)
     reasons: tuple[tuple[str, str], ...] = ()
+    heard: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

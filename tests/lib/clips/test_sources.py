@@ -220,7 +220,7 @@ def test_file_addresses_stay_what_they_are(tmp_path: Path):
         ("file,cv\na.wav,1.5\n", {"path": "file", "fold": "cv"}, "folds are whole numbers"),  # not silently fold 1
         ("file,t\na.wav,soon\n", {"path": "file", "start_s": "t"}, "column 't' holds 'soon'; expected seconds"),
         ("file\nno.wav\n", {"path": "file"}, r"none of its 1 files is there, not even no\.wav \(looked in .*audio"),
-        ("file\n", {"path": "file"}, "has a header and no clips"),
+        ("file\n", {"path": "file"}, "has a header and no rows"),
         ("", {"path": "file"}, "cannot be read as CSV"),
         ('file\n"a.wav\n', {"path": "file"}, "cannot be read as CSV"),
     ],

@@ -27,6 +27,7 @@ class Columns:
     group: str | None = None
     start_s: str | None = None
     end_s: str | None = None
+    recorded_at: str | None = None
 
     @property
     def text(self) -> set[str | None]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hubbub.clips.sources import Columns, Listing
-from hubbub.clips.table import CONTRACT, resolve
+from hubbub.clips.table import CONTRACT, RESERVED, resolve
 from hubbub.errors import ClipTableError, nearest
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
@@ -26,10 +28,13 @@ def read(source: Path, columns: Columns) -> Listing:
 def read_frame(source: Path, columns: Columns | None = None) -> pd.DataFrame:
     """Read a CSV as text and numbers.
 
+    A column is numbers where every cell that is not empty reads as one and would be written the same: ``007`` is no 7,
+    and ``NA`` no gap.
+
     Parameters
     ----------
     columns
-        Names, labels, splits and groups are text, whatever they look like: ``007`` is no 7, and ``NA`` no gap.
+        Names, labels, splits and groups stay text, whatever they look like.
 
     Raises
     ------
@@ -37,15 +42,27 @@ def read_frame(source: Path, columns: Columns | None = None) -> pd.DataFrame:
         When it cannot be read or has no rows.
     """
     try:
-        frame = pd.read_csv(source).rename(columns=str)
-        text = [str(name) for name in frame if columns is not None and name in columns.text]
-        if text:
-            frame[text] = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])[text]
+        frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ClipTableError(f"{source} cannot be read as CSV: {error}") from None
     if frame.empty:
-        raise ClipTableError(f"{source} has a header and no clips")
-    return frame
+        raise ClipTableError(f"{source} has a header and no rows")
+    text = columns.text if columns is not None else set()
+    return frame.apply(lambda column: column if column.name in text else _as_numbers(column))
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    """A column of text as whole or other numbers where nothing is lost by it."""
+    there = column.dropna()
+    for dtype in ("Int64", "Float64"):
+        try:
+            numbers = there.astype(float).astype(dtype)
+        except (ValueError, TypeError):
+            continue
+        if len(there) and (dtype == "Float64" or (numbers.astype(str) == there).all()):
+            lost = there.str.fullmatch(r"[+-]?0\d+.*") | ~np.isfinite(there.astype(float))
+            return column if lost.any() else column.astype(float).astype(dtype)
+    return column
 
 
 def listing(source: Path, frame: pd.DataFrame, columns: Columns) -> Listing:
@@ -53,22 +70,24 @@ def listing(source: Path, frame: pd.DataFrame, columns: Columns) -> Listing:
     named = {role: name for role, name in vars(columns).items() if name is not None}
     for role, name in named.items():
         if name not in frame:
-            option = f"--{role.removesuffix('_s')}-column"
-            raise ClipTableError(f"{source} has no column '{name}' ({option}): {nearest(name, frame.columns)}")
+            raise ClipTableError(f"{source} has no column '{name}' ({_option(role)}): {nearest(name, frame.columns)}")
     if frame[columns.path].isna().any():
         raise ClipTableError(
             f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names"
         )
     root = _root(source, [str(name) for name in frame[columns.path]])
     carried = [str(name) for name in frame if name not in named.values()]
-    clash = [name for name in carried if name in CONTRACT.names]
+    clash = [name for name in carried if name in CONTRACT.names or name in RESERVED]
     if clash:
-        option = f"--{clash[0].removesuffix('_s')}-column {clash[0]}"
-        raise ClipTableError(
-            f"{source}: column '{clash[0]}' has a meaning in clip tables; name it ({option}) or rename it"
-        )
+        can_be_named = clash[0] in vars(columns)
+        name_it = f"name it ({_option(clash[0])} {clash[0]}) or " if can_be_named else ""
+        raise ClipTableError(f"{source}: column '{clash[0]}' has a meaning in hubbub's tables; {name_it}rename it")
     rows = (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
     return Listing(root, [_clip(row, named, carried) for row in rows])
+
+
+def _option(role: str) -> str:
+    return f"--{role.removesuffix('_s').replace('_', '-')}-column"
 
 
 def _root(source: Path, names: list[str]) -> Path:
@@ -98,7 +117,20 @@ def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str]) -> dic
     for role in ("start_s", "end_s"):
         if role in named:
             clip[role] = _seconds(values[named[role]], named[role])
+    if "recorded_at" in named:
+        clip["recorded_at"] = _instant(values[named["recorded_at"]], named["recorded_at"])
     return clip | {name: values[name] for name in carried}
+
+
+def _instant(value: Any, column: str) -> datetime | None:
+    """A time with its zone; UTC where none is given."""
+    try:
+        when = None if value is None else datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ClipTableError(
+            f"column '{column}' holds {value!r}; expected a time such as 2026-05-17T04:30:00Z"
+        ) from None
+    return when if when is None or when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _whole(value: Any, column: str) -> int | None:
@@ -106,7 +138,7 @@ def _whole(value: Any, column: str) -> int | None:
         if value is None or int(value) == float(value):
             return None if value is None else int(value)
         raise ValueError(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ClipTableError(f"column '{column}' holds {value!r}; folds are whole numbers") from None
 
 
