@@ -76,6 +76,7 @@ def test_validation_leaves_every_label_something_to_train_on():
 
 def test_the_windows_of_a_clip_stay_together():
     rows = table(labels=one_each("ab" * 20), clip_id=[f"c{i // 4}-{i % 2}" for i in range(40)])
+    rows["uri"] = rows["clip_id"]
     split = split_rows(rows, SplitRule(by="group", validation_share=0.3))
     assert not set(split.test["clip_id"]) & set(split.train["clip_id"])
     assert not set(split.validation["clip_id"]) & set(split.train["clip_id"])
@@ -126,3 +127,18 @@ def test_what_tests_follows_from_the_rows():
     folds, marked = table(labels=[["a"]], fold=[1]), table(labels=[["a"]], split=["test"])
     assert choose_rule(folds, by=None, test_fold=1) == SplitRule(by="fold", test_fold=1)
     assert choose_rule(marked, by=None, test_fold=None) == SplitRule(by="split")
+
+
+def test_segments_of_one_file_stay_together_where_no_group_is_given():
+    rows = table(labels=one_each("ab" * 20), clip_id=[f"segment-{i}" for i in range(40)])
+    rows["uri"] = [f"file-{i // 4}.wav" for i in range(40)]
+    split = split_rows(rows, SplitRule(by="group", validation_share=0.3))
+    assert not (set(split.test["uri"]) | set(split.validation["uri"])) & set(split.train["uri"])
+
+
+def test_a_group_stays_on_its_side_when_the_store_grows():
+    """Else an evaluation on the grown store would test on what was trained on."""
+    few, many = (table(labels=one_each("ab" * n), group=[f"g{i}" for i in range(2 * n)]) for n in (20, 60))
+    rule = SplitRule(by="group")
+    held_out = set(split_rows(few, rule).test["group"])
+    assert held_out == set(split_rows(many, rule).test["group"]) & set(few["group"])
