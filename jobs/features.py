@@ -10,8 +10,11 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hubbub.clips.table import ClipTable
     from hubbub.config import Settings
+    from hubbub.plan import Plan
     from hubbub.store.features import FeatureStore
 
 
@@ -56,7 +59,10 @@ def features(
     show_plan("features", plan)
     if dry_run:
         return
-    store = store or create_store(output, wanted, source=str(clips))
+    _refuse_other_root(store, table, plan, ledger)
+    if store is not None and (stale := store.refresh_clips(table.rows)):
+        console.say(f"{stale} clips have other labels or columns in the clip table now: the store has them too")
+    store = store or create_store(output, wanted, source=str(clips), root=table.root)
     tally = Tally()
     if len(plan):
         store.grow(plan.n_shards)
@@ -74,6 +80,21 @@ def features(
         log=log,
     )
     raise typer.Exit(code)
+
+
+def _refuse_other_root(store: FeatureStore | None, table: ClipTable, plan: Plan, ledger: pd.DataFrame | None) -> None:
+    """A moved archive is welcome; another one whose files have the same names would push the first one's rows out."""
+    from hubbub.errors import StoreError
+
+    held = None if store is None else store.provenance.get("root")
+    if held is None or ledger is None or held == str(table.root):
+        return
+    others = set(plan.todo["clip_id"].to_pylist()) & set(ledger["clip_id"])
+    if others:
+        raise StoreError(
+            f"the store was built from clips under {held}; {len(others)} clips under {table.root} have the same names "
+            "and other content. Give another -o, or index a folder that holds both"
+        )
 
 
 def _settings(table: ClipTable, store: FeatureStore | None, file: Path | None, assignments: list[str]) -> Settings:

@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hubbub import __version__
 from hubbub.audio.frontends import frame_s, frontend_of, n_frames
@@ -230,6 +231,34 @@ class FeatureStore:
             array[first : first + self.rows_per_shard] = values
         write_part(self.rows_folder, shard, rows, {"unit": shard, "settings_hash": self.settings_hash})
 
+    def refresh_clips(self, clips: pa.Table) -> int:
+        """Bring labels, folds and all other columns of clips up to date in the row parts; values stay as they are.
+
+        Parameters
+        ----------
+        clips
+            A clip table's rows. Clips that it does not have, or has with other content, are left alone.
+
+        Returns
+        -------
+        int
+            Clips of which something was out of date.
+
+        Raises
+        ------
+        StorageError
+            When a part cannot be written; it then is as it was.
+        """
+        stale = 0
+        for shard in self.committed():
+            rows = self.read_part(shard)
+            fresh = _refreshed(rows, clips)
+            if not fresh.equals(rows):
+                changed = [not new.equals(old) for new, old in zip(_slices(fresh), _slices(rows), strict=True)]
+                stale += len(pc.unique(rows["clip_id"].filter(pa.array(changed))))
+                write_part(self.rows_folder, shard, fresh, {"unit": shard, "settings_hash": self.settings_hash})
+        return stale
+
     def grow(self, n_shards: int) -> None:
         """Make room for shards 0 to `n_shards` - 1, and sweep what killed writers left. Only the driver calls it."""
         import zarr
@@ -262,6 +291,34 @@ def current(ledger: pd.DataFrame) -> pd.DataFrame:
     version = ledger["version"].fillna("")  # null: a file that had vanished
     newest = version.groupby(ledger["clip_id"]).transform("last")
     return ledger[version == newest].drop_duplicates(["clip_id", "window"], keep="last").reset_index(drop=True)
+
+
+def _refreshed(rows: pa.Table, clips: pa.Table) -> pa.Table:
+    """A row part with the columns that its clips have now, where their content is the same."""
+    where = pc.index_in(rows["clip_id"], clips["clip_id"])
+    same = pc.fill_null(pc.equal(clips["version"].take(where), rows["version"]), False)
+    own, sources = {field.name for field in ROW_COLUMNS}, {new: old for old, new in _CLIP_NAMES.items()}
+    for field in row_schema(clips.schema):
+        if field.name in own:
+            continue
+        new = clips[sources.get(field.name, field.name)].take(where)
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pc.if_else(same, new, pa.nulls(len(rows), field.type)))
+            continue
+        at, kept = rows.column_names.index(field.name), rows.schema.field(field.name)
+        kept = field if pa.types.is_null(kept.type) else kept
+        if _fits(new.type, kept.type):
+            rows = rows.set_column(at, kept, pc.if_else(same, new.cast(kept.type), rows[field.name].cast(kept.type)))
+    return rows
+
+
+def _fits(new: pa.DataType, kept: pa.DataType) -> bool:
+    """Whether two types hold the same kind of value; lists may name their items otherwise."""
+    return new == kept or (pa.types.is_list(new) and pa.types.is_list(kept) and new.value_type == kept.value_type)
+
+
+def _slices(table: pa.Table) -> Iterator[pa.Table]:
+    return (table.slice(index, 1) for index in range(len(table)))
 
 
 def is_store(path: Path) -> bool:
@@ -298,7 +355,7 @@ def open_store(path: str | Path) -> FeatureStore:
     return FeatureStore(path, settings, provenance)
 
 
-def create_store(path: Path, settings: Settings, *, source: str) -> FeatureStore:
+def create_store(path: Path, settings: Settings, *, source: str, root: Path | None = None) -> FeatureStore:
     """Make an empty store; it appears whole or not at all.
 
     Parameters
@@ -307,6 +364,8 @@ def create_store(path: Path, settings: Settings, *, source: str) -> FeatureStore
         With `layout.rows_per_shard` resolved.
     source
         What it is built from, for the record.
+    root
+        What its clips' uris are relative to.
 
     Raises
     ------
@@ -316,7 +375,7 @@ def create_store(path: Path, settings: Settings, *, source: str) -> FeatureStore
         When it cannot be written.
     """
     check_place(path)
-    provenance = _provenance(settings, source)
+    provenance = _provenance(settings, source) | {"root": None if root is None else str(root)}
     store = FeatureStore(path, settings, provenance)
     draft = path / f".{ARRAYS}.draft-{os.getpid()}"
     with writing(path):
