@@ -65,7 +65,8 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         For a run whose settings this hubbub does not know.
     """
     settings = settings_from(labels.run["settings"], where=str(labels.path / "run.json"))
-    files = labels.files().drop_duplicates("uri", keep="last").astype({"duration_s": "float64"})
+    clips = labels.files().astype({"duration_s": "float64"})
+    files = _recordings(clips)
     events = labels.events()
     true = _known_truth(truth, files)
     if true is not None:
@@ -77,7 +78,7 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
     colours = colours_of([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
     shown = _most_telling(analysed, events, true, max_recordings)
     figures = [_figure(labels, settings, row, events, true, colours) for row in shown.to_dict("records")]
-    failed = files[files["status"] != "ok"]
+    failed = clips[clips["status"] != "ok"]
     body = render(
         "labels.html.j2",
         facts=_facts(analysed, failed, events),
@@ -93,6 +94,13 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
     )
     subtitle = f"{count(len(files))} recordings, labelled by model {labels.run.get('model_hash', 'unknown')}."
     return Section("What was heard", subtitle, body, settings.hash)
+
+
+def _recordings(clips: pd.DataFrame) -> pd.DataFrame:
+    """One line a recording, whose segments may be clips of their own: ok where one of them is, their sound added up."""
+    clips = clips.assign(ok=clips["status"] == "ok").sort_values("ok", kind="stable")
+    sound_s = clips.groupby("uri")["duration_s"].transform("sum")
+    return clips.assign(duration_s=sound_s).drop_duplicates("uri", keep="last").sort_index().drop(columns="ok")
 
 
 def _known_truth(truth: pd.DataFrame | None, files: pd.DataFrame) -> pd.DataFrame | None:

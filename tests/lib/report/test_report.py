@@ -94,13 +94,13 @@ def make_labels(folder, files, events):
     file_rows = [
         {
             "uri": uri,
-            "clip_id": uri,
+            "clip_id": uri if uri not in [name for name, *_ in files[:number]] else f"{uri} {number}",
             "status": status,
             "error": error,
             "attempts": 1,
             "duration_s": duration_s,
         }
-        for uri, status, error, duration_s in files
+        for number, (uri, status, error, duration_s) in enumerate(files)
     ]
     event_rows = [
         {
@@ -518,3 +518,15 @@ def test_no_true_events_at_all_make_every_labelled_one_unjudged(tmp_path, city):
 def test_settings_of_the_run_reach_the_foot(city):
     assert labels_section(city).settings_hash == SETTINGS.hash
     assert isinstance(SETTINGS, Settings)
+
+
+def test_segments_of_a_recording_are_one_recording_with_all_their_sound(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(4), 8000)
+    files = [("a.wav", "ok", None, 1.5), ("a.wav", "ok", None, 2.0), ("a.wav", "failed", "EmptyAudio: no sound", None)]
+    labels = make_labels(tmp_path / "labels", files, [])
+    page = tmp_path / "report.html"
+    write_report([labels_section(labels)], page)
+    text = Page(page).text
+    assert "recordings analysed 1" in text
+    assert "failed 1" in text
+    assert "of sound 3.5 s" in text
