@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -199,3 +200,22 @@ def history(bundle: str) -> object:
     import json
 
     return json.loads(bundle)["history"]
+
+
+def test_ctrl_c_is_answered_with_a_sentence(clips: Path, tmp_path: Path) -> None:
+    words = ["features", clips, "-o", tmp_path / "store", "--workers", 2, *SMALL_UNITS]
+    process = subprocess.Popen(
+        [str(COMMAND), *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for_parts(tmp_path / "store" / "rows", 2, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert (
+        said.splitlines()[-1] == "hubbub: stopped; what is committed is kept, and the same command goes on from there"
+    )
+    assert "Traceback" not in said
