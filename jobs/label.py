@@ -112,9 +112,18 @@ def _table(source: Path) -> ClipTable:
     from hubbub.clips.sources import Columns, Listing, list_source
     from hubbub.clips.sources.folder import is_audio
     from hubbub.clips.table import read_table
+    from hubbub.errors import ClipTableError
 
     from . import console
 
+    if not source.exists():
+        raise ClipTableError(
+            f"{source} does not exist; expected a clip table, a folder of recordings, or one recording"
+        )
+    if source.suffix == ".csv":
+        raise ClipTableError(
+            f"{source} is a CSV; make a clip table of it first: hubbub index {source} -o clips.parquet"
+        )
     if source.is_file() and is_audio(source.name):
         listing = Listing(source.resolve().parent, [{"uri": source.name, "labels": []}])
     elif source.is_dir():

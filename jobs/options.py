@@ -35,13 +35,15 @@ Threshold = Annotated[
     list[str] | None,
     typer.Option(
         help="Score at which an event begins: 0.6 for all labels, or dog=0.7 for one; repeat for more. "
-        "Default: the bundle's own.",
+        "Default: as it was; at first the bundle's own.",
         metavar="[LABEL=]SCORE",
     ),
 ]
 Release = Annotated[
     float | None,
-    typer.Option(help="Share of the threshold below which an event ends; 0.7 unless given.", metavar="0…1"),
+    typer.Option(
+        help="Share of the threshold below which an event ends. Default: as it was; at first 0.7.", metavar="0…1"
+    ),
 ]
 MinDuration = Annotated[float | None, typer.Option("--min-duration", help="Drop shorter events.", metavar="S")]
 MergeGap = Annotated[
