@@ -23,6 +23,8 @@ def export(
     from . import console
 
     tables = open_labels(labels)
+    if tables.missing:
+        console.warn(f"{tables.missing} files are not labelled yet: a run broke off; run hubbub label again")
     found = tables.events()
     written = export_events(found, tables.files(), output, format)
     console.summary("export: done", {"events": len(found), "files written": len(written), "result": output})

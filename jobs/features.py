@@ -65,7 +65,7 @@ def features(
     store = store or create_store(output, wanted, source=str(clips), root=table.root)
     tally = Tally()
     if len(plan):
-        store.grow(plan.n_shards)
+        store.grow(plan.n_shards, clips=plan.clips)
         task = ExtractTask(store, table.root, row_schema(table.rows.schema))
         tally = run_plan("features", plan, task, cluster=cluster, workers=workers, log=log)
     now = plan_features(table, wanted, store.progress(), store.committed())

@@ -87,7 +87,7 @@ def label(
     tables = tables or create_labels(output, run | {"command": _command(source, model, hop_s), "bundle": str(model)})
     tally = Tally()
     if len(plan):
-        tables.sweep()
+        tables = tables.begin(plan.clips)
         task = LabelTask(tables, model.resolve(), table.rows.schema)
         tally = run_plan("label", plan, task, cluster=cluster, workers=workers, log=log)
     now = plan_labels(table, settings, hop_s, tables.files(), tables.committed())

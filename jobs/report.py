@@ -37,7 +37,10 @@ def report(
     with console.progress("report", len(sources), "sections") as advance:
         for source in sources:
             if is_labels(source):
-                sections.append(labels_section(open_labels(source), truth=events))
+                tables = open_labels(source)
+                if tables.missing:
+                    console.warn(f"{source}: {tables.missing} files are not labelled yet; run hubbub label again")
+                sections.append(labels_section(tables, truth=events))
             elif (source / "evaluation.json").exists():
                 sections.append(evaluation_section(source))
             else:

@@ -22,7 +22,7 @@ def verify(
     from hubbub.errors import StoreError
     from hubbub.store.features import is_store, open_store
     from hubbub.store.tables import is_labels, open_labels
-    from hubbub.store.verify import verify_clips, verify_labels, verify_shard
+    from hubbub.store.verify import verify_clips, verify_files, verify_labels, verify_shard
 
     from . import console
 
@@ -42,6 +42,7 @@ def verify(
             for unit in units:
                 problems += verify_labels(tables, unit)
                 advance(1)
+        problems += verify_files(tables)
     else:
         raise StoreError(f"{path} is neither a feature store nor label tables; expected a folder that hubbub made")
     for problem in problems:

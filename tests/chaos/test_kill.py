@@ -119,6 +119,7 @@ def test_features_killed_in_the_middle_then_run_again_equal_an_uninterrupted_run
     for after_parts in (3, 12):  # killed twice, at different places
         interrupt(words, store / "rows", kill, after_parts=after_parts)
         assert len(open_store(store).committed()) < 25
+        assert "clips are there: a run broke off" in hubbub("verify", store).stdout
     succeed(*words)
     assert_same_store(store, whole_store)
     assert not list(store.rglob("*.partial*"))
@@ -172,6 +173,7 @@ def test_label_killed_in_the_middle_then_run_again_equals_an_uninterrupted_run(
     words = ("label", clips, "-o", labels, "--workers", 2, *options)
     interrupt(words, labels / "files", kill, after_parts=2)
     assert len(open_labels(labels).committed()) < len(open_labels(whole).committed())
+    assert "files are there: a run broke off" in hubbub("verify", labels).stdout
     succeed(*words)
     assert_same_labels(labels, whole)
     succeed("verify", labels)

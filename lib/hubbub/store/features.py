@@ -259,8 +259,14 @@ class FeatureStore:
                 write_part(self.rows_folder, shard, fresh, {"unit": shard, "settings_hash": self.settings_hash})
         return stale
 
-    def grow(self, n_shards: int) -> None:
-        """Make room for shards 0 to `n_shards` - 1, and sweep what killed writers left. Only the driver calls it."""
+    def grow(self, n_shards: int, *, clips: int | None = None) -> None:
+        """Make room for shards 0 to `n_shards` - 1, and sweep what killed writers left. Only the driver calls it.
+
+        Parameters
+        ----------
+        clips
+            How many the store shall hold when the run is done, so that one that broke off can be told from a whole one.
+        """
         import zarr
 
         with writing(self.path):
@@ -269,6 +275,9 @@ class FeatureStore:
             wanted = max(n_shards * self.rows_per_shard, array.shape[0])
             if wanted != array.shape[0]:
                 array.resize((wanted, *array.shape[1:]))
+            if clips is not None:
+                group = zarr.open_group(self.path / ARRAYS, mode="r+", zarr_format=3)
+                group.attrs["hubbub"] = {**self.provenance, "clips": clips}
 
 
 @lru_cache(maxsize=4)

@@ -163,6 +163,19 @@ class LabelTables:
         files = self._read("files", self._schemas.files).sort_values("attempts", kind="stable")
         return files.drop_duplicates("clip_id", keep="last", ignore_index=True)
 
+    @property
+    def missing(self) -> int:
+        """Files that the last run set out to label and has no row of: it broke off."""
+        return max(0, self.run.get("clips", 0) - len(self.files()))
+
+    def begin(self, clips: int) -> LabelTables:
+        """Sweep what killed writers left, and write down how many files there shall be. Only the driver calls it."""
+        begun = LabelTables(self.path, self.run | {"clips": clips})
+        with writing(self.path):
+            sweep_partials(self.path)
+        write_json(self.path / RUN, begun.run)
+        return begun
+
     def windows(self, uri: str | None = None) -> pd.DataFrame:
         """Windows of the files that count, in the order of the files; of one file, if `uri` says which."""
         return self._of_counting_files(self._read("windows", self._schemas.windows), uri)
@@ -205,11 +218,6 @@ class LabelTables:
         write_json(self.path / RUN, changed.run)
         shutil.rmtree(old, ignore_errors=True)
         return changed
-
-    def sweep(self) -> None:
-        """Remove what killed writers left; only for the one who starts a run."""
-        with writing(self.path):
-            sweep_partials(self.path)
 
     def _mark(self, folder: str, unit: int) -> dict[str, Any]:
         mark = {"unit": unit, "run": self.run["run_hash"]}

@@ -60,11 +60,24 @@ def verify_clips(store: FeatureStore, table: ClipTable | None = None) -> list[Pr
     except StoreError as error:
         return [Problem(ROWS, str(error))]
     problems = [Problem(uri, f"{held} of {wanted} windows are there") for uri, held, wanted in _short_clips(ledger)]
+    wanted, held = store.provenance.get("clips", 0), ledger["clip_id"].nunique()
+    if held < wanted:
+        problems.append(
+            Problem(ROWS, f"{held} of {wanted} clips are there: a run broke off; run hubbub features again")
+        )
     if table is not None:
         missing = set(table.rows["clip_id"].to_pylist()) - set(ledger["clip_id"])
         uris = dict(zip(table.rows["clip_id"].to_pylist(), table.rows["uri"].to_pylist(), strict=True))
         problems += [Problem(uris[clip], "is in the clip table and not in the store") for clip in sorted(missing)]
     return problems
+
+
+def verify_files(tables: LabelTables) -> list[Problem]:
+    """Check that label tables have every file that the last run set out to label."""
+    if not tables.missing:
+        return []
+    held, wanted = len(tables.files()), tables.run["clips"]
+    return [Problem("files", f"{held} of {wanted} files are there: a run broke off; run hubbub label again")]
 
 
 def verify_labels(tables: LabelTables, unit: int) -> list[Problem]:
