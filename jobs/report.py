@@ -31,7 +31,7 @@ def report(
 
     from . import console
 
-    refuse_foreign_file(output, b"<!doctype html", "a report")
+    refuse_foreign_file(output, b"<!DOCTYPE html", "a report")
     events = None if truth is None else read_frame(truth)
     sections = []
     with console.progress("report", len(sources), "sections") as advance:
