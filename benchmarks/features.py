@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from hubbub.clips.table import ClipTable, resolve
-from hubbub.config import Frontend, Settings
+from hubbub.config import LogMelSettings, Settings
 from hubbub.engine import Engine
 
 SAMPLE_RATE = 22050
@@ -251,12 +251,12 @@ def compare(path: Path) -> dict[tuple[str, str], float]:
     expected = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=rate), top_db=None).T
     masks = {
         "within 80 dB of the peak": expected >= expected.max() - NEAR_PEAK_DB,
-        "anywhere above the floor": expected > 10 * np.log10(Frontend().amin),
+        "anywhere above the floor": expected > 10 * np.log10(LogMelSettings().amin),
         "everywhere": np.ones(expected.shape, dtype=bool),
     }
     ours = load(path, sample_rate=SAMPLE_RATE)
     differences = {
-        precision: np.abs(frontend_of(Frontend(precision=precision, top_db=None))(ours) - expected)
+        precision: np.abs(frontend_of(LogMelSettings(precision=precision, top_db=None))(ours) - expected)
         for precision in ("float32", "float64")
     }
     return {(precision, where): float(differences[precision][masks[where]].max()) for precision, where in AGREEMENT}

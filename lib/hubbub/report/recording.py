@@ -12,7 +12,7 @@ import numpy as np
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import frontend_of, n_frames
-from hubbub.config import Frontend
+from hubbub.config.frontends import Frames
 from hubbub.errors import EmptyAudio
 from hubbub.report.charts import Tick, round_ticks
 
@@ -40,7 +40,7 @@ class Picture:
     """Times, at percent from the left."""
 
 
-def picture_of(path: Path, settings: Frontend) -> Picture:
+def picture_of(path: Path, settings: Frames) -> Picture:
     """Draw the spectrogram of a recording's beginning as the frontend sees it.
 
     Raises
@@ -114,7 +114,7 @@ def _time_text(seconds: float, step_s: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _columns_db(samples: np.ndarray, settings: Frontend) -> np.ndarray:
+def _columns_db(samples: np.ndarray, settings: Frames) -> np.ndarray:
     """Return float32 [column, band]: the loudest frame of each column, at most `_COLUMNS`."""
     total = n_frames(settings, len(samples))
     n_columns = min(total, _COLUMNS)
@@ -125,7 +125,7 @@ def _columns_db(samples: np.ndarray, settings: Frontend) -> np.ndarray:
     return columns
 
 
-def _frame_blocks(samples: np.ndarray, settings: Frontend) -> Iterator[tuple[int, np.ndarray]]:
+def _frame_blocks(samples: np.ndarray, settings: Frames) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the number of the first frame, and frames [frame, band], a block at a time, equal to the whole's."""
     frontend, hop = frontend_of(settings), settings.hop_samples
     total = n_frames(settings, len(samples))

@@ -11,7 +11,7 @@ import pytest
 
 from hubbub.audio.decode import load
 from hubbub.audio.frontends import features_of, frame_s, frontend_of, n_frames
-from hubbub.config import Frontend, Settings, load_settings
+from hubbub.config import LogMelSettings, Settings, load_settings
 
 FLOAT64_DB = 1e-4
 """Agreement asked of `precision: float64`, everywhere."""
@@ -28,7 +28,7 @@ FLOAT16_DB = 0.032
 NEAR_DB = 80.0
 
 
-def librosa_log_mel(samples: np.ndarray, settings: Frontend) -> np.ndarray:
+def librosa_log_mel(samples: np.ndarray, settings: LogMelSettings) -> np.ndarray:
     mel = librosa.feature.melspectrogram(
         y=samples,
         sr=settings.sample_rate,
@@ -44,7 +44,7 @@ def librosa_log_mel(samples: np.ndarray, settings: Frontend) -> np.ndarray:
     return librosa.power_to_db(mel, ref=ref, amin=settings.amin, top_db=settings.top_db).T
 
 
-def assert_agrees(samples: np.ndarray, settings: Frontend) -> None:
+def assert_agrees(samples: np.ndarray, settings: LogMelSettings) -> None:
     ours, theirs = frontend_of(settings)(samples), librosa_log_mel(samples, settings)
     assert ours.shape == theirs.shape
     assert ours.dtype == np.float32
@@ -76,7 +76,7 @@ def recordings(esc10_mini: Path) -> list[Path]:
 def test_agrees_with_librosa_on_real_sound(
     recordings: list[Path], precision: str, ref: float | str, top_db: float | None, every: int
 ):
-    settings = Frontend(precision=precision, ref=ref, top_db=top_db)
+    settings = LogMelSettings(precision=precision, ref=ref, top_db=top_db)
     for path in recordings[::every]:
         assert_agrees(clip(path, 22050), settings)
 
@@ -126,7 +126,7 @@ EDGES = {
 @pytest.mark.parametrize("name", EDGES)
 @pytest.mark.filterwarnings("ignore:n_fft=2048 is too large:UserWarning")
 def test_agrees_with_librosa_at_the_edges(name: str, precision: str, top_db: float | None, ref: float | str):
-    settings = Frontend(precision=precision, top_db=top_db, ref=ref)
+    settings = LogMelSettings(precision=precision, top_db=top_db, ref=ref)
     assert_agrees(EDGES[name], settings)
     assert np.isfinite(frontend_of(settings)(EDGES[name])).all()
 
@@ -134,14 +134,14 @@ def test_agrees_with_librosa_at_the_edges(name: str, precision: str, top_db: flo
 @pytest.mark.parametrize("n_fft", [2048, 400, 401, 2049])  # librosa pads by n_fft // 2, so odd ones lack a sample
 @pytest.mark.parametrize("n_samples", [1, 159, 160, 161, 512, 1024, 110_250])
 def test_n_frames_is_what_the_frontend_makes(n_fft: int, n_samples: int):
-    settings = Frontend(n_fft=n_fft, hop_samples=160, n_mels=10)
+    settings = LogMelSettings(n_fft=n_fft, hop_samples=160, n_mels=10)
     assert n_frames(settings, n_samples) == len(frontend_of(settings)(np.ones(n_samples, np.float32)))
 
 
 @pytest.mark.parametrize(
-    "settings", [Frontend(), Frontend(n_mels=64, fmin_hz=50, fmax_hz=8000), Frontend(sample_rate=16000)]
+    "settings", [LogMelSettings(), LogMelSettings(n_mels=64, fmin_hz=50, fmax_hz=8000), LogMelSettings(sample_rate=16000)]
 )
-def test_band_hz_are_librosas_centres(settings: Frontend):
+def test_band_hz_are_librosas_centres(settings: LogMelSettings):
     edges = librosa.mel_frequencies(n_mels=settings.n_mels + 2, fmin=settings.fmin_hz, fmax=settings.top_hz)
     band_hz = frontend_of(settings).band_hz
     np.testing.assert_array_equal(band_hz, edges[1:-1])
@@ -150,7 +150,7 @@ def test_band_hz_are_librosas_centres(settings: Frontend):
 
 def test_a_tone_is_loudest_in_the_band_of_its_frequency():
     tone = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050).astype(np.float32)
-    frontend = frontend_of(Frontend())
+    frontend = frontend_of(LogMelSettings())
     loudest = frontend(tone).mean(axis=0).argmax()
     assert abs(frontend.band_hz[loudest] - 1000) < 30
 
@@ -158,18 +158,18 @@ def test_a_tone_is_loudest_in_the_band_of_its_frequency():
 def test_the_samples_are_not_changed():
     samples = np.linspace(-1, 1, 4096, dtype=np.float32)
     before = samples.copy()
-    frontend_of(Frontend())(samples)
+    frontend_of(LogMelSettings())(samples)
     np.testing.assert_array_equal(samples, before)
 
 
 def test_the_same_samples_give_the_same_bits(recordings: list[Path]):
-    frontend, samples = frontend_of(Frontend()), clip(recordings[0], 22050)
+    frontend, samples = frontend_of(LogMelSettings()), clip(recordings[0], 22050)
     np.testing.assert_array_equal(frontend(samples), frontend(samples.copy()))
 
 
 def test_frame_s_are_centres_in_seconds():
-    np.testing.assert_allclose(frame_s(Frontend(), 3), [0, 512 / 22050, 1024 / 22050], rtol=0)
-    assert frame_s(Frontend(), 3).dtype == np.float64
+    np.testing.assert_allclose(frame_s(LogMelSettings(), 3), [0, 512 / 22050, 1024 / 22050], rtol=0)
+    assert frame_s(LogMelSettings(), 3).dtype == np.float64
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

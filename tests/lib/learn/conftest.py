@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from hubbub.clips.table import CONTRACT, clip_id
-from hubbub.config import Frontend, Layout, Settings, Windows
+from hubbub.config import LogMelSettings, Layout, Settings, Windows
 from hubbub.store.features import FeatureStore, checksum, create_store, row_schema
 
 SETTINGS = Settings(
-    frontend=Frontend(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16),
+    frontend=LogMelSettings(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16),
     windows=Windows(duration_s=0.5),
     layout=Layout(rows_per_shard=8, rows_per_chunk=4),
 )

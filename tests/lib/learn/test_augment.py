@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.audio.frontends import features_of
-from hubbub.config import Frontend, Settings, Windows
+from hubbub.config import LogMelSettings, Settings, Windows
 from hubbub.learn.augment import (
     Noise,
     Policy,
@@ -23,7 +23,7 @@ from hubbub.learn.augment import (
 )
 
 WINDOW = Windows(duration_s=0.5)
-PLAIN = Settings(frontend=Frontend(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16), windows=WINDOW)
+PLAIN = Settings(frontend=LogMelSettings(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16), windows=WINDOW)
 SILENCE_DB = -100.0
 CHANCE_DB = 1.5
 """How far means over 20 short takes of noise may lie apart, padded frames at the ends of some included."""

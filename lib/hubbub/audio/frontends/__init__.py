@@ -5,36 +5,58 @@ Every frontend is made from its settings once, then called with one window of sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.config import Frontend, Settings
+from hubbub.config import Settings
+from hubbub.config.frontends import Frames
+
+_CLASSES = {
+    "log-mel": "log_mel.LogMel",
+    "mel": "mel.Mel",
+    "stft-db": "stft_db.StftDb",
+    "log-frequency": "log_frequency.LogFrequency",
+    "mfcc": "mfcc.Mfcc",
+    "chroma": "chroma.Chroma",
+    "pcen": "pcen.Pcen",
+    "descriptors": "descriptors.Descriptors",
+}
 
 
-class FrontendCall(Protocol):
+class Frontend(Protocol):
     """What every frontend offers.
 
     Attributes
     ----------
     band_hz
-        float64 [band], centre frequencies.
+        float64 [band], centre frequencies; NaN where a band is no frequency, as a cepstral coefficient is none.
+    band_names
+        One name a band, such as ``mel_440``, ``mfcc_1`` or ``spectral_centroid``, all different.
+    units
+        Unit of the values: ``dB``, or ``1`` where they have none, or differ from band to band.
+    long_name
+        What the values are, in words.
     """
 
     band_hz: npt.NDArray[np.float64]
+    band_names: Sequence[str]
+    units: str
+    long_name: str
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] at the settings' rate to float32 [frame, band]."""
 
 
 @lru_cache(maxsize=8)
-def frontend_of(settings: Frontend) -> FrontendCall:
+def frontend_of(settings: Frames) -> Frontend:
     """Make the frontend that settings name; kept, because filter banks take time to build."""
-    from hubbub.audio.frontends.log_mel import LogMel
-
-    return {"log-mel": LogMel}[settings.name](settings)
+    module, _, name = _CLASSES[settings.name].partition(".")  # type: ignore[attr-defined]
+    return getattr(import_module(f"{__name__}.{module}"), name)(settings)
 
 
 def features_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
@@ -45,12 +67,12 @@ def features_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDA
     return frontend_of(settings.frontend)(samples).astype(settings.dtype)
 
 
-def n_frames(settings: Frontend, n_samples: int) -> int:
+def n_frames(settings: Frames, n_samples: int) -> int:
     """Frames that `n_samples` make: one at every hop, the first centred on sample 0."""
     padding = settings.n_fft // 2 * 2
     return 1 + (n_samples + padding - settings.n_fft) // settings.hop_samples
 
 
-def frame_s(settings: Frontend, count: int) -> npt.NDArray[np.float64]:
+def frame_s(settings: Frames, count: int) -> npt.NDArray[np.float64]:
     """Centre times of the first `count` frames in seconds from a window's start, float64 [frame]."""
     return np.arange(count, dtype=np.float64) * (settings.hop_samples / settings.sample_rate)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 
-from hubbub.config import Frontend
+from hubbub.config.frontends import LogMelSettings
 
 _FRAMES_AT_ONCE = 32  # 256 kB of spectrum at n_fft 2048: what one step leaves, the next finds in the core's cache
 _BANDS_A_GROUP = 16  # bands multiplied at once; neighbours share most of their bins, so few zeros are multiplied
@@ -27,7 +27,7 @@ class LogMel:
         within 80 dB of the peak, and within 0.2 dB anywhere above the floor; float64 within 1e-4 dB.
     """
 
-    def __init__(self, settings: Frontend) -> None:
+    def __init__(self, settings: LogMelSettings) -> None:
         import librosa  # takes a second to import; only those who transform pay
 
         self._settings = settings
@@ -84,7 +84,7 @@ def _band_groups(basis: npt.NDArray[np.floating]) -> list[tuple[slice, slice, np
     return groups
 
 
-def _decibels(power: npt.NDArray[np.floating], settings: Frontend) -> npt.NDArray[np.floating]:
+def _decibels(power: npt.NDArray[np.floating], settings: LogMelSettings) -> npt.NDArray[np.floating]:
     """``10 log10(power / ref)``, floored at `amin` and at `top_db` below the peak; changes `power`."""
     ref = power.max() if settings.ref == "max" else settings.ref
     np.maximum(power, settings.amin, out=power)

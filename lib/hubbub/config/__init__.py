@@ -1,7 +1,8 @@
 """Settings: frozen, validated, read from YAML, with a canonical hash.
 
-Two parts. What the values are (`frontend`, `windows`, `dtype`) is hashed: two stores with one hash hold
-comparable features, and a model trained on one reads the other. How they are laid out (`layout`) is not.
+Three parts. What the values are (`frontend`, `windows`, `channels`, `dtype`) is hashed: two stores with one hash hold
+comparable features, and a model trained on one reads the other. Which clips are there a second time, changed
+(`variants`), and how all lies in the store (`layout`), is not.
 """
 
 from __future__ import annotations
@@ -13,67 +14,47 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from hubbub.config.base import Frozen
+from hubbub.config.frontends import FRONTENDS, Dtype, FrontendSettings, LogMelSettings
+from hubbub.config.variants import Variants
 from hubbub.errors import SettingsError, nearest
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+Channels = Literal["mix", "first", "each", "left-right-mix"]
 
 
-class Frontend(_Frozen):
-    """How a waveform becomes frames x bands; log-mel, as librosa's `melspectrogram` and `power_to_db`."""
-
-    name: Literal["log-mel"] = "log-mel"
-    sample_rate: int = Field(22050, ge=1000, le=384_000, description="Hz; clips are resampled to it")
-    n_fft: int = Field(2048, ge=16, le=65536, description="samples a frame")
-    hop_samples: int = Field(512, ge=1, description="samples from one frame to the next")
-    window: Literal["hann", "hamming", "blackman", "boxcar"] = Field("hann", description="of a frame")
-    n_mels: int = Field(128, ge=1, le=1024, description="mel bands")
-    fmin_hz: float = Field(0.0, ge=0, description="lowest mel band edge")
-    fmax_hz: float | None = Field(None, gt=0, description="highest mel band edge; null: half the sample rate")
-    ref: float | Literal["max"] = Field(1.0, description="power that is 0 dB; 'max': each window's own peak")
-    amin: float = Field(1e-10, gt=0, description="power below which everything is the floor")
-    top_db: float | None = Field(80.0, gt=0, description="floor below each window's peak; null: none")
-    precision: Literal["float32", "float64"] = Field("float32", description="of the Fourier transform")
-
-    @model_validator(mode="after")
-    def _bands_fit(self) -> Frontend:
-        top, nyquist = self.top_hz, self.sample_rate / 2
-        if top > nyquist:
-            raise ValueError(f"fmax_hz {top:g} is above half the sample rate, {nyquist:g}; lower it or leave it null")
-        if self.fmin_hz >= top:
-            raise ValueError(f"fmin_hz {self.fmin_hz:g} is not below fmax_hz {top:g}")
-        if self.hop_samples > self.n_fft:
-            raise ValueError(f"hop_samples {self.hop_samples} is above n_fft {self.n_fft}: samples would be skipped")
-        if isinstance(self.ref, float) and self.ref <= 0:
-            raise ValueError(f"ref {self.ref:g} is no power: give one above 0, or 'max'")
-        return self
-
-    @property
-    def top_hz(self) -> float:
-        """Highest mel band edge in Hz, with the default resolved."""
-        return self.sample_rate / 2 if self.fmax_hz is None else self.fmax_hz
-
-
-class Windows(_Frozen):
+class Windows(Frozen):
     """Which stretches of a clip become rows."""
 
-    mode: Literal["first", "all"] = Field("first", description="first: pad or cut to one window; all: whole clip")
+    mode: Literal["first", "all", "random"] = Field(
+        "first",
+        description="first: pad or cut to one window; all: whole clip; random: as first, cropped anew at every epoch",
+    )
     duration_s: float = Field(5.0, gt=0, le=3600, description="seconds a window")
     hop_s: float | None = Field(None, gt=0, description="mode all: from one window to the next; null: duration_s")
+    crop_s: float | None = Field(None, gt=0, description="mode random: seconds of a row that training takes at a time")
 
     @model_validator(mode="after")
-    def _hop_covers(self) -> Windows:
-        if self.hop_s is not None and self.mode == "first":
+    def _fits_the_mode(self) -> Windows:
+        if self.hop_s is not None and self.mode != "all":
             raise ValueError("hop_s has a meaning only with mode 'all'")
         if self.hop_s is not None and self.hop_s > self.duration_s:
             raise ValueError(f"hop_s {self.hop_s:g} is above duration_s {self.duration_s:g}: sound would be skipped")
+        if (self.crop_s is None) == (self.mode == "random"):
+            raise ValueError("mode 'random' and crop_s go together: give both, or neither")
+        if self.crop_s is not None and self.crop_s > self.duration_s:
+            raise ValueError(f"crop_s {self.crop_s:g} is above duration_s {self.duration_s:g}: rows are no longer")
         return self
 
+    @property
+    def heard_s(self) -> float:
+        """Seconds that a model hears at a time: the crop where rows are cropped, else the window."""
+        return self.duration_s if self.crop_s is None else self.crop_s
 
-class Layout(_Frozen):
+
+class Layout(Frozen):
     """How rows lie in the store; changes no value."""
 
     rows_per_chunk: int = Field(32, ge=1, le=4096, description="rows read at once")
@@ -89,29 +70,66 @@ class Layout(_Frozen):
         return self
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """All that decides a feature store."""
 
-    frontend: Frontend = Frontend()
+    frontend: FrontendSettings = LogMelSettings()
     windows: Windows = Windows()
-    dtype: Literal["float16", "float32"] = "float16"
+    channels: Channels = Field(
+        "mix",
+        description="mix: their mean; first: that one; each: an example a channel; left-right-mix: three examples",
+    )
+    dtype: Dtype = Field(
+        default_factory=lambda data: data["frontend"].dtypes[0] if "frontend" in data else "float16",
+        description="of stored values; default: float16, or float32 where the frontend's values need it",
+    )
+    variants: Variants | None = Field(None, description="which clips are stored again, augmented")
     layout: Layout = Layout()
 
     @model_validator(mode="after")
-    def _window_holds_a_frame(self) -> Settings:
-        if self.windows.duration_s * self.frontend.sample_rate < 1:
-            raise ValueError(f"windows.duration_s {self.windows.duration_s:g} is shorter than one sample")
+    def _window_holds_what_it_must(self) -> Settings:
+        rate, shortest_s = self.frontend.sample_rate, self.windows.heard_s
+        if shortest_s * rate < 1:
+            name = "duration_s" if self.windows.crop_s is None else "crop_s"
+            raise ValueError(f"windows.{name} {shortest_s:g} is shorter than one sample")
+        frames, wanted = 1 + round(self.windows.duration_s * rate) // self.frontend.hop_samples, _delta_frames(self)
+        if frames < wanted:
+            raise ValueError(
+                f"windows.duration_s {self.windows.duration_s:g} makes {frames} frames, and delta_frames is {wanted}: "
+                "lengthen the window, lower delta_frames, or set deltas to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dtype_holds_the_values(self) -> Settings:
+        allowed = self.frontend.dtypes
+        if self.dtype not in allowed:
+            raise ValueError(f"dtype {self.dtype} cannot hold the values of {self.frontend.name}; give {allowed[0]}")
         return self
 
     @property
     def values(self) -> dict[str, Any]:
-        """The part that decides values, as plain data."""
-        return self.model_dump(mode="json", exclude={"layout"})
+        """The part that decides values, as plain data.
+
+        What was added to hubbub later counts only where it is not at its default: older stores stay what they are.
+        """
+        values = self.model_dump(mode="json", exclude={"layout", "variants"})
+        if self.channels == "mix":
+            del values["channels"]
+        if self.windows.crop_s is None:
+            del values["windows"]["crop_s"]
+        return values
 
     @property
     def hash(self) -> str:
         """16 hex digits that are equal exactly when `values` are."""
         return canonical_hash(self.values)
+
+
+def _delta_frames(settings: Settings) -> int:
+    """Frames that a window must have for slopes to be fitted."""
+    frontend = settings.frontend
+    return frontend.delta_frames if frontend.name == "mfcc" and frontend.deltas else 1
 
 
 def canonical_hash(data: Any) -> str:
@@ -197,9 +215,14 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
 def _explain(item: Any) -> str:
     """One pydantic complaint in hubbub's words."""
     location = [str(part) for part in item["loc"]]
+    if len(location) > 1 and location[0] == "frontend":
+        chosen = location.pop(1)  # pydantic names the class it tried
     name = ".".join(location)
+    if item["type"] == "union_tag_invalid":
+        return f"frontend.name: unknown frontend {item['ctx']['tag']!r}: {nearest(item['ctx']['tag'], FRONTENDS)}"
     if item["type"] == "extra_forbidden":
-        return f"unknown setting '{name}': {nearest(location[-1], _fields_at(location[:-1]))}"
+        known = FRONTENDS[chosen].model_fields if location[0] == "frontend" else _fields_at(location[:-1])
+        return f"unknown setting '{name}': {nearest(location[-1], known)}"
     message = item["msg"].removeprefix("Value error, ")
     given = "" if isinstance(item["input"], Mapping) else f" (given: {item['input']!r})"
     return f"{name + ': ' if name else ''}{message}{given}"

@@ -1,0 +1,11 @@
+"""What every part of the settings is: frozen, strict about names, and without infinities."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """Validated data that does not change and that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
