@@ -164,7 +164,8 @@ def settings_from(data: Mapping[str, Any], *, where: str) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        # A default that was not made follows from another complaint.
+        lines = [_explain(item) for item in error.errors() if item["type"] != "default_factory_not_called"]
         raise SettingsError(f"{where}: " + "; ".join(lines)) from None
 
 
@@ -222,10 +223,17 @@ def _explain(item: Any) -> str:
         return f"frontend.name: unknown frontend {item['ctx']['tag']!r}: {nearest(item['ctx']['tag'], FRONTENDS)}"
     if item["type"] == "extra_forbidden":
         known = FRONTENDS[chosen].model_fields if location[0] == "frontend" else _fields_at(location[:-1])
-        return f"unknown setting '{name}': {nearest(location[-1], known)}"
+        return f"unknown setting '{name}': {_section_of(name) or nearest(location[-1], known)}"
     message = item["msg"].removeprefix("Value error, ")
     given = "" if isinstance(item["input"], Mapping) else f" (given: {item['input']!r})"
     return f"{name + ': ' if name else ''}{message}{given}"
+
+
+def _section_of(name: str) -> str | None:
+    """Where a setting stands that was named without its section."""
+    sections = {"frontend": FRONTENDS["log-mel"], "windows": Windows, "layout": Layout}
+    homes = [section for section, model in sections.items() if name in model.model_fields]
+    return f"did you mean '{homes[0]}.{name}'?" if homes else None
 
 
 def _fields_at(sections: list[str]) -> list[str]:
