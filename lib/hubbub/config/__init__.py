@@ -21,7 +21,6 @@ from hubbub.config.frontends import FRONTENDS, Dtype, FrontendSettings, LogMelSe
 from hubbub.config.variants import Variants
 from hubbub.errors import SettingsError, nearest
 
-
 Channels = Literal["mix", "first", "each", "left-right-mix"]
 
 
@@ -231,7 +230,7 @@ def _explain(item: Any) -> str:
 
 def _section_of(name: str) -> str | None:
     """Where a setting stands that was named without its section."""
-    sections = {"frontend": FRONTENDS["log-mel"], "windows": Windows, "layout": Layout}
+    sections: dict[str, type[Frozen]] = {"frontend": LogMelSettings, "windows": Windows, "layout": Layout}
     homes = [section for section, model in sections.items() if name in model.model_fields]
     return f"did you mean '{homes[0]}.{name}'?" if homes else None
 
