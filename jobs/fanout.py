@@ -53,7 +53,7 @@ def show_plan(job: str, plan: Plan) -> None:
             "clips": plan.clips,
             "done already": plan.done,
             "failed before, left alone": plan.failed_before,
-            "to do": f"{plan.todo.num_rows} clips, {plan.windows} windows, in {len(plan)} units",
+            "to do": f"{plan.todo_clips} clips, {plan.windows} windows, in {len(plan)} units",
             "to read": size(plan.bytes_to_read),
             "memory a task": f"{size(plan.peak_bytes)} at most, beyond what a worker takes to start",
         },
@@ -63,7 +63,7 @@ def show_plan(job: str, plan: Plan) -> None:
 def run_plan(job: str, plan: Plan, task: Task, *, cluster: str, workers: int | None, log: JsonLog) -> Tally:
     """Run every unit, with progress; returns what the results add up to."""
     tally, started = Tally(), time.monotonic()
-    log.write("plan", clips=plan.clips, done=plan.done, todo=plan.todo.num_rows, windows=plan.windows, units=len(plan))
+    log.write("plan", clips=plan.clips, done=plan.done, todo=plan.todo_clips, windows=plan.windows, units=len(plan))
     with open_engine(cluster, workers) as engine:
         console.say(engine.note)
         started = time.monotonic()

@@ -84,6 +84,10 @@ class LengthMismatch(AudioError):
     """The clip decodes to more windows than were planned from its header."""
 
 
+class FileChanged(AudioError):
+    """The file is no longer the one that was indexed."""
+
+
 def nearest(given: str, known: Iterable[str]) -> str:
     """Say which of `known` is meant, or list them: ``did you mean 'n_mels'? (known: …)``."""
     options = sorted(known)

@@ -26,6 +26,8 @@ from hubbub.audio.frontends import n_frames
 from hubbub.audio.windows import Grid, grid_of
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
+from hubbub.takes import COLUMNS as TAKE
+from hubbub.takes import MIX, Takes, takes_of, whole_clips
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
 _ROWS_LEAST, _ROWS_MOST = 16, 256  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
@@ -34,12 +36,14 @@ _LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window
 
 @dataclass(frozen=True)
 class Item:
-    """Part of a unit: some windows of one clip.
+    """Part of a unit: some windows of one take of a clip.
 
     Attributes
     ----------
     clip
         The clip's row of the clip table.
+    channel, variant
+        Which of its takes (`hubbub.takes`).
     first_window, n_windows
         Which windows, by their numbers in the clip.
     windows
@@ -49,6 +53,8 @@ class Item:
     """
 
     clip: dict[str, Any]
+    channel: str
+    variant: int
     first_window: int
     n_windows: int
     windows: int
@@ -80,12 +86,14 @@ class Plan:
         Of these, clips whose content and settings are in the store already.
     failed_before
         Of these, clips that failed in earlier runs and are left alone.
+    todo_clips
+        The other clips.
     todo
-        The other clips, one row each.
+        Their takes that are to be made, one row each.
     indices
         Numbers of the shards that will be written, in order.
     bytes_to_read
-        Sum of the sizes of the files of `todo`, where known.
+        Sum of the sizes of the files of the clips to do, where known.
     peak_bytes
         The most memory a task takes; see `peak_bytes_of`.
     n_shards
@@ -95,6 +103,7 @@ class Plan:
     clips: int
     done: int
     failed_before: int
+    todo_clips: int
     todo: pa.Table
     indices: tuple[int, ...]
     bytes_to_read: int
@@ -123,8 +132,11 @@ class Plan:
     def _item(self, cut: int, clips: dict[int, dict[str, Any]]) -> Item:
         cuts = self._cuts
         position = int(cuts.clip[cut])
+        clip = dict(clips[position])
         return Item(
-            clip=clips[position],
+            channel=clip.pop("channel"),
+            variant=clip.pop("variant"),
+            clip=clip,
             first_window=int(cuts.first_window[cut]),
             n_windows=int(cuts.n_windows[cut]),
             windows=int(cuts.windows[position]),
@@ -179,10 +191,11 @@ def plan_features(
     """
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
-    windows = windows_of(table.rows, grid_of(settings), settings.frontend.sample_rate)
-    states = _states(table.rows, ledger, retry_failed=retry_failed)
-    cuts = _cut(_missing(table.rows, windows, states, ledger), per_shard)
-    return _plan(table, states, cuts, committed, peak_bytes_of(settings))
+    takes = takes_of(table.rows, settings)
+    windows = windows_of(takes.rows, grid_of(settings), settings.frontend.sample_rate)
+    states = _states(takes.rows, ledger, retry_failed=retry_failed)
+    cuts = _cut(_missing(takes.rows, windows, states, ledger), per_shard)
+    return _plan(takes, states, cuts, committed, peak_bytes_of(settings))
 
 
 def plan_labels(
@@ -212,27 +225,31 @@ def plan_labels(
         Whether files that failed before are tried again.
     """
     grid, rate = grid_of(settings, hop_s=hop_s), settings.frontend.sample_rate
-    ledger = None if files is None else files.assign(windows=1)
-    states = _states(table.rows, ledger, retry_failed=retry_failed)
+    takes = whole_clips(table.rows)
+    ledger = None if files is None else files.assign(windows=1, channel=MIX, variant=0)
+    states = _states(takes.rows, ledger, retry_failed=retry_failed)
     windows = windows_of(table.rows, grid, rate)[states.wanted]
     cuts = _whole_cuts(windows, states.attempt[states.wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
     block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
-    return _plan(table, states, cuts, committed, block_and_batch)
+    return _plan(takes, states, cuts, committed, block_and_batch)
 
 
-def _plan(
-    table: ClipTable, states: _States, cuts: Cuts, committed: tuple[int, ...] | list[int], peak_bytes: int
-) -> Plan:
-    todo = table.rows.filter(pa.array(states.wanted))
+def _plan(takes: Takes, states: _States, cuts: Cuts, committed: tuple[int, ...] | list[int], peak_bytes: int) -> Plan:
     indices = _free_indices(len(cuts.bounds) - 1, committed)
+    todo_clips = np.unique(takes.clip[states.wanted])
+    clips = int(takes.clip[-1]) + 1
+    failed_before = takes.clips_where(states.failed & ~states.wanted)
+    first = np.unique(takes.clip, return_index=True)[1]
+    sizes = pd.Series(takes.rows["size_bytes"].take(pa.array(first[todo_clips])).to_pandas())
     return Plan(
-        clips=len(table),
-        done=int(states.done.sum()),
-        failed_before=int((states.failed & ~states.wanted).sum()),
-        todo=todo,
+        clips=clips,
+        done=clips - takes.clips_where(~states.done),
+        failed_before=failed_before,
+        todo_clips=len(todo_clips),
+        todo=takes.rows.filter(pa.array(states.wanted)),
         indices=indices,
-        bytes_to_read=int(pd.Series(todo["size_bytes"].to_pandas()).fillna(0).sum()),
+        bytes_to_read=int(sizes.fillna(0).sum()),
         peak_bytes=peak_bytes,
         n_shards=max((*indices, *committed), default=-1) + 1,
         _cuts=cuts,
@@ -269,7 +286,7 @@ def peak_bytes_of(settings: Settings) -> int:
     grid, frontend = grid_of(settings), settings.frontend
     rows, itemsize = settings.layout.rows_per_shard or _ROWS_MOST, np.dtype(settings.dtype).itemsize
     frames = n_frames(frontend, grid.window)
-    shard = rows * frames * frontend.n_mels * itemsize
+    shard = rows * frames * frontend.n_bands * itemsize
     transform = 3 * frames * frontend.n_fft * np.dtype(frontend.precision).itemsize
     return 2 * shard + 3 * 4 * BLOCK_VALUES + transform
 
@@ -281,9 +298,9 @@ def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _States:
-    """Arrays [clip]: what is done, what failed before, what this run takes, and what is begun and not failed.
+    """Arrays [take]: what is done, what failed before, what this run takes, and what is begun and not failed.
 
-    `attempt` is the number that the next try has, `windows` how many windows a clip turned out to have (-1: unknown).
+    `attempt` is the number that the next try has, `windows` how many windows a take turned out to have (-1: unknown).
     """
 
     done: npt.NDArray[np.bool_]
@@ -294,19 +311,17 @@ class _States:
     windows: npt.NDArray[np.int64]
 
 
-def _states(clips: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool) -> _States:
+def _states(takes: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool) -> _States:
     if ledger is None or ledger.empty:
-        none = np.zeros(clips.num_rows, bool)
+        none = np.zeros(takes.num_rows, bool)
         return _States(none, none, ~none, none, none + np.int64(1), none - np.int64(1))
     # Null versions are content that cannot be told apart: taken as unchanged.
     status = {name: ledger["status"] == name for name in ("ok", "failed")}
     seen = ledger.assign(**status, version=ledger["version"].fillna(""))
-    held = seen.groupby(["clip_id", "version"]).agg(
-        ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min")
-    )
+    held = seen.groupby([*TAKE, "version"]).agg(ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"))
     tries = seen.groupby("clip_id")["attempts"].max()
-    frame = pd.DataFrame({"clip_id": clips["clip_id"].to_pandas(), "version": clips["version"].to_pandas().fillna("")})
-    state = frame.join(held, on=["clip_id", "version"]).join(tries, on="clip_id")
+    frame = takes.select([*TAKE, "version"]).to_pandas().fillna({"version": ""})
+    state = frame.join(held, on=[*TAKE, "version"]).join(tries, on="clip_id")
     known = state["windows"].notna().to_numpy(bool)
     failed = known & (state["failed"] == True).to_numpy(bool)  # noqa: E712  null where nothing is known
     done = known & ~failed & (state["ok"] >= state["windows"]).to_numpy(bool)
@@ -318,9 +333,9 @@ def _states(clips: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool)
 
 @dataclass(frozen=True)
 class _Missing:
-    """What is to be computed: stretches of windows, arrays [stretch], and what each clip is like, arrays [clip].
+    """What is to be computed: stretches of windows, arrays [stretch], and what each take is like, arrays [take].
 
-    `clip` is a position among the clips that this run takes.
+    `clip` is a position among the takes that this run makes.
     """
 
     clip: npt.NDArray[np.int64]
@@ -330,26 +345,33 @@ class _Missing:
     attempt: npt.NDArray[np.int64]
 
 
-def _missing(clips: pa.Table, windows: npt.NDArray[np.int64], states: _States, ledger: pd.DataFrame | None) -> _Missing:
-    """All windows of new clips; of a clip that was begun, or failed in part, those that are not there."""
-    taken = np.flatnonzero(states.wanted)
-    total = np.where(states.windows[taken] > 0, np.minimum(states.windows[taken], windows[taken]), windows[taken])
-    names = clips["clip_id"].take(pa.array(taken[states.windows[taken] > 0])).to_pylist()
-    there = {} if ledger is None else _windows_there(ledger, set(names))
-    ids = clips["clip_id"].take(pa.array(taken)).to_pylist() if there else [None] * len(taken)
+def _missing(takes: pa.Table, windows: npt.NDArray[np.int64], states: _States, ledger: pd.DataFrame | None) -> _Missing:
+    """All windows of new takes; of one that was begun, or failed in part, those that are not there."""
+    wanted = np.flatnonzero(states.wanted)
+    total = np.where(states.windows[wanted] > 0, np.minimum(states.windows[wanted], windows[wanted]), windows[wanted])
+    begun = _names(takes, wanted[states.windows[wanted] > 0])
+    there = {} if ledger is None else _windows_there(ledger, begun)
+    names = _names(takes, wanted) if there else [None] * len(wanted)
     stretches = [
         (position, first, count)
-        for position, name in enumerate(ids)
+        for position, name in enumerate(names)
         for first, count in _gaps(there.get(name), int(total[position]))
     ]
     clip, first, count = np.array(stretches, np.int64).reshape(-1, 3).T
-    return _Missing(clip, first, count, windows=total, attempt=states.attempt[taken])
+    return _Missing(clip, first, count, windows=total, attempt=states.attempt[wanted])
 
 
-def _windows_there(ledger: pd.DataFrame, names: set[str]) -> dict[str | None, npt.NDArray[np.int64]]:
-    """Numbers of the windows that are ok, sorted, of some clips."""
-    ok = ledger[(ledger["status"] == "ok") & ledger["clip_id"].isin(names)]
-    return {str(name): np.sort(group.to_numpy(np.int64)) for name, group in ok.groupby("clip_id")["window"]}
+def _names(takes: pa.Table, positions: npt.NDArray[np.int64]) -> list[Any]:
+    """What tells some takes apart from all others."""
+    columns = takes.select(TAKE).take(pa.array(positions)).to_pydict()
+    return list(zip(*columns.values(), strict=True))
+
+
+def _windows_there(ledger: pd.DataFrame, names: list[Any]) -> dict[Any, npt.NDArray[np.int64]]:
+    """Numbers of the windows that are ok, sorted, of some takes."""
+    clips = {name[0] for name in names}
+    ok = ledger[(ledger["status"] == "ok") & ledger["clip_id"].isin(clips)]
+    return {name: np.sort(group.to_numpy(np.int64)) for name, group in ok.groupby(TAKE)["window"]}
 
 
 def _gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int]]:

@@ -48,6 +48,7 @@ def rows_of(unit: Unit, *, fail: frozenset[str] = frozenset(), skip: frozenset[s
     """The ledger rows that doing a unit leaves: one a window, or one for a clip that fails."""
     for item in unit.items:
         own = {name: item.clip[name] for name in ("clip_id", "uri", "version")}
+        own |= {"channel": item.channel, "variant": item.variant}
         own |= {"windows": item.windows, "attempts": item.attempt, "shard": unit.index}
         if item.clip["uri"] in fail:
             yield own | {"window": item.first_window, "status": "failed"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ CONTRACT = pa.schema(
 RESERVED = frozenset(
     {
         *("row", "window", "windows", "valid_frames", "status", "error", "attempts", "crc32"),
+        *("channel", "variant", "augmentation"),
         *("clip_start_s", "clip_end_s", "shard", "unit"),
         *("label", "onset_s", "offset_s", "peak", "mean", "onset_at", "scores", "mean_scores", "peak_scores"),
     }
@@ -86,6 +88,22 @@ def clip_id(uri: str, start_s: float | None = None, end_s: float | None = None) 
 def version_of(stat: os.stat_result) -> str:
     """What tells changed content of a local file: its size and modification time."""
     return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+_VERSION = re.compile(r"\d+-\d+")
+
+
+def has_changed(path: Path, version: str | None) -> bool:
+    """Whether a local file is no longer what a clip table's `version` says.
+
+    False where that cannot be told: the version is null, or of another kind than `version_of` makes.
+    """
+    if version is None or not _VERSION.fullmatch(version):
+        return False
+    try:
+        return version_of(path.stat()) != version
+    except OSError:
+        return False  # gone: opening it says so in better words
 
 
 def resolve(uri: str, root: Path) -> Path:

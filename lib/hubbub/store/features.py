@@ -39,6 +39,8 @@ from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import SettingsError, StoreError
 from hubbub.files import refuse_foreign_folder, sweep_partials, writing
 from hubbub.store.parts import joined, part_numbers, read_part, write_part
+from hubbub.takes import COLUMNS as TAKE
+from hubbub.takes import MIX
 
 FORMAT = "hubbub-features/1"
 ARRAYS = "features.zarr"
@@ -49,6 +51,9 @@ _VALUES_BY = ("numpy", "scipy", "librosa", "soxr", "zarr")  # libraries whose ve
 ROW_COLUMNS = [
     pa.field("row", pa.int64()),  # null for a failed clip: it has no values
     pa.field("clip_id", pa.string(), nullable=False),
+    pa.field("channel", pa.string(), nullable=False),  # mix, or the number of the one channel, from 1
+    pa.field("variant", pa.int32(), nullable=False),  # 0: the clip as recorded; from 1: augmented
+    pa.field("augmentation", pa.string()),  # what was done to a variant, JSON
     pa.field("window", pa.int32(), nullable=False),
     pa.field("windows", pa.int32(), nullable=False),  # how many windows the clip has, known when this part was written
     pa.field("start_s", pa.float64()),  # of the window, from the recording's start
@@ -58,6 +63,7 @@ ROW_COLUMNS = [
     pa.field("attempts", pa.int32(), nullable=False),
     pa.field("crc32", pa.int64()),  # of the row's bytes as stored, little-endian
 ]
+_ADDED_COLUMNS = {"channel": MIX, "variant": 0, "augmentation": None}  # what they are in parts written without them
 _CLIP_NAMES = {"start_s": "clip_start_s", "end_s": "clip_end_s"}  # the row's start_s is the window's
 
 
@@ -115,13 +121,18 @@ class FeatureStore:
 
     @cached_property
     def band_hz(self) -> npt.NDArray[np.float64]:
-        """Centre frequencies, float64 [band]."""
+        """Centre frequencies, float64 [band]; NaN where a band is no frequency."""
         return frontend_of(self.settings.frontend).band_hz
+
+    @property
+    def band_names(self) -> list[str]:
+        """One name a band, all different."""
+        return list(frontend_of(self.settings.frontend).band_names)
 
     @property
     def n_bands(self) -> int:
         """Bands of a frame."""
-        return len(self.band_hz)
+        return self.settings.frontend.n_bands
 
     @property
     def frame_s(self) -> npt.NDArray[np.float64]:
@@ -159,7 +170,7 @@ class FeatureStore:
 
     def progress(self) -> pd.DataFrame:
         """What a plan has to know of the rows that count: which windows of which clips are done, or failed."""
-        return current(self.ledger(["clip_id", "window", "windows", "status", "attempts", "version"]))
+        return current(self.ledger([*TAKE, "window", "windows", "status", "attempts", "version"]))
 
     def _numbered_part(self, shard: int, columns: Sequence[str] | None) -> pa.Table:
         rows = self.read_part(shard, columns)
@@ -174,7 +185,7 @@ class FeatureStore:
                 f"settings {metadata.get('settings_hash')}, not {self.settings_hash}; move it away, and the next run "
                 "makes it again"
             )
-        return table
+        return _with_added_columns(table, columns)
 
     def rows(self) -> pd.DataFrame:
         """The rows that count (`current`) and are ok, sorted by `row`."""
@@ -289,7 +300,7 @@ def _writable_array(folder: Path, _described_at_ns: int) -> Any:
 
 
 def current(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a ledger that count: of each clip the content tried last, of each of its windows the last attempt.
+    """Rows of a ledger that count: of each clip the content tried last, of each take's window the last attempt.
 
     Later is what has the higher number of attempts, which counts on over changed content; a shard's number says
     nothing, for holes that killed runs left are filled first.
@@ -299,7 +310,16 @@ def current(ledger: pd.DataFrame) -> pd.DataFrame:
     ledger = ledger.sort_values(["attempts", "shard"], kind="stable")
     version = ledger["version"].fillna("")  # null: a file that had vanished
     newest = version.groupby(ledger["clip_id"]).transform("last")
-    return ledger[version == newest].drop_duplicates(["clip_id", "window"], keep="last").reset_index(drop=True)
+    return ledger[version == newest].drop_duplicates([*TAKE, "window"], keep="last").reset_index(drop=True)
+
+
+def _with_added_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Table:
+    """A row part with the columns that rows have today, of those wanted (None: all)."""
+    for name, value in _ADDED_COLUMNS.items():
+        if name not in table.column_names and (wanted is None or name in wanted):
+            kind = row_schema(CONTRACT).field(name)
+            table = table.append_column(kind, pa.repeat(pa.scalar(value, kind.type), table.num_rows))
+    return table
 
 
 def _refreshed(rows: pa.Table, clips: pa.Table) -> pa.Table:
@@ -449,10 +469,17 @@ def _write_arrays(folder: Path, store: FeatureStore) -> None:
         compressors=BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle, typesize=itemsize),
         fill_value=float("nan"),
         dimension_names=("row", "frame", "band"),
-        attributes={"units": "dB", "long_name": "log-mel spectrogram", "coordinates": "frame_s band_hz"},
+        attributes=_described(store),
     )
     for name, values, unit in (("frame_s", store.frame_s, "s"), ("band_hz", store.band_hz, "Hz")):
         coordinate = group.create_array(
             name, shape=values.shape, dtype="float64", dimension_names=(name.split("_")[0],), attributes={"units": unit}
         )
         coordinate[:] = values
+
+
+def _described(store: FeatureStore) -> dict[str, Any]:
+    """Attributes of the array, in the names of the CF conventions; bands that are no frequencies have names instead."""
+    frontend = frontend_of(store.settings.frontend)
+    described = {"units": frontend.units, "long_name": frontend.long_name, "coordinates": "frame_s band_hz"}
+    return described | ({"band_names": store.band_names} if np.isnan(store.band_hz).any() else {})

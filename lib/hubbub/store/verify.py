@@ -13,6 +13,7 @@ from hubbub.clips.table import ClipTable
 from hubbub.errors import LabelsError, StoreError
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore, checksum, current
 from hubbub.store.tables import LabelTables
+from hubbub.takes import COLUMNS as TAKE
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ def _row_faults(ok: pd.DataFrame, failed: pd.DataFrame, strange: int, shard: int
 
 def _short_clips(ledger: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
     status = {name: ledger["status"] == name for name in ("ok", "failed")}
-    by_clip = ledger.assign(**status).groupby("clip_id")
-    counts = by_clip.agg(uri=("uri", "first"), ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"))
+    by_take = ledger.assign(**status).groupby(TAKE)
+    counts = by_take.agg(uri=("uri", "first"), ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"))
     short = counts[~counts["failed"] & (counts["ok"] < counts["windows"])]
     yield from zip(short["uri"], short["ok"], short["windows"], strict=True)
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from hubbub.audio import decode
 from hubbub.audio.frontends import features_of, n_frames
-from hubbub.audio.windows import Grid, Window, cut, grid_of
-from hubbub.clips.table import resolve
-from hubbub.errors import AudioError, EmptyAudio, LengthMismatch
+from hubbub.audio.windows import Window, grid_of
+from hubbub.clips.table import has_changed, resolve
+from hubbub.errors import AudioError, EmptyAudio, FileChanged
 from hubbub.plan import Item, Unit
 from hubbub.store.features import FeatureStore, checksum, clip_columns
+from hubbub.tasks.recorded import Recorded
 from hubbub.tasks.result import MOST_REASONS, UnitResult
 
 
@@ -54,6 +55,28 @@ class ExtractTask:
         return draft.commit()
 
 
+@dataclass(frozen=True)
+class Made:
+    """A window ready to be transformed.
+
+    Attributes
+    ----------
+    number
+        Its number in the clip.
+    samples
+        float32 [window].
+    valid
+        Samples that are sound, not padding.
+    augmentation
+        What was done to it, JSON; None for a window as recorded.
+    """
+
+    number: int
+    samples: npt.NDArray[np.float32]
+    valid: int
+    augmentation: str | None = None
+
+
 class _Draft:
     """A shard in the making."""
 
@@ -66,6 +89,7 @@ class _Draft:
         self._values = np.full(shape, np.nan, store.settings.dtype)
         self._rows: list[dict[str, Any]] = []
         self._used = 0
+        self._recorded = Recorded(store.settings, task.root)
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def add(self, item: Item) -> None:
@@ -73,10 +97,10 @@ class _Draft:
         before = self._used
         try:
             rows = list(self._ok_rows(item)) or [self._ended_row(item)]
-        except AudioError as error:
-            rows = [self._failed_row(item, error.reason)]
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
-            rows = [self._failed_row(item, f"{type(error).__name__}: {error}")]
+            rows = [self._failed_row(item, _reason(error))]
+        if self._has_changed(item):  # also when it failed: then that is why
+            rows = [self._failed_row(item, FileChanged("changed since it was indexed; index it again").reason)]
         if rows[0]["status"] == "failed":
             self._values[before : self._used] = np.nan
             self._used = before
@@ -100,6 +124,7 @@ class _Draft:
         known = item.windows if len(windows) == item.n_windows else item.first_window + len(windows)
         for window, row, _ in windows:
             yield self._row(item) | {
+                "augmentation": window.augmentation,
                 "row": self._unit.index * self._task.store.rows_per_shard + row,
                 "window": window.number,
                 "windows": known,
@@ -110,15 +135,39 @@ class _Draft:
                 "crc32": checksum(self._values[row]),
             }
 
-    def _transformed(self, item: Item) -> Iterator[tuple[Window, int, float]]:
+    def _transformed(self, item: Item) -> Iterator[tuple[Made, int, float]]:
         """Windows, the rows of the shard that hold their features, and the seconds the transform took."""
-        for window in _windows(item, self._task.root, self._grid, self._settings.frontend.sample_rate):
+        for window in self._recorded.windows(item):
             started = time.perf_counter()
-            self._values[self._used] = features_of(window.samples, self._settings)
+            made = self._varied(item, window)
+            self._values[self._used] = features_of(made.samples, self._settings)
             # The sound itself is done with: a long clip must not pile up here.
-            light = Window(window.number, np.empty(0, np.float32), window.valid)
+            light = replace(made, samples=np.empty(0, np.float32))
             yield light, self._used, time.perf_counter() - started
             self._used += 1
+
+    def _varied(self, item: Item, window: Window) -> Made:
+        """The window as recorded, or as the item's variant has it."""
+        variants = self._settings.variants
+        if not item.variant or variants is None:
+            return Made(window.number, window.samples, window.valid)
+        from hubbub.audio.augment import augmented  # takes a second to import; only those who augment pay
+
+        done = augmented(
+            window.samples,
+            window.valid,
+            variants=variants,
+            number=item.variant,
+            labels=item.clip["labels"],
+            clip_id=item.clip["clip_id"],
+            window=window.number,
+            sample_rate=self._settings.frontend.sample_rate,
+        )
+        return Made(window.number, done.samples, done.valid, done.done)
+
+    def _has_changed(self, item: Item) -> bool:
+        """Whether the file is no longer what was indexed: a row would say otherwise."""
+        return has_changed(resolve(item.clip["uri"], self._task.root), item.clip["version"])
 
     def _ended_row(self, item: Item) -> dict[str, Any]:
         """What stands for an item that begins where its clip has ended already, shorter than its header says."""
@@ -127,15 +176,16 @@ class _Draft:
             raise EmptyAudio(f"no sound from {start_s:g} s on (the recording has {says_s:g} s by the clip table)")
         return self._row(item) | {"windows": item.first_window, "status": "ended"}
 
-    def _valid_frames(self, window: Window) -> int:
+    def _valid_frames(self, window: Made) -> int:
         return n_frames(self._settings.frontend, window.valid)
 
     def _failed_row(self, item: Item, error: str) -> dict[str, Any]:
         return self._row(item) | {"status": "failed", "error": error}
 
     def _row(self, item: Item) -> dict[str, Any]:
-        own = {"window": item.first_window, "windows": item.windows, "attempts": item.attempt}
-        return clip_columns(item.clip) | own | dict.fromkeys(("row", "start_s", "valid_frames", "error", "crc32"))
+        own = {"channel": item.channel, "variant": item.variant, "window": item.first_window, "windows": item.windows}
+        none = dict.fromkeys(("augmentation", "row", "start_s", "valid_frames", "error", "crc32"))
+        return clip_columns(item.clip) | own | none | {"attempts": item.attempt}
 
     def _result(self) -> UnitResult:
         failed = {row["clip_id"]: row for row in self._rows if row["status"] == "failed"}
@@ -154,26 +204,7 @@ class _Draft:
         )
 
 
-def _windows(item: Item, root: Path, grid: Grid, sample_rate: int) -> Iterator[Window]:
-    """The item's windows, decoded; stops where the clip ends.
-
-    Raises
-    ------
-    LengthMismatch
-        When the clip's last planned window is not its last.
-    """
-    clip = item.clip
-    start = round((clip["start_s"] or 0.0) * sample_rate)
-    end = None if clip["end_s"] is None else round(clip["end_s"] * sample_rate)
-    first = start + grid.start(item.first_window)
-    last = item.first_window + item.n_windows == item.windows
-    # One tail more than the last window needs shows whether the clip goes on.
-    wanted = (item.n_windows - 1) * grid.hop + grid.window + (2 * grid.min_tail if last and not grid.only_first else 0)
-    count = wanted if end is None else max(0, min(wanted, end - first))
-    blocks = decode.blocks(resolve(clip["uri"], root), sample_rate=sample_rate, first=first, count=count)
-    for window in cut(blocks, grid, first=item.first_window):
-        if window.number < item.first_window + item.n_windows:
-            yield window
-        elif window.valid > grid.window - grid.hop + grid.min_tail:
-            says = "unknown" if clip["duration_s"] is None else f"{clip['duration_s']:.3f} s"
-            raise LengthMismatch(f"decodes to more than the clip table says ({says}); index it again")
+def _reason(error: Exception) -> str:
+    """Why a clip failed, in one line."""
+    text = error.reason if isinstance(error, AudioError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())

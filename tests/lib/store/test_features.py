@@ -52,7 +52,8 @@ def values_of(store: FeatureStore, shard: int, used: int) -> np.ndarray:
 def row(shard: int, offset: int, values: np.ndarray, **columns: Any) -> dict[str, Any]:
     number = shard * 4 + offset
     own = {"row": number, "clip_id": f"clip {number}", "window": 0, "windows": 1, "start_s": 0.0, "valid_frames": 11}
-    own |= {"status": "ok", "attempts": 1, "crc32": checksum(values[offset]), "uri": f"{number}.wav", "labels": ["x"]}
+    own |= {"channel": "mix", "variant": 0, "status": "ok", "attempts": 1}
+    own |= {"crc32": checksum(values[offset]), "uri": f"{number}.wav", "labels": ["x"]}
     return own | {"version": "1"} | columns
 
 
@@ -307,7 +308,7 @@ def test_carried_columns_that_come_and_go(store: FeatureStore):
 
 
 def entry(shard: int, clip: str, window: int, status: str, *, attempt: int = 1, version: str | None = "1") -> dict:
-    own = {"shard": shard, "clip_id": clip, "window": window, "status": status, "attempts": attempt}
+    own = {"shard": shard, "clip_id": clip, "channel": "mix", "variant": 0, "window": window, "status": status, "attempts": attempt}
     return own | {"version": version, "windows": 1}
 
 

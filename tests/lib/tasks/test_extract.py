@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import soundfile
 
@@ -50,6 +52,12 @@ def write(path: Path, seconds: float, sample_rate: int = RATE, seed: int = 0) ->
 def index(folder: Path, clips: Sequence[dict] | None = None) -> ClipTable:
     listing = list_source(folder, "flat", Columns())
     return index_listing(listing if clips is None else Listing(folder, clips))[0]
+
+
+def unversioned(table: ClipTable) -> ClipTable:
+    """A table that others made, without versions: then a file may be another than its header was."""
+    at = table.rows.column_names.index("version")
+    return ClipTable(table.rows.set_column(at, "version", pa.nulls(len(table), pa.string())), table.root)
 
 
 def run(
@@ -260,7 +268,8 @@ def test_a_file_that_ends_before_its_header_says(
 ):
     """However its windows fall into units, the clip has the windows that it turns out to have."""
     write(folder / "a.wav", 4)
-    table, config = index(folder), settings("windows.mode=all", f"windows.hop_s={hop_s}", rows_per_shard=rows_per_shard)
+    config = settings("windows.mode=all", f"windows.hop_s={hop_s}", rows_per_shard=rows_per_shard)
+    table = unversioned(index(folder))
     write(folder / "a.wav", left_s)
     run(tmp_path / "store", table, config)
     store = open_store(tmp_path / "store")
@@ -274,7 +283,7 @@ def test_a_file_that_ends_before_its_header_says(
 @pytest.mark.parametrize("rows_per_shard", [64, 3])
 def test_a_file_that_goes_on_after_its_header_says_fails(folder: Path, tmp_path: Path, rows_per_shard: int):
     write(folder / "a.wav", 2)
-    table, config = index(folder), settings("windows.mode=all", rows_per_shard=rows_per_shard)
+    table, config = unversioned(index(folder)), settings("windows.mode=all", rows_per_shard=rows_per_shard)
     write(folder / "a.wav", 4)
     run(tmp_path / "store", table, config)
     store = open_store(tmp_path / "store")
@@ -286,6 +295,19 @@ def test_a_file_that_goes_on_after_its_header_says_fails(folder: Path, tmp_path:
     assert run(tmp_path / "store", index(folder), config), "indexed again, it is done"
     assert failures(open_store(tmp_path / "store")) == {}
     assert len(open_store(tmp_path / "store").rows()) == 8
+
+
+@pytest.mark.parametrize("change", [lambda path: write(path, 3), lambda path: path.write_bytes(b"text"), os.utime])
+def test_a_file_that_changed_since_it_was_indexed_fails(folder: Path, tmp_path: Path, change: Callable[[Path], Any]):
+    """Its row would hold the values of one content and the version of another."""
+    write(folder / "a.wav", 2)
+    write(folder / "b.wav", 2)
+    table, config = index(folder), settings()
+    change(folder / "a.wav")
+    run(tmp_path / "store", table, config)
+    store = open_store(tmp_path / "store")
+    assert failures(store) == {"a.wav": "FileChanged: changed since it was indexed; index it again"}
+    assert store.rows()["uri"].tolist() == ["b.wav"]
 
 
 def test_a_bad_stretch_of_a_long_recording_fails_the_clip(folder: Path, tmp_path: Path):
