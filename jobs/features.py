@@ -28,6 +28,14 @@ def features(
         list[str] | None,
         typer.Option("--set", help="One setting, such as frontend.n_mels=64; repeat for more.", metavar="KEY=VALUE"),
     ] = None,
+    variants: Annotated[
+        Path | None,
+        typer.Option(help="A policy (YAML): which classes are stored again, augmented, and how.", metavar="FILE"),
+    ] = None,
+    summary: Annotated[
+        str | None,
+        typer.Option(help="csv: also write STORE/summary.csv, the mean of each band, a line a clip.", metavar="csv"),
+    ] = None,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
     dry_run: options.DryRun = False,
@@ -35,7 +43,7 @@ def features(
     log_json: options.LogJson = None,
     debug: options.Debug = False,
 ) -> None:
-    """Turn clips into spectrograms in a feature store.
+    """Turn clips into spectrograms, or other features, in a feature store.
 
     What is in the store already is not done again: run the same command after a crash, or with a grown clip table.
     """
@@ -43,17 +51,20 @@ def features(
     from hubbub.engine.cluster import check_cluster
     from hubbub.plan import plan_features
     from hubbub.store.features import check_place, create_store, is_store, open_store, row_schema
+    from hubbub.store.summary import SUMMARY, write_summary
     from hubbub.tasks.extract import ExtractTask
 
     from . import console
     from .fanout import Tally, run_plan, show_plan, tell
 
     check_cluster(cluster, workers)
+    _check_summary(summary)
     check_place(output)
     log = console.JsonLog(log_json, "features")
     table = read_table(clips)
     store = open_store(output) if is_store(output) else None
-    wanted = _settings(table, store, settings, set_ or [])
+    wanted = _settings(table, store, _asked(settings, set_ or [], variants))
+    _warn_of_unknown_labels(table, wanted)
     ledger = None if store is None else store.progress()
     plan = plan_features(table, wanted, ledger, store.committed() if store else [], retry_failed=retry_failed)
     show_plan("features", plan)
@@ -79,7 +90,27 @@ def features(
         reasons=store.rows_folder,
         log=log,
     )
+    if summary:
+        lines = write_summary(store, store.path / SUMMARY)
+        console.say(f"the means of {lines} examples are in {store.path / SUMMARY}")
     raise typer.Exit(code)
+
+
+def _check_summary(summary: str | None) -> None:
+    from hubbub.errors import UsageError
+
+    if summary not in (None, "csv"):
+        raise UsageError(f"--summary '{summary}': expected csv")
+
+
+def _warn_of_unknown_labels(table: ClipTable, settings: Settings) -> None:
+    """A class that the policy names and no clip has is a typing error more often than not."""
+    from . import console
+
+    if settings.variants is not None:
+        there = {label for labels in table.rows["labels"].to_pylist() for label in labels}
+        for line in settings.variants.unmatched(sorted(there)):
+            console.warn(line)
 
 
 def _refuse_other_root(store: FeatureStore | None, table: ClipTable, plan: Plan, ledger: pd.DataFrame | None) -> None:
@@ -97,17 +128,29 @@ def _refuse_other_root(store: FeatureStore | None, table: ClipTable, plan: Plan,
         )
 
 
-def _settings(table: ClipTable, store: FeatureStore | None, file: Path | None, assignments: list[str]) -> Settings:
+def _asked(file: Path | None, assignments: list[str], variants: Path | None) -> Settings | None:
+    """The settings that the command names; None when it names none."""
+    from hubbub.config import load_settings
+    from hubbub.config.variants import load_variants
+
+    if file is None and not assignments and variants is None:
+        return None
+    asked = load_settings(file, assignments)
+    return asked if variants is None else asked.model_copy(update={"variants": load_variants(variants)})
+
+
+def _settings(table: ClipTable, store: FeatureStore | None, asked: Settings | None) -> Settings:
     """The settings of a run: those asked for, or those of the store to go on with."""
     from hubbub.audio.windows import grid_of
-    from hubbub.config import load_settings
+    from hubbub.config import Settings
     from hubbub.plan import resolved, windows_of
     from hubbub.store.features import require_settings
+    from hubbub.takes import takes_of
 
-    if store is not None and file is None and not assignments:
-        return store.settings
-    wanted = load_settings(file, assignments)
     if store is not None:
-        require_settings(store, wanted)
+        if asked is not None:
+            require_settings(store, asked)
         return store.settings
-    return resolved(wanted, int(windows_of(table.rows, grid_of(wanted), wanted.frontend.sample_rate).sum()))
+    wanted = asked or Settings()
+    takes = takes_of(table.rows, wanted)
+    return resolved(wanted, int(windows_of(takes.rows, grid_of(wanted), wanted.frontend.sample_rate).sum()))

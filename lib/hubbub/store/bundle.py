@@ -75,7 +75,8 @@ class Bundle:
         Parameters
         ----------
         features
-            [row, frame, band], dB as stored, any float dtype, any number of rows.
+            [row, frame, band], any float dtype, any number of rows, each what the frontend makes of as much sound as
+            the model hears at a time.
 
         Returns
         -------

@@ -430,6 +430,12 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
             f"{store.path} was built with other settings ({store.settings_hash}; asked for {settings.hash}): {lines}. "
             "Changed settings are a new store: give another -o, or leave the settings out to go on with this one"
         )
+    if settings.variants not in (None, store.settings.variants):
+        held_there = "another policy" if store.settings.variants else "none"
+        raise StoreError(
+            f"{store.path} was built with other variants ({held_there}). Another policy is a new store: give another "
+            "-o, or leave --variants out to go on with this one"
+        )
     wanted, held = settings.layout, store.settings.layout
     if wanted.model_fields_set and any(
         getattr(wanted, name) not in (None, getattr(held, name)) for name in wanted.model_fields_set
