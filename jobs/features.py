@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,8 +64,9 @@ def features(
     log = console.JsonLog(log_json, "features")
     table = read_table(clips)
     store = open_store(output) if is_store(output) else None
-    wanted = _settings(table, store, _asked(settings, set_ or [], variants))
-    _warn_of_unknown_labels(table, wanted)
+    wanted = _settings(table, store, _asked(store, settings, set_ or [], variants))
+    _check_variants(table, wanted)
+    store = store and replace(store, settings=wanted)
     ledger = None if store is None else store.progress()
     plan = plan_features(table, wanted, ledger, store.committed() if store else [], retry_failed=retry_failed)
     show_plan("features", plan)
@@ -103,14 +105,20 @@ def _check_summary(summary: str | None) -> None:
         raise UsageError(f"--summary '{summary}': expected csv")
 
 
-def _warn_of_unknown_labels(table: ClipTable, settings: Settings) -> None:
-    """A class that the policy names and no clip has is a typing error more often than not."""
+def _check_variants(table: ClipTable, settings: Settings) -> None:
+    """Refuse recordings of noise and rooms that cannot be read; warn of classes named that no clip has."""
+    from hubbub.errors import nearest
+
     from . import console
 
-    if settings.variants is not None:
-        there = {label for labels in table.rows["labels"].to_pylist() for label in labels}
-        for line in settings.variants.unmatched(sorted(there)):
-            console.warn(line)
+    if settings.variants is None:
+        return
+    from hubbub.audio.augment import check_sounds
+
+    check_sounds(settings.variants, sample_rate=settings.frontend.sample_rate)
+    there = sorted({label for labels in table.rows["labels"].to_pylist() for label in labels})
+    for name in settings.variants.unmatched(there):
+        console.warn(f"the policy names '{name}', which no clip is labelled: {nearest(name, there)}")
 
 
 def _refuse_other_root(store: FeatureStore | None, table: ClipTable, plan: Plan, ledger: pd.DataFrame | None) -> None:
@@ -128,14 +136,16 @@ def _refuse_other_root(store: FeatureStore | None, table: ClipTable, plan: Plan,
         )
 
 
-def _asked(file: Path | None, assignments: list[str], variants: Path | None) -> Settings | None:
-    """The settings that the command names; None when it names none."""
+def _asked(
+    store: FeatureStore | None, file: Path | None, assignments: list[str], variants: Path | None
+) -> Settings | None:
+    """The settings that the command names, what it leaves open being as the store has it; None when it names none."""
     from hubbub.config import load_settings
     from hubbub.config.variants import load_variants
 
     if file is None and not assignments and variants is None:
         return None
-    asked = load_settings(file, assignments)
+    asked = store.settings if store and file is None and not assignments else load_settings(file, assignments)
     return asked if variants is None else asked.model_copy(update={"variants": load_variants(variants)})
 
 
@@ -150,7 +160,9 @@ def _settings(table: ClipTable, store: FeatureStore | None, asked: Settings | No
     if store is not None:
         if asked is not None:
             require_settings(store, asked)
-        return store.settings
+        # The same policy may lie elsewhere by now.
+        found = asked.variants if asked is not None else None
+        return store.settings.model_copy(update={"variants": found}) if found else store.settings
     wanted = asked or Settings()
     takes = takes_of(table.rows, wanted)
     return resolved(wanted, int(windows_of(takes.rows, grid_of(wanted), wanted.frontend.sample_rate).sum()))

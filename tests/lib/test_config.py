@@ -9,26 +9,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.config import Settings, canonical_hash, difference, load_settings, settings_from
+from hubbub.config import (
+    LogMelSettings,
+    Settings,
+    Windows,
+    canonical_hash,
+    difference,
+    load_settings,
+    settings_from,
+)
+from hubbub.config.frontends import FRONTENDS
+from hubbub.config.variants import Variants
 from hubbub.errors import SettingsError, nearest
 
-OTHER_VALUES = [  # one row a setting that decides values: the assignments that change it and nothing else
-    ["frontend.sample_rate=16000"],
-    ["frontend.n_fft=1024"],
-    ["frontend.hop_samples=256"],
-    ["frontend.window=hamming"],
-    ["frontend.n_mels=64"],
-    ["frontend.fmin_hz=50"],
-    ["frontend.fmax_hz=8000"],
-    ["frontend.ref=max"],
-    ["frontend.amin=1e-9"],
-    ["frontend.top_db=null"],
-    ["frontend.precision=float64"],
+OTHER_VALUES = [  # one row a setting outside the frontend that decides values: what changes it and nothing else
     ["windows.mode=all"],
     ["windows.mode=all", "windows.hop_s=2.5"],
+    ["windows.mode=random", "windows.crop_s=2"],
+    ["windows.mode=random", "windows.crop_s=3"],
     ["windows.duration_s=4"],
+    ["channels=first"],
+    ["channels=each"],
+    ["channels=left-right-mix"],
     ["dtype=float32"],
 ]
+
+_FRAMES = ["sample_rate=16000", "n_fft=1024", "hop_samples=256", "window=hamming", "precision=float64"]
+_BANDS = ["n_mels=64", "fmin_hz=50", "fmax_hz=8000"]
+_DECIBELS = ["ref=max", "amin=1e-9", "top_db=null"]
+
+OTHER_FRONTENDS = {  # the same for each frontend's own settings
+    "log-mel": [*_FRAMES, *_BANDS, *_DECIBELS],
+    "mel": [*_FRAMES, *_BANDS],
+    "stft-db": [*_FRAMES, *_DECIBELS],
+    "log-frequency": [*_FRAMES, *_DECIBELS, "fmin_hz=50", "fmax_hz=8000", "bands_per_octave=24"],
+    "mfcc": [*_FRAMES, *_BANDS, *_DECIBELS, "n_mfcc=13", "deltas=1", "delta_frames=5", "lifter=22"],
+    "chroma": [*_FRAMES, "n_chroma=24", "tuning=0.1", "norm=sum"],
+    "pcen": [*_FRAMES, *_BANDS, "gain=0.8", "bias=1", "power=0.25", "time_constant_s=0.1", "eps=1e-5", "scale=32768"],
+    "descriptors": [*_FRAMES, "rolloff_share=0.5", "n_chroma=24", "n_mfcc=13"],
+}
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -38,20 +57,55 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def test_each_value_changes_the_hash():
-    hashes = [Settings().hash, *(load_settings(None, assignments).hash for assignments in OTHER_VALUES)]
+    frontends = [
+        [f"frontend.name={name}", *([f"frontend.{other}"] if other else [])]
+        for name, others in OTHER_FRONTENDS.items()
+        for other in (None, *others)
+    ]
+    hashes = [load_settings(None, assignments).hash for assignments in [*frontends, *OTHER_VALUES]]
+    assert Settings().hash in hashes
     assert len(set(hashes)) == len(hashes)
 
 
-def test_every_setting_that_decides_values_stands_in_the_table_above():
+def test_every_setting_that_decides_values_stands_in_the_tables_above():
     named = {assignment.partition("=")[0] for assignments in OTHER_VALUES for assignment in assignments}
-    values = Settings().values
-    there = {f"{section}.{key}" for section in ("frontend", "windows") for key in values[section]} | {"dtype"}
-    assert there == named | {"frontend.name"}, "frontend.name has one value so far"
+    there = {f"windows.{key}" for key in Windows.model_fields} | set(Settings.model_fields)
+    assert named == there - {"frontend", "windows", "variants", "layout"}
+    for name, frontend in FRONTENDS.items():
+        assert {other.partition("=")[0] for other in OTHER_FRONTENDS[name]} | {"name"} == set(frontend.model_fields)
+
+
+@pytest.mark.parametrize("name", FRONTENDS)
+def test_a_name_chooses_a_frontend_and_its_defaults(name: str):
+    settings = load_settings(None, [f"frontend.name={name}"])
+    assert settings == Settings(frontend=FRONTENDS[name]())
+    assert settings.dtype == settings.frontend.dtypes[0]
+    assert settings_from(settings.model_dump(mode="json"), where="here") == settings
+
+
+def test_settings_without_a_name_are_log_mels():
+    assert load_settings(None, ["frontend.n_mels=64"]).frontend == LogMelSettings(n_mels=64)
 
 
 @pytest.mark.parametrize("assignment", ["layout.rows_per_chunk=8", "layout.rows_per_shard=64"])
 def test_layout_does_not_change_the_hash(assignment: str):
     assert load_settings(None, [assignment]).hash == Settings().hash
+
+
+def test_variants_do_not_change_the_hash():
+    augmented = Settings().model_copy(update={"variants": Variants.model_construct()})
+    assert augmented != Settings()
+    assert augmented.hash == Settings().hash
+
+
+@pytest.mark.parametrize("later", ["channels", "variants", "crop_s"])
+def test_what_was_added_later_is_not_in_the_values_of_older_stores(later: str):
+    assert f'"{later}"' not in json.dumps(Settings().values)
+
+
+def test_a_crop_is_what_a_model_hears():
+    assert load_settings(None, ["windows.mode=random", "windows.crop_s=2"]).windows.heard_s == 2
+    assert Settings().windows.heard_s == 5
 
 
 def test_the_hash_does_not_know_defaults_given_from_defaults_left_out(tmp_path: Path):
@@ -97,12 +151,35 @@ def test_canonical_hash_refuses_what_json_cannot_say():
         ("frontnd.n_mels=64", r"unknown setting 'frontnd': did you mean 'frontend'\?"),
         ("windows.duration=5", r"'windows.duration': did you mean 'duration_s'\?"),
         ("layout.rows_per_shards=5", r"did you mean 'rows_per_shard'\?"),
-        ("zebra=1", r"unknown setting 'zebra': \(known: dtype, frontend, layout, windows\)"),
+        ("zebra=1", r"unknown setting 'zebra': \(known: channels, dtype, frontend, layout, variants, windows\)"),
+        ("frontend.name=log_mel", r"frontend.name: unknown frontend 'log_mel': did you mean 'log-mel'\? \(known: chr"),
+        ("frontend.name=mfc", r"unknown frontend 'mfc': did you mean 'mfcc'\?"),
+        ("frontend.name=zebra", r"unknown frontend 'zebra': \(known: chroma, descriptors, log-frequency, log-mel, "),
+        ("frontend.bands_per_octave=24", r"unknown setting 'frontend.bands_per_octave'"),  # of another frontend
+        ("frontend.n_mel", r"expected KEY=VALUE"),
+        ("n_mels=64", r"unknown setting 'n_mels': did you mean 'frontend.n_mels'\?"),
+        ("crop_s=2", r"unknown setting 'crop_s': did you mean 'windows.crop_s'\?"),
     ],
 )
 def test_an_unknown_setting_gets_the_nearest_one(assignment: str, message: str):
     with pytest.raises(SettingsError, match=message):
         load_settings(None, [assignment])
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "meant"),
+    [
+        ("mfcc", "n_mfc", "n_mfcc"),
+        ("chroma", "tunning", "tuning"),
+        ("pcen", "time_constant", "time_constant_s"),
+        ("descriptors", "rolloff", "rolloff_share"),
+        ("log-frequency", "bands_an_octave", "bands_per_octave"),
+        ("stft-db", "topdb", "top_db"),
+    ],
+)
+def test_an_unknown_setting_gets_the_nearest_one_of_its_frontend(name: str, setting: str, meant: str):
+    with pytest.raises(SettingsError, match=rf"unknown setting 'frontend.{setting}': did you mean '{meant}'\?"):
+        load_settings(None, [f"frontend.name={name}", f"frontend.{setting}=1"])
 
 
 @pytest.mark.parametrize(
@@ -125,6 +202,27 @@ def test_an_unknown_setting_gets_the_nearest_one(assignment: str, message: str):
         (["windows.mode=all", "windows.hop_s=6"], "hop_s 6 is above duration_s 5: sound would be skipped"),
         (["windows.duration_s=0"], "duration_s.*greater than 0"),
         (["windows.duration_s=0.00001"], "shorter than one sample"),
+        (["windows.crop_s=2"], "mode 'random' and crop_s go together: give both, or neither"),
+        (["windows.mode=random"], "mode 'random' and crop_s go together"),
+        (["windows.mode=random", "windows.crop_s=6"], "crop_s 6 is above duration_s 5: rows are no longer"),
+        (["windows.mode=random", "windows.crop_s=0.00001"], "windows.crop_s 1e-05 is shorter than one sample"),
+        (["channels=left"], "channels: .*'mix', 'first', 'each' or 'left-right-mix'.*given: 'left'"),
+        (["frontend.amin=0"], "frontend.amin.*greater than 0"),
+        (["frontend.amin=1e-40"], "amin 1e-40 is nothing in float32: give 1e-30 or more"),
+        (["frontend.name=log-frequency", "frontend.fmin_hz=0"], "frontend.fmin_hz.*greater than 0.*given: 0"),
+        (["frontend.name=log-frequency", "frontend.fmax_hz=20"], "fmin_hz 32.7 is not below fmax_hz 20"),
+        (["frontend.name=log-frequency", "frontend.fmax_hz=12000"], "fmax_hz 12000 is above half the sample rate"),
+        (["frontend.name=mfcc", "frontend.n_mfcc=50", "frontend.n_mels=40"], "n_mfcc 50 is above n_mels 40"),
+        (["frontend.name=mfcc", "frontend.delta_frames=8"], "delta_frames 8 is even: give an odd number, such as 9"),
+        (["frontend.name=mfcc", "frontend.lifter=0.5"], "lifter 0.5 is below 1: give 0 for none, or some 20"),
+        (["frontend.name=mfcc", "windows.duration_s=0.1"], "0.1 makes 5 frames, and delta_frames is 9: lengthen"),
+        (["frontend.name=mfcc", "frontend.lifter=22", "dtype=float16"], "cannot hold the values of mfcc; give float32"),
+        (["frontend.name=mel", "dtype=float16"], "dtype float16 cannot hold the values of mel; give float32"),
+        (["frontend.name=chroma", "frontend.norm=null", "dtype=float16"], "cannot hold the values of chroma"),
+        (["frontend.name=chroma", "frontend.norm=l2"], "frontend.norm: .*'max' or 'sum'.*given: 'l2'"),
+        (["frontend.name=pcen", "frontend.gain=0", "dtype=float16"], "cannot hold the values of pcen; give float32"),
+        (["frontend.name=descriptors", "dtype=float16"], "cannot hold the values of descriptors; give float32"),
+        (["frontend.name=descriptors", "frontend.rolloff_share=1"], "rolloff_share.*less than 1"),
         (["layout.rows_per_shard=50"], "rows_per_shard 50 is no multiple of rows_per_chunk 32"),
         (["frontend=log-mel"], "frontend"),  # a value where a section belongs
         (["frontend.n_mels.x=3"], "n_mels"),

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from hubbub.config.base import Frozen
 from hubbub.config.frontends import FRONTENDS, Dtype, FrontendSettings, LogMelSettings
-from hubbub.config.variants import Variants
+from hubbub.config.variants import Variants, explained
 from hubbub.errors import SettingsError, nearest
 
 Channels = Literal["mix", "first", "each", "left-right-mix"]
@@ -155,13 +155,15 @@ def load_settings(file: Path | None = None, assignments: Iterable[str] = ()) -> 
     data = {key: value for key, value in (_read_yaml(file) if file is not None else {}).items() if value is not None}
     for assignment in assignments:
         _assign(data, assignment)
-    return settings_from(data, where=str(file) if file is not None else "--set")
+    if file is None:
+        return settings_from(data, where="--set")
+    return settings_from(data, where=str(file), folder=file.absolute().parent)
 
 
-def settings_from(data: Mapping[str, Any], *, where: str) -> Settings:
-    """Validate plain data as settings; `where` names its origin in messages."""
+def settings_from(data: Mapping[str, Any], *, where: str, folder: Path | None = None) -> Settings:
+    """Validate plain data as settings; `where` names its origin in messages, folders in it are relative to `folder`."""
     try:
-        return Settings.model_validate(data)
+        return Settings.model_validate(data, context={"base": folder or Path.cwd()})
     except ValidationError as error:
         # A default that was not made follows from another complaint.
         lines = [_explain(item) for item in error.errors() if item["type"] != "default_factory_not_called"]
@@ -215,6 +217,8 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
 def _explain(item: Any) -> str:
     """One pydantic complaint in hubbub's words."""
     location = [str(part) for part in item["loc"]]
+    if location[:1] == ["variants"] and len(location) > 1:
+        return "variants: " + explained({**item, "loc": item["loc"][1:]})
     if len(location) > 1 and location[0] == "frontend":
         chosen = location.pop(1)  # pydantic names the class it tried
     name = ".".join(location)

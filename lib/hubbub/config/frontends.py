@@ -15,6 +15,8 @@ from hubbub.config.base import Frozen
 
 Dtype = Literal["float16", "float32"]
 
+_LEAST_POWER = 1e-30  # float32 ends at 1e-38, and a logarithm needs room
+
 
 class Frames(Frozen):
     """How a waveform is cut into frames, and in which precision these are transformed."""
@@ -86,6 +88,8 @@ class Decibels(Frozen):
     def _reference_is_power(self) -> Decibels:
         if isinstance(self.ref, float) and self.ref <= 0:
             raise ValueError(f"ref {self.ref:g} is no power: give one above 0, or 'max'")
+        if self.amin < _LEAST_POWER:
+            raise ValueError(f"amin {self.amin:g} is nothing in float32: give {_LEAST_POWER:g} or more")
         return self
 
 
@@ -150,14 +154,14 @@ class MfccSettings(MelBands, Decibels):
 
     name: Literal["mfcc"] = "mfcc"
     n_mfcc: int = Field(20, ge=1, le=128, description="coefficients")
-    deltas: int = Field(2, ge=0, le=2, description="0: coefficients only; 1: and their slope; 2: and its slope")
-    delta_frames: int = Field(9, ge=3, le=99, description="frames that a slope is fitted to, odd")
-    lifter: float = Field(0.0, ge=0, description="cepstral liftering; 0: none")
+    deltas: int = Field(2, ge=0, le=2, description="0: coefficients only; 1: and their slopes; 2: and their curvatures")
+    delta_frames: int = Field(9, ge=3, le=99, description="frames that a slope is fitted to; odd")
+    lifter: float = Field(0.0, ge=0, le=1000, description="cepstral liftering, such as 22; 0: none")
 
     @property
     def dtypes(self) -> tuple[Dtype, ...]:
-        """The first coefficient is several hundred, where float16 has steps of a half; the others are small."""
-        return ("float32", "float16")
+        """The first coefficient is several hundred, where float16 has steps of a half; liftered, thousands."""
+        return ("float32",) if self.lifter else ("float32", "float16")
 
     @model_validator(mode="after")
     def _coefficients_fit(self) -> MfccSettings:
@@ -165,6 +169,8 @@ class MfccSettings(MelBands, Decibels):
             raise ValueError(f"n_mfcc {self.n_mfcc} is above n_mels {self.n_mels}: there are no more coefficients")
         if self.delta_frames % 2 == 0:
             raise ValueError(f"delta_frames {self.delta_frames} is even: give an odd number, such as 9")
+        if 0 < self.lifter < 1:
+            raise ValueError(f"lifter {self.lifter:g} is below 1: give 0 for none, or some 20")
         return self
 
     @property
@@ -196,12 +202,33 @@ class PcenSettings(MelBands):
     """Mel bands under per-channel energy normalisation: an automatic gain that forgets steady noise."""
 
     name: Literal["pcen"] = "pcen"
-    gain: float = Field(0.98, ge=0, description="how far each band is divided by its smoothed self")
-    bias: float = Field(2.0, ge=0, description="added before the root is taken")
+    gain: float = Field(0.98, ge=0, le=2, description="how far each band is divided by its smoothed self")
+    bias: float = Field(2.0, ge=0, le=1e6, description="added before the root is taken")
     power: float = Field(0.5, gt=0, le=1, description="the root taken")
-    time_constant_s: float = Field(0.4, gt=0, description="of the smoothing")
-    eps: float = Field(1e-6, gt=0, description="what a silent band is divided by at least")
-    scale: float = Field(2.0**31, gt=0, description="what samples of full scale 1 are multiplied with before")
+    time_constant_s: float = Field(0.4, ge=0.001, le=3600, description="of the smoothing")
+    eps: float = Field(1e-6, ge=1e-12, le=1e6, description="what a silent band is divided by at least")
+    scale: float = Field(2.0**31, gt=0, le=1e12, description="what samples of full scale 1 are multiplied with before")
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """Below a gain near one, loud sound stays above what float16 can hold."""
+        return ("float16", "float32") if self._largest() < 30_000 else ("float32",)
+
+    @property
+    def smoothing(self) -> float:
+        """How far the smoothed energy moves towards each frame's, as librosa's `pcen` takes it from the time constant.
+
+        The root of ``t**2 b**2 + b - 1`` with the time constant t in frames: half power at that time.
+        """
+        t_frames = self.time_constant_s * self.sample_rate / self.hop_samples
+        return 2 / (1 + math.sqrt(1 + 4 * t_frames**2))
+
+    def _largest(self) -> float:
+        """Value that an onset after silence may reach: its own energy, by `smoothing`, is all it is divided by."""
+        energy = 1e6 * self.scale  # far above the magnitudes that full scale makes in a band
+        if self.gain > 1:  # then it is not the loudest sound whose value is largest
+            energy = min(energy, self.eps / (self.smoothing * (self.gain - 1)))
+        return (energy / (self.eps + self.smoothing * energy) ** self.gain + self.bias) ** self.power
 
 
 class DescriptorsSettings(Frames):

@@ -1,9 +1,336 @@
-"""Which clips are stored again, augmented, and how: the content of a policy file."""
+"""Which clips are stored again, augmented, and how: the content of a policy file.
+
+A policy is a list of rules. A rule says which classes it is for, how many variants each such clip gets, and what is
+done to each, in which order::
+
+    seed: 0
+    rules:
+      - labels: [dog, rain]            # left out: every clip, also unlabelled ones
+        count: 2                       # variants of each such clip, besides the clip itself
+        transforms:
+          - {kind: time-stretch, rate: [0.9, 1.1]}
+          - {kind: pitch-shift, semitones: [-2, 2]}
+          - {kind: noise, snr_db: [5, 20], folder: street/}       # without a folder: white noise
+          - {kind: gain, gain_db: 3}
+          - {kind: room, folder: rooms/}
+
+A pair is a range from which each variant draws its own value, a single number is that value. What the values do to
+sound is told in `hubbub.audio.augment`.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import reprlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+
 from hubbub.config.base import Frozen
+from hubbub.errors import SettingsError, nearest
+
+SOUND_SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".wav")
+"""Names that end so, in any case, are taken from a policy's folders."""
+
+SLOWEST_RATE = 0.55
+"""Least rate of a time stretch. From 0.5 on down the stretcher blurs phases by chance, anew at every call."""
+
+
+def _pair(given: Any) -> Any:
+    """A range as two numbers, from one or two."""
+    numbers = tuple(given) if isinstance(given, list | tuple) else (given, given)
+    if len(numbers) != 2 or not all(_is_number(number) for number in numbers):
+        raise ValueError("expected a number, or two as [lowest, highest]")
+    return numbers
+
+
+def _is_number(given: Any) -> bool:
+    # The comparison is false for what is infinite, no number, or too long to be a float.
+    return isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < 1e9
+
+
+def _filled(items: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    if items == ():
+        raise ValueError("expected at least one")
+    return items
+
+
+@dataclass(frozen=True)
+class _Within:
+    """Refuses a range that falls or leaves its bounds."""
+
+    lowest: float
+    highest: float
+
+    def __call__(self, pair: tuple[float, float]) -> tuple[float, float]:
+        low, high = pair
+        if low > high:
+            raise ValueError(f"the lowest comes first: write [{high:g}, {low:g}]")
+        if low < self.lowest or high > self.highest:
+            raise ValueError(f"expected within {self.lowest:g} and {self.highest:g}")
+        return pair
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
+"""Lowest and highest, equal for a fixed value."""
+
+
+class SoundFolder(Frozen):
+    """The recordings of a folder, fixed when the policy was read.
+
+    Written as the folder's name, relative to the policy file; what is then kept is this.
+    """
+
+    path: str = Field(description="the folder, absolute")
+    files: tuple[str, ...] = Field(description="names in it with / between, sorted")
+    hash: str = Field(description="16 hex digits that are equal exactly when names and contents are")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The recordings as absolute paths."""
+        return tuple(Path(self.path) / name for name in self.files)
+
+
+def _fixed(given: Any, info: ValidationInfo) -> Any:
+    """A folder's name as its content; anything else as it is."""
+    if given is None or isinstance(given, dict | SoundFolder):
+        return given
+    if not isinstance(given, str):
+        raise ValueError("expected the name of a folder")
+    base: Path = (info.context or {}).get("base", Path())
+    folder = (base / given).absolute()
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    try:
+        files = _sounds_in(folder)
+        content = [(name, _digest(folder / name)) for name in files]
+    except OSError as error:
+        raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from None
+    if not files:
+        raise ValueError(f"{folder} holds no file that ends in {', '.join(SOUND_SUFFIXES)}")
+    return SoundFolder(
+        path=str(folder), files=files, hash=hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    )
+
+
+def _sounds_in(folder: Path) -> tuple[str, ...]:
+    names = [
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        # Names with a dot in front are what other systems leave beside a recording.
+        if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    for name in names:
+        if not name.isprintable():
+            raise ValueError(f"the name {name!r} in {folder} cannot be written down: rename the file")
+    return tuple(sorted(names))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+Sounds = Annotated[SoundFolder, BeforeValidator(_fixed)]
+"""A folder of recordings, given by its name."""
+
+
+class TimeStretch(Frozen):
+    """Faster or slower at the same pitch."""
+
+    kind: Literal["time-stretch"] = "time-stretch"
+    rate: Annotated[Range, AfterValidator(_Within(SLOWEST_RATE, 2))] = Field(description="above 1: faster")
+
+
+class PitchShift(Frozen):
+    """Higher or lower at the same pace."""
+
+    kind: Literal["pitch-shift"] = "pitch-shift"
+    semitones: Annotated[Range, AfterValidator(_Within(-24, 24))] = Field(description="above 0: higher")
+
+
+class Noise(Frozen):
+    """White noise, or a stretch of a recording, mixed in."""
+
+    kind: Literal["noise"] = "noise"
+    snr_db: Annotated[Range, AfterValidator(_Within(-40, 100))] = Field(
+        description="the sound's level over the noise's"
+    )
+    folder: Sounds | None = Field(None, description="recordings of noise; null: white noise")
+
+
+class Gain(Frozen):
+    """Louder or softer."""
+
+    kind: Literal["gain"] = "gain"
+    gain_db: Annotated[Range, AfterValidator(_Within(-60, 40))] = Field(description="above 0: louder")
+
+
+class Room(Frozen):
+    """As heard in a room: convolved with its impulse response."""
+
+    kind: Literal["room"] = "room"
+    folder: Sounds = Field(description="impulse responses, one a file")
+
+
+Transform = TimeStretch | PitchShift | Noise | Gain | Room
+_KINDS: dict[str, type[Frozen]] = {
+    kind.model_fields["kind"].default: kind for kind in (TimeStretch, PitchShift, Noise, Gain, Room)
+}
+
+
+class Rule(Frozen):
+    """Which clips get how many variants, made how."""
+
+    labels: Annotated[tuple[str, ...] | None, AfterValidator(_filled)] = Field(
+        None, description="clips with any of these; null: every clip"
+    )
+    count: int = Field(1, ge=1, le=1000, description="variants of each such clip")
+    transforms: Annotated[tuple[Annotated[Transform, Field(discriminator="kind")], ...], AfterValidator(_filled)] = (
+        Field(description="done in this order")
+    )
+
+    def matches(self, labels: Sequence[str]) -> bool:
+        """Whether the rule is for a clip with these labels."""
+        return self.labels is None or not set(self.labels).isdisjoint(labels)
 
 
 class Variants(Frozen):
-    """A policy."""
+    """A policy.
+
+    The variants of a clip are numbered from 1 through the rules that match, in their order; 0 is the clip itself.
+    """
+
+    seed: int = Field(0, ge=0, lt=2**63, description="another seed draws everything anew")
+    rules: Annotated[tuple[Rule, ...], AfterValidator(_filled)] = Field(
+        description="a clip gets the variants of every rule that matches"
+    )
+
+    def count(self, labels: Sequence[str]) -> int:
+        """Variants of a clip with these labels, besides the clip itself."""
+        return sum(rule.count for rule in self._matching(labels))
+
+    def rule_of(self, labels: Sequence[str], number: int) -> Rule:
+        """Return the rule by which variant `number` (from 1) of a clip with these labels is made.
+
+        Raises
+        ------
+        IndexError
+            When such a clip has no variant of that number.
+        """
+        last = 0
+        for rule in self._matching(labels):
+            last += rule.count
+            if 1 <= number <= last:
+                return rule
+        raise IndexError(f"variant {number} of a clip with labels {list(labels)}: expected 1 to {last}")
+
+    def unmatched(self, labels_there: Iterable[str]) -> list[str]:
+        """Names in the rules, in their order, that none of the labels there is: misspelt, maybe."""
+        named = dict.fromkeys(label for rule in self.rules for label in rule.labels or ())
+        there = set(labels_there)
+        return [label for label in named if label not in there]
+
+    @property
+    def folders(self) -> tuple[SoundFolder, ...]:
+        """Every folder of recordings, in the order of the rules."""
+        steps = [step for rule in self.rules for step in rule.transforms]
+        return tuple(step.folder for step in steps if isinstance(step, Noise | Room) and step.folder is not None)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All that decides the variants, as plain data: the policy without where its folders lie."""
+        values = self.model_dump(mode="json")
+        for step in (step for rule in values["rules"] for step in rule["transforms"]):
+            if step.get("folder"):
+                del step["folder"]["path"]
+        return values
+
+    def _matching(self, labels: Sequence[str]) -> Iterator[Rule]:
+        return (rule for rule in self.rules if rule.matches(labels))
+
+
+def load_variants(file: Path) -> Variants:
+    """Read a policy file, and fix the content of the folders it names (relative ones lie beside it).
+
+    Raises
+    ------
+    SettingsError
+        The file or a folder cannot be read, or the policy is none: says where in it, what was given and expected.
+    """
+    try:
+        return Variants.model_validate(_read(file), context={"base": file.absolute().parent})
+    except ValidationError as error:
+        raise SettingsError(f"policy {file}: " + "; ".join(explained(item) for item in error.errors())) from None
+
+
+def explained(item: Any) -> str:
+    """Say one of pydantic's complaints about a policy in hubbub's words, its location being within the policy."""
+    location = list(item["loc"])
+    name = str(location[-1]) if location else ""
+    depth = _depth(location)
+    where = _place(location[:depth])
+    if item["type"] == "missing":
+        return f"{where}'{name}' is missing"
+    if item["type"] == "extra_forbidden":
+        return f"{where}unknown setting '{name}': {nearest(name, _settings_at(location[:depth]))}"
+    if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return f"{where}{_unknown_kind(item['input'])}"
+    message = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+    path = "".join(f"item {part + 1}: " if isinstance(part, int) else f"{part}: " for part in location[depth:])
+    return f"{where}{path}{message} (given: {reprlib.repr(item['input'])})"
+
+
+_WORDS = {
+    "tuple_type": "expected a list",
+    "model_type": "expected settings, such as {transforms: [...]}",
+    "model_attributes_type": "expected a transform, such as {kind: gain, gain_db: [-6, 6]}",
+}
+
+
+def _depth(location: Sequence[Any]) -> int:
+    """Parts of a location that say which rule and which transform; the others are names of settings.
+
+    ``rules, 0, transforms, 2, noise, snr_db``: pydantic names the class that it tried.
+    """
+    if len(location) < 2 or location[0] != "rules":
+        return 0
+    return min(5, len(location)) if len(location) > 3 and location[2] == "transforms" else 2
+
+
+def _place(location: Sequence[Any]) -> str:
+    """Which rule and which transform, counted from 1."""
+    words = f"rule {location[1] + 1}" if location else ""
+    words += f", transform {location[3] + 1}" if len(location) > 3 else ""
+    words += f" ({location[4]})" if len(location) > 4 else ""
+    return words and f"{words}: "
+
+
+def _settings_at(location: Sequence[Any]) -> list[str]:
+    model = Variants if not location else Rule if len(location) == 2 else _KINDS[location[4]]
+    return list(model.model_fields)
+
+
+def _unknown_kind(given: Any) -> str:
+    kind = given.get("kind") if isinstance(given, dict) else None
+    if kind is None:
+        return f"'kind' is missing (known: {', '.join(sorted(_KINDS))})"
+    return f"unknown transform {kind!r}: {nearest(str(kind), _KINDS)}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"policy {file} does not exist") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise SettingsError(f"policy {file} cannot be read: {error}") from None
+    if not isinstance(data, dict):
+        holds = "nothing" if data is None else f"a {type(data).__name__}"
+        raise SettingsError(f"policy {file} holds {holds}; expected 'rules:' with a list of rules below")
+    return data

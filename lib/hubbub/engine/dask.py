@@ -10,6 +10,7 @@ import math
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -82,10 +83,13 @@ class DaskEngine:
     def _together(self, task: Task, units: Iterable[Any]) -> Iterator[tuple[Any, UnitResult | UnitLost]]:
         waiting = iter(units)
         in_flight: dict[Future, Any] = {}
+        # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
+        keys = (f"{type(task).__name__}-{uuid.uuid4().hex}" for _ in itertools.count())
 
         def submit(count: int) -> list[Future]:
             # The task travels with each unit: scattered data would be gone with the workers that hold it.
-            futures = {self._client.submit(task, unit, pure=False): unit for unit in itertools.islice(waiting, count)}
+            chosen = itertools.islice(waiting, count)
+            futures = {self._client.submit(task, unit, key=next(keys), pure=False): unit for unit in chosen}
             in_flight.update(futures)
             return list(futures)
 

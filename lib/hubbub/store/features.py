@@ -430,8 +430,9 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
             f"{store.path} was built with other settings ({store.settings_hash}; asked for {settings.hash}): {lines}. "
             "Changed settings are a new store: give another -o, or leave the settings out to go on with this one"
         )
-    if settings.variants not in (None, store.settings.variants):
-        held_there = "another policy" if store.settings.variants else "none"
+    asked, there = settings.variants, store.settings.variants
+    if asked is not None and (there is None or asked.values != there.values):
+        held_there = "none" if there is None else "; ".join(difference(asked.values, there.values))
         raise StoreError(
             f"{store.path} was built with other variants ({held_there}). Another policy is a new store: give another "
             "-o, or leave --variants out to go on with this one"

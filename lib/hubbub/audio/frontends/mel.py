@@ -19,8 +19,8 @@ class Mel:
     Parameters
     ----------
     settings
-        `precision` float32 agrees with librosa (which transforms in float64) within 1e-6 of each window's peak,
-        float64 within 1e-7.
+        `precision` float32 agrees with librosa (which transforms in float64) within 2e-6 of each window's peak,
+        float64 within 5e-7.
     """
 
     units = "1"

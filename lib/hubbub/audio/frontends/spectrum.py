@@ -13,12 +13,12 @@ import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 
+from hubbub.audio.frontends import compiled
 from hubbub.config.frontends import Decibels, Frames
 
 Floats = npt.NDArray[np.floating]
 
-_FRAMES_AT_ONCE = 32  # 256 kB of spectrum at n_fft 2048: what one step leaves, the next finds in the core's cache
-_BANDS_A_GROUP = 16  # bands multiplied at once; neighbours share most of their bins, so few zeros are multiplied
+_LANES = 32  # frames at once: 256 kB of spectrum at n_fft 2048, which one step leaves in the core's cache for the next
 
 
 class Spectrum:
@@ -40,58 +40,100 @@ class Spectrum:
     def __init__(self, settings: Frames) -> None:
         self.dtype = np.dtype(settings.precision)
         self.bin_hz = scipy.fft.rfftfreq(settings.n_fft, 1 / settings.sample_rate)
-        self._n_fft, self._hop = settings.n_fft, settings.hop_samples
+        self._settings = settings
         self._window = scipy.signal.get_window(settings.window, settings.n_fft, fftbins=True).astype(self.dtype)
+        self._complex = np.result_type(self.dtype, np.complex64)
+        turns = np.arange(settings.n_fft // 4 + 1) / settings.n_fft
+        self._twiddle = np.exp(-2j * np.pi * turns).astype(self._complex)
 
     def frames(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Overlapping frames of float32 [samples], [frame, n_fft], not yet windowed: a view, not to be changed."""
-        padded = np.pad(samples.astype(self.dtype, copy=False), self._n_fft // 2)
-        return np.lib.stride_tricks.sliding_window_view(padded, self._n_fft)[:: self._hop]
+        frames = np.lib.stride_tricks.sliding_window_view(self._padded(samples), self._settings.n_fft)
+        return frames[:: self._settings.hop_samples]
 
     def power(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
         """Power of float32 [samples], a few frames at a time: which frames, and their power [frame, bin]."""
-        frames = self.frames(samples)
-        for begin in range(0, len(frames), _FRAMES_AT_ONCE):
-            block = slice(begin, min(begin + _FRAMES_AT_ONCE, len(frames)))
-            yield block, self._power(frames[block])
+        for frames, power in self._blocks(samples):
+            yield frames, np.ascontiguousarray(power.T)
 
     def whole(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Power of all frames at once, [frame, bin]."""
-        return np.concatenate([power for _, power in self.power(samples)])
+        power = np.empty((self._n_frames(samples), len(self.bin_hz)), self.dtype)
+        for frames, block in self._blocks(samples):
+            power[frames] = block.T
+        return power
 
     def banded(self, samples: npt.NDArray[np.float32], bank: Bank, *, magnitude: bool = False) -> Floats:
         """Power, or magnitude, summed into bands, [frame, band]."""
-        bands = np.empty((len(self.frames(samples)), bank.n_bands), self.dtype)
-        for frames, power in self.power(samples):
-            bank(np.sqrt(power, out=power) if magnitude else power, out=bands[frames])
+        bands = np.empty((self._n_frames(samples), bank.n_bands), self.dtype)
+        for frames, power in self._blocks(samples):
+            bank.lanes(np.sqrt(power, out=power) if magnitude else power, out=bands[frames])
         return bands
 
-    def _power(self, frames: Floats) -> Floats:
-        spectrum = scipy.fft.rfft(frames * self._window, axis=1, overwrite_x=True)
-        parts = spectrum.view(self.dtype)
-        parts *= parts
-        return parts[:, ::2] + parts[:, 1::2]
+    def _n_frames(self, samples: npt.NDArray[np.float32]) -> int:
+        return 1 + (len(samples) + self._settings.n_fft // 2 * 2 - self._settings.n_fft) // self._settings.hop_samples
+
+    def _padded(self, samples: npt.NDArray[np.float32]) -> Floats:
+        padding = self._settings.n_fft // 2
+        padded = np.zeros(len(samples) + 2 * padding, self.dtype)
+        padded[padding : padding + len(samples)] = samples
+        return padded
+
+    def _blocks(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
+        """Power a few frames at a time, turned: which frames, and [bin, frame], overwritten by the next."""
+        n_fft, n_frames = self._settings.n_fft, self._n_frames(samples)
+        if n_fft % 2:
+            yield from self._odd_blocks(samples)
+            return
+        padded, hop = self._padded(samples), self._settings.hop_samples
+        for begin in range(0, n_frames, _LANES):
+            lanes = min(_LANES, n_frames - begin)
+            if begin == 0 or lanes < _LANES:
+                turned = np.empty((hop, lanes + (n_fft - 1) // hop), self.dtype)
+                power = np.empty((n_fft // 2 + 1, lanes), self.dtype)
+                packed = np.empty((n_fft // 2, lanes), self._complex)
+            compiled.turn(padded, begin, turned)
+            compiled.pack(turned, self._window, packed)
+            transformed = scipy.fft.fft(packed, axis=0, overwrite_x=True)
+            compiled.untangle(transformed, self._twiddle, power)
+            yield slice(begin, begin + lanes), power
+
+    def _odd_blocks(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
+        """The same where the samples of a frame do not go in pairs."""
+        frames = self.frames(samples)
+        for begin in range(0, len(frames), _LANES):
+            block = slice(begin, min(begin + _LANES, len(frames)))
+            spectrum = scipy.fft.rfft(frames[block] * self._window, axis=1)
+            yield block, np.ascontiguousarray((spectrum.real**2 + spectrum.imag**2).T)
 
 
 class Bank:
-    """A filter bank: spectra to bands, by a few dense products over the bins that each group of bands touches.
+    """A filter bank: spectra to bands.
 
     Parameters
     ----------
     weights
-        [band, bin].
+        [band, bin]; most are zero, and each band's others lie next to each other.
     dtype
         The precision to multiply in.
     """
 
     def __init__(self, weights: Floats, dtype: npt.DTypeLike) -> None:
         self.n_bands = len(weights)
-        self._groups = _band_groups(weights.astype(dtype))
+        touched = [np.flatnonzero(row) for row in weights]
+        self._begins = np.array([bins[0] if len(bins) else 0 for bins in touched], np.int64)
+        self._ends = np.array([bins[-1] + 1 if len(bins) else 0 for bins in touched], np.int64)
+        spans = zip(weights, self._begins, self._ends, strict=True)
+        self._weights = np.concatenate([row[begin:end] for row, begin, end in spans]).astype(dtype)
 
     def __call__(self, spectrum: Floats, *, out: Floats) -> None:
-        """Multiply [frame, bin] into `out` [frame, band]."""
-        for bands, bins, weights in self._groups:
-            np.matmul(spectrum[:, bins], weights, out=out[:, bands])
+        """Sum [frame, bin] into `out` [frame, band]."""
+        self.lanes(np.ascontiguousarray(spectrum.T), out=out)
+
+    def lanes(self, spectrum: Floats, *, out: Floats) -> None:
+        """Sum [bin, frame] into `out` [frame, band]."""
+        sums = np.empty(spectrum.shape[1], spectrum.dtype)
+        compiled.band(spectrum, self._begins, self._ends, self._weights, sums, out)
 
 
 def decibels(power: Floats, settings: Decibels) -> Floats:
@@ -110,16 +152,9 @@ def decibels(power: Floats, settings: Decibels) -> Floats:
 
 
 def named(prefix: str, hz: npt.NDArray[np.float64]) -> list[str]:
-    """Names of bands by their centre frequencies in Hz: ``mel_440.0``; all different, as the frequencies are."""
-    return [f"{prefix}_{value:.1f}" for value in hz]
-
-
-def _band_groups(weights: Floats) -> list[tuple[slice, slice, Floats]]:
-    """Split a filter bank [band, bin] into (bands, bins, weights [bin, band]) without its empty corners."""
-    groups = []
-    for begin in range(0, len(weights), _BANDS_A_GROUP):
-        bands = slice(begin, min(begin + _BANDS_A_GROUP, len(weights)))
-        touched = np.flatnonzero(weights[bands].any(axis=0))
-        bins = slice(int(touched[0]), int(touched[-1]) + 1) if len(touched) else slice(0, 1)
-        groups.append((bands, bins, np.ascontiguousarray(weights[bands, bins].T)))
-    return groups
+    """Names of bands by their centre frequencies in Hz, ``mel_440.0``; with as many decimals as tell them apart."""
+    for decimals in range(1, 17):
+        names = [f"{prefix}_{value:.{decimals}f}" for value in hz]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{prefix}_{number}" for number in range(len(hz))]

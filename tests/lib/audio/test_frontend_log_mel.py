@@ -139,7 +139,8 @@ def test_n_frames_is_what_the_frontend_makes(n_fft: int, n_samples: int):
 
 
 @pytest.mark.parametrize(
-    "settings", [LogMelSettings(), LogMelSettings(n_mels=64, fmin_hz=50, fmax_hz=8000), LogMelSettings(sample_rate=16000)]
+    "settings",
+    [LogMelSettings(), LogMelSettings(n_mels=64, fmin_hz=50, fmax_hz=8000), LogMelSettings(sample_rate=16000)],
 )
 def test_band_hz_are_librosas_centres(settings: LogMelSettings):
     edges = librosa.mel_frequencies(n_mels=settings.n_mels + 2, fmin=settings.fmin_hz, fmax=settings.top_hz)

@@ -1,0 +1,301 @@
+"""Variants of a sound: what a policy (`hubbub.config.variants`) asks for, done to one window of samples.
+
+A window in, a window out, so that memory does not grow with a recording's length::
+
+    given      [sound========|.......]        |  after the bar is padding: zeros that are no sound
+    faster     [sound====|...........]        the sound ends earlier
+    slower     [sound===============]         and is cut where the window ends
+    in a room  [sound========~~~|....]        reverberation rings on into the padding, and is sound
+
+Everything drawn, the noise too, comes from a generator seeded by the policy's seed, the clip's id and the numbers of
+variant and window. So a variant has the same bits in any process, thread and order, on processors of one kind and with
+the same versions of the libraries. Nothing touches the random states that Python and NumPy share among a process's
+threads; that is why noise is mixed here, while time stretch, pitch shift, gain and rooms are audiomentations'.
+
+Samples above full scale stay as they are, in floating point: nothing is clipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hubbub.audio import decode
+from hubbub.audio.soundscape import sounding_part
+from hubbub.config.variants import Gain, Noise, PitchShift, Room, SoundFolder, TimeStretch, Variants
+from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio, SettingsError
+
+if TYPE_CHECKING:
+    from audiomentations import ApplyImpulseResponse
+    from audiomentations.core.transforms_interface import BaseWaveformTransform
+
+Samples = npt.NDArray[np.float32]
+
+LONGEST_RESPONSE_S = 30.0
+"""Impulse responses last a few seconds; what lasts longer than this is a recording of something else."""
+
+_STRETCH_BLOCK_S = 0.12  # the stretcher's own; it smears the first and last block of what it is given
+_ROOMS_KEPT = 16  # impulse responses held decoded, 5 MB each at the most that is usual
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A window's variant.
+
+    Attributes
+    ----------
+    samples
+        float32 [sample], as many as were given, zeros after `valid`; all finite, maybe beyond full scale.
+    valid
+        Samples that are sound, not padding.
+    done
+        JSON: a list of the transforms in their order, each with its kind and the values drawn.
+    """
+
+    samples: Samples
+    valid: int
+    done: str
+
+
+def augmented(
+    samples: Samples,
+    valid: int,
+    *,
+    variants: Variants,
+    number: int,
+    labels: Sequence[str],
+    clip_id: str,
+    window: int,
+    sample_rate: int,
+) -> Augmented:
+    """Make one variant of one window.
+
+    Parameters
+    ----------
+    samples
+        float32 [sample], mono, zeros after `valid`; not changed.
+    valid
+        Samples that are sound; only these are transformed.
+    variants
+        The policy.
+    number
+        Which of the clip's variants, from 1 to ``variants.count(labels)``.
+    labels, clip_id, window
+        The clip's labels and id, and the window's number in it. Each window draws its own values.
+    sample_rate
+        Hz, of the samples and of the result.
+
+    Raises
+    ------
+    EmptyAudio
+        The window holds no sound, or a recording that the policy names holds none.
+    NonFiniteAudio
+        A sample given is NaN or infinite, or one of the variant is too large for float32.
+    DecodeError
+        A recording that the policy names cannot be decoded, or is no impulse response.
+    IndexError
+        When the clip has no variant of that number.
+    """
+    sound = _sound(samples, valid)
+    scale = int(np.frexp(np.abs(sound).max())[1])
+    # Scaled by a power of two, which rounds nothing, so that the variant does not depend on how loud the clip is:
+    # the stretcher would overflow on huge samples and lose tiny ones.
+    sound = np.ldexp(sound, -scale)
+    call = _Call(_generator(variants.seed, clip_id, number, window), sample_rate, len(samples))
+    done = []
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        for step in variants.rule_of(labels, number).transforms:
+            sound, drawn = _STEPS[type(step)](sound, step, call)
+            done.append({"kind": step.kind} | drawn)
+        sound = np.ldexp(sound, scale)
+    if not np.isfinite(sound).all():
+        raise NonFiniteAudio(f"variant {number} is too loud for float32: {json.dumps(done)}")
+    return Augmented(np.pad(sound, (0, len(samples) - len(sound))), len(sound), json.dumps(done))
+
+
+def check_sounds(variants: Variants, *, sample_rate: int) -> None:
+    """Open every recording that a policy names, so that a broken one is found before a run and not in it.
+
+    Raises
+    ------
+    SettingsError
+        For the first that cannot be used, with the reason.
+    """
+    for step in (step for rule in variants.rules for step in rule.transforms):
+        folder = step.folder if isinstance(step, Noise | Room) else None
+        for path in folder.paths if folder else ():
+            try:
+                if isinstance(step, Room):
+                    _room(path, step.folder.hash, sample_rate)
+                else:
+                    decode.probe(path)
+            except AudioError as error:
+                raise SettingsError(f"the policy's folder {path.parent}: {error}; remove or replace the file") from None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What every transform is told."""
+
+    rng: np.random.Generator
+    sample_rate: int
+    length: int
+
+    def drawn(self, pair: tuple[float, float]) -> float:
+        return float(self.rng.uniform(*pair))
+
+    def file(self, folder: SoundFolder) -> tuple[str, Path]:
+        """A recording's name, by which it is known wherever the folder lies, and its path."""
+        index = int(self.rng.integers(len(folder.files)))
+        return folder.files[index], folder.paths[index]
+
+
+Step = tuple[Samples, dict[str, Any]]
+"""The sound, at most as long as the window, and what was drawn."""
+
+
+def _sound(samples: Samples, valid: int) -> Samples:
+    sound = np.asarray(samples[:valid], np.float32)
+    if not len(sound):
+        raise EmptyAudio("the window holds no sound")
+    if not np.isfinite(sound).all():
+        raise NonFiniteAudio(f"sample {int(np.argmin(np.isfinite(sound)))} of the window is NaN or infinite")
+    return sound
+
+
+def _generator(*key: int | str) -> np.random.Generator:
+    """A generator that is equal exactly for equal keys."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest(), "big"))
+
+
+def _time_stretch(sound: Samples, step: TimeStretch, call: _Call) -> Step:
+    from audiomentations import TimeStretch as Stretch
+
+    rate = call.drawn(step.rate)
+    transform = _given(Stretch(leave_length_unchanged=False, method="signalsmith_stretch"), rate=rate)
+    length = max(1, round(len(sound) / rate))
+    return _between_silence(sound, transform, call, rate, length)[: call.length], {"rate": rate}
+
+
+def _pitch_shift(sound: Samples, step: PitchShift, call: _Call) -> Step:
+    from audiomentations import PitchShift as Shift
+
+    semitones = call.drawn(step.semitones)
+    transform = _given(Shift(method="signalsmith_stretch"), num_semitones=semitones)
+    return _between_silence(sound, transform, call, 1.0, len(sound)), {"semitones": semitones}
+
+
+def _between_silence(
+    sound: Samples, transform: BaseWaveformTransform, call: _Call, rate: float, length: int
+) -> Samples:
+    """What the stretcher makes of a sound that has a block of silence before and after it.
+
+    The block takes the smear, and makes even one sample long enough for it.
+    """
+    silence = math.ceil(_STRETCH_BLOCK_S * call.sample_rate)
+    first = round(silence / rate)
+    return transform.apply(np.pad(sound, silence), call.sample_rate)[first : first + length]
+
+
+def _noise(sound: Samples, step: Noise, call: _Call) -> Step:
+    snr_db = call.drawn(step.snr_db)
+    drawn: dict[str, Any] = {"snr_db": snr_db}
+    if step.folder is None:
+        noise = call.rng.standard_normal(len(sound), np.float32)
+    else:
+        name, path = call.file(step.folder)
+        noise, start_s = _recorded_noise(path, len(sound), call)
+        drawn |= {"file": name, "start_s": start_s}
+    level = _rms(noise)
+    if level == 0:  # a pause in a recording: no gain makes noise of it
+        return sound, drawn | {"silent": True}
+    gain = _rms(sound) / level * 10 ** (-snr_db / 20)
+    return sound + (gain * noise.astype(np.float64)).astype(np.float32), drawn
+
+
+def _recorded_noise(path: Path, length: int, call: _Call) -> tuple[Samples, float]:
+    """A stretch of a recording from a second drawn, repeated where the recording is shorter; and that second."""
+    total = round(decode.probe(path).duration_s * call.sample_rate)
+    first = int(call.rng.integers(max(1, total - length + 1)))
+    noise = decode.load(path, sample_rate=call.sample_rate, first=first, count=length)
+    if not len(noise):
+        raise EmptyAudio(f"{path.name} holds no samples from {first / call.sample_rate:.3f} s on")
+    return np.resize(noise, length), first / call.sample_rate
+
+
+def _gain(sound: Samples, step: Gain, call: _Call) -> Step:
+    from audiomentations import Gain as Amplifier
+
+    gain_db = call.drawn(step.gain_db)
+    transform = _given(Amplifier(), amplitude_ratio=10 ** (gain_db / 20))
+    return transform.apply(sound, call.sample_rate), {"gain_db": gain_db}
+
+
+def _in_room(sound: Samples, step: Room, call: _Call) -> Step:
+    """The sound convolved with a response, its energy (sum of squares) as before.
+
+    How loud a response was recorded says nothing about a room, so that only what it does to the sound is taken over.
+    """
+    name, path = call.file(step.folder)
+    transform, rings = _room(path, step.folder.hash, call.sample_rate)
+    wet = transform.apply(sound, call.sample_rate)
+    energy = _energy(wet)
+    gain = np.float32(math.sqrt(_energy(sound) / energy)) if energy else np.float32(0)
+    return gain * wet[: min(call.length, len(sound) + rings)], {"file": name}
+
+
+@lru_cache(maxsize=_ROOMS_KEPT)
+def _room(path: Path, content: str, sample_rate: int) -> tuple[ApplyImpulseResponse, int]:
+    """A room, and for how many samples a sound rings on in it: until the response is 60 dB below its peak.
+
+    `content`, the folder's hash, tells a file from the one that had its name before.
+    """
+    from audiomentations import ApplyImpulseResponse
+
+    if (duration_s := decode.probe(path).duration_s) > LONGEST_RESPONSE_S:
+        raise DecodeError(
+            f"{path.name} lasts {duration_s:.0f} s: an impulse response has {LONGEST_RESPONSE_S:g} s at most"
+        )
+    # audiomentations decodes it too, but does not say what is wrong with a bad one.
+    response = decode.load(path, sample_rate=sample_rate)
+    _, end = sounding_part(response)
+    if not end:
+        raise EmptyAudio(f"{path.name} is silent: no impulse response")
+    transform = _given(ApplyImpulseResponse(str(path), leave_length_unchanged=False), ir_file_path=str(path))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*had to be resampled")  # as it should be, once
+        transform.apply(np.ones(1, np.float32), sample_rate)  # decodes it and keeps it
+    return transform, end - 1
+
+
+def _given(transform: Any, **parameters: Any) -> Any:
+    """An audiomentations transform with the values that its `apply` uses; its call would draw others."""
+    transform.parameters = parameters
+    return transform
+
+
+def _energy(sound: Samples) -> float:
+    return float(np.sum(np.square(sound, dtype=np.float64)))
+
+
+def _rms(sound: Samples) -> float:
+    return math.sqrt(_energy(sound) / len(sound))
+
+
+_STEPS: dict[type, Callable[[Samples, Any, _Call], Step]] = {
+    TimeStretch: _time_stretch,
+    PitchShift: _pitch_shift,
+    Noise: _noise,
+    Gain: _gain,
+    Room: _in_room,
+}

@@ -1,0 +1,132 @@
+"""Loops that NumPy cannot do in one go, compiled by Numba. Lanes are frames side by side, so that all is vectorised.
+
+The transform of a real frame of n samples is done as a complex one of n/2, whose real parts are the even samples and
+whose imaginary parts are the odd ones, and untangled afterwards: W. H. Press et al., Numerical Recipes, 3rd edition,
+12.3.2. That costs little more than half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Complexes = npt.NDArray[np.complexfloating]
+Integers = npt.NDArray[np.int64]
+
+_TILE = 16  # samples of a frame turned at once: one line of the core's cache
+
+
+def _compiled(function: Callable[..., None]) -> Any:
+    """Compile at the first call, and keep the result on disk where there is a place for it."""
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # neither the package's folder nor a home can be written to
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+@_compiled
+def turn(samples: Floats, first: int, turned: Floats) -> None:
+    """Lay stretches of a hop each side by side: ``turned[j, s] = samples[(first + s) * hop + j]``, 0 past the end.
+
+    Parameters
+    ----------
+    samples
+        [sample].
+    first
+        Number of the first stretch.
+    turned
+        [hop, stretch], written.
+    """
+    hop, stretches = turned.shape
+    for begin in range(0, hop, _TILE):
+        for stretch in range(stretches):
+            for place in range(begin, min(begin + _TILE, hop)):
+                at = (first + stretch) * hop + place
+                turned[place, stretch] = samples[at] if at < len(samples) else 0
+
+
+@_compiled
+def pack(turned: Floats, window: Floats, packed: Complexes) -> None:
+    """Window frames and pack their samples in pairs.
+
+    Parameters
+    ----------
+    turned
+        As `turn` makes it, stretches ``lane`` to ``lane + n_fft / hop`` being frame ``lane``.
+    window
+        [n_fft], n_fft even.
+    packed
+        Complex [n_fft / 2, lane], written: pair k of a lane holds samples 2k and 2k + 1 of its frame.
+    """
+    hop, (pairs, lanes) = len(turned), packed.shape
+    for pair in range(pairs):
+        even, odd = 2 * pair, 2 * pair + 1
+        left, right = turned[even % hop, even // hop :], turned[odd % hop, odd // hop :]
+        for lane in range(lanes):
+            packed[pair, lane] = complex(left[lane] * window[even], right[lane] * window[odd])
+
+
+@_compiled
+def untangle(packed: Complexes, twiddle: Complexes, power: Floats) -> None:
+    """Power of real frames from the transform of their packed samples.
+
+    Parameters
+    ----------
+    packed
+        Complex [n_fft / 2, lane], transformed along the first axis.
+    twiddle
+        Complex [n_fft / 4 + 1]: ``exp(-2j pi k / n_fft)``.
+    power
+        [n_fft / 2 + 1, lane], written.
+    """
+    half, lanes = packed.shape
+    for lane in range(lanes):
+        real, imag = packed[0, lane].real, packed[0, lane].imag
+        power[0, lane] = (real + imag) * (real + imag)
+        power[half, lane] = (real - imag) * (real - imag)
+    for low in range(1, half // 2 + 1):
+        high, cos, sin = half - low, twiddle[low].real, twiddle[low].imag
+        for lane in range(lanes):
+            a, b = packed[low, lane], packed[high, lane]
+            # Twice the transforms of the even samples, and of the odd ones turned by the twiddle factor.
+            even_real, even_imag = a.real + b.real, a.imag - b.imag
+            odd_real, odd_imag = a.imag + b.imag, b.real - a.real
+            turned_real, turned_imag = cos * odd_real - sin * odd_imag, cos * odd_imag + sin * odd_real
+            low_real, low_imag = even_real + turned_real, even_imag + turned_imag
+            high_real, high_imag = even_real - turned_real, even_imag - turned_imag
+            power[low, lane] = (low_real * low_real + low_imag * low_imag) / 4
+            power[high, lane] = (high_real * high_real + high_imag * high_imag) / 4
+
+
+@_compiled
+def band(spectrum: Floats, begins: Integers, ends: Integers, weights: Floats, sums: Floats, bands: Floats) -> None:
+    """Sum bins into bands.
+
+    Parameters
+    ----------
+    spectrum
+        [bin, lane].
+    begins, ends
+        int64 [band]: band b sums the bins from ``begins[b]`` on, before ``ends[b]``.
+    weights
+        Of all bands' bins, one band after the other.
+    sums
+        [lane], scratch.
+    bands
+        [lane, band], written.
+    """
+    next_weight = 0
+    for number in range(len(begins)):
+        sums[:] = 0
+        for place in range(begins[number], ends[number]):
+            weight = weights[next_weight]
+            next_weight += 1
+            for lane in range(len(sums)):
+                sums[lane] += weight * spectrum[place, lane]
+        for lane in range(len(sums)):
+            bands[lane, number] = sums[lane]

@@ -1,0 +1,106 @@
+"""Loudness, brightness, pitch classes and timbre of each frame, stacked: the classic table of features.
+
+Each equals librosa's function of the same name at its defaults, on frames that all begin at the same samples, with
+one transform for all of them. Two things to know: chroma are for the tuning A4 = 440 Hz, where librosa would estimate
+the tuning anew in each clip; and where all others pad with zeros, the zero-crossing rate repeats the first and last
+sample, so that the ends of a clip are no crossings.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hubbub.audio.frontends.chroma import chroma_bank, normalise
+from hubbub.audio.frontends.mel import mel_bank
+from hubbub.audio.frontends.mfcc import cepstral_basis, numbered
+from hubbub.audio.frontends.spectrum import Spectrum, decibels
+from hubbub.config.frontends import ChromaSettings, DescriptorsSettings, Frames, MfccSettings
+
+Floats = npt.NDArray[np.floating]
+
+_SILENT = np.finfo(np.float32).tiny  # librosa's threshold: what is below is divided by nothing
+_NO_SIGN = 1e-10  # librosa's threshold: samples this near to zero count as zero, which counts as positive
+
+
+class Descriptors:
+    """RMS, spectral centroid, bandwidth and roll-off, zero-crossing rate, chroma, MFCC.
+
+    Parameters
+    ----------
+    settings
+        Chroma and MFCC agree with librosa as those of `Chroma` and `Mfcc` do. With `precision` float32 the centroid
+        agrees within 2e-5 of half the sample rate and the bandwidth's square within 3e-6 of that squared, with
+        float64 within 5e-7 and 5e-8; RMS within 1e-6 of the window's largest. Crossings are the same. The roll-off
+        is a bin, and one frame in 500 at most has the neighbouring one.
+    """
+
+    units = "1"
+    long_name = (
+        "root mean square (1), spectral centroid, bandwidth and roll-off (Hz), zero-crossing rate (a sample), "
+        "chroma (1), mel-frequency cepstral coefficients (of dB)"
+    )
+
+    def __init__(self, settings: DescriptorsSettings) -> None:
+        self._settings = settings
+        self._spectrum = Spectrum(settings)
+        frames = settings.model_dump(include=set(Frames.model_fields))
+        self._timbre = MfccSettings(**frames, n_mfcc=settings.n_mfcc, deltas=0)
+        self._mel_bank, self._basis = mel_bank(self._timbre), cepstral_basis(self._timbre)
+        self._chroma_bank = chroma_bank(ChromaSettings(**frames, n_chroma=settings.n_chroma))
+        self.band_hz = np.full(settings.n_bands, np.nan)
+        self.band_names = [
+            "rms",
+            "spectral_centroid",
+            "spectral_bandwidth",
+            "spectral_rolloff",
+            "zero_crossing_rate",
+            *numbered("chroma", settings.n_chroma),
+            *numbered("mfcc", settings.n_mfcc),
+        ]
+
+    def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Transform float32 [samples] to float32 [frame, band]."""
+        frames, dtype = self._spectrum.frames(samples), self._spectrum.dtype
+        brightness = np.empty((len(frames), 3), dtype)
+        chroma = np.empty((len(frames), self._chroma_bank.n_bands), dtype)
+        mel = np.empty((len(frames), self._mel_bank.n_bands), dtype)
+        for block, power in self._spectrum.power(samples):
+            self._chroma_bank(power, out=chroma[block])
+            self._mel_bank(power, out=mel[block])
+            self._brightness(np.sqrt(power, out=power), out=brightness[block])
+        normalise(chroma, "max")
+        cepstra = decibels(mel, self._timbre) @ self._basis
+        columns = [_rms(frames), brightness, self._crossings(samples), chroma, cepstra]
+        return np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
+
+    def _brightness(self, magnitude: Floats, out: Floats) -> None:
+        """Centroid, bandwidth and roll-off in Hz of magnitudes [frame, bin] into `out` [frame, 3].
+
+        Moments of the magnitudes as a distribution over frequency, as in G. Peeters, A large set of audio features,
+        IRCAM, 2004.
+        """
+        hz = self._spectrum.bin_hz.astype(magnitude.dtype)
+        upto = np.cumsum(magnitude, axis=1)
+        total = upto[:, -1:]
+        out[:, 2:] = hz[np.count_nonzero(upto < self._settings.rolloff_share * total, axis=1)][:, None]
+        total = np.where(total < _SILENT, 1, total)
+        out[:, :1] = (magnitude @ hz)[:, None] / total
+        deviation = np.subtract(hz, out[:, :1], out=upto)
+        deviation *= deviation
+        deviation *= magnitude
+        out[:, 1:2] = np.sqrt(deviation.sum(axis=1, keepdims=True) / total)
+
+    def _crossings(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Share of each frame's samples that differ in sign from the sample before them, [frame, 1]."""
+        n_fft, hop = self._settings.n_fft, self._settings.hop_samples
+        negative = np.pad(samples < -_NO_SIGN, n_fft // 2, mode="edge")
+        upto = np.zeros(len(negative), np.int64)  # crossings up to each sample
+        np.cumsum(negative[1:] != negative[:-1], out=upto[1:])
+        crossings = upto[n_fft - 1 :: hop] - upto[: len(upto) - n_fft + 1 : hop]
+        return crossings[:, None] / n_fft
+
+
+def _rms(frames: Floats) -> Floats:
+    """Root mean square of frames [frame, n_fft] as they are, without a window: [frame, 1]."""
+    return np.sqrt(np.einsum("ij,ij->i", frames, frames) / frames.shape[1])[:, None]
