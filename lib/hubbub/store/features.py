@@ -296,7 +296,9 @@ def _writable_array(folder: Path, _described_at_ns: int) -> Any:
     """The array as zarr writes it, opened once a process; anew when its description changed, as it does on growing."""
     import zarr
 
-    return zarr.open_array(folder, mode="r+", zarr_format=3)
+    # Zarr would compare every chunk with the fill value, to leave out those that equal it: five times the work of
+    # compressing it, for chunks of which there is one in a store at most.
+    return zarr.open_array(folder, mode="r+", zarr_format=3, config={"write_empty_chunks": True})
 
 
 def current(ledger: pd.DataFrame) -> pd.DataFrame:

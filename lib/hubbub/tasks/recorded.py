@@ -51,8 +51,7 @@ def _windows(item: Item, root: Path, grid: Grid, sample_rate: int) -> Iterator[W
     wanted = (item.n_windows - 1) * grid.hop + grid.window + (2 * grid.min_tail if last and not grid.only_first else 0)
     count = wanted if end is None else max(0, min(wanted, end - first))
     path, channel = resolve(clip["uri"], root), channel_index(item.channel)
-    alone = {} if channel is None else {"channel": channel}
-    blocks = decode.blocks(path, sample_rate=sample_rate, first=first, count=count, **alone)
+    blocks = decode.blocks(path, sample_rate=sample_rate, channel=channel, first=first, count=count)
     for window in cut(blocks, grid, first=item.first_window):
         if window.number < item.first_window + item.n_windows:
             yield window
