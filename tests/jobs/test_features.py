@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from hubbub.clips.table import read_table
@@ -252,3 +253,67 @@ def test_a_store_from_the_dask_engine_equals_the_serial_one(clips: Path, store: 
     ours, theirs = open_store(tmp_path / "store"), open_store(store)
     assert ours.rows().equals(theirs.rows())
     assert (ours.read_rows(range(6)) == theirs.read_rows(range(6))).all()
+
+
+def test_a_summary_is_a_table_for_scikit_learn(clips: Path, tmp_path: Path) -> None:
+    command = ("features", clips, "-o", tmp_path / "store", *SERIAL, "--set", "frontend.name=descriptors")
+    said = succeed(*command, "--summary", "csv")
+    assert "the means of 6 examples are in" in said
+    table = pd.read_csv(tmp_path / "store" / "summary.csv")
+    assert table["label"].value_counts().to_dict() == {"cat": 3, "dog": 3}
+    numbers = table.loc[:, "rms":]  # type: ignore[misc]
+    assert numbers.shape == (6, 37)
+    assert np.isfinite(numbers.to_numpy()).all()
+    again = succeed("features", clips, "-o", tmp_path / "store", *SERIAL, "--summary", "csv")
+    assert "0 clips, 0 windows, in 0 units" in again, "a summary of a store that is there computes nothing anew"
+    succeed("verify", tmp_path / "store")
+    assert "--summary 'excel': expected csv" in refuse(*command, "--summary", "excel")
+
+
+POLICY = """
+rules:
+  - labels: [dog]
+    count: 2
+    transforms: [{kind: noise, snr_db: [5, 20]}, {kind: gain, gain_db: [-6, 6]}]
+"""
+
+
+def test_variants_are_stored_beside_their_clips(clips: Path, tmp_path: Path) -> None:
+    policy, store = tmp_path / "policy.yaml", tmp_path / "store"
+    policy.write_text(POLICY)
+    command = ("features", clips, "-o", store, "--variants", policy)
+    assert "6 clips, 12 windows" in succeed(*command, "--dry-run")
+    succeed(*command, "--cluster", "local", "--workers", 2)
+    rows = open_store(store).rows()
+    assert rows["variant"].value_counts().to_dict() == {0: 6, 1: 3, 2: 3}
+    assert "0 clips, 0 windows" in succeed("features", clips, "-o", store, *SERIAL), "what is left out is as it was"
+    succeed(*command[:3], tmp_path / "serial", *command[4:], *SERIAL)
+    one, two = (
+        open_store(place).rows().set_index(["uri", "variant"])["crc32"] for place in (store, tmp_path / "serial")
+    )
+    pd.testing.assert_series_equal(one.sort_index(), two.sort_index())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (POLICY.replace("[5, 20]", "[5, 21]"), "was built with other variants"),
+        (POLICY.replace("noise", "nois"), "nois"),
+        (POLICY.replace("rules", "rule"), "did you mean 'rules'"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_a_bad_policy_is_refused(clips: Path, tmp_path: Path, text: str, message: str) -> None:
+    policy, store = tmp_path / "policy.yaml", tmp_path / "store"
+    policy.write_text(POLICY)
+    succeed("features", clips, "-o", store, "--variants", policy, *SERIAL)
+    policy.write_text(text)
+    assert message in refuse("features", clips, "-o", store, "--variants", policy, *SERIAL)
+
+
+def test_a_class_that_no_clip_has_is_said(clips: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY.replace("[dog]", "[dogs]"))
+    run = hubbub("features", clips, "-o", tmp_path / "store", "--variants", policy, "--dry-run")
+    assert "the policy names 'dogs', which no clip is labelled: did you mean 'dog'?" in run.stderr
+    assert run.returncode == 0
