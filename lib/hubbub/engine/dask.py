@@ -30,13 +30,15 @@ _WORKERS_TIMEOUT_S = 60
 
 # One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
 # library's own pool of threads has one as well, or two workers would fight over every core.
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
     **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), 1),
     # glibc else gives every block of sound and frames back to the system, and pays for its pages anew: half of a clip's
-    # time. A worker keeps up to this much more than it needs.
-    "MALLOC_MMAP_THRESHOLD_": 32 * 2**20,
-    "MALLOC_TRIM_THRESHOLD_": 128 * 2**20,
+    # time. A worker keeps up to this much more than it needs. Shards, which are larger, do go back at once.
+    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
+    "MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
+    # Every thread that zarr starts would keep a heap of its own, and a worker would grow with a recording's length.
+    "MALLOC_ARENA_MAX": 1,
 }
 _LOCAL_SETTINGS = {
     # A unit that kills its worker is tried once more elsewhere; distributed's default of 3 takes tens of seconds.
@@ -45,7 +47,7 @@ _LOCAL_SETTINGS = {
     # driver, scheduler and workers share, that is a tenth of a core taken from the clips.
     "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.interval": "100ms",
-    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _WORKER_ENVIRONMENT.items()},
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()},
 }
 
 

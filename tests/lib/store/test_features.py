@@ -308,7 +308,15 @@ def test_carried_columns_that_come_and_go(store: FeatureStore):
 
 
 def entry(shard: int, clip: str, window: int, status: str, *, attempt: int = 1, version: str | None = "1") -> dict:
-    own = {"shard": shard, "clip_id": clip, "channel": "mix", "variant": 0, "window": window, "status": status, "attempts": attempt}
+    own = {
+        "shard": shard,
+        "clip_id": clip,
+        "channel": "mix",
+        "variant": 0,
+        "window": window,
+        "status": status,
+        "attempts": attempt,
+    }
     return own | {"version": version, "windows": 1}
 
 

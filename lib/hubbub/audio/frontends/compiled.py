@@ -130,3 +130,43 @@ def band(spectrum: Floats, begins: Integers, ends: Integers, weights: Floats, su
                 sums[lane] += weight * spectrum[place, lane]
         for lane in range(len(sums)):
             bands[lane, number] = sums[lane]
+
+
+@_compiled
+def brightness(magnitude: Floats, hz: Floats, share: float, silent: float, moments: Floats) -> None:
+    """Centroid, bandwidth and roll-off of frames, whose magnitudes are taken as distributions over frequency.
+
+    As in G. Peeters, A large set of audio features, IRCAM, 2004. Summed in float64.
+
+    Parameters
+    ----------
+    magnitude
+        [bin, lane].
+    hz
+        [bin].
+    share
+        Of the sum of magnitudes, what lies below the roll-off.
+    silent
+        Sums below it are not divided by, as librosa has it.
+    moments
+        [lane, 3], written, in Hz.
+    """
+    bins, lanes = magnitude.shape
+    total, centroid, variance, upto = np.zeros((4, lanes))
+    below = np.zeros(lanes, np.int64)
+    for place in range(bins):
+        for lane in range(lanes):
+            total[lane] += magnitude[place, lane]
+            centroid[lane] += hz[place] * magnitude[place, lane]
+    divisor = np.where(total < silent, 1.0, total)
+    centroid /= divisor
+    for place in range(bins):
+        for lane in range(lanes):
+            deviation = hz[place] - centroid[lane]
+            variance[lane] += deviation * deviation * magnitude[place, lane]
+            upto[lane] += magnitude[place, lane]
+            below[lane] += upto[lane] < share * total[lane]
+    for lane in range(lanes):
+        moments[lane, 0] = centroid[lane]
+        moments[lane, 1] = np.sqrt(variance[lane] / divisor[lane])
+        moments[lane, 2] = hz[below[lane]]

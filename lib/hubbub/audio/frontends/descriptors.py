@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from hubbub.audio.frontends import compiled
 from hubbub.audio.frontends.chroma import chroma_bank, normalise
 from hubbub.audio.frontends.mel import mel_bank
 from hubbub.audio.frontends.mfcc import cepstral_basis, numbered
@@ -61,43 +62,28 @@ class Descriptors:
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
-        frames, dtype = self._spectrum.frames(samples), self._spectrum.dtype
-        brightness = np.empty((len(frames), 3), dtype)
-        chroma = np.empty((len(frames), self._chroma_bank.n_bands), dtype)
-        mel = np.empty((len(frames), self._mel_bank.n_bands), dtype)
-        for block, power in self._spectrum.power(samples):
-            self._chroma_bank(power, out=chroma[block])
-            self._mel_bank(power, out=mel[block])
-            self._brightness(np.sqrt(power, out=power), out=brightness[block])
+        rms = _rms(self._spectrum.frames(samples))
+        brightness = np.empty((len(rms), 3), rms.dtype)
+        chroma = np.empty((len(rms), self._chroma_bank.n_bands), rms.dtype)
+        mel = np.empty((len(rms), self._mel_bank.n_bands), rms.dtype)
+        hz = self._spectrum.bin_hz.astype(rms.dtype)
+        for block, power in self._spectrum.blocks(samples):
+            self._chroma_bank.lanes(power, out=chroma[block])
+            self._mel_bank.lanes(power, out=mel[block])
+            magnitude = np.sqrt(power, out=power)
+            compiled.brightness(magnitude, hz, self._settings.rolloff_share, _SILENT, brightness[block])
         normalise(chroma, "max")
         cepstra = decibels(mel, self._timbre) @ self._basis
-        columns = [_rms(frames), brightness, self._crossings(samples), chroma, cepstra]
+        columns = [rms, brightness, self._crossings(samples), chroma, cepstra]
         return np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
-
-    def _brightness(self, magnitude: Floats, out: Floats) -> None:
-        """Centroid, bandwidth and roll-off in Hz of magnitudes [frame, bin] into `out` [frame, 3].
-
-        Moments of the magnitudes as a distribution over frequency, as in G. Peeters, A large set of audio features,
-        IRCAM, 2004.
-        """
-        hz = self._spectrum.bin_hz.astype(magnitude.dtype)
-        upto = np.cumsum(magnitude, axis=1)
-        total = upto[:, -1:]
-        out[:, 2:] = hz[np.count_nonzero(upto < self._settings.rolloff_share * total, axis=1)][:, None]
-        total = np.where(total < _SILENT, 1, total)
-        out[:, :1] = (magnitude @ hz)[:, None] / total
-        deviation = np.subtract(hz, out[:, :1], out=upto)
-        deviation *= deviation
-        deviation *= magnitude
-        out[:, 1:2] = np.sqrt(deviation.sum(axis=1, keepdims=True) / total)
 
     def _crossings(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Share of each frame's samples that differ in sign from the sample before them, [frame, 1]."""
         n_fft, hop = self._settings.n_fft, self._settings.hop_samples
         negative = np.pad(samples < -_NO_SIGN, n_fft // 2, mode="edge")
-        upto = np.zeros(len(negative), np.int64)  # crossings up to each sample
-        np.cumsum(negative[1:] != negative[:-1], out=upto[1:])
-        crossings = upto[n_fft - 1 :: hop] - upto[: len(upto) - n_fft + 1 : hop]
+        crossed = np.flatnonzero(negative[1:] != negative[:-1])  # the last samples before a crossing
+        first = np.arange(0, len(negative) - n_fft + 1, hop)
+        crossings = np.searchsorted(crossed, first + n_fft - 1) - np.searchsorted(crossed, first)
         return crossings[:, None] / n_fft
 
 

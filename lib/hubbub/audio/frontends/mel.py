@@ -19,7 +19,7 @@ class Mel:
     Parameters
     ----------
     settings
-        `precision` float32 agrees with librosa (which transforms in float64) within 2e-6 of each window's peak,
+        `precision` float32 agrees with librosa (which transforms in float64) within 5e-6 of each window's peak,
         float64 within 5e-7.
     """
 

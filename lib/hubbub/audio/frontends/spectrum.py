@@ -53,20 +53,20 @@ class Spectrum:
 
     def power(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
         """Power of float32 [samples], a few frames at a time: which frames, and their power [frame, bin]."""
-        for frames, power in self._blocks(samples):
+        for frames, power in self.blocks(samples):
             yield frames, np.ascontiguousarray(power.T)
 
     def whole(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Power of all frames at once, [frame, bin]."""
         power = np.empty((self._n_frames(samples), len(self.bin_hz)), self.dtype)
-        for frames, block in self._blocks(samples):
+        for frames, block in self.blocks(samples):
             power[frames] = block.T
         return power
 
     def banded(self, samples: npt.NDArray[np.float32], bank: Bank, *, magnitude: bool = False) -> Floats:
         """Power, or magnitude, summed into bands, [frame, band]."""
         bands = np.empty((self._n_frames(samples), bank.n_bands), self.dtype)
-        for frames, power in self._blocks(samples):
+        for frames, power in self.blocks(samples):
             bank.lanes(np.sqrt(power, out=power) if magnitude else power, out=bands[frames])
         return bands
 
@@ -79,7 +79,7 @@ class Spectrum:
         padded[padding : padding + len(samples)] = samples
         return padded
 
-    def _blocks(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
+    def blocks(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
         """Power a few frames at a time, turned: which frames, and [bin, frame], overwritten by the next."""
         n_fft, n_frames = self._settings.n_fft, self._n_frames(samples)
         if n_fft % 2:
@@ -113,7 +113,7 @@ class Bank:
     Parameters
     ----------
     weights
-        [band, bin]; most are zero, and each band's others lie next to each other.
+        [band, bin]. Where most are zero, and each band's others lie next to each other, only those are multiplied.
     dtype
         The precision to multiply in.
     """
@@ -125,6 +125,8 @@ class Bank:
         self._ends = np.array([bins[-1] + 1 if len(bins) else 0 for bins in touched], np.int64)
         spans = zip(weights, self._begins, self._ends, strict=True)
         self._weights = np.concatenate([row[begin:end] for row, begin, end in spans]).astype(dtype)
+        # Numba's loop is no match for BLAS where there is nothing to leave out.
+        self._dense = weights.T.astype(dtype) if self._weights.size > weights.size / 2 else None
 
     def __call__(self, spectrum: Floats, *, out: Floats) -> None:
         """Sum [frame, bin] into `out` [frame, band]."""
@@ -132,6 +134,9 @@ class Bank:
 
     def lanes(self, spectrum: Floats, *, out: Floats) -> None:
         """Sum [bin, frame] into `out` [frame, band]."""
+        if self._dense is not None:
+            np.matmul(spectrum.T, self._dense, out=out)
+            return
         sums = np.empty(spectrum.shape[1], spectrum.dtype)
         compiled.band(spectrum, self._begins, self._ends, self._weights, sums, out)
 
