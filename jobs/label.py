@@ -61,7 +61,7 @@ def label(
     settings = settings_from(description["settings"], where=str(model))
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
-    window_s = settings.windows.duration_s
+    window_s = settings.windows.heard_s
     # What is not asked for goes on as it was begun.
     begun = None if tables is None else tables.run["hop_s"]
     hop_s = hop if hop is not None else begun or window_s / 5

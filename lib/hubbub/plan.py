@@ -31,6 +31,7 @@ from hubbub.takes import MIX, Takes, takes_of, whole_clips
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
 _ROWS_LEAST, _ROWS_MOST = 16, 256  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
+_SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 256 rows of 5 s are 14 MB
 _LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window takes 5 s for the most
 
 
@@ -259,14 +260,21 @@ def _plan(takes: Takes, states: _States, cuts: Cuts, committed: tuple[int, ...] 
 def resolved(settings: Settings, n_windows: int) -> Settings:
     """Settings with the layout chosen where it was left open: 16 equal shards, of no less than 16 and 256 rows at most.
 
-    Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up.
+    Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up;
+    rows of many bands or of long windows are fewer, that a worker may hold them and a bucket take them at once.
     """
     if settings.layout.rows_per_shard is not None:
         return settings
-    chunk = settings.layout.rows_per_chunk
-    rows = max(_ROWS_LEAST, min(_ROWS_MOST, -(-n_windows // _SHARDS_WANTED)))
-    layout = settings.layout.model_copy(update={"rows_per_shard": -(-rows // chunk) * chunk if rows > chunk else rows})
-    return settings.model_copy(update={"layout": layout})
+    chunk, most = settings.layout.rows_per_chunk, max(1, min(_ROWS_MOST, _SHARD_BYTES // _row_bytes(settings)))
+    rows = min(most, max(_ROWS_LEAST, -(-n_windows // _SHARDS_WANTED)))
+    if rows > chunk:
+        rows = min(-(-rows // chunk), max(1, most // chunk)) * chunk
+    return settings.model_copy(update={"layout": settings.layout.model_copy(update={"rows_per_shard": rows})})
+
+
+def _row_bytes(settings: Settings) -> int:
+    frames = n_frames(settings.frontend, grid_of(settings).window)
+    return frames * settings.frontend.n_bands * np.dtype(settings.dtype).itemsize
 
 
 def windows_of(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
@@ -280,15 +288,13 @@ def windows_of(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
 def peak_bytes_of(settings: Settings) -> int:
     """The most memory one task takes, beyond what a worker takes to start.
 
-    Twice the shard (the rows, and their compressed copy), a block as decoded, mixed and resampled (4 bytes a value
-    each), and three copies of a window's frames (framed, transformed, squared).
+    Three times the shard (the rows, as chunks, and compressed), a block as decoded, mixed and resampled (4 bytes a
+    value each), a window's samples three times (cut, padded, and transformed), and its features twice.
     """
-    grid, frontend = grid_of(settings), settings.frontend
-    rows, itemsize = settings.layout.rows_per_shard or _ROWS_MOST, np.dtype(settings.dtype).itemsize
-    frames = n_frames(frontend, grid.window)
-    shard = rows * frames * frontend.n_bands * itemsize
-    transform = 3 * frames * frontend.n_fft * np.dtype(frontend.precision).itemsize
-    return 2 * shard + 3 * 4 * BLOCK_VALUES + transform
+    frontend, rows = settings.frontend, settings.layout.rows_per_shard or _ROWS_MOST
+    window, itemsize = grid_of(settings).window, np.dtype(frontend.precision).itemsize
+    transform = (3 * window + 2 * n_frames(frontend, window) * frontend.n_bands) * itemsize
+    return 3 * rows * _row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform
 
 
 def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]:

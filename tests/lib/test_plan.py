@@ -249,23 +249,25 @@ def test_a_clip_that_turned_out_shorter_than_its_header_is_done():
         (10**7, [], 256),  # at most 256
         (10**7, ["layout.rows_per_shard=512"], 512),  # as asked
         (10**7, ["layout.rows_per_chunk=512"], 256),  # a chunk is never more than a shard
-        (10**7, ["layout.rows_per_chunk=100"], 300),  # whole chunks
+        (10**7, ["layout.rows_per_chunk=100"], 200),  # whole chunks
+        (10**7, ["frontend.name=stft-db"], 64),  # 32 MiB hold 75 rows of 1,025 bands
+        (10**7, ["windows.duration_s=60"], 32),  # 32 MiB hold 50 rows of a minute: one whole chunk, and not two
         (0, [], 16),
     ],
 )
 def test_resolved(n_windows: int, assignments: list[str], rows_per_shard: int):
     config = resolved(load_settings(None, assignments), n_windows)
     assert config.layout.rows_per_shard == rows_per_shard
-    assert config.hash == Settings().hash
+    assert config.hash == load_settings(None, assignments).hash
 
 
 def test_peak_bytes_by_hand():
-    """256 rows of 216 x 128 float16 are 14.2 MB; twice that, 12.6 MB of blocks, and three times 1.77 MB of frames."""
+    """256 rows of 216 x 128 float16 are 14.2 MB; thrice that, 12.6 MB of blocks, 1.3 of samples, 0.2 of features."""
     config = resolved(Settings(), 10**6)
-    assert 2 * 256 * 216 * 128 * 2 == 28_311_552
+    assert 3 * 256 * 216 * 128 * 2 == 42_467_328
     assert 3 * 4 * BLOCK_VALUES == 12_582_912
-    assert 3 * 216 * 2048 * 4 == 5_308_416
-    assert peak_bytes_of(config) == 28_311_552 + 12_582_912 + 5_308_416
+    assert 3 * 110_250 * 4 + 2 * 216 * 128 * 4 == 1_544_184
+    assert peak_bytes_of(config) == 42_467_328 + 12_582_912 + 1_544_184
     assert plan_features(table(clip("a")), config).peak_bytes == peak_bytes_of(config)
 
 

@@ -76,10 +76,10 @@ class Window:
 
 
 def grid_of(settings: Settings, *, hop_s: float | None = None) -> Grid:
-    """Build the grid that settings ask for; `hop_s` asks for all windows at that hop instead."""
+    """Build the grid that rows are cut by; or, with `hop_s`, that of labelling: what a model hears, at every hop."""
     rate, windows = settings.frontend.sample_rate, settings.windows
-    window = max(1, round(windows.duration_s * rate))
-    only_first = windows.mode == "first" and hop_s is None
+    window = max(1, round((windows.duration_s if hop_s is None else windows.heard_s) * rate))
+    only_first = windows.mode != "all" and hop_s is None
     hop = hop_s or windows.hop_s or windows.duration_s
     tail = min(settings.frontend.hop_samples, window)
     return Grid(window=window, hop=max(1, round(hop * rate)), min_tail=tail, only_first=only_first)

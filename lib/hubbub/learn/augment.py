@@ -1,5 +1,7 @@
 """Augmentation of spectrograms in decibels: what else a row could have been, drawn anew for every batch.
 
+`hubbub.learn.augment_any` is for what other frontends make.
+
 Each function takes features, float32 [row, frame, band], and a NumPy generator, and returns new arrays. `Policy` puts
 them in the order in which sound would meet them::
 
@@ -10,7 +12,9 @@ them in the order in which sound would meet them::
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +22,22 @@ import numpy.typing as npt
 from hubbub.audio.frontends import frontend_of
 from hubbub.audio.windows import grid_of
 from hubbub.config import Settings
+from hubbub.config.frontends import Decibels
 
 Features = npt.NDArray[np.float32]
+Targets = npt.NDArray[np.float32]
 ACTIVE_DB = 40.0
 """A frame sounds where its loudest band is within this of the row's loudest."""
+
+
+class Augmentation(Protocol):
+    """What a recipe does to training batches."""
+
+    def __call__(self, features: Features, targets: Targets, rng: np.random.Generator) -> tuple[Features, Targets]:
+        """Augment a batch: float32 [row, frame, band] and [row, label]; rows of nothing may come after its own."""
+
+    def calm(self) -> Augmentation:
+        """What it is where a threshold is chosen: rows stay what they are, among and beside backgrounds."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +58,10 @@ class Scale:
 
     @classmethod
     def of(cls, settings: Settings) -> Scale:
-        """Read the scale off a frontend's settings."""
+        """Read the scale off a frontend's settings; those of one that gives no decibels are a TypeError."""
         frontend = settings.frontend
+        if not (frontend.is_db and isinstance(frontend, Decibels)):
+            raise TypeError(f"{frontend.name} gives no decibels")
         peak_is_zero = frontend.ref == "max"
         ref_db = 0.0 if peak_is_zero else 10 * math.log10(max(frontend.amin, float(frontend.ref)))
         return cls(10 * math.log10(frontend.amin) - ref_db, frontend.top_db, ref_db, peak_is_zero)
@@ -79,7 +97,7 @@ class Noise:
         scale = Scale.of(settings)
         frontend = frontend_of(settings.frontend.model_copy(update={"top_db": None, "ref": 1.0}))
         rng = np.random.default_rng(seed)
-        length = grid_of(settings).window
+        length = grid_of(settings, hop_s=settings.windows.heard_s).window
         bank = [frontend(rng.standard_normal(length).astype(np.float32)) for _ in range(takes)]
         return cls(np.stack(bank) - np.float32(scale.ref_db), level_db)
 
@@ -188,7 +206,7 @@ def add_power(one_db: Features, other_db: Features) -> Features:
     return np.maximum(one_db, other_db) + np.log1p(np.exp(-scale * np.abs(one_db - other_db))) / scale
 
 
-def mask(features: Features, rng: np.random.Generator, *, masks: int, widest: float) -> Features:
+def mask(features: Features, rng: np.random.Generator, *, masks: int, widest: float, by_band: bool = False) -> Features:
     """Cover some bands and some frames of each row with its mean.
 
     D. S. Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", 2019.
@@ -199,14 +217,39 @@ def mask(features: Features, rng: np.random.Generator, *, masks: int, widest: fl
         How many along each axis.
     widest
         Widest mask as a share of the axis, 0 to 1.
+    by_band
+        Cover each band with its own mean: bands have units of their own.
     """
     n_rows, n_frames, n_bands = features.shape
-    mean = features.mean(axis=(1, 2))
+    mean = features.mean(axis=1 if by_band else (1, 2), keepdims=True)
     covered = np.zeros(features.shape, bool)
     for _ in range(masks):
         covered |= _stretches(rng, n_rows, n_frames, widest)[:, :, None]
         covered |= _stretches(rng, n_rows, n_bands, widest)[:, None, :]
-    return np.where(covered, mean[:, None, None], features)
+    return np.where(covered, mean, features)
+
+
+def with_rows_of_nothing(
+    features: Features,
+    targets: Targets,
+    *,
+    share: float,
+    draw: Callable[[int], Features],
+) -> tuple[Features, Targets]:
+    """Put rows in which nothing is to be heard after those of a batch; their targets are all 0.
+
+    Parameters
+    ----------
+    share
+        How many, a row of the batch; rounded up.
+    draw
+        Makes that many, float32 [row, frame, band].
+    """
+    count = math.ceil(share * len(features))
+    if not count:
+        return features, targets
+    nothing = np.zeros((count, targets.shape[1]), np.float32)
+    return np.concatenate([features, draw(count)]), np.concatenate([targets, nothing])
 
 
 def _stretches(rng: np.random.Generator, n_rows: int, length: int, widest: float) -> npt.NDArray[np.bool_]:
@@ -260,9 +303,7 @@ class Policy:
     widest_mask: float = 0.125
     """Widest mask, as a share of the axis."""
 
-    def __call__(
-        self, features: Features, targets: npt.NDArray[np.float32], rng: np.random.Generator
-    ) -> tuple[Features, npt.NDArray[np.float32]]:
+    def __call__(self, features: Features, targets: Targets, rng: np.random.Generator) -> tuple[Features, Targets]:
         """Augment a batch: float32 [row, frame, band] and [row, label]; negatives come after its rows."""
         features, kept = shift_time(features, rng, cut_share=self.cut_share, silence_db=self.scale.silence_db)
         features = features + rng.uniform(*self.gain_db, (len(features), 1, 1)).astype(np.float32)
@@ -274,7 +315,14 @@ class Policy:
         if self.noise is not None:
             features = self._among_noise(features, self.noise, rng)
         features = mask(self.scale.apply(features), rng, masks=self.masks, widest=self.widest_mask)
-        return self._with_negatives(features, targets, rng)
+        shape = features.shape[1:]
+        return with_rows_of_nothing(
+            features, targets, share=self.negatives, draw=lambda count: self._nothing(count, shape, rng)
+        )
+
+    def calm(self) -> Policy:
+        """What it is where a threshold is chosen: every row among quiet noise, and as many of noise alone."""
+        return replace(self, noisy_share=1.0, negatives=1.0, mixup_share=0.0, masks=0, colour_db=0.0, furthest_band=0)
 
     def _among_noise(self, features: Features, noise: Noise, rng: np.random.Generator) -> Features:
         chosen = np.flatnonzero(rng.random(len(features)) < self.noisy_share)
@@ -287,15 +335,10 @@ class Policy:
         features[chosen] = add_power(rows, background)
         return features
 
-    def _with_negatives(
-        self, features: Features, targets: npt.NDArray[np.float32], rng: np.random.Generator
-    ) -> tuple[Features, npt.NDArray[np.float32]]:
-        count = math.ceil(self.negatives * len(features))
-        if not count:
-            return features, targets
-        shape = (count, *features.shape[1:])
-        quiet = np.full(shape, self.scale.silence_db, np.float32) if self.noise is None else self.noise.draw(count, rng)
+    def _nothing(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Features:
+        """float32 [row, frame, band]: backgrounds, or silence where there are none."""
+        silence_db = self.scale.silence_db
+        quiet = np.full((count, *shape), silence_db, np.float32) if self.noise is None else self.noise.draw(count, rng)
         # One in eight is digital silence, which noise alone would not teach.
-        quiet[rng.random(count) < 0.125] = self.scale.silence_db
-        nothing = np.zeros((count, targets.shape[1]), np.float32)
-        return np.concatenate([features, self.scale.apply(quiet)]), np.concatenate([targets, nothing])
+        quiet[rng.random(count) < 0.125] = silence_db
+        return self.scale.apply(quiet)

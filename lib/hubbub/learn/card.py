@@ -19,7 +19,7 @@ def model_card(description: Mapping[str, Any]) -> str:
 | | |
 |---|---|
 | Tells apart | {", ".join(description["labels"])} |
-| Hears | {description["window_s"]:g} s at a time, at {frontend["sample_rate"]} Hz, {frontend["n_mels"]} mel bands |
+| Hears | {description["window_s"]:g} s at a time, at {frontend["sample_rate"]} Hz, {_bands(description)} |
 | Scores | {_SCORES[description["activation"]]} |
 | Trained on | {rows["train"]} rows of `{description["provenance"]["store"]}` |
 | Chosen with | {_chosen(description)} |
@@ -48,6 +48,12 @@ _NOTHING = {
     "softmax": "One of them always wins, also where nothing sounds.",
     "sigmoid": "Quiet backgrounds and silence were shown to it as 'none of these'.",
 }
+
+
+def _bands(description: Mapping[str, Any]) -> str:
+    frontend, count = description["settings"]["frontend"], description["n_bands"]
+    of_mel = {"log-mel": "mel bands", "mel": "mel bands (power)", "pcen": "mel bands (PCEN)"}
+    return f"{count} {of_mel.get(frontend['name'], 'values a frame (' + frontend['name'] + ')')}"
 
 
 def _chosen(description: Mapping[str, Any]) -> str:

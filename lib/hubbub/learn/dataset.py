@@ -20,9 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import TrainingError
+from hubbub.learn.crops import Crops
 
 MIX_SHARDS = 4
 """Shards in memory at once: enough that rows of different recordings meet in a batch."""
+
+MIX_BYTES = 2**28
+"""Features, float32, from which on no further shard joins: 9 whole shards of 256 rows at the default settings."""
 
 
 class ReadsShards(Protocol):
@@ -40,7 +44,7 @@ class Batch(NamedTuple):
     """Some rows of a store."""
 
     features: npt.NDArray[np.float32]
-    """float32 [row, frame, band], as stored (dB)."""
+    """float32 [row, frame, band], as stored, or cropped."""
 
     targets: npt.NDArray[np.int64]
     """int64 [row], what was given for each row."""
@@ -58,14 +62,22 @@ class BandStatistics:
     """Mean and spread of each band, for standardisation."""
 
     mean: npt.NDArray[np.float64]
-    """float64 [band], dB."""
+    """float64 [band], in the frontend's unit."""
 
     std: npt.NDArray[np.float64]
-    """float64 [band], dB, at least `LEAST_STD_DB`."""
+    """float64 [band], above 0: a band that never changes is not blown up by its rounding errors (`band_statistics`)."""
 
 
 LEAST_STD_DB = 0.1
-"""A band that never changes (above the recordings' own bandwidth) is not blown up by its rounding errors."""
+"""Least spread of a band of decibels; one above the recordings' own bandwidth has none of its own."""
+
+LEAST_SHARE = 1e-3
+"""Least spread of any other band, as a share of its own RMS: twice float16's rounding."""
+
+LEAST_SHARE_OF_LARGEST = 1e-9
+"""And as a share of the largest band's RMS: far below any sound (90 dB of power), above what a transform rounds to."""
+
+_STATISTICS_ROWS = 32  # taken at once: 7 MB of float64 at the default settings
 
 
 def iterate_batches(
@@ -78,6 +90,7 @@ def iterate_batches(
     epoch: int = 0,
     mix_shards: int = MIX_SHARDS,
     drop_last: bool = False,
+    crops: Crops | None = None,
 ) -> Iterator[Batch]:
     """Yield every row once, in batches.
 
@@ -86,7 +99,7 @@ def iterate_batches(
     store
         Where the rows lie.
     rows
-        int64 [row], numbers of the rows wanted, distinct.
+        int64 [row], numbers of the rows wanted; one may come several times, as where it has several crops.
     targets
         int64 [row], what goes with each.
     batch_rows
@@ -96,13 +109,15 @@ def iterate_batches(
     epoch
         Which pass over the rows this is.
     mix_shards
-        Shards in memory, and so mixed, at once.
+        Shards in memory, and so mixed, at once, fewer where they hold `MIX_BYTES`; without a seed it is one.
     drop_last
         Leave out a last batch that is smaller.
+    crops
+        The crop of each row, in the order of `rows`; None for whole rows.
     """
     rng = None if seed is None else np.random.default_rng([seed, epoch])
     left = Batch(np.empty((0, 0, 0), np.float32), np.empty(0, np.int64), np.empty(0, np.int64))
-    for mix in _mixes(store, np.asarray(rows), np.asarray(targets), rng, mix_shards):
+    for mix in _mixes(store, _Wanted.in_order(rows, targets, crops), rng, 1 if rng is None else mix_shards):
         pool = _joined([left, mix]) if len(left.rows) else mix
         whole = len(pool.rows) - len(pool.rows) % batch_rows
         for begin in range(0, whole, batch_rows):
@@ -112,11 +127,29 @@ def iterate_batches(
         yield left
 
 
-def band_statistics(store: ReadsShards, rows: npt.NDArray[np.int64]) -> BandStatistics:
-    """Mean and standard deviation of each band over some rows, a shard at a time.
+def band_statistics(
+    store: ReadsShards,
+    rows: npt.NDArray[np.int64],
+    valid: npt.NDArray[np.int64] | None = None,
+    *,
+    crops: Crops | None = None,
+    is_db: bool = True,
+) -> BandStatistics:
+    """Mean and standard deviation of each band over the valid frames of some rows, a few rows at a time.
 
     Pairwise update of mean and squared deviations: T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating formulae
     and a pairwise algorithm for computing sample variances", 1979.
+
+    Parameters
+    ----------
+    store, rows, crops
+        As for `iterate_batches`.
+    valid
+        int64 [row], frames of each row (of its crop) that are sound, from its first on; those after them are padding
+        and do not count. None: all are.
+    is_db
+        Whether values are decibels. Their spread is `LEAST_STD_DB` at least; that of others is at least `LEAST_SHARE`
+        of the band's own RMS and `LEAST_SHARE_OF_LARGEST` of the largest band's, and 1 where all of it is 0.
 
     Raises
     ------
@@ -124,18 +157,34 @@ def band_statistics(store: ReadsShards, rows: npt.NDArray[np.int64]) -> BandStat
         A row holds values that are not finite.
     """
     count, mean, squares = 0, np.zeros(1), np.zeros(1)
-    for batch in iterate_batches(store, rows, np.zeros(len(rows), np.int64), batch_rows=256, mix_shards=1):
-        finite = np.isfinite(batch.features).all(axis=(1, 2))
-        if not finite.all():
-            raise TrainingError(
-                f"row {batch.rows[~finite][0]} of the store holds values that are not finite; run: hubbub verify STORE"
-            )
-        frames = batch.features.reshape(-1, batch.features.shape[-1]).astype(np.float64)
+    wanted = np.full(len(rows), np.iinfo(np.int64).max) if valid is None else valid
+    for batch in iterate_batches(store, rows, wanted, batch_rows=_STATISTICS_ROWS, crops=crops):
+        frames = _valid_frames(batch)
+        if not len(frames):
+            continue
         shift, total = frames.mean(axis=0) - mean, count + len(frames)
         squares = squares + frames.var(axis=0) * len(frames) + shift**2 * (count * len(frames) / total)
         mean = mean + shift * (len(frames) / total)
         count = total
-    return BandStatistics(mean, np.maximum(np.sqrt(squares / max(count, 1)), LEAST_STD_DB))
+    std = np.sqrt(squares / max(count, 1))
+    return BandStatistics(mean, np.maximum(std, LEAST_STD_DB if is_db else _least_std(mean, std)))
+
+
+def _valid_frames(batch: Batch) -> npt.NDArray[np.float64]:
+    """Frames [frame, band] of a batch whose targets say how many of each row are valid."""
+    finite = np.isfinite(batch.features).all(axis=(1, 2))
+    if not finite.all():
+        raise TrainingError(
+            f"row {batch.rows[~finite][0]} of the store holds values that are not finite; run: hubbub verify STORE"
+        )
+    is_valid = np.arange(batch.features.shape[1])[None, :] < batch.targets[:, None]
+    return batch.features[is_valid].astype(np.float64)
+
+
+def _least_std(mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    rms = np.hypot(mean, std)
+    least = np.maximum(LEAST_SHARE * rms, LEAST_SHARE_OF_LARGEST * rms.max())
+    return np.where(least > 0, least, 1.0)
 
 
 def as_tf_data(
@@ -167,23 +216,48 @@ def as_tf_data(
     return batches.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
 
 
-def _mixes(
-    store: ReadsShards,
-    rows: npt.NDArray[np.int64],
-    targets: npt.NDArray[np.int64],
-    rng: np.random.Generator | None,
-    mix_shards: int,
-) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be read, sorted by row."""
+
+    rows: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    crops: Crops | None
+
+    @classmethod
+    def in_order(cls, rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], crops: Crops | None) -> _Wanted:
+        """Bring rows into the store's order, and with them what goes with each."""
+        order = np.argsort(rows, kind="stable")
+        return cls(np.asarray(rows)[order], np.asarray(targets)[order], None if crops is None else crops.take(order))
+
+    def of_shard(self, store: ReadsShards, shard: int) -> Batch:
+        """Read those of one shard."""
+        first = shard * store.rows_per_shard
+        begin, end = np.searchsorted(self.rows, [first, first + store.rows_per_shard])
+        values, places = store.read_shard(shard), self.rows[begin:end] - first
+        if self.crops is None:
+            features = values[places].astype(np.float32)
+        else:
+            features = self.crops.take(slice(begin, end)).cut(values, places)
+        return Batch(features, self.targets[begin:end], self.rows[begin:end])
+
+
+def _mixes(store: ReadsShards, wanted: _Wanted, rng: np.random.Generator | None, mix_shards: int) -> Iterator[Batch]:
     """Rows of a few shards at a time, shuffled together."""
-    order = np.argsort(rows, kind="stable")
-    rows, targets = rows[order], targets[order]
-    shards = np.unique(rows // store.rows_per_shard)
-    if rng is not None:
-        shards = rng.permutation(shards)
-    for begin in range(0, len(shards), mix_shards):
-        parts = [_of_shard(store, int(shard), rows, targets) for shard in shards[begin : begin + mix_shards]]
-        mix = _joined(parts)
-        yield mix if rng is None else mix.take(rng.permutation(len(mix.rows)))
+    shards = np.unique(wanted.rows // store.rows_per_shard)
+    parts: list[Batch] = []
+    for shard in shards if rng is None else rng.permutation(shards):
+        parts.append(wanted.of_shard(store, int(shard)))
+        if len(parts) == mix_shards or sum(part.features.nbytes for part in parts) >= MIX_BYTES:
+            yield _mixed(parts, rng)
+            parts = []
+    if parts:
+        yield _mixed(parts, rng)
+
+
+def _mixed(parts: Sequence[Batch], rng: np.random.Generator | None) -> Batch:
+    mix = _joined(parts)
+    return mix if rng is None else mix.take(rng.permutation(len(mix.rows)))
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:
@@ -192,11 +266,3 @@ def _joined(parts: Sequence[Batch]) -> Batch:
         np.concatenate([part.targets for part in parts]),
         np.concatenate([part.rows for part in parts]),
     )
-
-
-def _of_shard(store: ReadsShards, shard: int, rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> Batch:
-    """The wanted rows of one shard; `rows` is sorted."""
-    first = shard * store.rows_per_shard
-    begin, end = np.searchsorted(rows, [first, first + store.rows_per_shard])
-    values = store.read_shard(shard)[rows[begin:end] - first]
-    return Batch(values.astype(np.float32), targets[begin:end], rows[begin:end])

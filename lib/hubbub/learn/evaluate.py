@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError, TrainingError
 from hubbub.files import refuse_foreign_folder, writing
+from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches
-from hubbub.learn.splits import SplitRule, labelled_rows, select_test
+from hubbub.learn.splits import SplitRule, as_recorded, labelled_rows, select_test
 from hubbub.metrics import ClipMetrics, clip_metrics
 from hubbub.store.bundle import Bundle, check_frontend, load_bundle
 from hubbub.store.features import FeatureStore, open_store
@@ -39,7 +40,7 @@ def evaluate(
 ) -> ClipMetrics:
     """Score a bundle's test clips and write the evaluation folder; it appears only when whole.
 
-    A clip with several windows has the mean of their scores.
+    A clip with several windows, crops or channels has the mean of their scores; augmented copies do not count.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def evaluate(
 def score_clips(
     bundle: Bundle, store: FeatureStore, rows: pd.DataFrame
 ) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
-    """Score rows and average each clip's windows.
+    """Score rows and average each clip's windows, the crops that cover them, and its channels.
 
     Returns
     -------
@@ -89,10 +90,10 @@ def score_clips(
     scores
         float64 [clip, label].
     """
-    numbers = rows["row"].to_numpy()
-    clip, _ = pd.factorize(rows["clip_id"])
+    heard, crops = covering_crops(store.settings, rows)
+    clip, _ = pd.factorize(heard["clip_id"])
     total = np.zeros((clip.max() + 1, len(bundle.labels)))
-    for batch in iterate_batches(store, numbers, clip.astype(np.int64), batch_rows=64, mix_shards=1):
+    for batch in iterate_batches(store, heard["row"].to_numpy(), clip.astype(np.int64), batch_rows=64, crops=crops):
         np.add.at(total, batch.targets, bundle.predict(batch.features))
     clips = rows.drop_duplicates("clip_id")[["clip_id", "uri", "label"]].reset_index(drop=True)
     return clips, total / np.bincount(clip)[:, None]
@@ -100,7 +101,7 @@ def score_clips(
 
 def _test_rows(bundle: Bundle, store: FeatureStore, fold: int | None) -> pd.DataFrame:
     rule = SplitRule(**bundle.description["split"])
-    labelled, _ = labelled_rows(store.rows())
+    labelled, _ = labelled_rows(as_recorded(store.rows()))
     chosen = rule if fold is None else replace(rule, by="fold", test_fold=fold)
     rows = labelled[select_test(labelled, chosen)]
     unknown = sorted(set(rows["label"]) - set(bundle.labels))

@@ -1,7 +1,8 @@
 """Which rows train, which choose the epoch to keep, which test; a group is never on two sides.
 
 A group is what a clip table calls one (a site, a device, a source recording), or else the clip itself, so that the
-windows of one clip stay together as well.
+windows and the channels of one clip stay together as well. Augmented copies (`variant` above 0) train where their clip
+does, and are nowhere else.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Split:
     """Test rows, with a column `target`."""
 
     skipped: int
-    """Rows left out because they carry no label."""
+    """Rows, as recorded, left out because they carry no label."""
 
 
 def choose_rule(rows: pd.DataFrame, *, by: str | None, test_fold: int | None, **options: Any) -> SplitRule:
@@ -87,7 +88,7 @@ def split_rows(rows: pd.DataFrame, rule: SplitRule) -> Split:
     Parameters
     ----------
     rows
-        As `FeatureStore.rows` gives them.
+        As `FeatureStore.rows` gives them; without a column `variant` all are as recorded.
     rule
         How. The same rule and rows give the same split.
 
@@ -97,11 +98,12 @@ def split_rows(rows: pd.DataFrame, rule: SplitRule) -> Split:
         No row is labelled, a clip has several labels, the test fold is not there, training or test would be empty
         or have fewer than two labels, or a group lies on both sides (names it).
     """
-    labelled, skipped = labelled_rows(rows)
+    labelled, skipped = labelled_rows(as_recorded(rows))
     is_test = select_test(labelled, rule)
     train, test = labelled[~is_test], labelled[is_test]
     _refuse_shared_groups(train, test, rule)
     train, validation = _draw_validation(train, rule)
+    train = _with_copies(train, rows)
     labels = tuple(sorted(train["label"].unique()))
     _refuse_too_few(labels, train, test)
     return Split(
@@ -111,6 +113,18 @@ def split_rows(rows: pd.DataFrame, rule: SplitRule) -> Split:
         test=_with_target(test, labels),
         skipped=skipped,
     )
+
+
+def as_recorded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without augmented copies."""
+    return rows[rows["variant"].fillna(0) == 0] if "variant" in rows else rows
+
+
+def _with_copies(train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Training rows, and the augmented copies of their clips."""
+    copies = rows.drop(as_recorded(rows).index)
+    copies = copies[copies["clip_id"].isin(train["clip_id"])]
+    return train if copies.empty else pd.concat([train, labelled_rows(copies)[0]]).sort_values("row")
 
 
 def labelled_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:

@@ -4,7 +4,7 @@ Work happens beside the bundle, which gets its name only when it is whole::
 
     BUNDLE.partial/
       command.json             what is being trained, on what: another command is refused
-      checkpoints/00000007/    model.keras with the optimizer, state.json; written elsewhere, then renamed
+      checkpoints/             `hubbub.learn.checkpoints`
       logs/                    for TensorBoard
 """
 
@@ -17,7 +17,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,22 +25,25 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from hubbub import __version__
 from hubbub.config import canonical_hash, difference
 from hubbub.errors import BundleError, TrainingError
 from hubbub.files import refuse_foreign_folder, write_json, writing
-from hubbub.learn.augment import Policy
+from hubbub.learn.augment import Augmentation
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.card import model_card
+from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint
+from hubbub.learn.crops import Crops, covering_crops, heard_frames, random_crops, valid_within
 from hubbub.learn.dataset import BandStatistics, as_tf_data, band_statistics, iterate_batches
 from hubbub.learn.models import Recipe, Shape, recipe_of
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
-from hubbub.store.bundle import DESCRIPTION, MODEL, read_description, write_bundle
+from hubbub.store.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore, open_store
 
 OnEpoch = Callable[[dict[str, float]], None]
-COMMAND, STATE, CHECKPOINTS, LOGS = "command.json", "state.json", "checkpoints", "logs"
+COMMAND, CHECKPOINTS, LOGS = "command.json", "checkpoints", "logs"
 THRESHOLD = 0.5
 """Score at which a label counts as heard, where no validation rows could choose one."""
 
@@ -85,17 +88,6 @@ class TrainResult:
     """Whether the bundle was there already, made by the same command."""
 
 
-@dataclass
-class _State:
-    """Where a training stands after an epoch; what a checkpoint keeps beside the model."""
-
-    epoch: int = 0
-    kept_epoch: int = 0
-    kept_loss: float = math.inf
-    stopped: bool = False
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class _Job:
     """One training, fully decided."""
@@ -117,7 +109,7 @@ class _Job:
     @property
     def shape(self) -> Shape:
         """What the network is built for."""
-        return Shape(self.store.n_frames, self.store.n_bands, len(self.split.labels))
+        return Shape(heard_frames(self.store.settings), self.store.n_bands, len(self.split.labels))
 
     @property
     def command(self) -> dict[str, Any]:
@@ -286,16 +278,17 @@ def _changes(earlier: dict[str, Any], job: _Job) -> str:
     return "; ".join(asked) or "other rows or labels in the store"
 
 
-def _resume(job: _Job) -> tuple[_State, keras.Model]:
+def _resume(job: _Job) -> tuple[State, keras.Model]:
     """The last whole checkpoint, or a new model."""
-    folder = job.partial / CHECKPOINTS
-    done = sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit()) if folder.exists() else []
     keras.utils.set_random_seed(job.seed)
-    if not done:
-        statistics = band_statistics(job.store, job.split.train["row"].to_numpy())
-        return _State(), _compiled(job, statistics)
-    state = _State(**json.loads((done[-1] / STATE).read_text(encoding="utf-8")))
-    return state, keras.saving.load_model(done[-1] / MODEL, safe_mode=True)
+    return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compiled(job, _statistics(job)))
+
+
+def _statistics(job: _Job) -> BandStatistics:
+    """Of the training rows' sound, padding left out."""
+    rows, crops = covering_crops(job.store.settings, job.split.train)
+    is_db, valid = job.store.settings.frontend.is_db, valid_within(rows, crops)
+    return band_statistics(job.store, rows["row"].to_numpy(), valid, crops=crops, is_db=is_db)
 
 
 def _compiled(job: _Job, statistics: BandStatistics) -> keras.Model:
@@ -310,7 +303,7 @@ def _steps(job: _Job) -> int:
     return len(job.split.train) // job.batch_rows
 
 
-def _fit(job: _Job, state: _State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
+def _fit(job: _Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
     """Train epoch after epoch, each ending in a checkpoint, until the last or until nothing gets better."""
     from tensorboard.summary import Writer  # type: ignore[import-untyped]
 
@@ -320,7 +313,7 @@ def _fit(job: _Job, state: _State, model: keras.Model, on_epoch: OnEpoch | None)
         while state.epoch < job.epochs and not state.stopped:
             line = _one_epoch(job, state.epoch, model, policy)
             _judge(job, state, line)
-            _save(job, state, model)
+            save_checkpoint(job.partial / CHECKPOINTS, state, model)
             for name, value in line.items():
                 logs.add_scalar(name, value, state.epoch)
             logs.flush()
@@ -330,10 +323,10 @@ def _fit(job: _Job, state: _State, model: keras.Model, on_epoch: OnEpoch | None)
         logs.close()
 
 
-def _one_epoch(job: _Job, epoch: int, model: keras.Model, policy: Policy | None) -> dict[str, float]:
+def _one_epoch(job: _Job, epoch: int, model: keras.Model, policy: Augmentation | None) -> dict[str, float]:
     """Show the model every training row once; return the epoch's line of the history."""
     _reseed(model, job.seed, epoch)
-    checks = math.ceil(len(job.split.validation) / VALIDATION_ROWS)
+    checks = math.ceil(len(_validation(job)[0]) / VALIDATION_ROWS)
     validation = _dataset(job, lambda: _validation_stream(job), checks) if checks else None
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     fitted = model.fit(
@@ -363,7 +356,7 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
 Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
-def _training_stream(job: _Job, epoch: int, policy: Policy | None) -> Stream:
+def _training_stream(job: _Job, epoch: int, policy: Augmentation | None) -> Stream:
     """Augmented batches of one epoch: float32 [row, frame, band] and [row, label]."""
     rows = job.split.train
     batches = iterate_batches(
@@ -374,6 +367,7 @@ def _training_stream(job: _Job, epoch: int, policy: Policy | None) -> Stream:
         seed=job.seed,
         epoch=epoch,
         drop_last=True,
+        crops=random_crops(job.store.settings, rows, seed=job.seed, epoch=epoch),
     )
     for step, batch in enumerate(batches):
         targets = _one_hot(batch.targets, job.shape.n_labels)
@@ -382,10 +376,15 @@ def _training_stream(job: _Job, epoch: int, policy: Policy | None) -> Stream:
 
 
 def _validation_stream(job: _Job) -> Stream:
-    rows = job.split.validation
-    batches = iterate_batches(job.store, rows["row"].to_numpy(), rows["target"].to_numpy(), batch_rows=VALIDATION_ROWS)
-    for batch in batches:
+    rows, crops = _validation(job)
+    numbers, targets = rows["row"].to_numpy(), rows["target"].to_numpy()
+    for batch in iterate_batches(job.store, numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops):
         yield batch.features, _one_hot(batch.targets, job.shape.n_labels)
+
+
+def _validation(job: _Job) -> tuple[pd.DataFrame, Crops | None]:
+    """Validation rows, each as often as the crops that cover it."""
+    return covering_crops(job.store.settings, job.split.validation)
 
 
 def _one_hot(targets: np.ndarray, n_labels: int) -> np.ndarray:
@@ -402,7 +401,7 @@ def _dataset(job: _Job, stream: Callable[[], Stream], n_batches: int) -> Any:
     )
 
 
-def _judge(job: _Job, state: _State, line: dict[str, float]) -> None:
+def _judge(job: _Job, state: State, line: dict[str, float]) -> None:
     """Enter an epoch into the books: whether it is the best so far, and whether to stop."""
     state.epoch += 1
     state.history.append(line)
@@ -414,24 +413,9 @@ def _judge(job: _Job, state: _State, line: dict[str, float]) -> None:
     state.stopped = state.epoch - state.kept_epoch >= patience
 
 
-def _save(job: _Job, state: _State, model: keras.Model) -> None:
-    """Write a checkpoint that is there whole or not at all; keep it, the best one, and no other."""
-    folder = job.partial / CHECKPOINTS
-    draft = folder / "draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    model.save(draft / MODEL)
-    (draft / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
-    os.rename(draft, folder / f"{state.epoch:08d}")
-    for path in folder.glob("[0-9]*"):
-        if int(path.name) not in (state.epoch, state.kept_epoch):
-            shutil.rmtree(path)
-
-
-def _finish(job: _Job, state: _State) -> None:
+def _finish(job: _Job, state: State) -> None:
     """Make the bundle from the best checkpoint, give it its name, and clear the workshop away."""
-    checkpoint = job.partial / CHECKPOINTS / f"{state.kept_epoch:08d}" / MODEL
-    model = keras.saving.load_model(checkpoint, compile=False, safe_mode=True)
+    model = kept_model(job.partial / CHECKPOINTS, state)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
     description = _describe(job, state, _calibration(job, model))
@@ -447,10 +431,7 @@ def _calibration(job: _Job, model: keras.Model) -> Calibration | None:
     if not len(job.split.validation):
         return None
     policy = job.recipe.policy(job.store.settings)
-    if policy is not None:
-        policy = replace(
-            policy, noisy_share=1.0, negatives=1.0, mixup_share=0.0, masks=0, colour_db=0.0, furthest_band=0
-        )
+    policy = None if policy is None else policy.calm()
     scores, targets = [], []
     for take in range(_CALIBRATION_TAKES if policy is not None else 1):
         for step, (features, wanted) in enumerate(_validation_stream(job)):
@@ -461,10 +442,9 @@ def _calibration(job: _Job, model: keras.Model) -> Calibration | None:
     return calibrate(np.concatenate(scores), np.concatenate(targets))
 
 
-def _describe(job: _Job, state: _State, calibration: Calibration | None) -> dict[str, Any]:
+def _describe(job: _Job, state: State, calibration: Calibration | None) -> dict[str, Any]:
     """What `bundle.json` says."""
     settings = job.store.settings
-    statistics = band_statistics(job.store, job.split.train["row"].to_numpy())
     kept = state.history[state.kept_epoch - 1]
     return {
         "model": job.recipe.name,
@@ -475,10 +455,10 @@ def _describe(job: _Job, state: _State, calibration: Calibration | None) -> dict
         "calibration": None if calibration is None else asdict(calibration),
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
-        "window_s": settings.windows.duration_s,
-        "n_frames": job.store.n_frames,
-        "n_bands": job.store.n_bands,
-        "standardisation": {"mean_db": statistics.mean.tolist(), "std_db": statistics.std.tolist()},
+        "window_s": settings.windows.heard_s,
+        "n_frames": job.shape.n_frames,
+        "n_bands": job.shape.n_bands,
+        "standardisation": _standardisation(job),
         "split": asdict(job.rule),
         "rows": _counts(job.split),
         "metrics": {name: kept[name] for name in ("val_loss", "val_accuracy") if name in kept},
@@ -487,6 +467,11 @@ def _describe(job: _Job, state: _State, calibration: Calibration | None) -> dict
         "command": job.command,
         "provenance": _provenance(job),
     }
+
+
+def _standardisation(job: _Job) -> dict[str, list[float]]:
+    statistics, unit = _statistics(job), "_db" if job.store.settings.frontend.is_db else ""
+    return {f"mean{unit}": statistics.mean.tolist(), f"std{unit}": statistics.std.tolist()}
 
 
 def _provenance(job: _Job) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import frontend_of, n_frames
-from hubbub.config.frontends import Frames
+from hubbub.config.frontends import Frames, LogMelSettings
 from hubbub.errors import EmptyAudio
 from hubbub.report.charts import Tick, round_ticks
 
@@ -20,7 +20,7 @@ LONGEST_S = 600.0
 """What of a recording is shown and played at most, in seconds."""
 
 _MOST_SAMPLES = 2**24  # what a picture may hold in memory, 64 MiB; at very high rates this is the limit
-_COLUMNS = 1400
+_COLUMNS, _LINES = 1400, 256  # of a picture, at most
 _VALUES_A_BLOCK = 2**20
 _RANGE_DB = 80.0
 _PLAYABLE_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 knows
@@ -41,7 +41,9 @@ class Picture:
 
 
 def picture_of(path: Path, settings: Frames) -> Picture:
-    """Draw the spectrogram of a recording's beginning as the frontend sees it.
+    """Draw the spectrogram of a recording's beginning in the frontend's frames, and in its bands where those are in dB.
+
+    For any other frontend it is a log-mel spectrogram of the same frames.
 
     Raises
     ------
@@ -54,15 +56,30 @@ def picture_of(path: Path, settings: Frames) -> Picture:
     if not len(samples):
         raise EmptyAudio(f"{path.name} holds no samples")
     shown_s = len(samples) / rate
-    # Each block must share one scale with the others, so nothing may depend on a block's own peak.
-    plain = settings.model_copy(update={"top_db": None, "ref": 1.0})
-    band_hz = frontend_of(plain).band_hz
+    drawn = _drawn(settings)
+    band_hz = np.maximum.reduceat(frontend_of(drawn).band_hz, _first_bands(drawn.n_bands))
     return Picture(
-        _data_url("image/png", _png(_columns_db(samples, plain))),
+        _data_url("image/png", _png(_columns_db(samples, drawn))),
         shown_s,
         _band_ticks(band_hz),
         time_ticks(shown_s),
     )
+
+
+def _drawn(settings: Frames) -> Frames:
+    """Settings of the spectrogram that is drawn."""
+    if not settings.is_db:
+        shared = settings.model_dump(include={*Frames.model_fields, "n_mels", "fmin_hz", "fmax_hz"})
+        # More bands than this and the lowest are empty.
+        settings = LogMelSettings(**{"n_mels": max(1, min(128, settings.n_fft // 8))} | shared)
+    # Each block must share one scale with the others, so nothing may depend on a block's own peak.
+    return settings.model_copy(update={"top_db": None, "ref": 1.0})
+
+
+def _first_bands(n_bands: int) -> np.ndarray:
+    """The first band of each line of the picture, int64 [line]; a line shows the loudest of its bands."""
+    n_lines = min(n_bands, _LINES)
+    return np.arange(n_lines) * n_bands // n_lines
 
 
 def sound_of(path: Path, *, sample_rate: int, shown_s: float) -> str:
@@ -115,13 +132,14 @@ def _time_text(seconds: float, step_s: float) -> str:
 
 
 def _columns_db(samples: np.ndarray, settings: Frames) -> np.ndarray:
-    """Return float32 [column, band]: the loudest frame of each column, at most `_COLUMNS`."""
+    """Return float32 [column, line]: the loudest of the frames and bands that fall there."""
     total = n_frames(settings, len(samples))
     n_columns = min(total, _COLUMNS)
-    columns = np.full((n_columns, settings.n_mels), -np.inf, np.float32)
+    first_bands = _first_bands(settings.n_bands)
+    columns = np.full((n_columns, len(first_bands)), -np.inf, np.float32)
     for first, frames in _frame_blocks(samples, settings):
         column = (np.arange(first, first + len(frames)) * n_columns) // total
-        np.maximum.at(columns, column, frames)
+        np.maximum.at(columns, column, np.maximum.reduceat(frames, first_bands, axis=1))
     return columns
 
 

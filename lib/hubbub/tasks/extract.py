@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hubbub.audio.frontends import features_of, n_frames
+from hubbub.audio.frontends import n_frames, row_of
 from hubbub.audio.windows import Window, grid_of
 from hubbub.clips.table import has_changed, resolve
 from hubbub.errors import AudioError, EmptyAudio, FileChanged
@@ -140,7 +140,7 @@ class _Draft:
         for window in self._recorded.windows(item):
             started = time.perf_counter()
             made = self._varied(item, window)
-            self._values[self._used] = features_of(made.samples, self._settings)
+            self._values[self._used] = row_of(made.samples, self._settings)
             # The sound itself is done with: a long clip must not pile up here.
             light = replace(made, samples=np.empty(0, np.float32))
             yield light, self._used, time.perf_counter() - started

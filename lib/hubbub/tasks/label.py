@@ -21,6 +21,7 @@ from hubbub.audio import decode
 from hubbub.audio.frontends import features_of
 from hubbub.audio.windows import Window, cut, grid_of
 from hubbub.clips.table import resolve
+from hubbub.config import Settings
 from hubbub.errors import AudioError, BundleError, EmptyAudio
 from hubbub.events import events_from_windows
 from hubbub.plan import Item, Unit
@@ -162,7 +163,8 @@ class _Draft:
         first = round((clip["start_s"] or 0.0) * rate)
         count = None if clip["end_s"] is None else round(clip["end_s"] * rate) - first
         path = resolve(clip["uri"], self._task.tables.root)
-        stream = cut(length.counted(decode.blocks(path, sample_rate=rate, first=first, count=count)), self._grid)
+        blocks = decode.blocks(path, sample_rate=rate, first=first, count=count, **_channel(self._settings))
+        stream = cut(length.counted(blocks), self._grid)
         while True:
             started = time.perf_counter()
             window = next(stream, None)
@@ -194,6 +196,11 @@ class _Draft:
             reasons=tuple((row["uri"], row["error"]) for row in failed[:MOST_REASONS]),
             heard=dict(Counter(row["label"] for row in self._events)),
         )
+
+
+def _channel(settings: Settings) -> dict[str, Any]:
+    """Which channel is heard: the first for a model of first channels, else the mix, of which every channel is part."""
+    return {"channel": 0} if settings.channels == "first" else {}
 
 
 def event_rows(file: dict[str, Any], scored: Scored, tables: LabelTables) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from hubbub.clips.table import CONTRACT, clip_id
-from hubbub.config import LogMelSettings, Layout, Settings, Windows
+from hubbub.config import Layout, LogMelSettings, Settings, Windows
 from hubbub.store.features import FeatureStore, checksum, create_store, row_schema
 
 SETTINGS = Settings(
@@ -20,6 +20,11 @@ SETTINGS = Settings(
     layout=Layout(rows_per_shard=8, rows_per_chunk=4),
 )
 """17 frames of 16 bands: the smallest rows that every model takes."""
+
+CROPPED = SETTINGS.model_copy(update={"windows": Windows(mode="random", duration_s=1.5, crop_s=0.5)})
+"""Rows of 49 frames, of which a model hears 17."""
+
+CROPPED_FRAMES = 49
 
 LABELS = ("hiss", "hum", "ring")
 
@@ -43,7 +48,14 @@ def _write(store: FeatureStore, shard: int, lines: Sequence[tuple[dict[str, Any]
         values[place] = clip.get("values", _sound(store, clip, seed=row))
         rows.append(
             {"row": row, "clip_id": clip_id(clip["uri"]), "window": window, "windows": clip.get("windows", 1)}
-            | {"start_s": 0.5 * window, "valid_frames": store.n_frames, "status": "ok", "attempts": 1}
+            | {
+                "channel": "mix",
+                "variant": 0,
+                "start_s": 0.5 * window,
+                "valid_frames": store.n_frames,
+                "status": "ok",
+                "attempts": 1,
+            }
             | {"crc32": checksum(values[place]), "version": "1"}
             | {name: value for name, value in clip.items() if name in schema.names and name != "windows"}
         )
@@ -60,6 +72,24 @@ def _sound(store: FeatureStore, clip: dict[str, Any], *, seed: int) -> np.ndarra
         begin = third * LABELS.index(label) if label in LABELS else 0
         values[:, begin : begin + third] += 30.0
     return values
+
+
+def build_cropped_store(path: Path, clips: Sequence[dict[str, Any]]) -> FeatureStore:
+    """A store of longer rows, each with 17 to 49 valid frames; what is padding is NaN, so that nobody can have read it.
+
+    A clip may say otherwise with `valid_frames`.
+    """
+    shape = (CROPPED_FRAMES, SETTINGS.frontend.n_bands)
+    whole = []
+    for number, clip in enumerate(clips):
+        valid = clip.get("valid_frames", 17 + number * 5 % 33)
+        values = np.random.default_rng(number).normal(-40.0, 5.0, shape)
+        third = SETTINGS.frontend.n_bands // 3
+        begin = third * LABELS.index(clip["labels"][0])
+        values[:, begin : begin + third] += 30.0
+        values[valid:] = clip.get("padding", np.nan)
+        whole.append(clip | {"values": values.astype(np.float16), "valid_frames": valid})
+    return build_store(path, whole, CROPPED)
 
 
 def make_clips(n_folds: int = 4, per_fold: int = 2, labels: Sequence[str] = LABELS) -> list[dict[str, Any]]:
@@ -80,6 +110,17 @@ def clips() -> Callable[..., list[dict[str, Any]]]:
 @pytest.fixture
 def build() -> Callable[..., FeatureStore]:
     return build_store
+
+
+@pytest.fixture
+def build_cropped() -> Callable[..., FeatureStore]:
+    return build_cropped_store
+
+
+@pytest.fixture(scope="session")
+def cropped_store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """24 rows of up to 49 frames, of which a model hears 17 at a time."""
+    return build_cropped_store(tmp_path_factory.mktemp("cropped") / "store", make_clips())
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,21 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.errors import TrainingError
+from hubbub.learn import dataset
+from hubbub.learn.crops import Crops
 from hubbub.learn.dataset import band_statistics, iterate_batches
 
 
 class Shards:
     """Rows whose values tell their number, and a memory of what was read."""
 
-    def __init__(self, n_rows: int, rows_per_shard: int) -> None:
+    def __init__(self, n_rows: int, rows_per_shard: int, n_frames: int = 2) -> None:
         self.rows_per_shard = rows_per_shard
-        self.values = np.random.default_rng(n_rows).normal(size=(n_rows, 2, 3)).astype(np.float16) * 20 - 40
+        self.values = np.random.default_rng(n_rows).normal(size=(n_rows, n_frames, 3)).astype(np.float16) * 20 - 40
         self.values[:, 0, 0] = np.arange(n_rows)
         self.reads: list[int] = []
 
     def read_shard(self, shard: int) -> np.ndarray:
         self.reads.append(shard)
-        whole = np.full((self.rows_per_shard, 2, 3), np.nan, np.float16)
+        whole = np.full((self.rows_per_shard, *self.values.shape[1:]), np.nan, self.values.dtype)
         part = self.values[shard * self.rows_per_shard : (shard + 1) * self.rows_per_shard]
         whole[: len(part)] = part
         return whole
@@ -84,6 +87,15 @@ def test_only_a_few_shards_are_in_memory():
     assert len(store.reads) == 3
 
 
+def test_large_shards_are_mixed_with_fewer_others(monkeypatch):
+    monkeypatch.setattr(dataset, "MIX_BYTES", 2 * 5 * 24)  # two shards of 5 rows of 2 x 3 float32
+    store, rows = Shards(100, 5), np.arange(100)
+    batches = iterate_batches(store, rows, rows, batch_rows=4, seed=0, mix_shards=4)
+    next(batches)
+    assert len(store.reads) == 2
+    assert 4 + sum(len(batch.rows) for batch in batches) == 100
+
+
 def test_rows_of_different_shards_meet_in_a_batch():
     first = order(3, 0)[:8]
     assert len({row // 5 for row in first}) == 2
@@ -98,6 +110,76 @@ def test_statistics_are_those_of_all_frames_at_once(n_rows, rows_per_shard, seed
     frames = store.values[wanted].astype(np.float64).reshape(-1, 3)
     np.testing.assert_allclose(got.mean, frames.mean(axis=0), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(got.std, np.maximum(frames.std(axis=0), 0.1), rtol=1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(n_rows=st.integers(1, 100), seed=st.integers(0, 99), is_db=st.booleans())
+def test_statistics_are_those_of_valid_frames_alone(n_rows, seed, is_db):
+    store, rng = Shards(n_rows, 7, n_frames=5), np.random.default_rng(seed)
+    rows, valid = rng.permutation(n_rows), rng.integers(1, 6, n_rows)
+    frames = np.concatenate([store.values[row, :count] for row, count in zip(rows, valid, strict=True)])
+    for row, count in zip(rows, valid, strict=True):
+        store.values[row, count:] = -1000
+    got = band_statistics(store, rows, valid, is_db=is_db)
+    np.testing.assert_allclose(got.mean, frames.astype(np.float64).mean(axis=0), rtol=1e-9, atol=1e-9)
+    least = 0.1 if is_db else 1e-3 * np.sqrt((frames.astype(np.float64) ** 2).mean(axis=0))
+    np.testing.assert_allclose(got.std, np.maximum(frames.astype(np.float64).std(axis=0), least), rtol=1e-7)
+
+
+def test_short_clips_in_long_windows_are_not_drowned_by_their_padding():
+    """A bark of 10 frames in a window of 1,000: with the padding the mean would read -99 dB."""
+    store = Shards(6, 2, n_frames=1000)
+    store.values = np.full((6, 1000, 3), -100, np.float16)
+    store.values[:, :10] = np.random.default_rng(0).normal(-30, 5, (6, 10, 3))
+    got = band_statistics(store, np.arange(6), np.full(6, 10))
+    np.testing.assert_allclose(got.mean, -30, atol=3)
+    np.testing.assert_allclose(got.std, 5, atol=1.5)
+
+
+def test_statistics_of_crops_are_of_what_they_hold():
+    store = Shards(8, 3, n_frames=6)
+    rows, begin, valid = np.array([1, 1, 4]), np.array([0, 3, 2]), np.array([3, 2, 3])
+    frames = np.concatenate([store.values[1, 0:3], store.values[1, 3:5], store.values[4, 2:5]]).astype(np.float64)
+    got = band_statistics(store, rows, valid, crops=Crops(begin, 3))
+    np.testing.assert_allclose(got.mean, frames.mean(axis=0))
+    np.testing.assert_allclose(got.std, frames.std(axis=0))
+
+
+def test_bands_that_hardly_change_are_not_blown_up_whatever_their_unit():
+    store = Shards(4, 2, n_frames=50)
+    noise = np.random.default_rng(0).normal(size=(4, 50))
+    bands = [
+        noise * 1e-6,  # power of quiet sound: small, and all there is to know of it
+        np.ones((4, 50)),  # never changes
+        np.zeros((4, 50)),  # never there
+        100 + noise * 100,  # the largest, of another unit
+        noise * 1e-12,  # what a transform rounds to
+    ]
+    store.values = np.stack(bands, axis=2)
+    std = band_statistics(store, np.arange(4), is_db=False).std
+    largest = float(np.sqrt((bands[3] ** 2).mean()))
+    np.testing.assert_allclose(std[[0, 3]], [bands[0].std(), bands[3].std()], rtol=1e-5)
+    np.testing.assert_allclose(std[[1, 2, 4]], [1e-3, 1e-9 * largest, 1e-9 * largest], rtol=1e-5)
+    store.values = np.zeros((4, 50, 2))
+    np.testing.assert_array_equal(band_statistics(store, np.arange(4), is_db=False).std, [1.0, 1.0])
+
+
+def test_statistics_take_no_more_memory_for_more_rows():
+    def peak(n_shards: int) -> int:
+        class Endless:
+            rows_per_shard = 64
+
+            def read_shard(self, shard: int) -> np.ndarray:
+                return np.full((64, 50, 40), shard % 7, np.float16)
+
+        rows = np.arange(n_shards * 64)
+        tracemalloc.start()
+        band_statistics(Endless(), rows, rows % 50 + 1)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(40) < 1.2 * peak(4)
 
 
 def test_statistics_see_only_the_rows_asked_for():

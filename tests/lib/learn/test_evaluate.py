@@ -97,3 +97,38 @@ def test_a_split_by_group_tests_the_groups_that_were_kept_from_training(tmp_path
     result = train(store, tmp_path / "bundle", split_by="group", epochs=1)
     metrics = evaluate(tmp_path / "bundle", store, tmp_path / "out")
     assert metrics.confusion.sum() == result.rows["test"]
+
+
+def test_channels_of_a_clip_are_one_clip_and_augmented_copies_none(bundle, tmp_path, clips, build):
+    rows = [clip | {"channel": name} for clip in clips(per_fold=1) for name in ("1", "2", "mix")]
+    copies = [clip | {"variant": number} for clip in clips(per_fold=1) for number in (1, 2)]
+    store = build(tmp_path / "store", rows + copies)
+    metrics = evaluate(bundle, store, tmp_path / "out")
+    assert metrics.confusion.sum() == 3
+    table = pd.read_parquet(tmp_path / "out" / "predictions.parquet").set_index("clip_id")
+    held = store.rows()
+    assert len(held) == 12 * 5
+    for name, line in table.iterrows():
+        mine = held[(held["clip_id"] == name) & (held["variant"] == 0)]
+        assert sorted(mine["channel"]) == ["1", "2", "mix"]
+        np.testing.assert_allclose(line["scores"], bundle.predict(store.read_rows(mine["row"])).mean(axis=0), atol=1e-6)
+
+
+def test_crops_that_cover_a_row_are_heard_one_after_the_other(cropped_store, tmp_path):
+    train(cropped_store, tmp_path / "bundle", test_fold=1, epochs=1, model="seed-cnn")
+    evaluate(tmp_path / "bundle", cropped_store, tmp_path / "out")
+    bundle, rows = load_bundle(tmp_path / "bundle"), cropped_store.rows().set_index("clip_id")
+    table = pd.read_parquet(tmp_path / "out" / "predictions.parquet").set_index("clip_id")
+    assert len(table) == 6
+    begins = {17: [0], 22: [0, 5], 27: [0, 10], 32: [0, 15], 37: [0, 10, 20], 42: [0, 12, 25], 47: [0, 15, 30]}
+    for name, line in table.iterrows():
+        values = cropped_store.read_rows([rows.loc[name, "row"]])[0].astype(np.float32)
+        crops = np.stack([values[begin : begin + 17] for begin in begins[rows.loc[name, "valid_frames"]]])
+        floored = np.maximum(crops, np.maximum(crops.max(axis=(1, 2), keepdims=True) - 80, -100))
+        np.testing.assert_allclose(line["scores"], bundle.predict(floored).mean(axis=0), atol=1e-6)
+
+
+def test_a_bundle_of_crops_does_not_score_a_store_of_windows(cropped_store, tiny_store, tmp_path):
+    train(cropped_store, tmp_path / "bundle", test_fold=1, epochs=1, model="seed-cnn")
+    with pytest.raises(BundleError, match="windows.crop_s: 0.5, not None"):
+        evaluate(tmp_path / "bundle", tiny_store, tmp_path / "out")

@@ -142,3 +142,51 @@ def test_a_group_stays_on_its_side_when_the_store_grows():
     rule = SplitRule(by="group")
     held_out = set(split_rows(few, rule).test["group"])
     assert held_out == set(split_rows(many, rule).test["group"]) & set(few["group"])
+
+
+def with_copies(rows: pd.DataFrame, each: int) -> pd.DataFrame:
+    """The rows, as recorded, and `each` augmented copies of every one, anywhere among them."""
+    copies = [rows.assign(variant=number, row=rows["row"] + number * len(rows)) for number in range(each + 1)]
+    return pd.concat(copies).sample(frac=1, random_state=0).reset_index(drop=True).astype({"variant": "int32"})
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=grouped_rows(), by=st.sampled_from(["fold", "group"]), each=st.integers(1, 3), seed=st.integers(0, 9))
+def test_augmented_copies_train_with_their_clip_and_change_no_side(rows, by, each, seed):
+    rule = SplitRule(by=by, test_fold=1 if by == "fold" else None, validation_share=0.3, seed=seed)
+    try:
+        plain = split_rows(rows, rule)
+    except TrainingError:
+        return
+    split = split_rows(with_copies(rows, each), rule)
+    for name in ("validation", "test"):
+        assert sorted(getattr(split, name)["row"]) == sorted(getattr(plain, name)["row"])
+        assert (getattr(split, name)["variant"] == 0).all()
+    assert split.train.groupby("clip_id")["variant"].apply(sorted).to_dict() == {
+        name: list(range(each + 1)) for name in plain.train["clip_id"]
+    }
+    assert split.labels == plain.labels
+    assert [split.labels[target] for target in split.train["target"]] == list(split.train["label"])
+    assert list(split.train["row"]) == sorted(split.train["row"])
+
+
+def test_copies_alone_are_nothing_to_train_on():
+    rows = table(labels=one_each("abab"), fold=[1, 1, 2, 2], variant=[0, 0, 1, 1])
+    with pytest.raises(TrainingError, match="0 training rows and 2 test rows"):
+        split_rows(rows, SplitRule(by="fold", test_fold=1))
+
+
+def test_copies_without_a_label_are_not_counted_among_what_is_left_out():
+    rows = with_copies(table(labels=[*one_each("abab"), []], fold=[1, 1, 2, 2, 2]), 2)
+    split = split_rows(rows, SplitRule(by="fold", test_fold=1, validation_share=0))
+    assert (len(split.train), len(split.test), split.skipped) == (6, 2, 1)
+
+
+def test_the_channels_of_a_clip_stay_together():
+    clips = table(labels=one_each("ab" * 20))
+    rows = pd.concat([clips.assign(channel=name) for name in ("1", "2", "mix")], ignore_index=True)
+    split = split_rows(rows, SplitRule(by="group", validation_share=0.3))
+    sides = [set(part["clip_id"]) for part in (split.train, split.validation, split.test)]
+    assert sum(len(side) for side in sides) == 40
+    for part in (split.train, split.validation, split.test):
+        assert (part.groupby("clip_id")["channel"].apply(sorted).map(len) == 3).all()

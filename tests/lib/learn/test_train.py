@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hubbub.config import Layout, Settings, Windows
+from hubbub.config.frontends import MelSettings
 from hubbub.errors import BundleError, StorageError, StoreError, TrainingError
 from hubbub.store.bundle import load_bundle
 
@@ -85,6 +87,53 @@ def test_another_seed_makes_others(trained, tiny_store, tmp_path):
         assert_same(trained, tmp_path / "other")
 
 
+def test_crops_train_a_model_that_hears_a_crop_and_never_padding(cropped_store, tmp_path):
+    """Padding is NaN here: one frame of it in a crop, and the loss or the statistics were none."""
+    result = train(cropped_store, tmp_path / "bundle", test_fold=1, epochs=2)
+    said = load_bundle(tmp_path / "bundle").description
+    assert (said["window_s"], said["n_frames"], said["n_bands"]) == (0.5, 17, 16)
+    assert all(np.isfinite([line["loss"], line["val_loss"]]).all() for line in result.history)
+    assert said["calibration"]["rows"] > 4 * 2 * said["rows"]["validation"]  # each row's crops, and as many backgrounds
+
+
+def test_crops_are_other_ones_at_every_epoch_and_the_same_at_the_same(cropped_store, tmp_path, monkeypatch):
+    import hubbub.learn.train as module
+
+    drawn: list[dict] = []
+    draw = module.random_crops
+
+    def noted(settings, rows, **when):
+        crops = draw(settings, rows, **when)
+        drawn.append(dict(zip(rows["row"], crops.begin, strict=True)) | when)
+        return crops
+
+    monkeypatch.setattr(module, "random_crops", noted)
+    for name in ("one", "two"):
+        train(cropped_store, tmp_path / name, test_fold=1, epochs=2, model="seed-cnn")
+    first, second, again, at_last = drawn
+    assert (first, second) == (again, at_last)
+    assert {row: begin for row, begin in first.items() if begin != second[row]}.keys() > {"epoch"}
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_rows_shorter_than_a_crop_are_heard_with_their_padding(tmp_path, clips, build_cropped):
+    short = [clip | {"valid_frames": 5, "padding": -100.0} for clip in clips()]
+    store = build_cropped(tmp_path / "store", short)
+    train(store, tmp_path / "bundle", test_fold=1, epochs=1, model="seed-cnn")
+    mean_db = load_bundle(tmp_path / "bundle").description["standardisation"]["mean_db"]
+    assert min(mean_db) > -45  # the padding's -100 is not in it
+
+
+def test_augmented_copies_train_and_do_nothing_else(tmp_path, clips, build):
+    poison = {"variant": 1, "values": np.float16(np.nan)}
+    test_copies = [clip | poison for clip in clips() if clip["fold"] == 1]  # read them, and nothing is finite
+    copies = [clip | {"variant": number} for clip in clips() if clip["fold"] != 1 for number in (1, 2)]
+    store = build(tmp_path / "store", clips() + test_copies + copies)
+    result = train(store, tmp_path / "bundle", test_fold=1, epochs=1, model="seed-cnn")
+    assert result.rows == {"train": 15 * 3, "validation": 3, "test": 6, "skipped": 0}
+    assert np.isfinite(result.history[0]["loss"])
+
+
 def test_a_second_run_does_nothing(trained, tiny_store):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
     result = train(tiny_store, trained, test_fold=1, epochs=EPOCHS, seed=3)
@@ -144,6 +193,25 @@ def test_every_model_learns_what_is_easy(name, tmp_path, clips, build):
 
     store = build(tmp_path / "store", clips(per_fold=6))
     train(store, tmp_path / "bundle", model=name, test_fold=1, epochs=12)
+    assert evaluate(tmp_path / "bundle", store, tmp_path / "evaluation").accuracy >= 0.9
+
+
+def test_the_default_model_learns_what_is_easy_from_what_is_no_decibels(tmp_path, clips, build):
+    from hubbub.learn.evaluate import evaluate
+
+    settings = Settings(
+        frontend=MelSettings(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16),
+        windows=Windows(duration_s=0.5),
+        layout=Layout(rows_per_shard=8, rows_per_chunk=4),
+    )
+    rng, made = np.random.default_rng(0), []
+    for clip in clips(per_fold=6):
+        power = rng.exponential(1e-5, (17, 16)).astype(np.float32)
+        begin = 5 * ("hiss", "hum", "ring").index(clip["labels"][0])
+        power[:, begin : begin + 5] *= 1000
+        made.append(clip | {"values": power})
+    store = build(tmp_path / "store", made, settings)
+    train(store, tmp_path / "bundle", test_fold=1, epochs=12)
     assert evaluate(tmp_path / "bundle", store, tmp_path / "evaluation").accuracy >= 0.9
 
 

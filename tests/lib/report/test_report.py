@@ -392,6 +392,40 @@ def test_the_picture_has_low_bands_below_and_time_to_the_right(tmp_path):
     assert [tick.text for tick in picture.time_ticks][::4] == ["0 s", "2 s", "4 s"]
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("mel", 16),  # in its own bands
+        ("pcen", 16),
+        ("mfcc", 16),  # of the mel bands that its coefficients are made of
+        ("chroma", 64),  # no bands of its own
+        ("descriptors", 64),
+        ("log-frequency", 84),
+        ("stft-db", 256),  # 257 bins, two of which share a line
+    ],
+)
+def test_every_frontend_has_a_picture_in_its_own_frames(tmp_path, name, lines):
+    late = np.concatenate([np.zeros(16000, np.float32), tone(2.0, hz=1500.0)])
+    soundfile.write(tmp_path / "a.wav", late, 8000)
+    values = {"name": name, "sample_rate": 8000, "n_fft": 512, "hop_samples": 256}
+    values |= {"n_mels": 16} if name in ("mel", "pcen", "mfcc") else {}
+    values |= {"n_mfcc": 4} if name == "mfcc" else {}
+    picture = recording.picture_of(tmp_path / "a.wav", settings_from({"frontend": values}, where="test").frontend)
+    bright = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.data.split(",")[1])))).astype(int)
+    assert bright.shape == (lines, 126)
+    assert bright[:, :50].mean() < bright[:, 70:].mean()
+    ticks = {tick.text: tick.at for tick in picture.band_ticks}
+    row, _ = np.unravel_index(bright.argmax(), bright.shape)
+    assert ticks["2 kHz"] < 100 * (row + 0.5) / lines < ticks["1 kHz"]
+
+
+def test_lines_of_a_picture_show_the_loudest_of_their_bands():
+    firsts = recording._first_bands(1025)
+    assert (len(firsts), firsts[0], firsts[-1]) == (256, 0, 1020)
+    assert set(np.diff([*firsts, 1025])) == {4, 5}
+    np.testing.assert_array_equal(recording._first_bands(128), np.arange(128))
+
+
 lane_events = st.lists(st.tuples(st.sampled_from(LABELS), st.floats(0, 70), st.floats(0.01, 30)), max_size=12).map(
     lambda rows: pd.DataFrame(
         [(label, onset_s, onset_s + length_s) for label, onset_s, length_s in rows],

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.config import Settings
-from hubbub.config.frontends import Frames
+from hubbub.config.frontends import Decibels, Frames
 
 _CLASSES = {
     "log-mel": "log_mel.LogMel",
@@ -65,6 +65,18 @@ def features_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDA
     Training rows and labelling windows both pass here, so a model meets what it was trained on.
     """
     return frontend_of(settings.frontend)(samples).astype(settings.dtype)
+
+
+def row_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
+    """One row of a store: as `features_of`, but decibels that will be cropped have no floor or peak of the row's own.
+
+    Each crop gets its own, as the windows have that labelling makes.
+    """
+    frontend: Frames = settings.frontend
+    if settings.windows.crop_s is not None and frontend.is_db and isinstance(frontend, Decibels):
+        own = {"top_db": None} | ({"ref": 1.0} if frontend.ref == "max" else {})
+        frontend = frontend.model_copy(update=own)
+    return frontend_of(frontend)(samples).astype(settings.dtype)
 
 
 def n_frames(settings: Frames, n_samples: int) -> int:

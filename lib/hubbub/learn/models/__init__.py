@@ -1,7 +1,7 @@
 """Models by name, one file a model: its network, and the recipe that trains it well.
 
-Every file offers `RECIPE`. Networks take a store's rows as they are, float [row, frame, band] in dB, and standardise
-them inside, so that whoever has the model needs nothing else.
+Every file offers `RECIPE`. Networks take a store's rows (or crops of them) as they are, float [row, frame, band] in the
+frontend's unit, and standardise them inside, so that whoever has the model needs nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hubbub.config import Settings
 from hubbub.errors import TrainingError, nearest
 
 if TYPE_CHECKING:
-    from hubbub.learn.augment import Policy
+    from hubbub.learn.augment import Augmentation
     from hubbub.learn.dataset import BandStatistics
 
 _MODULES = {"default": "hubbub.learn.models.default", "seed-cnn": "hubbub.learn.models.seed_cnn"}
@@ -28,7 +28,7 @@ class Shape:
     """What a network is built for."""
 
     n_frames: int
-    """Frames of a row."""
+    """Frames of what it hears at a time."""
 
     n_bands: int
     """Bands of a frame."""
@@ -59,7 +59,7 @@ class Recipe:
     optimizer: Callable[[int], Any]
     """Makes the optimizer for a number of steps."""
 
-    policy: Callable[[Settings], Policy | None]
+    policy: Callable[[Settings], Augmentation | None]
     """Makes the augmentation for a frontend; None for none."""
 
     batch_rows: int

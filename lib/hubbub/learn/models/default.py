@@ -6,7 +6,8 @@ import keras
 from keras import layers
 
 from hubbub.config import Settings
-from hubbub.learn.augment import Noise, Policy, Scale
+from hubbub.learn.augment import Augmentation, Noise, Policy, Scale
+from hubbub.learn.augment_any import AnyPolicy, Backgrounds
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.models import Recipe, Shape
 
@@ -24,6 +25,9 @@ MEMORY = 0.9
 
 FASTEST, DECAY = 3e-3, 0.02
 """Highest learning rate, and weight decay."""
+
+BACKGROUND_DB, NEGATIVES = (-90.0, -40.0), 0.125
+"""RMS of backgrounds, softest and loudest in dBFS; rows of background alone, a row of the batch."""
 
 
 def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
@@ -102,18 +106,29 @@ def optimizer(steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(schedule, weight_decay=DECAY)
 
 
-def policy(settings: Settings) -> Policy:
-    """Time shift, gain, colour, shift of bands, mixup and SpecAugment, quiet backgrounds among rows and alone."""
+def policy(settings: Settings) -> Augmentation:
+    """Time shift, gain, colour, shift of bands, mixup and SpecAugment, quiet backgrounds among rows and alone.
+
+    Of these, rows that are no decibels get what is sound on any features (`AnyPolicy`).
+    """
+    if not settings.frontend.is_db:
+        return AnyPolicy(Backgrounds.of(settings, level_db=BACKGROUND_DB), negatives=NEGATIVES)
     return Policy(
         scale=Scale.of(settings),
-        noise=Noise.of(settings, level_db=(-90.0, -40.0)),
+        noise=Noise.of(settings, level_db=BACKGROUND_DB),
         noisy_share=0.3,
-        negatives=0.125,
+        negatives=NEGATIVES,
         gain_db=(-15.0, 6.0),
         cut_share=0.2,
         colour_db=4.0,
-        furthest_band=max(1, settings.frontend.n_mels // 32),
+        furthest_band=_furthest_band(settings),
     )
+
+
+def _furthest_band(settings: Settings) -> int:
+    """About what a change of pitch moves; bands of equal width in hertz move less, or low sounds would leap octaves."""
+    steps = 128 if settings.frontend.name == "stft-db" else 32
+    return max(1, settings.frontend.n_bands // steps)
 
 
 RECIPE = Recipe(

@@ -1,0 +1,94 @@
+"""Augmentation of any features: rows that are still themselves, backgrounds that the frontend itself has made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hubbub.audio.frontends import frontend_of
+from hubbub.config import Settings, load_settings
+from hubbub.learn.augment import Scale, mask
+from hubbub.learn.augment_any import AnyPolicy, Backgrounds
+from hubbub.learn.models import recipe_of
+
+SETTINGS = load_settings(
+    None,
+    ["frontend.name=mel", "frontend.sample_rate=8000", "frontend.n_fft=512", "frontend.hop_samples=250"]
+    + ["frontend.n_mels=16", "windows.duration_s=0.5"],
+)
+
+
+def some(n_rows: int = 6) -> np.ndarray:
+    """Bands of very different size, as descriptors have."""
+    values = np.random.default_rng(0).normal(1, 0.3, (n_rows, 17, 16)) * 10.0 ** np.arange(-8, 8)
+    return values.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def policy() -> AnyPolicy:
+    return AnyPolicy(Backgrounds.of(SETTINGS, level_db=(-60, -20), takes=8), negatives=0.25)
+
+
+def test_masks_by_band_cover_each_band_with_its_own_mean():
+    masked = mask(some(), np.random.default_rng(0), masks=2, widest=0.25, by_band=True)
+    changed = masked != some()
+    mean = np.broadcast_to(some().mean(axis=1, keepdims=True), masked.shape)
+    np.testing.assert_allclose(masked[changed], mean[changed], rtol=1e-5)
+    assert 0 < changed.mean() < 0.8
+
+
+def test_backgrounds_are_noise_of_the_levels_asked_for_and_silence():
+    loud, quiet = (
+        Backgrounds.of(SETTINGS, level_db=(level, level), takes=4).takes.astype(np.float64) for level in (-20, -40)
+    )
+    silence = frontend_of(SETTINGS.frontend)(np.zeros(4000, np.float32))
+    np.testing.assert_array_equal(loud[0], silence)
+    np.testing.assert_array_equal(quiet[0], silence)
+    np.testing.assert_allclose(loud[1:], quiet[1:] * 100, rtol=1e-3)  # the same noise, 20 dB apart in power
+
+
+def test_a_few_backgrounds_are_silence(policy):
+    drawn = policy.backgrounds.draw(400, np.random.default_rng(0))
+    assert 0.05 < (drawn == 0).all(axis=(1, 2)).mean() < 0.25
+
+
+def test_a_policy_is_repeatable_and_leaves_its_input_alone(policy):
+    features, targets = some(8), np.eye(8, 3, dtype=np.float32)
+    first, again = (policy(features, targets, np.random.default_rng(5)) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(features, some(8))
+    np.testing.assert_array_equal(targets, np.eye(8, 3, dtype=np.float32))
+
+
+def test_rows_stay_what_they_are_where_a_threshold_is_chosen(policy):
+    features, targets = policy.calm()(some(8), np.ones((8, 3), np.float32), np.random.default_rng(5))
+    assert (features.shape, targets.shape) == ((16, 17, 16), (16, 3))
+    np.testing.assert_array_equal(np.sort(features[:8], axis=1), np.sort(some(8), axis=1))  # moved in time, no more
+    assert (targets[:8] == 1).all()
+    assert (targets[8:] == 0).all()
+    assert features.dtype == targets.dtype == np.float32
+
+
+def test_crops_get_backgrounds_of_their_own_length():
+    windows = {"mode": "random", "duration_s": 2.0, "crop_s": 0.5}
+    cropped = Settings(frontend=SETTINGS.frontend, windows=windows, dtype="float32")
+    assert Backgrounds.of(cropped, level_db=(-60, -20), takes=1).takes.shape == (2, 17, 16)
+
+
+def test_decibels_get_what_is_for_decibels_and_nothing_else_does():
+    assert isinstance(recipe_of("default").policy(SETTINGS), AnyPolicy)
+    assert not isinstance(recipe_of("default").policy(load_settings()), AnyPolicy)
+    with pytest.raises(TypeError, match="mel gives no decibels"):
+        Scale.of(SETTINGS)
+
+
+def test_masked_bands_keep_their_own_size(policy):
+    """The loudest band's mean in a quiet band would be 16 orders of magnitude too much."""
+    masked, _ = replace(policy, negatives=0, mixup_share=0, masks=3)(
+        some(20), np.ones((20, 1), np.float32), np.random.default_rng(0)
+    )
+    size = np.abs(masked).max(axis=(0, 1)) / 10.0 ** np.arange(-8, 8)
+    assert size.max() < 4
