@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 import signal
 import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import dask
@@ -43,10 +45,11 @@ WORKER_ENVIRONMENT = {
 _LOCAL_SETTINGS = {
     # A unit that kills its worker is tried once more elsewhere; distributed's default of 3 takes tens of seconds.
     "distributed.scheduler.allowed-failures": 1,
-    # Distributed looks at its own clocks 50 times a second and at every worker's stack 100 times; on a machine that
-    # driver, scheduler and workers share, that is a tenth of a core taken from the clips.
+    # Distributed looks at its own clocks 50 times a second, at every worker's stack 100 times and at its memory 10
+    # times; on a machine that driver, scheduler and workers share, that is a tenth of a core taken from the clips.
     "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.interval": "100ms",
+    "distributed.worker.memory.monitor-interval": "500ms",
     **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()},
 }
 
@@ -85,13 +88,14 @@ class DaskEngine:
     def _together(self, task: Task, units: Iterable[Any]) -> Iterator[tuple[Any, UnitResult | UnitLost]]:
         waiting = iter(units)
         in_flight: dict[Future, Any] = {}
+        packed = pickle.dumps(task)
         # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
         keys = (f"{type(task).__name__}-{uuid.uuid4().hex}" for _ in itertools.count())
 
         def submit(count: int) -> list[Future]:
             # The task travels with each unit: scattered data would be gone with the workers that hold it.
             chosen = itertools.islice(waiting, count)
-            futures = {self._client.submit(task, unit, key=next(keys), pure=False): unit for unit in chosen}
+            futures = {self._client.submit(_do, packed, unit, key=next(keys), pure=False): unit for unit in chosen}
             in_flight.update(futures)
             return list(futures)
 
@@ -122,6 +126,17 @@ class DaskEngine:
         except KilledWorker as error:
             reason = f"its workers died {error.allowed_failures + 1} times, the last on {error.last_worker.address}"
             return UnitLost(unit.index, len(unit.items), reason)
+
+
+def _do(packed: bytes, unit: Any) -> UnitResult:
+    """Do one unit, on a worker."""
+    return _unpacked(packed)(unit)
+
+
+@lru_cache(maxsize=2)
+def _unpacked(packed: bytes) -> Task:
+    """The task of a run, made once a worker and not once a unit. Dask itself sends everything as pickles."""
+    return pickle.loads(packed)
 
 
 @contextmanager

@@ -298,7 +298,8 @@ def _writable_array(folder: Path, _described_at_ns: int) -> Any:
 
     # Zarr would compare every chunk with the fill value, to leave out those that equal it: five times the work of
     # compressing it, for chunks of which there is one in a store at most.
-    return zarr.open_array(folder, mode="r+", zarr_format=3, config={"write_empty_chunks": True})
+    with zarr.config.set({"array.write_empty_chunks": True}):  # open_array takes no notice of its own `config`
+        return zarr.open_array(folder, mode="r+", zarr_format=3)
 
 
 def current(ledger: pd.DataFrame) -> pd.DataFrame:
