@@ -49,7 +49,7 @@ class Spectrum:
     def frames(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Overlapping frames of float32 [samples], [frame, n_fft], not yet windowed: a view, not to be changed."""
         frames = np.lib.stride_tricks.sliding_window_view(self._padded(samples), self._settings.n_fft)
-        return frames[:: self._settings.hop_samples]
+        return frames[:: self._settings.hop_samples][: self._n_frames(samples)]
 
     def power(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
         """Power of float32 [samples], a few frames at a time: which frames, and their power [frame, bin]."""
@@ -74,9 +74,11 @@ class Spectrum:
         return 1 + (len(samples) + self._settings.n_fft // 2 * 2 - self._settings.n_fft) // self._settings.hop_samples
 
     def _padded(self, samples: npt.NDArray[np.float32]) -> Floats:
-        padding = self._settings.n_fft // 2
-        padded = np.zeros(len(samples) + 2 * padding, self.dtype)
-        padded[padding : padding + len(samples)] = samples
+        """The waveform between zeros: half a frame before it, and after it to the end of the last frame's last hop."""
+        n_fft, hop = self._settings.n_fft, self._settings.hop_samples
+        hops = self._n_frames(samples) + (n_fft - 1) // hop
+        padded = np.zeros(max(hops * hop, len(samples) + n_fft // 2 * 2), self.dtype)
+        padded[n_fft // 2 : n_fft // 2 + len(samples)] = samples
         return padded
 
     def blocks(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
