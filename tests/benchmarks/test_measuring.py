@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from hubbub.config.frontends import FRONTENDS
+
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 PCM_16_STEP = 2.0**-15
 """What a sample may change by when it is written as 16-bit integers."""
@@ -127,3 +129,12 @@ def test_a_long_recording_has_its_length_and_is_no_silence(module, tmp_path: Pat
     assert (sound.shape, rate) == ((23 * 48000, 2), 48000)
     assert np.abs(sound).max() < 0.01
     assert (sound[:, 0] != sound[:, 1]).mean() > 0.5
+
+
+def test_every_frontend_has_its_cost_beside_librosas() -> None:
+    mini = FOLDER.parent / "tests" / "data" / "esc10-mini"
+    command = [sys.executable, FOLDER / "frontends.py", "--rounds", "1", "--clips", mini]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    rows = {line.split()[0]: line.split()[1:] for line in run.stdout.splitlines() if len(line.split()) == 6}
+    assert rows.keys() == FRONTENDS.keys()
+    assert all(float(cell) > 0 for cells in rows.values() for cell in cells)
