@@ -1,7 +1,10 @@
-"""Any recording to blocks of mono float32 at one rate, in bounded memory.
+"""Any recording to blocks of float32 at one rate, in bounded memory.
 
 Positions are samples at the rate asked for, counted from the start of the recording, so that a stretch decoded
 alone holds the same values as the same stretch of the whole (to `SEAM_TOLERANCE`).
+
+What a file is, its content says, not its name. libsndfile is asked first (`sndfile`), PyAV for what it refuses
+(`containers`); `headers` knows which headers lie.
 """
 
 from __future__ import annotations
@@ -9,19 +12,22 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import soxr
 
-from hubbub.errors import DecodeError, EmptyAudio, NonFiniteAudio
+from hubbub.audio.headers import head_of, kind_of
+from hubbub.audio.sndfile import NotRead, SoundFile
+from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio
 
 BLOCK_VALUES = 2**20
-"""Samples times channels read at once: 4 MiB, 23 s of mono at 44.1 kHz."""
+"""Samples times channels held at once, before resampling and after: 4 MiB, 23 s of mono at 44.1 kHz."""
 
 SEAM_TOLERANCE = 1e-6
 """Largest difference, full scale being 1, between a stretch decoded alone and the same stretch of the whole.
@@ -30,41 +36,90 @@ Holds for the rates that recorders have. Between rates with hardly a common divi
 interpolates its filter, and the difference may be 5e-5.
 """
 
-_HALO_S = 0.1  # sound decoded around a stretch, so that the resampling filter has settled where it begins and ends
-_OGG_PAGE_FRAMES = 255 * 4096  # the most a page holds: 255 packets of the longest block that Vorbis has
+RATES_HZ = (100, 10_000_000)
+"""Lowest and highest rate that is believed: hydrophones reach 2 MHz, what lies beyond is a broken header."""
+
+LOUDEST = 1e10
+"""Samples beyond this, full scale being 1, are no sound: files of floats in 32-bit integer range reach 2e9, and the
+power of what is louder has no room in float32."""
+
+# Sound decoded around a stretch, so that the resampling filter has settled where it begins and ends: the longer of
+# these, the samples being those of the lower rate.
+_HALO_S, _HALO_SAMPLES = 0.1, 100
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a recording's header says: rate in Hz, channels, duration in seconds."""
+    """What a recording is: rate in Hz, channels, duration in seconds."""
 
     sample_rate: int
     channels: int
     duration_s: float
 
 
+class Recording(Protocol):
+    """An open recording, whoever decodes it.
+
+    Attributes
+    ----------
+    sample_rate
+        Hz.
+    channels
+        How many.
+    stated_frames
+        Samples a channel as the header says, or more where it says none: decoding gives no more than these.
+    """
+
+    sample_rate: int
+    channels: int
+    stated_frames: float
+
+    def n_frames(self, block_frames: int) -> float:
+        """Samples a channel that decoding gives, counted by decoding `block_frames` at a time if need be."""
+
+    def read(self, begin: int, end: int | None, block_frames: int) -> Generator[npt.NDArray[np.float32]]:
+        """Yield float32 [frames, channels], at most `block_frames` at a time, from frame `begin` to `end`."""
+
+    def close(self) -> None:
+        """Let go of the decoder."""
+
+
 def probe(path: Path) -> AudioInfo:
-    """Read a recording's header.
+    """Tell a recording's rate, channels and duration; decoding it gives that duration.
+
+    Reads the header, and the whole recording where headers of its format are not to be trusted:
+
+    - read from the header: WAV, AIFF, CAF, AU, W64, RF64, Ogg Vorbis, Opus, MP3 with an Info frame that fits the file,
+      FLAC that holds the last sample which its header promises;
+    - counted by decoding, in bounded memory: MP3 without an Info frame or with one that does not fit, FLAC without a
+      length or with too long a one, and all that PyAV reads (MP4, WebM, WMA, ADTS).
 
     Raises
     ------
     DecodeError
-        For anything that is no readable audio file.
+        For anything that is no readable audio file, or breaks off while it is counted.
+    EmptyAudio
+        For a container (MP4, WebM ...) without a sample in it; of other formats the duration is then 0.
     """
-    with _open(path) as file:
-        return AudioInfo(file.samplerate, file.channels, file.frames / file.samplerate)
+    with _opened(path) as recording:
+        frames = recording.n_frames(_block_frames(recording, recording.sample_rate))
+        return AudioInfo(recording.sample_rate, recording.channels, frames / recording.sample_rate)
 
 
-def load(path: Path, *, sample_rate: int, first: int = 0, count: int | None = None) -> npt.NDArray[np.float32]:
+def load(
+    path: Path, *, sample_rate: int, channel: int | None = None, first: int = 0, count: int | None = None
+) -> npt.NDArray[np.float32]:
     """Decode a stretch at once; the arguments and errors of `blocks`. Returns float32 [samples]."""
-    parts = list(blocks(path, sample_rate=sample_rate, first=first, count=count))
+    parts = list(blocks(path, sample_rate=sample_rate, channel=channel, first=first, count=count))
+    if len(parts) == 1:
+        return parts[0]
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
 def blocks(
-    path: Path, *, sample_rate: int, first: int = 0, count: int | None = None
+    path: Path, *, sample_rate: int, channel: int | None = None, first: int = 0, count: int | None = None
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Decode, mix to mono (the mean of the channels) and resample (soxr HQ, as librosa), a block at a time.
+    """Decode, mix to mono or take one channel, and resample (soxr HQ, as librosa), a block at a time.
 
     Parameters
     ----------
@@ -72,6 +127,8 @@ def blocks(
         The recording.
     sample_rate
         Hz of the samples returned.
+    channel
+        The channel to take, counted from 0; None: the mean of all.
     first
         Where to begin, in samples at `sample_rate`.
     count
@@ -85,35 +142,115 @@ def blocks(
     Raises
     ------
     DecodeError
-        The file is missing, no regular file, or cannot be decoded.
+        The file is missing, no regular file, cannot be decoded, has no such channel, or changes while it is read.
     EmptyAudio
         The recording holds no samples at all.
     NonFiniteAudio
-        A sample of the stretch is NaN or infinite.
+        A sample of the stretch is NaN, infinite, or beyond `LOUDEST`.
     """
-    with _open(path) as file:
-        begin, skip = _aligned_start(first, file.samplerate, sample_rate)
-        if file.frames == 0:
+    with _opened(path) as recording:
+        if channel is not None and not 0 <= channel < recording.channels:
+            raise DecodeError(f"{path.name} has no channel {channel}; it has {recording.channels}, counted from 0")
+        rate = recording.sample_rate
+        begin, skip = _aligned_start(first, rate, sample_rate)
+        if recording.stated_frames == 0:
             raise EmptyAudio(f"{path.name} holds no samples")
-        if begin >= file.frames:
+        if begin >= recording.stated_frames:
             return
-        end = None if count is None else math.ceil(((first + count) / sample_rate + _HALO_S) * file.samplerate)
-        mono = _mono_blocks(file, begin, end)
-        yield from _stretch(_resampled(mono, file.samplerate, sample_rate), skip, count)
+        end = None if count is None else math.ceil(((first + count) / sample_rate + _halo_s(rate, sample_rate)) * rate)
+        with closing(recording.read(begin, end, _block_frames(recording, sample_rate))) as frames:
+            mono = _mono_blocks(frames, channel, begin, rate, path.name)
+            yield from _stretch(_resampled(mono, rate, sample_rate), skip, count)
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+@contextmanager
+def _opened(path: Path) -> Iterator[Recording]:
+    """Open a recording by what it holds, and close all of it again.
+
+    Raises
+    ------
+    DecodeError
+        For what cannot be opened or decoded; if the file changed meanwhile, this is what is told.
+    EmptyAudio
+        When a container holds no samples.
+    """
+    fd, before = _descriptor(path)
     try:
-        # A FIFO or a device would block or never end.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DecodeError(f"{path.name} is no regular file")
-        return soundfile.SoundFile(os.fsencode(path))  # as bytes: old archives hold names that are no UTF-8
-    except soundfile.LibsndfileError as error:
-        raise DecodeError(f"{path.name} is not audio that can be decoded ({error.error_string})") from None
-    except TypeError:
-        raise DecodeError(f"{path.name} is headerless by its name: nothing says its rate and channels") from None
-    except OSError as error:
-        raise DecodeError(f"{path.name} cannot be opened ({error.strerror})") from None
+        try:
+            recording = _recording(fd, before.st_size, path.name)
+            try:
+                _refuse_absurd(recording, path.name)
+                yield recording
+            finally:
+                recording.close()
+        except AudioError:
+            _refuse_changed(fd, before, path.name)
+            raise
+        except OSError as error:  # a failing disk, a server gone
+            raise DecodeError(f"{path.name} cannot be read ({error.strerror})") from None
+        _refuse_changed(fd, before, path.name)
+    finally:
+        os.close(fd)
+
+
+def _descriptor(path: Path) -> tuple[int, os.stat_result]:
+    try:
+        # Without waiting: opening a FIFO would wait for a writer, and reading a device might never end.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DecodeError(f"{path.name} cannot be opened ({reason})") from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise DecodeError(f"{path.name} is no regular file")
+    return fd, status
+
+
+def _refuse_changed(fd: int, before: os.stat_result, name: str) -> None:
+    """What was read of a file that is written to meanwhile is of no one version."""
+    now = os.fstat(fd)
+    if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise DecodeError(f"{name} changed while it was read")
+
+
+def _recording(fd: int, size: int, name: str) -> Recording:
+    try:
+        return SoundFile(fd, size, name)
+    except NotRead as reason:
+        refused = f"{name} is not audio that can be decoded ({reason}"
+    kind = kind_of(head_of(fd))
+    if kind is None:
+        raise DecodeError(f"{refused})")
+    from hubbub.audio.containers import Container, NoPyAV
+
+    try:
+        return Container(fd, name, kind)
+    except NoPyAV:
+        if kind.by_libsndfile:
+            raise DecodeError(f"{refused}; PyAV may know more: pip install 'hubbub[av]')") from None
+        raise DecodeError(f"{name} is {kind.name}, which needs PyAV: pip install 'hubbub[av]'") from None
+    except AudioError:
+        if kind.by_libsndfile:  # its reason is the better one, and the same with PyAV and without
+            raise DecodeError(f"{refused})") from None
+        raise
+
+
+def _refuse_absurd(recording: Recording, name: str) -> None:
+    lowest, highest = RATES_HZ
+    if not lowest <= recording.sample_rate <= highest:
+        expected = f"expected {lowest} to {highest}"
+        raise DecodeError(f"{name} states a sample rate of {recording.sample_rate} Hz; {expected}")
+
+
+def _block_frames(recording: Recording, sample_rate: int) -> int:
+    """Frames to read at once, so that neither they nor what they become at `sample_rate` are over `BLOCK_VALUES`."""
+    most = BLOCK_VALUES // max(recording.channels, math.ceil(sample_rate / recording.sample_rate))
+    return max(1, most)
+
+
+def _halo_s(source_rate: int, rate: int) -> float:
+    return max(_HALO_S, _HALO_SAMPLES / min(source_rate, rate))
 
 
 def _aligned_start(first: int, source_rate: int, rate: int) -> tuple[int, int]:
@@ -123,50 +260,36 @@ def _aligned_start(first: int, source_rate: int, rate: int) -> tuple[int, int]:
     """
     divisor = math.gcd(source_rate, rate)
     source_step, step = source_rate // divisor, rate // divisor
-    halo = 0 if source_rate == rate else math.ceil(_HALO_S * rate)
+    halo = 0 if source_rate == rate else math.ceil(_halo_s(source_rate, rate) * rate)
     steps = max(0, first - halo) // step
     return steps * source_step, first - steps * step
 
 
-def _mono_blocks(file: soundfile.SoundFile, begin: int, end: int | None) -> Iterator[npt.NDArray[np.float32]]:
-    frames = max(1, BLOCK_VALUES // file.channels)
+def _mono_blocks(
+    frames: Iterator[npt.NDArray[np.float32]], channel: int | None, begin: int, sample_rate: int, name: str
+) -> Iterator[npt.NDArray[np.float32]]:
     position = begin
-    try:
-        _go_to(file, begin, frames)
-        while len(block := file.read(_left(frames, position, end), dtype="float32", always_2d=True)):
-            yield _checked(block, position / file.samplerate, file.samplerate)
-            position += len(block)
-    except soundfile.LibsndfileError as error:
-        at_s = position / file.samplerate
-        raise DecodeError(
-            f"{Path(os.fsdecode(file.name)).name} breaks off at {at_s:.3f} s ({error.error_string})"
-        ) from None
+    for block in frames:
+        yield _checked(_mono(block, channel), position / sample_rate, sample_rate)
+        position += len(block)
+    if position == 0:
+        raise EmptyAudio(f"{name} holds no samples")
 
 
-def _left(frames: int, position: int, end: int | None) -> int:
-    return frames if end is None else max(0, min(frames, end - position))
+def _mono(block: npt.NDArray[np.float32], channel: int | None) -> npt.NDArray[np.float32]:
+    if block.shape[1] == 1:
+        return block[:, 0]
+    if channel is not None:
+        return np.ascontiguousarray(block[:, channel])
+    with np.errstate(invalid="ignore"):  # infinities that cancel are told later
+        return block.mean(axis=1)
 
 
-def _go_to(file: soundfile.SoundFile, begin: int, frames: int) -> None:
-    """Move to a frame.
-
-    libvorbis seeks wrongly within a file's last page (by hundreds of frames), so Ogg is sought before that page at
-    the latest, and read from there.
-    """
-    position = max(0, min(begin, file.frames - _OGG_PAGE_FRAMES)) if file.format == "OGG" else begin
-    if position:
-        file.seek(position)
-    while position < begin and (passed := len(file.read(min(frames, begin - position), always_2d=True))):
-        position += passed
-
-
-def _checked(block: npt.NDArray[np.float32], start_s: float, sample_rate: int) -> npt.NDArray[np.float32]:
-    with np.errstate(invalid="ignore"):  # infinities that cancel are told below
-        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-    finite = np.isfinite(mono)
-    if not finite.all():
-        first = int(np.argmin(finite))
-        raise NonFiniteAudio(f"the sample at {start_s + first / sample_rate:.3f} s is {mono[first]}")
+def _checked(mono: npt.NDArray[np.float32], start_s: float, sample_rate: int) -> npt.NDArray[np.float32]:
+    if not (mono.max(initial=0) <= LOUDEST and mono.min(initial=0) >= -LOUDEST):  # so written, NaN is caught too
+        first = int(np.argmin(np.abs(mono) <= LOUDEST))
+        at = f"the sample at {start_s + first / sample_rate:.3f} s is {mono[first]:g}"
+        raise NonFiniteAudio(f"{at}; expected {LOUDEST:g} at most" if np.isfinite(mono[first]) else at)
     return mono
 
 
@@ -178,9 +301,13 @@ def _resampled(
         return
     # A stream gives the bits of a single call, whatever the block lengths.
     stream = soxr.ResampleStream(source_rate, rate, 1, dtype="float32", quality="HQ")
+    held = next(mono, None)
+    if held is None:
+        return
     for block in mono:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+        yield stream.resample_chunk(held)
+        held = block
+    yield stream.resample_chunk(held, last=True)
 
 
 def _stretch(

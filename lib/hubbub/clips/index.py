@@ -10,7 +10,7 @@ from typing import Any
 from hubbub.audio.decode import probe
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import ClipTable, clip_id, make_table, resolve, version_of
-from hubbub.errors import DecodeError
+from hubbub.errors import AudioError
 
 _THREADS = 8  # headers are read from disk or network, which waits more than it computes
 
@@ -49,8 +49,8 @@ def _probed(listed: Mapping[str, Any], root: Path) -> tuple[dict[str, Any], str 
         stat = path.stat()
         clip |= {"version": version_of(stat), "size_bytes": stat.st_size}
         info = probe(path)
-    except OSError as error:
-        return clip, f"{uri}: {error.strerror}"
-    except DecodeError as error:
+    except (OSError, ValueError) as error:  # ValueError: a CSV may give names that no file has, with a null byte
+        return clip, f"{uri}: {getattr(error, 'strerror', None) or error}"
+    except AudioError as error:
         return clip, f"{uri}: {error}"
     return clip | vars(info), None

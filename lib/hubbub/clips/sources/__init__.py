@@ -12,8 +12,14 @@ from typing import Any
 
 from hubbub.errors import ClipTableError, nearest
 
-AUDIO_SUFFIXES = frozenset(".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .w64 .rf64 .caf".split())
-"""File names with these endings are taken for recordings when a folder is listed."""
+AUDIO_SUFFIXES = frozenset(
+    (
+        ".wav .wave .flac .ogg .oga .opus .mp3 .mp2 .aif .aiff .aifc .au .snd .w64 .rf64 .caf "
+        ".m4a .m4b .aac .mka .wma .amr .spx .wv .ape .tta .ac3 "
+        ".mp4 .m4v .mov .3gp .3g2 .webm .mkv .avi .flv .asf .wmv"
+    ).split()
+)
+"""File names with these endings are taken for recordings when a folder is listed; what a file is, its content says."""
 
 
 @dataclass(frozen=True)
