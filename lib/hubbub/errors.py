@@ -80,6 +80,10 @@ class NonFiniteAudio(AudioError):
     """The clip holds NaN or infinite samples."""
 
 
+class NonFiniteFeatures(AudioError):
+    """The features of a clip are not numbers, or larger than the store's dtype holds."""
+
+
 class LengthMismatch(AudioError):
     """The clip decodes to more windows than were planned from its header."""
 

@@ -20,6 +20,7 @@ _ABSURD_FRAMES = 2**46  # 11 years at 192 kHz: what a length left out is given a
 _OGG_PAGE_FRAMES = 255 * 4096  # the most a page holds: 255 packets of the longest block that Vorbis has
 _PREROLL_S = 1.0  # of an MP3 decoded before a place sought
 _SMALL_BLOCK = 4096  # frames; a FLAC block
+_PCM_16_STEP = np.float32(2.0**-15)  # of full scale 1
 _SKIP_VALUES = 2**18  # samples times channels read at once on the way to a place
 
 
@@ -146,7 +147,10 @@ class SoundFile:
         return position
 
     def _block(self, frames: float) -> npt.NDArray[np.float32]:
-        return self._file.read(int(frames), dtype="float32", always_2d=True)
+        if self._file.subtype != "PCM_16":
+            return self._file.read(int(frames), dtype="float32", always_2d=True)
+        # The same values, to the bit, in a quarter of the time: libsndfile converts one sample after the other.
+        return self._file.read(int(frames), dtype="int16", always_2d=True) * _PCM_16_STEP
 
     def _go_to(self, begin: int) -> bool:
         """Move to a frame; says whether the file reaches it."""

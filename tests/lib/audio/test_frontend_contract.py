@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hubbub.audio.frontends import features_of, frame_s, frontend_of, n_frames
-from hubbub.config import Settings
+from hubbub.config import Settings, load_settings
 from hubbub.config.frontends import FRONTENDS, Frames
+from hubbub.errors import NonFiniteFeatures
 from tests.lib.audio.frontend_cases import EDGES, PRECISIONS, clips, words
 
 FLOAT16_RELATIVE = 2.0**-11
@@ -199,3 +200,10 @@ def test_names_differ_however_near_the_bands_are(name: str, given: dict):
 def test_hypothesis_varies_every_setting():
     own = {key for kind in FRONTENDS.values() for key in kind.model_fields} - set(Frames.model_fields) - {"name"}
     assert own == set(OWN), "what hypothesis may set"
+
+
+def test_values_that_no_row_can_hold_are_refused() -> None:
+    """Sound far above full scale, which decoding lets pass up to a point."""
+    loud = np.full(22_050, 1e20, np.float32)
+    with pytest.raises(NonFiniteFeatures, match=r"features from .* to inf do not fit float32"):
+        features_of(loud, load_settings(None, ["frontend.name=mel"]))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hubbub.config import Settings
 from hubbub.config.frontends import Decibels, Frames
+from hubbub.errors import NonFiniteFeatures
 
 _CLASSES = {
     "log-mel": "log_mel.LogMel",
@@ -63,20 +64,32 @@ def features_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDA
     """One window of samples to features [frame, band], rounded to the dtype that stores hold.
 
     Training rows and labelling windows both pass here, so a model meets what it was trained on.
+
+    Raises
+    ------
+    NonFiniteFeatures
+        When a value is not a number, or more than the dtype holds.
     """
-    return frontend_of(settings.frontend)(samples).astype(settings.dtype)
+    return _rounded(frontend_of(settings.frontend)(samples), settings)
 
 
 def row_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
     """One row of a store: as `features_of`, but decibels that will be cropped have no floor or peak of the row's own.
 
-    Each crop gets its own, as the windows have that labelling makes.
+    Each crop gets its own, as the windows have that labelling makes. Errors of `features_of`.
     """
     frontend: Frames = settings.frontend
     if settings.windows.crop_s is not None and frontend.is_db and isinstance(frontend, Decibels):
         own = {"top_db": None} | ({"ref": 1.0} if frontend.ref == "max" else {})
         frontend = frontend.model_copy(update=own)
-    return frontend_of(frontend)(samples).astype(settings.dtype)
+    return _rounded(frontend_of(frontend)(samples), settings)
+
+
+def _rounded(features: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
+    highest, lowest, most = float(features.max()), float(features.min()), float(np.finfo(settings.dtype).max)
+    if not (highest <= most and lowest >= -most):  # so written, NaN is caught too
+        raise NonFiniteFeatures(f"features from {lowest:g} to {highest:g} do not fit {settings.dtype}")
+    return features.astype(settings.dtype)
 
 
 def n_frames(settings: Frames, n_samples: int) -> int:
