@@ -58,7 +58,8 @@ def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path, settin
     """Do what `hubbub features` does with a new store; return how many clips the store then holds."""
     from hubbub.audio.windows import grid_of
     from hubbub.plan import plan_features, resolved, windows_of
-    from hubbub.store.features import create_store, row_schema
+    from hubbub.store.features import create_store
+    from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
 
     windows = windows_of(table.rows, grid_of(settings), settings.frontend.sample_rate)

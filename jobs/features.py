@@ -51,7 +51,8 @@ def features(
     from hubbub.clips.table import read_table
     from hubbub.engine.cluster import check_cluster
     from hubbub.plan import plan_features
-    from hubbub.store.features import check_place, create_store, is_store, open_store, row_schema
+    from hubbub.store.features import check_place, create_store, is_store, open_store
+    from hubbub.store.rows import row_schema
     from hubbub.store.summary import SUMMARY, write_summary
     from hubbub.tasks.extract import ExtractTask
 

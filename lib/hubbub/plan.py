@@ -184,7 +184,7 @@ def plan_features(
     settings
         With `layout.rows_per_shard` resolved (`resolved`).
     ledger
-        The rows of an existing store that count (`store.features.current`); None for a new one.
+        The rows of an existing store that count (`store.rows.current`); None for a new one.
     committed
         Numbers of the shards that exist.
     retry_failed

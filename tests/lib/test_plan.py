@@ -16,7 +16,7 @@ from hubbub.audio.decode import BLOCK_VALUES
 from hubbub.clips.table import ClipTable, clip_id, make_table
 from hubbub.config import Settings, load_settings
 from hubbub.plan import Plan, Unit, peak_bytes_of, plan_features, plan_labels, resolved
-from hubbub.store.features import current
+from hubbub.store.rows import current
 
 RATE = 1000  # one window is 1 s is 1000 samples
 

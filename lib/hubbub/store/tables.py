@@ -29,8 +29,8 @@ from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.events import EventRule
 from hubbub.files import refuse_foreign_folder, sweep_partials, write_json, writing
-from hubbub.store.features import clip_columns
 from hubbub.store.parts import joined, part_numbers, read_part, write_part
+from hubbub.store.rows import clip_columns
 
 FORMAT = "hubbub-labels/1"
 RUN = "run.json"

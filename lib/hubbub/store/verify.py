@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from hubbub.clips.table import ClipTable
 from hubbub.errors import LabelsError, StoreError
-from hubbub.store.features import ARRAYS, ROWS, FeatureStore, checksum, current
+from hubbub.store.features import ARRAYS, ROWS, FeatureStore
+from hubbub.store.rows import checksum, current
 from hubbub.store.tables import LabelTables
 from hubbub.takes import COLUMNS as TAKE
 

@@ -18,7 +18,8 @@ from hubbub.audio.windows import Window, grid_of
 from hubbub.clips.table import has_changed, resolve
 from hubbub.errors import AudioError, EmptyAudio, FileChanged
 from hubbub.plan import Item, Unit
-from hubbub.store.features import FeatureStore, checksum, clip_columns
+from hubbub.store.features import FeatureStore
+from hubbub.store.rows import checksum, clip_columns
 from hubbub.tasks.recorded import Recorded
 from hubbub.tasks.result import MOST_REASONS, UnitResult
 
@@ -34,7 +35,7 @@ class ExtractTask:
     root
         What relative uris are relative to.
     schema
-        Of the row part (`store.features.row_schema`).
+        Of the row part (`store.rows.row_schema`).
     """
 
     store: FeatureStore

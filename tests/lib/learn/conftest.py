@@ -12,7 +12,8 @@ import pytest
 
 from hubbub.clips.table import CONTRACT, clip_id
 from hubbub.config import Layout, LogMelSettings, Settings, Windows
-from hubbub.store.features import FeatureStore, checksum, create_store, row_schema
+from hubbub.store.features import FeatureStore, create_store
+from hubbub.store.rows import checksum, row_schema
 
 SETTINGS = Settings(
     frontend=LogMelSettings(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16),

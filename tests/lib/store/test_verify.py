@@ -14,8 +14,9 @@ from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable
 from hubbub.config import load_settings
 from hubbub.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, open_store, row_schema
+from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.parts import part_path, read_part, write_part
+from hubbub.store.rows import row_schema
 from hubbub.store.verify import Problem, verify_clips, verify_shard
 from hubbub.tasks.extract import ExtractTask
 

@@ -23,7 +23,8 @@ from hubbub.clips.table import ClipTable
 from hubbub.config import Settings, load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, current, open_store, row_schema
+from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.rows import current, row_schema
 from hubbub.store.verify import verify_clips, verify_shard
 from hubbub.tasks.extract import ExtractTask
 from hubbub.tasks.result import UnitResult

@@ -24,7 +24,8 @@ from hubbub.events import EventRule
 from hubbub.plan import plan_features, plan_labels
 from hubbub.report import labels_section
 from hubbub.store.bundle import Bundle, load_bundle
-from hubbub.store.features import FeatureStore, create_store, row_schema
+from hubbub.store.features import FeatureStore, create_store
+from hubbub.store.rows import row_schema
 from hubbub.store.tables import LabelTables, create_labels
 from hubbub.tasks.extract import ExtractTask
 from hubbub.tasks.label import LabelTask

@@ -21,7 +21,8 @@ from hubbub.clips.table import ClipTable, clip_id, make_table
 from hubbub.config import Settings, settings_from
 from hubbub.engine.serial import SerialEngine
 from hubbub.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, open_store, row_schema
+from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.rows import row_schema
 from hubbub.store.verify import verify_clips, verify_shard
 from hubbub.takes import takes_of
 from hubbub.tasks.extract import ExtractTask
