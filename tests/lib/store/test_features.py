@@ -18,17 +18,9 @@ from hypothesis import strategies as st
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings, load_settings
 from hubbub.errors import StorageError, StoreError
-from hubbub.store.features import (
-    FeatureStore,
-    checksum,
-    create_store,
-    current,
-    is_store,
-    open_store,
-    require_settings,
-    row_schema,
-)
+from hubbub.store.features import FeatureStore, create_store, is_store, open_store, require_settings
 from hubbub.store.parts import part_path, read_part, write_part
+from hubbub.store.rows import checksum, current, row_schema
 
 
 def settings(*more: str) -> Settings:
@@ -293,6 +285,19 @@ def test_a_torn_row_part_is_refused(store: FeatureStore):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(StoreError, match="move it away, and the next run makes it again"):
         store.rows()
+
+
+def test_parts_of_before_there_were_channels_and_variants_are_read(store: FeatureStore):
+    store.grow(2)
+    values = write(store, 0, 1)
+    write(store, 1, 2)
+    table, metadata = read_part(store.rows_folder, 0)
+    write_part(store.rows_folder, 0, table.drop_columns(["channel", "variant", "augmentation"]), metadata)
+    rows = store.rows()
+    assert rows["channel"].tolist() == ["mix"] * 3
+    assert rows["variant"].tolist() == [0] * 3
+    assert store.progress()["variant"].tolist() == [0] * 3
+    np.testing.assert_array_equal(store.read_rows([0])[0], values[0])
 
 
 def test_carried_columns_that_come_and_go(store: FeatureStore):
