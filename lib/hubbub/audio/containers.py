@@ -40,7 +40,11 @@ class Container:
         How many.
     stated_frames
         Infinite: what the container states is not believed.
+    seeks
+        Never: time stamps are rough, and decoders remember.
     """
+
+    seeks = False
 
     def __init__(self, fd: int, name: str, kind: Kind) -> None:
         """Open a file by its descriptor, which stays the caller's.

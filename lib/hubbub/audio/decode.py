@@ -68,11 +68,14 @@ class Recording(Protocol):
         How many.
     stated_frames
         Samples a channel as the header says, or more where it says none: decoding gives no more than these.
+    seeks
+        Whether a place in the middle is reached without decoding all that comes before it.
     """
 
     sample_rate: int
     channels: int
     stated_frames: float
+    seeks: bool
 
     def n_frames(self, block_frames: int) -> float:
         """Samples a channel that decoding gives, counted by decoding `block_frames` at a time if need be."""
@@ -104,6 +107,15 @@ def probe(path: Path) -> AudioInfo:
     with _opened(path) as recording:
         frames = recording.n_frames(_block_frames(recording, recording.sample_rate))
         return AudioInfo(recording.sample_rate, recording.channels, frames / recording.sample_rate)
+
+
+def seeks(path: Path) -> bool:
+    """Whether a stretch from the middle of a recording costs no more than that stretch; errors of `probe`.
+
+    Opus and what PyAV reads are decoded from the start, because a stretch would else differ from the whole.
+    """
+    with _opened(path) as recording:
+        return recording.seeks
 
 
 def load(

@@ -55,6 +55,10 @@ class Grid:
         """First sample of window number `window`."""
         return window * self.hop
 
+    def span(self, windows: int) -> int:
+        """Samples from the start of a window to the end of the last of `windows` that begin with it."""
+        return (windows - 1) * self.hop + self.window
+
 
 @dataclass(frozen=True)
 class Window:

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from hubbub.audio import decode
 from hubbub.audio.windows import Grid, Window, cut, grid_of
 from hubbub.clips.table import resolve
@@ -42,19 +45,69 @@ class Recorded:
 
 
 def _windows(item: Item, root: Path, grid: Grid, sample_rate: int) -> Iterator[Window]:
-    clip = item.clip
-    start = round((clip["start_s"] or 0.0) * sample_rate)
-    end = None if clip["end_s"] is None else round(clip["end_s"] * sample_rate)
-    first = start + grid.start(item.first_window)
-    last = item.first_window + item.n_windows == item.windows
-    # One tail more than the last window needs shows whether the clip goes on.
-    wanted = (item.n_windows - 1) * grid.hop + grid.window + (2 * grid.min_tail if last and not grid.only_first else 0)
-    count = wanted if end is None else max(0, min(wanted, end - first))
-    path, channel = resolve(clip["uri"], root), channel_index(item.channel)
-    blocks = decode.blocks(path, sample_rate=sample_rate, channel=channel, first=first, count=count)
-    for window in cut(blocks, grid, first=item.first_window):
-        if window.number < item.first_window + item.n_windows:
+    place = _Place(item, root, grid, sample_rate)
+    beyond = item.first_window + item.n_windows
+    for window in place.onward() if place.is_part and not decode.seeks(place.path) else place.sought():
+        if window.number < beyond:
             yield window
         elif window.valid > grid.window - grid.hop + grid.min_tail:
-            says = "unknown" if clip["duration_s"] is None else f"{clip['duration_s']:.3f} s"
+            says_s = item.clip["duration_s"]
+            says = "unknown" if says_s is None else f"{says_s:.3f} s"
             raise LengthMismatch(f"decodes to more than the clip table says ({says}); index it again")
+
+
+class _Place:
+    """Where an item's windows lie in its file."""
+
+    def __init__(self, item: Item, root: Path, grid: Grid, sample_rate: int) -> None:
+        clip = item.clip
+        self._item, self._grid, self._rate = item, grid, sample_rate
+        self.path, self._channel = resolve(clip["uri"], root), channel_index(item.channel)
+        self._start = round((clip["start_s"] or 0.0) * sample_rate)
+        self._end = None if clip["end_s"] is None else round(clip["end_s"] * sample_rate)
+        self._is_last = item.first_window + item.n_windows == item.windows
+
+    @property
+    def is_part(self) -> bool:
+        """Whether other items go on where this one ends, or end where it begins."""
+        return self._item.n_windows < self._item.windows
+
+    def sought(self) -> Iterator[Window]:
+        """The windows, decoded by themselves; and one more where the clip goes on after its last."""
+        item, grid = self._item, self._grid
+        # One tail more than the last window needs shows whether the clip goes on.
+        tail = 2 * grid.min_tail if self._is_last and not grid.only_first else 0
+        return cut(self._blocks(item.first_window, grid.span(item.n_windows) + tail), grid, first=item.first_window)
+
+    def onward(self) -> Iterator[Window]:
+        """The same of a recording that is decoded from its start whatever is wanted of it.
+
+        A worker that has the next item, or a later one, goes on where it stands: else a recording of a day would be
+        decoded once for each of its units.
+        """
+        item, beyond = self._item, self._item.first_window + self._item.n_windows + self._is_last
+        what = (self.path, item.clip["version"], self._channel, self._start, self._end, self._rate, self._grid)
+        number, stream = _UNDER_WAY.pop(what, (0, None))  # taken out: no two threads share a decoder
+        if stream is None or number > item.first_window:
+            number, stream = 0, cut(self._blocks(0, None), self._grid)
+        while number < beyond:
+            window = next(stream, None)
+            if window is None:
+                return
+            number = window.number + 1
+            if window.number >= item.first_window:
+                yield window
+        _UNDER_WAY.clear()
+        _UNDER_WAY[what] = number, stream
+
+    def _blocks(self, window: int, count: int | None) -> Iterator[npt.NDArray[np.float32]]:
+        """Sound from the start of a window on, at most to the clip's end."""
+        first = self._start + self._grid.start(window)
+        if self._end is not None:
+            left = max(0, self._end - first)
+            count = left if count is None else min(count, left)
+        return decode.blocks(self.path, sample_rate=self._rate, channel=self._channel, first=first, count=count)
+
+
+_UNDER_WAY: dict[Any, tuple[int, Iterator[Window]]] = {}
+"""The recording that `_Place.onward` stands in, with the number of the window that comes next: one a process."""

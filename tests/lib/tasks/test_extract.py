@@ -6,6 +6,7 @@ import os
 import shutil
 import tracemalloc
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pytest
 import soundfile
 
+from hubbub.audio import decode
 from hubbub.audio.decode import load
 from hubbub.audio.frontends import features_of
 from hubbub.clips.index import index_listing
@@ -309,6 +311,35 @@ def test_a_file_that_changed_since_it_was_indexed_fails(folder: Path, tmp_path: 
     store = open_store(tmp_path / "store")
     assert failures(store) == {"a.wav": "FileChanged: changed since it was indexed; index it again"}
     assert store.rows()["uri"].tolist() == ["b.wav"]
+
+
+def opus(path: Path, seconds: float) -> Path:
+    with soundfile.SoundFile(path, "w", 48_000, 1, format="OGG", subtype="OPUS") as file:
+        for number in range(round(seconds)):
+            file.write(noise(1, 48_000, seed=number))
+    return path
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (1, 0, 3, 2, 4), (4, 3, 2, 1, 0)], ids=str)
+def test_a_recording_that_cannot_be_sought_is_gone_through_once(
+    folder: Path, tmp_path: Path, order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+):
+    """Opus is decoded from its start; a worker goes on where it stands, in whatever order it gets the units."""
+    path = opus(folder / "a.opus", 10)
+    begun = []
+    blocks = decode.blocks
+    monkeypatch.setattr(decode, "blocks", lambda *given, **more: begun.append(more["first"]) or blocks(*given, **more))
+    table, config = index(folder), settings("windows.mode=all", "windows.duration_s=0.5", rows_per_shard=4)
+    for unit in order:
+        run(tmp_path / "store", table, config, only={unit})
+    rows, values = rows_and_values(tmp_path / "store")
+    whole = load(path, sample_rate=RATE)
+    assert rows["window"].tolist() == list(range(20))
+    for window, features in zip(rows["window"], values, strict=True):
+        np.testing.assert_array_equal(features, features_of(whole[window * 4000 : (window + 1) * 4000], config))
+    backwards = sum(one > other for one, other in pairwise(order))
+    assert begun[:-1] == [0] * (1 + backwards), "and the last call is this test's own"
+    sound(open_store(tmp_path / "store"))
 
 
 def test_a_bad_stretch_of_a_long_recording_fails_the_clip(folder: Path, tmp_path: Path):
