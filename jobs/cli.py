@@ -15,7 +15,7 @@ from hubbub.errors import HubbubError, UsageError
 
 from .options import DEBUG_VARIABLE
 
-JOBS = ("index", "features", "verify", "train", "evaluate", "label", "events", "export", "report", "demo")
+JOBS = ("index", "settings", "features", "verify", "train", "evaluate", "label", "events", "export", "report", "demo")
 """Commands in the order of the work; each is the function of its name in the module of its name."""
 
 _INTERRUPTED = 130

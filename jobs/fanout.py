@@ -45,8 +45,8 @@ class Tally:
             self.seconds[stage] += seconds
 
 
-def show_plan(job: str, plan: Plan) -> None:
-    """Print what a run will do."""
+def show_plan(job: str, plan: Plan, *, to_store: int | None = None) -> None:
+    """Print what a run will do; `to_store` is how many bytes of features it makes, where that is known."""
     console.summary(
         f"{job}: the plan",
         {
@@ -55,6 +55,7 @@ def show_plan(job: str, plan: Plan) -> None:
             "failed before, left alone": plan.failed_before,
             "to do": f"{plan.todo_clips} clips, {plan.windows} windows, in {len(plan)} units",
             "to read": size(plan.bytes_to_read),
+            **({} if to_store is None else {"to store": f"{size(to_store)} before compression"}),
             "memory a task": f"{size(plan.peak_bytes)} at most, beyond what a worker takes to start",
         },
     )
@@ -106,6 +107,8 @@ def tell(job: str, tally: Tally, *, clips: int, ok: int, failed: int, result: Pa
     log.write("end", clips=clips, ok=ok, failed=failed, missing=missing, wall_s=round(tally.wall_s, 3))
     for uri, reason in tally.reasons:
         console.warn(f"failed: {uri}: {reason}")
+    if tally.failed > len(tally.reasons):
+        console.warn(f"… and {tally.failed - len(tally.reasons)} more")
     for lost in tally.lost[:_FAILURES_SHOWN]:
         console.warn(f"lost: unit {lost.unit} with {lost.clips} clips: {lost.reason}; the next run makes it again")
     if failed:

@@ -24,10 +24,16 @@ def features(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The store: new, or one to go on with.", metavar="STORE")
     ],
-    settings: Annotated[Path | None, typer.Option(help="Settings (YAML).", metavar="FILE")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="Settings (YAML); hubbub settings prints all there are.", metavar="FILE")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="One setting, such as frontend.n_mels=64; repeat for more.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="One setting, such as frontend.name=mfcc or windows.mode=all; repeat for more.",
+            metavar="KEY=VALUE",
+        ),
     ] = None,
     variants: Annotated[
         Path | None,
@@ -50,7 +56,7 @@ def features(
     """
     from hubbub.clips.table import read_table
     from hubbub.engine.cluster import check_cluster
-    from hubbub.plan import plan_features
+    from hubbub.plan import plan_features, row_bytes
     from hubbub.store.features import check_place, create_store, is_store, open_store
     from hubbub.store.rows import row_schema
     from hubbub.store.summary import SUMMARY, write_summary
@@ -65,12 +71,16 @@ def features(
     log = console.JsonLog(log_json, "features")
     table = read_table(clips)
     store = open_store(output) if is_store(output) else None
-    wanted = _settings(table, store, _asked(store, settings, set_ or [], variants))
+    asked = _asked(store, settings, set_ or [], variants)
+    if store is not None and asked is not None and not store.committed():
+        store = None  # a run that failed before it made anything does not decide the settings of the next
+    wanted = _settings(table, store, asked)
     _check_variants(table, wanted)
     store = store and replace(store, settings=wanted)
     ledger = None if store is None else store.progress()
     plan = plan_features(table, wanted, ledger, store.committed() if store else [], retry_failed=retry_failed)
-    show_plan("features", plan)
+    show_plan("features", plan, to_store=plan.windows * row_bytes(wanted))
+    _say_what_stays(table, ledger)
     if dry_run:
         return
     _refuse_other_root(store, table, plan, ledger)
@@ -97,6 +107,14 @@ def features(
         lines = write_summary(store, store.path / SUMMARY)
         console.say(f"the means of {lines} examples are in {store.path / SUMMARY}")
     raise typer.Exit(code)
+
+
+def _say_what_stays(table: ClipTable, ledger: pd.DataFrame | None) -> None:
+    """A clip that left the table, or a whole other archive, stays in the store and would train in silence."""
+    from . import console
+
+    if ledger is not None and (gone := set(ledger["clip_id"]) - set(table.rows["clip_id"].to_pylist())):
+        console.warn(f"{len(gone)} clips of the store are not in this clip table; they stay in the store")
 
 
 def _check_summary(summary: str | None) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from . import options
 
+_SHOWN = 5
 _Column = "Column of a CSV that holds the"
 
 
@@ -83,7 +84,9 @@ def index(
             "result": output,
         },
     )
-    for line in unreadable[:5]:
+    for line in unreadable[:_SHOWN]:
         console.warn(f"unreadable: {line}")
+    if len(unreadable) > _SHOWN:
+        console.warn(f"… and {len(unreadable) - _SHOWN} more: in {output} they are those without a duration_s")
     if unreadable:
         console.warn(f"{len(unreadable)} files cannot be read; they stay in the table and become failed rows")

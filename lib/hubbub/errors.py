@@ -88,6 +88,14 @@ class LengthMismatch(AudioError):
     """The clip decodes to more windows than were planned from its header."""
 
 
+class ChannelMismatch(AudioError):
+    """How many channels a recording has is not what its clip table says."""
+
+
+class AugmentationError(AudioError):
+    """A recording of noise or of a room that a policy names cannot be used."""
+
+
 class FileChanged(AudioError):
     """The file is no longer the one that was indexed."""
 
@@ -95,6 +103,6 @@ class FileChanged(AudioError):
 def nearest(given: str, known: Iterable[str]) -> str:
     """Say which of `known` is meant, or list them: ``did you mean 'n_mels'? (known: …)``."""
     options = sorted(known)
-    close = difflib.get_close_matches(given, options, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}(known: {', '.join(options)})"

@@ -27,10 +27,12 @@ from hubbub.audio.windows import Grid, grid_of
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
 from hubbub.takes import COLUMNS as TAKE
-from hubbub.takes import MIX, Takes, takes_of, whole_clips
+from hubbub.takes import MIX, NO_RULE, Takes, takes_of, whole_clips
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
 _ROWS_LEAST, _ROWS_MOST = 16, 256  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
+_INNER_BANDS = 128  # of mel, where a frontend makes its values from them
+HELD_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
 _SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 256 rows of 5 s are 14 MB
 _LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window takes 5 s for the most
 
@@ -43,7 +45,7 @@ class Item:
     ----------
     clip
         The clip's row of the clip table.
-    channel, variant
+    channel, variant, policy_rule
         Which of its takes (`hubbub.takes`).
     first_window, n_windows
         Which windows, by their numbers in the clip.
@@ -56,6 +58,7 @@ class Item:
     clip: dict[str, Any]
     channel: str
     variant: int
+    policy_rule: str
     first_window: int
     n_windows: int
     windows: int
@@ -94,7 +97,7 @@ class Plan:
     indices
         Numbers of the shards that will be written, in order.
     bytes_to_read
-        Sum of the sizes of the files of the clips to do, where known.
+        Sum of the sizes of the files of the clips to do, where known; each counts once, however many takes it has.
     peak_bytes
         The most memory a task takes; see `peak_bytes_of`.
     n_shards
@@ -137,6 +140,7 @@ class Plan:
         return Item(
             channel=clip.pop("channel"),
             variant=clip.pop("variant"),
+            policy_rule=clip.pop("policy_rule"),
             clip=clip,
             first_window=int(cuts.first_window[cut]),
             n_windows=int(cuts.n_windows[cut]),
@@ -152,11 +156,11 @@ class Cuts:
     Attributes
     ----------
     clip, first_window, n_windows
-        int64 [cut]: position in `Plan.todo`, and which windows.
+        int64 [cut]: position of the take in `Plan.todo`, and which windows.
     bounds
         int64 [unit + 1]: unit u holds cuts ``bounds[u]`` to ``bounds[u + 1]``.
     windows, attempt
-        int64 [clip].
+        int64 [take].
     """
 
     clip: npt.NDArray[np.int64]
@@ -227,7 +231,7 @@ def plan_labels(
     """
     grid, rate = grid_of(settings, hop_s=hop_s), settings.frontend.sample_rate
     takes = whole_clips(table.rows)
-    ledger = None if files is None else files.assign(windows=1, channel=MIX, variant=0)
+    ledger = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
     states = _states(takes.rows, ledger, retry_failed=retry_failed)
     windows = windows_of(table.rows, grid, rate)[states.wanted]
     cuts = _whole_cuts(windows, states.attempt[states.wanted])
@@ -265,14 +269,15 @@ def resolved(settings: Settings, n_windows: int) -> Settings:
     """
     if settings.layout.rows_per_shard is not None:
         return settings
-    chunk, most = settings.layout.rows_per_chunk, max(1, min(_ROWS_MOST, _SHARD_BYTES // _row_bytes(settings)))
+    chunk, most = settings.layout.rows_per_chunk, max(1, min(_ROWS_MOST, _SHARD_BYTES // row_bytes(settings)))
     rows = min(most, max(_ROWS_LEAST, -(-n_windows // _SHARDS_WANTED)))
     if rows > chunk:
         rows = min(-(-rows // chunk), max(1, most // chunk)) * chunk
     return settings.model_copy(update={"layout": settings.layout.model_copy(update={"rows_per_shard": rows})})
 
 
-def _row_bytes(settings: Settings) -> int:
+def row_bytes(settings: Settings) -> int:
+    """Bytes of one row of a store, before compression."""
     frames = n_frames(settings.frontend, grid_of(settings).window)
     return frames * settings.frontend.n_bands * np.dtype(settings.dtype).itemsize
 
@@ -289,12 +294,15 @@ def peak_bytes_of(settings: Settings) -> int:
     """The most memory one task takes, beyond what a worker takes to start.
 
     Three times the shard (the rows, as chunks, and compressed), a block as decoded, mixed and resampled (4 bytes a
-    value each), a window's samples three times (cut, padded, and transformed), and its features twice.
+    value each), a window's samples four times (cut, padded twice, and transformed), and its features twice, with the
+    mel bands that some are made from. Where there are variants, a window's samples five times more, and those that
+    are kept for them.
     """
     frontend, rows = settings.frontend, settings.layout.rows_per_shard or _ROWS_MOST
     window, itemsize = grid_of(settings).window, np.dtype(frontend.precision).itemsize
-    transform = (3 * window + 2 * n_frames(frontend, window) * frontend.n_bands) * itemsize
-    return 3 * rows * _row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform
+    transform = (4 * window + 2 * n_frames(frontend, window) * (frontend.n_bands + _INNER_BANDS)) * itemsize
+    varied = 5 * 4 * window + HELD_BYTES if settings.variants is not None else 0
+    return 3 * rows * row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform + varied
 
 
 def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]:
@@ -324,17 +332,28 @@ def _states(takes: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool)
     # Null versions are content that cannot be told apart: taken as unchanged.
     status = {name: ledger["status"] == name for name in ("ok", "failed")}
     seen = ledger.assign(**status, version=ledger["version"].fillna(""))
-    held = seen.groupby([*TAKE, "version"]).agg(ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"))
-    tries = seen.groupby("clip_id")["attempts"].max()
+    held = seen.groupby([*TAKE, "version"]).agg(
+        ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"), tries=("attempts", "max")
+    )
     frame = takes.select([*TAKE, "version"]).to_pandas().fillna({"version": ""})
-    state = frame.join(held, on=[*TAKE, "version"]).join(tries, on="clip_id")
+    state = frame.join(held, on=[*TAKE, "version"])
     known = state["windows"].notna().to_numpy(bool)
     failed = known & (state["failed"] == True).to_numpy(bool)  # noqa: E712  null where nothing is known
     done = known & ~failed & (state["ok"] >= state["windows"]).to_numpy(bool)
     begun = known & ~failed & ~done
-    attempt = state["attempts"].fillna(0).to_numpy(np.int64) + ~begun  # what was begun goes on as the same attempt
+    # What was begun goes on as the same attempt; what is new counts on from the content that it replaces.
+    tries = state["tries"].fillna(_tries_of_other_content(frame, seen)).to_numpy(np.int64)
+    attempt = tries + ~begun
     wanted = ~done & (retry_failed | ~failed)
     return _States(done, failed, wanted, begun, attempt, state["windows"].fillna(-1).to_numpy(np.int64))
+
+
+def _tries_of_other_content(takes: pd.DataFrame, seen: pd.DataFrame) -> pd.Series:
+    """The most attempts that a clip has had with other content than it has now, a value a take; 0 where it had none."""
+    tries = seen.groupby(["clip_id", "version"])["attempts"].max().reset_index("version")
+    now = takes.drop_duplicates("clip_id").set_index("clip_id")["version"]
+    others = tries[tries["version"] != now.reindex(tries.index)]["attempts"].groupby(level="clip_id").max()
+    return takes["clip_id"].map(others).fillna(0)
 
 
 @dataclass(frozen=True)

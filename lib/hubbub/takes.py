@@ -1,6 +1,7 @@
 """Which examples a clip gives: one a channel, where channels are examples of their own, and its augmented variants.
 
-An example is a *take*: a clip, a channel (``mix``, or ``1``, ``2``, … alone) and a variant (0: as recorded).
+An example is a *take*: a clip, a channel (``mix``, or ``1``, ``2``, … alone), a variant (0: as recorded), and the rule
+that makes the variant: a clip that is labelled anew may fall under another one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import pyarrow as pa
 from hubbub.config import Channels, Settings
 
 MIX = "mix"
-COLUMNS = ["clip_id", "channel", "variant"]
+NO_RULE = ""
+COLUMNS = ["clip_id", "channel", "variant", "policy_rule"]
 """What tells takes apart."""
 
 
@@ -25,7 +27,7 @@ class Takes:
     Attributes
     ----------
     rows
-        The clips' rows, each as often as it has takes, with columns `channel` and `variant`.
+        The clips' rows, each as often as it has takes, with columns `channel`, `variant` and `policy_rule`.
     clip
         int64 [take], the position of each one's clip.
     """
@@ -41,18 +43,27 @@ class Takes:
 def takes_of(clips: pa.Table, settings: Settings) -> Takes:
     """Lay out every clip's takes, a clip's own next to each other and those of one channel in a row."""
     views = [_views(count, settings.channels) for count in clips["channels"].fill_null(1).to_pylist()]
-    variants = _variant_counts(clips, settings)
-    channel = [view for mine, count in zip(views, variants, strict=True) for view in mine for _ in range(1 + count)]
-    variant = [number for mine, count in zip(views, variants, strict=True) for _ in mine for number in range(1 + count)]
-    takes = [len(mine) * (1 + count) for mine, count in zip(views, variants, strict=True)]
+    rules = [rules_of(labels, settings) for labels in clips["labels"].to_pylist()]
+    channel = [view for mine, held in zip(views, rules, strict=True) for view in mine for _ in held]
+    variant = [number for mine, held in zip(views, rules, strict=True) for _ in mine for number in range(len(held))]
+    rule = [name for mine, held in zip(views, rules, strict=True) for _ in mine for name in held]
+    takes = [len(mine) * len(held) for mine, held in zip(views, rules, strict=True)]
     clip = np.repeat(np.arange(len(clips), dtype=np.int64), takes)
-    return _takes(clips if len(clip) == len(clips) else clips.take(pa.array(clip)), clip, channel, variant)
+    return _takes(clips if len(clip) == len(clips) else clips.take(pa.array(clip)), clip, channel, variant, rule)
 
 
 def whole_clips(clips: pa.Table) -> Takes:
     """Every clip as one take."""
-    clip = np.arange(len(clips), dtype=np.int64)
-    return _takes(clips, clip, [MIX] * len(clips), [0] * len(clips))
+    n = len(clips)
+    return _takes(clips, np.arange(n, dtype=np.int64), [MIX] * n, [0] * n, [NO_RULE] * n)
+
+
+def rules_of(labels: list[str], settings: Settings) -> list[str]:
+    """What makes each variant of a clip with these labels, by the variant's number; 0 is the clip itself."""
+    if settings.variants is None:
+        return [NO_RULE]
+    numbers = range(1, 1 + settings.variants.count(labels))
+    return [NO_RULE, *(settings.variants.rule_key(labels, number) or NO_RULE for number in numbers)]
 
 
 def channel_index(channel: str) -> int | None:
@@ -60,9 +71,12 @@ def channel_index(channel: str) -> int | None:
     return None if channel == MIX else int(channel) - 1
 
 
-def _takes(rows: pa.Table, clip: npt.NDArray[np.int64], channel: list[str], variant: list[int]) -> Takes:
+def _takes(
+    rows: pa.Table, clip: npt.NDArray[np.int64], channel: list[str], variant: list[int], rule: list[str]
+) -> Takes:
     rows = rows.append_column("channel", pa.array(channel, pa.string()))
-    return Takes(rows.append_column("variant", pa.array(variant, pa.int32())), clip)
+    rows = rows.append_column("variant", pa.array(variant, pa.int32()))
+    return Takes(rows.append_column("policy_rule", pa.array(rule, pa.string())), clip)
 
 
 def _views(n_channels: int, channels: Channels) -> tuple[str, ...]:
@@ -73,9 +87,3 @@ def _views(n_channels: int, channels: Channels) -> tuple[str, ...]:
     if channels == "each":
         return tuple(str(number + 1) for number in range(max(1, n_channels)))
     return ("1", "2", MIX) if n_channels > 1 else (MIX,)  # of one channel, all three would be the same
-
-
-def _variant_counts(clips: pa.Table, settings: Settings) -> list[int]:
-    if settings.variants is None:
-        return [0] * len(clips)
-    return [settings.variants.count(labels) for labels in clips["labels"].to_pylist()]

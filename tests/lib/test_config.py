@@ -155,7 +155,7 @@ def test_canonical_hash_refuses_what_json_cannot_say():
         ("frontend.name=log_mel", r"frontend.name: unknown frontend 'log_mel': did you mean 'log-mel'\? \(known: chr"),
         ("frontend.name=mfc", r"unknown frontend 'mfc': did you mean 'mfcc'\?"),
         ("frontend.name=zebra", r"unknown frontend 'zebra': \(known: chroma, descriptors, log-frequency, log-mel, "),
-        ("frontend.bands_per_octave=24", r"unknown setting 'frontend.bands_per_octave'"),  # of another frontend
+        ("frontend.bands_per_octave=24", r"frontend log-mel has no 'bands_per_octave'; log-frequency has: choose it"),  # of another frontend
         ("frontend.n_mel", r"expected KEY=VALUE"),
         ("n_mels=64", r"unknown setting 'n_mels': did you mean 'frontend.n_mels'\?"),
         ("crop_s=2", r"unknown setting 'crop_s': did you mean 'windows.crop_s'\?"),
@@ -215,7 +215,11 @@ def test_an_unknown_setting_gets_the_nearest_one_of_its_frontend(name: str, sett
         (["frontend.name=mfcc", "frontend.n_mfcc=50", "frontend.n_mels=40"], "n_mfcc 50 is above n_mels 40"),
         (["frontend.name=mfcc", "frontend.delta_frames=8"], "delta_frames 8 is even: give an odd number, such as 9"),
         (["frontend.name=mfcc", "frontend.lifter=0.5"], "lifter 0.5 is below 1: give 0 for none, or some 20"),
-        (["frontend.name=mfcc", "windows.duration_s=0.1"], "0.1 makes 5 frames, and delta_frames is 9: lengthen"),
+        (["frontend.name=mfcc", "windows.duration_s=0.1"], "0.1 s makes 5 frames, and frontend.delta_frames is 9: "),
+        (["frontend.name=mfcc", "windows.mode=random", "windows.crop_s=0.1", "frontend.top_db=null"], "makes 5 frames"),
+        (["frontend.name=mfcc", "windows.mode=random", "windows.crop_s=1"], "set frontend.top_db to null and front"),
+        (["frontend.name=pcen", "windows.mode=random", "windows.crop_s=1"], "crops rows, and pcen remembers what came"),
+        (["frontend.name=descriptors", "windows.mode=random", "windows.crop_s=1"], "take a floor from the whole row"),
         (["frontend.name=mfcc", "frontend.lifter=22", "dtype=float16"], "cannot hold the values of mfcc; give float32"),
         (["frontend.name=mel", "dtype=float16"], "dtype float16 cannot hold the values of mel; give float32"),
         (["frontend.name=chroma", "frontend.norm=null", "dtype=float16"], "cannot hold the values of chroma"),
@@ -224,7 +228,8 @@ def test_an_unknown_setting_gets_the_nearest_one_of_its_frontend(name: str, sett
         (["frontend.name=descriptors", "dtype=float16"], "cannot hold the values of descriptors; give float32"),
         (["frontend.name=descriptors", "frontend.rolloff_share=1"], "rolloff_share.*less than 1"),
         (["layout.rows_per_shard=50"], "rows_per_shard 50 is no multiple of rows_per_chunk 32"),
-        (["frontend=log-mel"], "frontend"),  # a value where a section belongs
+        (["frontend=log-mel"], r"'log-mel' is no section of settings; a frontend is chosen by frontend.name \("),
+        (["windows=all"], "windows: 'all' is no section of settings; such as windows.mode=all"),
         (["frontend.n_mels.x=3"], "n_mels"),
         (["n_mels"], "expected KEY=VALUE, such as frontend.n_mels=64"),
         (["=64"], "expected KEY=VALUE"),
@@ -245,7 +250,7 @@ def test_a_bad_value_says_which_and_why(assignments: list[str], message: str):
         ("- frontend\n", "holds a list; expected sections such as 'frontend:'"),
         ("64\n", "holds a int"),
         ("1: 2\n", "should be strings"),
-        ("frontend: 3\n", "frontend.*given: 3"),
+        ("frontend: 3\n", "frontend: 3 is no section of settings"),
         ("frontend: {n_mel: 64}\n", "settings.yaml: unknown setting 'frontend.n_mel'"),
     ],
 )

@@ -48,7 +48,7 @@ def rows_of(unit: Unit, *, fail: frozenset[str] = frozenset(), skip: frozenset[s
     """The ledger rows that doing a unit leaves: one a window, or one for a clip that fails."""
     for item in unit.items:
         own = {name: item.clip[name] for name in ("clip_id", "uri", "version")}
-        own |= {"channel": item.channel, "variant": item.variant}
+        own |= {"channel": item.channel, "variant": item.variant, "policy_rule": item.policy_rule}
         own |= {"windows": item.windows, "attempts": item.attempt, "shard": unit.index}
         if item.clip["uri"] in fail:
             yield own | {"window": item.first_window, "status": "failed"}
@@ -262,12 +262,12 @@ def test_resolved(n_windows: int, assignments: list[str], rows_per_shard: int):
 
 
 def test_peak_bytes_by_hand():
-    """256 rows of 216 x 128 float16 are 14.2 MB; thrice that, 12.6 MB of blocks, 1.3 of samples, 0.2 of features."""
+    """256 rows of 216 x 128 float16 are 14.2 MB; thrice that, 12.6 MB of blocks, 1.8 of samples, 0.4 of bands."""
     config = resolved(Settings(), 10**6)
     assert 3 * 256 * 216 * 128 * 2 == 42_467_328
     assert 3 * 4 * BLOCK_VALUES == 12_582_912
-    assert 3 * 110_250 * 4 + 2 * 216 * 128 * 4 == 1_544_184
-    assert peak_bytes_of(config) == 42_467_328 + 12_582_912 + 1_544_184
+    assert 4 * 110_250 * 4 + 2 * 216 * (128 + 128) * 4 == 2_206_368
+    assert peak_bytes_of(config) == 42_467_328 + 12_582_912 + 2_206_368
     assert plan_features(table(clip("a")), config).peak_bytes == peak_bytes_of(config)
 
 

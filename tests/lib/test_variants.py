@@ -211,6 +211,79 @@ def test_unmatched_names_are_those_no_clip_has():
     assert policy.unmatched(iter(["rain", "dgo", "siren", "cat"])) == []
 
 
+KEYED = """
+seed: 7
+rules:
+  - {{labels: [dog, rain], count: 2, transforms: [{{kind: gain, gain_db: [{least}, 6]}}]}}
+  - {{labels: [siren], count: {sirens}, transforms: [{{kind: pitch-shift, semitones: {semitones}}}]}}
+  - {{labels: [dog], transforms: [{{kind: noise, snr_db: 5, folder: street}}, {{kind: room, folder: rooms}}]}}
+"""
+
+
+def keyed(folder: Path, *, least: float = -6, sirens: int = 1, semitones: int = 1) -> Variants:
+    """A policy under which dogs have three variants, the third with the folders' help, rain two and sirens one."""
+    return load_variants(with_sounds(folder, KEYED.format(least=least, sirens=sirens, semitones=semitones)))
+
+
+def keys(policy: Variants, *labels: str) -> list[str | None]:
+    return [policy.rule_key(labels, number) for number in range(1, policy.count(labels) + 1)]
+
+
+def test_each_variant_has_a_key_and_what_there_is_not_has_none(tmp_path: Path):
+    policy = keyed(tmp_path)
+    made = keys(policy, "dog") + keys(policy, "siren")
+    assert [len(set(made)), len(made)] == [4, 4]
+    assert all(key is not None and len(key) == 8 and int(key, 16) >= 0 for key in made)
+    for labels, number in [(["dog"], 4), (["dog"], 0), (["dog"], -1), (["crow"], 1), ([], 1)]:
+        assert policy.rule_key(labels, number) is None
+
+
+def test_a_clip_labelled_anew_has_other_keys_where_another_rule_is_for_it(tmp_path: Path):
+    policy = keyed(tmp_path)
+    assert policy.rule_key(["dog"], 1) != policy.rule_key(["siren"], 1)
+    assert keys(policy, "rain") == keys(policy, "dog")[:2], "the same rule makes the same variants"
+
+
+def test_only_what_a_variant_is_made_by_changes_its_key(tmp_path: Path):
+    before, others = keyed(tmp_path), keyed(tmp_path, sirens=3, semitones=2)
+    assert keys(others, "dog") == keys(before, "dog")
+    assert keys(others, "siren")[0] != keys(before, "siren")[0]
+    louder = keyed(tmp_path, least=-3)
+    changed = [new != old for new, old in zip(keys(louder, "dog"), keys(before, "dog"), strict=True)]
+    assert changed == [True, True, False]
+    seeded = before.model_copy(update={"seed": 8})
+    assert set(keys(seeded, "dog")).isdisjoint(keys(before, "dog"))
+
+
+def test_a_rule_whose_variants_get_other_numbers_gets_other_keys():
+    """What is drawn depends on a variant's number in the clip."""
+    after = Variants(rules=(rule(("dog",), 1), rule(None, 1)))
+    alone = Variants(rules=(rule(None, 1),))
+    assert after.rule_key(["dog"], 2) != alone.rule_key(["dog"], 1)
+    assert after.rule_key(["dog"], 1) == alone.rule_key(["dog"], 1), "the same transforms under the same number"
+
+
+def test_folders_count_by_their_content_not_by_their_place(tmp_path: Path):
+    here, there = keyed(tmp_path / "here"), keyed(tmp_path / "there")
+    assert here != there
+    assert keys(here, "dog") == keys(there, "dog")
+    change(tmp_path / "there/street")
+    changed = load_variants(tmp_path / "there/policy.yaml")
+    assert [new == old for new, old in zip(keys(changed, "dog"), keys(here, "dog"), strict=True)] == [True, True, False]
+
+
+def test_keys_are_the_same_in_a_policy_read_back_and_leave_it_as_it_is(tmp_path: Path):
+    policy, untouched = keyed(tmp_path), keyed(tmp_path)
+    made = keys(policy, "dog")
+    assert (policy, hash(policy), policy.model_dump()) == (untouched, hash(untouched), untouched.model_dump())
+    assert keys(Variants.model_validate(json.loads(json.dumps(policy.model_dump(mode="json")))), "dog") == made
+
+
+def test_a_key_stays_what_it_is_from_one_version_to_the_next():
+    """Keys lie in stores; if this one changes, every stored variant is made again."""
+    assert Variants(seed=7, rules=(rule(("dog",), 2),)).rule_key(["dog"], 2) == "db147a9c"
+
+
 NAMES = st.sampled_from(["dog", "rain", "siren", "crow"])
 RULES = st.builds(rule, st.none() | st.lists(NAMES, min_size=1, max_size=3).map(tuple), st.integers(1, 4))
 

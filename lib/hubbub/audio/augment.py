@@ -21,7 +21,8 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,8 +33,8 @@ import numpy.typing as npt
 
 from hubbub.audio import decode
 from hubbub.audio.soundscape import sounding_part
-from hubbub.config.variants import Gain, Noise, PitchShift, Room, SoundFolder, TimeStretch, Variants
-from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio, SettingsError
+from hubbub.config.variants import Gain, Noise, PitchShift, Room, SoundFolder, TimeStretch, Variants, sound_folder
+from hubbub.errors import AudioError, AugmentationError, DecodeError, EmptyAudio, NonFiniteAudio, SettingsError
 
 if TYPE_CHECKING:
     from audiomentations import ApplyImpulseResponse
@@ -43,6 +44,10 @@ Samples = npt.NDArray[np.float32]
 
 LONGEST_RESPONSE_S = 30.0
 """Impulse responses last a few seconds; what lasts longer than this is a recording of something else."""
+
+CHECKED_S = 10.0
+"""Of a recording of noise, so much is decoded before a run: a broken file is mostly broken there, and hours would be
+too many to decode."""
 
 _STRETCH_BLOCK_S = 0.12  # the stretcher's own; it smears the first and last block of what it is given
 _ROOMS_KEPT = 16  # impulse responses held decoded, 5 MB each at the most that is usual
@@ -98,11 +103,11 @@ def augmented(
     Raises
     ------
     EmptyAudio
-        The window holds no sound, or a recording that the policy names holds none.
+        The window holds no sound.
     NonFiniteAudio
         A sample given is NaN or infinite, or one of the variant is too large for float32.
-    DecodeError
-        A recording that the policy names cannot be decoded, or is no impulse response.
+    AugmentationError
+        A recording that the policy names cannot be decoded, holds no sound, or is no impulse response.
     IndexError
         When the clip has no variant of that number.
     """
@@ -124,23 +129,57 @@ def augmented(
 
 
 def check_sounds(variants: Variants, *, sample_rate: int) -> None:
-    """Open every recording that a policy names, so that a broken one is found before a run and not in it.
+    """Refuse a policy whose recordings are others than when it was read, or cannot be used.
+
+    So that no store mixes variants of two kinds, and that a broken recording is found before a run and not in it. Every
+    folder is read once; of noise, no more than `CHECKED_S` of each recording are decoded.
 
     Raises
     ------
     SettingsError
-        For the first that cannot be used, with the reason.
+        For the first folder that is gone or changed, then for the first recording that cannot be used.
     """
-    for step in (step for rule in variants.rules for step in rule.transforms):
-        folder = step.folder if isinstance(step, Noise | Room) else None
-        for path in folder.paths if folder else ():
-            try:
-                if isinstance(step, Room):
-                    _room(path, step.folder.hash, sample_rate)
-                else:
-                    decode.probe(path)
-            except AudioError as error:
-                raise SettingsError(f"the policy's folder {path.parent}: {error}; remove or replace the file") from None
+    for folder in dict.fromkeys(variants.folders):
+        _check_content(folder)
+    steps = (step for rule in variants.rules for step in rule.transforms)
+    named = ((type(step), step.folder) for step in steps if isinstance(step, Noise | Room) and step.folder)
+    for kind, folder in dict.fromkeys(named):
+        for name in folder.files:
+            _check_recording(kind, folder, name, sample_rate)
+
+
+def _check_content(folder: SoundFolder) -> None:
+    was = f"the policy was made with {folder.hash}"
+    mend = "put the recordings back, or give another -o with --variants FILE to make a new store"
+    try:
+        found = sound_folder(Path(folder.path))
+    except ValueError as error:
+        raise SettingsError(f"the policy's folder {folder.path} cannot be used: {error} ({was}); {mend}") from None
+    if found.hash != folder.hash:
+        raise SettingsError(f"the policy's folder {folder.path} has changed: it holds {found.hash}, {was}; {mend}")
+
+
+def _check_recording(kind: type, folder: SoundFolder, name: str, sample_rate: int) -> None:
+    path = Path(folder.path) / name
+    try:
+        with _blamed_on(folder, name):
+            if kind is Room:
+                _room(path, folder.hash, sample_rate)
+            else:
+                for _ in decode.blocks(path, sample_rate=sample_rate, count=round(CHECKED_S * sample_rate)):
+                    pass
+    except AugmentationError as error:
+        raise SettingsError(f"{error}; remove or replace the file in {folder.path}") from None
+
+
+@contextmanager
+def _blamed_on(folder: SoundFolder, name: str) -> Iterator[None]:
+    """Say of what is wrong with a recording that it is the policy's, not the clip."""
+    try:
+        yield
+    except AudioError as error:
+        recording = f"{Path(folder.path).name}/{name}"
+        raise AugmentationError(f"the policy's recording {recording} cannot be used: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -214,7 +253,8 @@ def _noise(sound: Samples, step: Noise, call: _Call) -> Step:
         noise = call.rng.standard_normal(len(sound), np.float32)
     else:
         name, path = call.file(step.folder)
-        noise, start_s = _recorded_noise(path, len(sound), call)
+        with _blamed_on(step.folder, name):
+            noise, start_s = _recorded_noise(path, len(sound), call)
         drawn |= {"file": name, "start_s": start_s}
     level = _rms(noise)
     if level == 0:  # a pause in a recording: no gain makes noise of it
@@ -247,7 +287,8 @@ def _in_room(sound: Samples, step: Room, call: _Call) -> Step:
     How loud a response was recorded says nothing about a room, so that only what it does to the sound is taken over.
     """
     name, path = call.file(step.folder)
-    transform, rings = _room(path, step.folder.hash, call.sample_rate)
+    with _blamed_on(step.folder, name):
+        transform, rings = _room(path, step.folder.hash, call.sample_rate)
     wet = transform.apply(sound, call.sample_rate)
     energy = _energy(wet)
     gain = np.float32(math.sqrt(_energy(sound) / energy)) if energy else np.float32(0)

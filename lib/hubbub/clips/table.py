@@ -46,7 +46,7 @@ CONTRACT = pa.schema(
 RESERVED = frozenset(
     {
         *("row", "window", "windows", "valid_frames", "status", "error", "attempts", "crc32"),
-        *("channel", "variant", "augmentation"),
+        *("channel", "variant", "policy_rule", "augmentation"),
         *("clip_start_s", "clip_end_s", "shard", "unit"),
         *("label", "onset_s", "offset_s", "peak", "mean", "onset_at", "scores", "mean_scores", "peak_scores"),
     }

@@ -29,7 +29,8 @@ class Windows(Frozen):
 
     mode: Literal["first", "all", "random"] = Field(
         "first",
-        description="first: pad or cut to one window; all: whole clip; random: as first, cropped anew at every epoch",
+        description="first: one window, padded or cut; all: the whole clip; random: as first, and training takes "
+        "another stretch of crop_s from each row at every epoch",
     )
     duration_s: float = Field(5.0, gt=0, le=3600, description="seconds a window")
     hop_s: float | None = Field(None, gt=0, description="mode all: from one window to the next; null: duration_s")
@@ -91,12 +92,14 @@ class Settings(Frozen):
         if shortest_s * rate < 1:
             name = "duration_s" if self.windows.crop_s is None else "crop_s"
             raise ValueError(f"windows.{name} {shortest_s:g} is shorter than one sample")
-        frames, wanted = 1 + round(self.windows.duration_s * rate) // self.frontend.hop_samples, _delta_frames(self)
+        frames, wanted = self.frontend.n_frames(max(1, round(shortest_s * rate))), _delta_frames(self)
         if frames < wanted:
             raise ValueError(
-                f"windows.duration_s {self.windows.duration_s:g} makes {frames} frames, and delta_frames is {wanted}: "
-                "lengthen the window, lower delta_frames, or set deltas to 0"
+                f"a window of {shortest_s:g} s makes {frames} frames, and frontend.delta_frames is {wanted}: "
+                "lengthen the window, lower delta_frames, or set frontend.deltas to 0"
             )
+        if self.windows.mode == "random" and (reason := self.frontend.not_local):
+            raise ValueError(f"windows.mode 'random' crops rows, and {reason}")
         return self
 
     @model_validator(mode="after")
@@ -107,12 +110,17 @@ class Settings(Frozen):
         return self
 
     @property
+    def spelt_out(self) -> dict[str, Any]:
+        """The part that decides values, as plain data, defaults too: for a person to compare."""
+        return self.model_dump(mode="json", exclude={"layout", "variants"})
+
+    @property
     def values(self) -> dict[str, Any]:
-        """The part that decides values, as plain data.
+        """The same as it is hashed.
 
         What was added to hubbub later counts only where it is not at its default: older stores stay what they are.
         """
-        values = self.model_dump(mode="json", exclude={"layout", "variants"})
+        values = self.spelt_out
         if self.channels == "mix":
             del values["channels"]
         if self.windows.crop_s is None:
@@ -143,7 +151,7 @@ def load_settings(file: Path | None = None, assignments: Iterable[str] = ()) -> 
     Parameters
     ----------
     file
-        YAML with any of the sections `frontend`, `windows`, `dtype`, `layout`; None for the defaults.
+        YAML with any of `frontend`, `windows`, `channels`, `dtype`, `variants` and `layout`; None for the defaults.
     assignments
         As given to ``--set``: ``frontend.n_mels=64``. Values are read as YAML.
 
@@ -177,9 +185,20 @@ def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str =
         mine, other = ours.get(key), theirs.get(key)
         if isinstance(mine, Mapping) and isinstance(other, Mapping):
             lines += difference(mine, other, f"{prefix}{key}.")
+        elif pairs := _paired_mappings(mine, other):
+            for number, (one, two) in enumerate(pairs, 1):
+                lines += difference(one, two, f"{prefix}{key} {number}, ")
         elif mine != other:
             lines.append(f"{prefix}{key}: {mine!r}, not {other!r}")
     return lines
+
+
+def _paired_mappings(mine: Any, other: Any) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Items of two lists of as many mappings, in pairs; nothing for anything else."""
+    if not (isinstance(mine, list) and isinstance(other, list) and len(mine) == len(other)):
+        return []
+    pairs = list(zip(mine, other, strict=True))
+    return pairs if all(isinstance(item, Mapping) for pair in pairs for item in pair) else []
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -224,12 +243,32 @@ def _explain(item: Any) -> str:
     name = ".".join(location)
     if item["type"] == "union_tag_invalid":
         return f"frontend.name: unknown frontend {item['ctx']['tag']!r}: {nearest(item['ctx']['tag'], FRONTENDS)}"
+    if item["type"] in ("union_tag_not_found", "model_type", "model_attributes_type") and name in _SECTIONS:
+        return f"{name}: {item['input']!r} is no section of settings; {_SECTIONS[name]}"
     if item["type"] == "extra_forbidden":
-        known = FRONTENDS[chosen].model_fields if location[0] == "frontend" else _fields_at(location[:-1])
-        return f"unknown setting '{name}': {_section_of(name) or nearest(location[-1], known)}"
+        if location[0] == "frontend":
+            return _explain_frontends_setting(chosen, location[-1])
+        return f"unknown setting '{name}': {_section_of(name) or nearest(location[-1], _fields_at(location[:-1]))}"
     message = item["msg"].removeprefix("Value error, ")
     given = "" if isinstance(item["input"], Mapping) else f" (given: {item['input']!r})"
     return f"{name + ': ' if name else ''}{message}{given}"
+
+
+_SECTIONS = {
+    "frontend": f"a frontend is chosen by frontend.name (known: {', '.join(sorted(FRONTENDS))})",
+    "windows": "such as windows.mode=all",
+    "layout": "such as layout.rows_per_shard=64",
+}
+"""What to type for each section that was given a value of its own."""
+
+
+def _explain_frontends_setting(frontend: str, name: str) -> str:
+    """Say what is wrong with a setting that a frontend does not have: another one's, or nobody's."""
+    owners = sorted(other for other, kind in FRONTENDS.items() if name in kind.model_fields)
+    if owners:
+        return f"frontend {frontend} has no '{name}'; {', '.join(owners)} has: choose it by frontend.name"
+    hint = "did you mean 'name'?" if name in ("kind", "type") else nearest(name, FRONTENDS[frontend].model_fields)
+    return f"unknown setting 'frontend.{name}': {hint}"
 
 
 def _section_of(name: str) -> str | None:

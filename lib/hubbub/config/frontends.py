@@ -46,6 +46,18 @@ class Frames(Frozen):
         """Values a frame."""
         raise NotImplementedError
 
+    @property
+    def not_local(self) -> str | None:
+        """Why a stretch of a row is not what that stretch alone would give, and what mends it; None where it is.
+
+        Frames at the edges of the stretch aside, and a floor or peak in decibels, which a stretch is given anew.
+        """
+        return None
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that `n_samples` make: one at every hop, the first centred on sample 0."""
+        return 1 + (n_samples + self.n_fft // 2 * 2 - self.n_fft) // self.hop_samples
+
     def _check_edges(self, fmin_hz: float, fmax_hz: float | None) -> None:
         top, nyquist = _top_hz(fmax_hz, self.sample_rate), self.sample_rate / 2
         if top > nyquist:
@@ -163,6 +175,13 @@ class MfccSettings(MelBands, Decibels):
         """The first coefficient is several hundred, where float16 has steps of a half; liftered, thousands."""
         return ("float32",) if self.lifter else ("float32", "float16")
 
+    @property
+    def not_local(self) -> str | None:
+        """Decibels above a floor that the whole window decides are transformed further."""
+        if self.top_db is None and self.ref != "max":
+            return None
+        return "mfcc takes its floor from the whole row; set frontend.top_db to null and frontend.ref to a number"
+
     @model_validator(mode="after")
     def _coefficients_fit(self) -> MfccSettings:
         if self.n_mfcc > self.n_mels:
@@ -210,6 +229,11 @@ class PcenSettings(MelBands):
     scale: float = Field(2.0**31, gt=0, le=1e12, description="what samples of full scale 1 are multiplied with before")
 
     @property
+    def not_local(self) -> str | None:
+        """The gain remembers."""
+        return "pcen remembers what came before; use mode all, or log-mel"
+
+    @property
     def dtypes(self) -> tuple[Dtype, ...]:
         """Below a gain near one, loud sound stays above what float16 can hold."""
         return ("float16", "float32") if self._largest() < 30_000 else ("float32",)
@@ -238,6 +262,11 @@ class DescriptorsSettings(Frames):
     rolloff_share: float = Field(0.85, gt=0, lt=1, description="share of the magnitude that lies below the roll-off")
     n_chroma: int = Field(12, ge=1, le=96, description="pitch classes")
     n_mfcc: int = Field(20, ge=1, le=128, description="mel-frequency cepstral coefficients, of 128 mel bands")
+
+    @property
+    def not_local(self) -> str | None:
+        """The coefficients among them take their floor from the whole window."""
+        return "descriptors take a floor from the whole row; use mode all, or log-mel"
 
     @property
     def dtypes(self) -> tuple[Dtype, ...]:

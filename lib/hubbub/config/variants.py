@@ -25,6 +25,7 @@ import json
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -103,7 +104,17 @@ def _fixed(given: Any, info: ValidationInfo) -> Any:
     if not isinstance(given, str):
         raise ValueError("expected the name of a folder")
     base: Path = (info.context or {}).get("base", Path())
-    folder = (base / given).absolute()
+    return sound_folder((base / given).absolute())
+
+
+def sound_folder(folder: Path) -> SoundFolder:
+    """Read what an absolute folder holds now; every recording in it is read once, a piece at a time.
+
+    Raises
+    ------
+    ValueError
+        There is no such folder, no recording in it, or one that cannot be read or whose name cannot be written down.
+    """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")
     try:
@@ -113,9 +124,7 @@ def _fixed(given: Any, info: ValidationInfo) -> Any:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from None
     if not files:
         raise ValueError(f"{folder} holds no file that ends in {', '.join(SOUND_SUFFIXES)}")
-    return SoundFolder(
-        path=str(folder), files=files, hash=hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-    )
+    return SoundFolder(path=str(folder), files=files, hash=_hash(content))
 
 
 def _sounds_in(folder: Path) -> tuple[str, ...]:
@@ -230,6 +239,14 @@ class Variants(Frozen):
                 return rule
         raise IndexError(f"variant {number} of a clip with labels {list(labels)}: expected 1 to {last}")
 
+    def rule_key(self, labels: Sequence[str], number: int) -> str | None:
+        """8 hex digits of what makes variant `number` (from 1) of a clip with these labels; None if nothing does.
+
+        They stand for the seed, the number, the transforms, and the content of their folders wherever these lie: where
+        two policies have one key, a clip's variant of that number has the same bits.
+        """
+        return _key_of(_Itself(self), tuple(labels), number)
+
     def unmatched(self, labels_there: Iterable[str]) -> list[str]:
         """Names in the rules, in their order, that none of the labels there is: misspelt, maybe."""
         named = dict.fromkeys(label for rule in self.rules for label in rule.labels or ())
@@ -253,6 +270,39 @@ class Variants(Frozen):
 
     def _matching(self, labels: Sequence[str]) -> Iterator[Rule]:
         return (rule for rule in self.rules if rule.matches(labels))
+
+
+@dataclass(frozen=True, eq=False)
+class _Itself:
+    """A policy that equals itself alone: to compare policies by value takes longer than to make a key."""
+
+    policy: Variants
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.policy is other.policy
+
+    def __hash__(self) -> int:
+        return id(self.policy)
+
+
+@lru_cache(maxsize=2**16)  # asked for once a row, but few clips differ in their labels
+def _key_of(itself: _Itself, labels: tuple[str, ...], number: int) -> str | None:
+    policy = itself.policy
+    try:
+        rule = policy.rule_of(labels, number)
+    except IndexError:
+        return None
+    return _hash([policy.seed, number, [_content(step) for step in rule.transforms]])[:8]
+
+
+def _content(step: Transform) -> dict[str, Any]:
+    """What a transform does, as plain data, without what is at its default: so a new setting changes no key."""
+    where = {"folder": {"path", "files"}}  # the hash of a folder stands for its files
+    return {"kind": step.kind} | step.model_dump(mode="json", exclude=where, exclude_defaults=True)
+
+
+def _hash(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_variants(file: Path) -> Variants:

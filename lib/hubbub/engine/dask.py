@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import pickle
 import signal
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster, as_completed
+from distributed.protocol import pickle
 from distributed.scheduler import KilledWorker
 
 from hubbub.engine import Task
@@ -88,7 +88,7 @@ class DaskEngine:
     def _together(self, task: Task, units: Iterable[Any]) -> Iterator[tuple[Any, UnitResult | UnitLost]]:
         waiting = iter(units)
         in_flight: dict[Future, Any] = {}
-        packed = pickle.dumps(task)
+        packed = pickle.dumps(task)  # as Dask does: functions of a notebook by value
         # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
         keys = (f"{type(task).__name__}-{uuid.uuid4().hex}" for _ in itertools.count())
 

@@ -24,6 +24,12 @@ from hubbub.learn.augment import Features, Targets, mask, mixup, roll_frames, wi
 TILT_DB, BEND_DB = (-40.0, 15.0), (-10.0, 10.0)
 """Colours of backgrounds, as `hubbub.learn.augment.Noise` has them."""
 
+BACKGROUNDS_BYTES = 64 * 2**20
+"""Memory that backgrounds may take: 65 of 46 s at the default rate, hop and bands, fewer of longer ones."""
+
+LONGEST_NOISE_S = 60.0
+"""Longer noise is this much, repeated: its end fits its beginning, and what it takes to make it stays bounded."""
+
 _CORNER_HZ = 700.0  # of the mel scale (O'Shaughnessy, 1987): below, bands are equally wide in hertz
 
 
@@ -36,11 +42,21 @@ class Backgrounds:
 
     @classmethod
     def of(cls, settings: Settings, *, level_db: tuple[float, float], takes: int = 64, seed: int = 0) -> Backgrounds:
-        """Make noise with an RMS between two levels in dBFS, and run it through the settings' own frontend."""
+        """Make noise with an RMS between two levels in dBFS, and run it through the settings' own frontend.
+
+        As many as `takes` of noise, or as fit `BACKGROUNDS_BYTES` together with silence, but two if more are asked for;
+        no more than one waveform is held at a time.
+        """
         frontend, rng = frontend_of(settings.frontend), np.random.default_rng(seed)
-        length = grid_of(settings, hop_s=settings.windows.heard_s).window
-        sounds = [_noise(rng, length, settings.frontend.sample_rate, level_db) for _ in range(takes)]
-        return cls(np.stack([frontend(sound) for sound in [np.zeros(length, np.float32), *sounds]]))
+        length, rate = grid_of(settings, hop_s=settings.windows.heard_s).window, settings.frontend.sample_rate
+        silence = frontend(np.zeros(length, np.float32))
+        takes = min(takes, max(2, BACKGROUNDS_BYTES // silence.nbytes - 1))
+        features = np.empty((1 + takes, *silence.shape), silence.dtype)
+        features[0] = silence
+        for take in features[1:]:
+            noise = _noise(rng, min(length, round(LONGEST_NOISE_S * rate)), rate, level_db)
+            take[:] = frontend(np.resize(noise, length))
+        return cls(features)
 
     def draw(self, n_rows: int, rng: np.random.Generator) -> Features:
         """float32 [row, frame, band]: one background a row, about one in eight of them silence."""

@@ -10,8 +10,8 @@
 
 A crop of a frontend in decibels is floored, and referenced, against its own peak. It then equals what the frontend
 makes of that stretch of sound, except in the frames next to its edges (`edge_frames`), which here see the sound beyond
-and there see zeros. That holds where rows keep what lies below their own floor. Frontends that smooth along time
-(pcen), or that floor before a further transform (mfcc), carry a little of what lies around a crop into it.
+and there see zeros. That holds where rows keep what lies below their own floor; settings refuse to crop frontends of
+which it would not hold (`Frames.not_local`).
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
         With both hashes and what differs.
     """
     if bundle_settings.hash != store_settings.hash:
-        lines = "; ".join(difference(bundle_settings.values, store_settings.values))
+        lines = "; ".join(difference(bundle_settings.spelt_out, store_settings.spelt_out))
         raise BundleError(
             f"the model was trained on features {bundle_settings.hash}, these are {store_settings.hash}; "
             f"the model's are {lines}. Make features with the model's settings, or train on these"

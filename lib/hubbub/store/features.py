@@ -34,13 +34,14 @@ from hubbub.audio.frontends import frame_s, frontend_of, n_frames
 from hubbub.audio.windows import grid_of
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings, difference, settings_from
-from hubbub.errors import SettingsError, StoreError
+from hubbub.errors import SettingsError, StorageError, StoreError
 from hubbub.files import refuse_foreign_folder, sweep_partials, writing
 from hubbub.store.parts import joined, part_numbers, read_part, write_part
-from hubbub.store.rows import changed_clips, current, refreshed, row_schema, with_added_columns
+from hubbub.store.rows import changed_clips, current, refreshed, row_schema, usable, with_added_columns
 from hubbub.takes import COLUMNS as TAKE
 
-FORMAT = "hubbub-features/1"
+FORMAT = "hubbub-features/2"
+READ = ("hubbub-features/1", FORMAT)  # 1 had fewer settings, and no channels and variants
 ARRAYS = "features.zarr"
 ROWS = "rows"
 
@@ -150,9 +151,8 @@ class FeatureStore:
         return with_added_columns(table, columns)
 
     def rows(self) -> pd.DataFrame:
-        """The rows that count (`current`) and are ok, sorted by `row`."""
-        ledger = current(self.ledger())
-        rows = ledger[ledger["status"] == "ok"].sort_values("row", ignore_index=True)
+        """The rows that count and hold an example (`store.rows`: `current`, `usable`), sorted by `row`."""
+        rows = usable(current(self.ledger()), self.settings).sort_values("row", ignore_index=True)
         rows = rows.astype({"row": "int64", "valid_frames": "int32", "crc32": "int64"})
         rows["labels"] = [list(labels) for labels in rows["labels"]]
         return rows.drop(columns=["status", "error"])
@@ -199,10 +199,18 @@ class FeatureStore:
         """
         first = shard * self.rows_per_shard
         with writing(self.path / ARRAYS):
-            folder = self.path.resolve() / ARRAYS / "features"
-            array = _writable_array(folder, (folder / "zarr.json").stat().st_mtime_ns)
-            array[first : first + self.rows_per_shard] = values
+            self._array_with_room(first + self.rows_per_shard)[first : first + self.rows_per_shard] = values
         write_part(self.rows_folder, shard, rows, {"unit": shard, "settings_hash": self.settings_hash})
+
+    def _array_with_room(self, n_rows: int) -> Any:
+        """The array to write to. Zarr passes over what lies beyond the array's end, and says nothing."""
+        folder = self.path.resolve() / ARRAYS / "features"
+        for _ in range(2):
+            array = _writable_array(folder, (folder / "zarr.json").stat().st_mtime_ns)
+            if array.shape[0] >= n_rows:
+                return array
+            _writable_array.cache_clear()  # a network drive may have shown what was there before it grew
+        raise StorageError(f"{folder} has room for {array.shape[0]} rows, not for {n_rows}; run the same command again")
 
     def refresh_clips(self, clips: pa.Table) -> int:
         """Bring labels, folds and all other columns of clips up to date in the row parts; values stay as they are.
@@ -285,8 +293,9 @@ def open_store(path: str | Path) -> FeatureStore:
     document = path / ARRAYS / "zarr.json"
     try:
         provenance = json.loads(document.read_text(encoding="utf-8"))["attributes"]["hubbub"]
-        if provenance["format"] != FORMAT:
-            raise StoreError(f"{path} has the format {provenance['format']}; this hubbub {__version__} reads {FORMAT}")
+        if provenance["format"] not in READ:
+            known = " and ".join(READ)
+            raise StoreError(f"{path} has the format {provenance['format']}; this hubbub {__version__} reads {known}")
         settings = settings_from(provenance["settings"], where=str(document))
     except FileNotFoundError:
         raise StoreError(f"{path} is no feature store; make one with: hubbub features CLIPS -o {path}") from None
@@ -298,7 +307,7 @@ def open_store(path: str | Path) -> FeatureStore:
 
 
 def create_store(path: Path, settings: Settings, *, source: str, root: Path | None = None) -> FeatureStore:
-    """Make an empty store; it appears whole or not at all.
+    """Make an empty store, also in the place of one that holds nothing; it appears whole or not at all.
 
     Parameters
     ----------
@@ -312,11 +321,13 @@ def create_store(path: Path, settings: Settings, *, source: str, root: Path | No
     Raises
     ------
     StoreError
-        When the folder holds something else.
+        When the folder holds something else, or a store with rows.
     StorageError
         When it cannot be written.
     """
     check_place(path)
+    if part_numbers(path / ROWS):
+        raise StoreError(f"{path} is a feature store that holds rows; give a new folder")
     provenance = _provenance(settings, source) | {"root": None if root is None else str(root)}
     store = FeatureStore(path, settings, provenance)
     draft = path / f".{ARRAYS}.draft-{os.getpid()}"
@@ -325,6 +336,7 @@ def create_store(path: Path, settings: Settings, *, source: str, root: Path | No
         for left in path.glob(f".{ARRAYS}.draft-*"):
             shutil.rmtree(left, ignore_errors=True)
         _write_arrays(draft, store)
+        shutil.rmtree(path / ARRAYS, ignore_errors=True)
         os.rename(draft, path / ARRAYS)
     return store
 
@@ -338,17 +350,16 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
         With both hashes and what differs.
     """
     if settings.hash != store.settings_hash:
-        lines = "; ".join(difference(settings.values, store.settings.values))
+        lines = "; ".join(difference(settings.spelt_out, store.settings.spelt_out))
         raise StoreError(
             f"{store.path} was built with other settings ({store.settings_hash}; asked for {settings.hash}): {lines}. "
             "Changed settings are a new store: give another -o, or leave the settings out to go on with this one"
         )
     asked, there = settings.variants, store.settings.variants
     if asked is not None and (there is None or asked.values != there.values):
-        held_there = "none" if there is None else "; ".join(difference(asked.values, there.values))
+        held_there = "it has none" if there is None else "; ".join(difference(asked.values, there.values))
         raise StoreError(
-            f"{store.path} was built with other variants ({held_there}). Another policy is a new store: give another "
-            "-o, or leave --variants out to go on with this one"
+            f"{store.path} was built with other variants ({held_there}). Another policy is a new store: give another -o"
         )
     wanted, held = settings.layout, store.settings.layout
     if wanted.model_fields_set and any(

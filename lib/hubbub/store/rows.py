@@ -13,14 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hubbub.clips.table import CONTRACT
+from hubbub.config import Settings
 from hubbub.takes import COLUMNS as TAKE
-from hubbub.takes import MIX
+from hubbub.takes import MIX, NO_RULE, rules_of
 
 ROW_COLUMNS = [
     pa.field("row", pa.int64()),  # null for a failed clip: it has no values
     pa.field("clip_id", pa.string(), nullable=False),
     pa.field("channel", pa.string(), nullable=False),  # mix, or the number of the one channel, from 1
     pa.field("variant", pa.int32(), nullable=False),  # 0: the clip as recorded; from 1: augmented
+    pa.field("policy_rule", pa.string(), nullable=False),  # what makes the variant; empty for the clip as recorded
     pa.field("augmentation", pa.string()),  # what was done to a variant, JSON
     pa.field("window", pa.int32(), nullable=False),
     pa.field("windows", pa.int32(), nullable=False),  # how many windows the clip has, known when this part was written
@@ -31,7 +33,8 @@ ROW_COLUMNS = [
     pa.field("attempts", pa.int32(), nullable=False),
     pa.field("crc32", pa.int64()),  # of the row's bytes as stored, little-endian
 ]
-_ADDED_COLUMNS = {"channel": MIX, "variant": 0, "augmentation": None}  # what they are in parts written without them
+# What they are in parts written without them.
+_ADDED_COLUMNS = {"channel": MIX, "variant": 0, "policy_rule": NO_RULE, "augmentation": None}
 _CLIP_NAMES = {"start_s": "clip_start_s", "end_s": "clip_end_s"}  # the row's start_s is the window's
 
 
@@ -65,6 +68,22 @@ def current(ledger: pd.DataFrame) -> pd.DataFrame:
     version = ledger["version"].fillna("")  # null: a file that had vanished
     newest = version.groupby(ledger["clip_id"]).transform("last")
     return ledger[version == newest].drop_duplicates([*TAKE, "window"], keep="last").reset_index(drop=True)
+
+
+def usable(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Rows, of those that count, that hold an example: not a row of a take that failed elsewhere, in another shard.
+
+    Nor a variant that the policy no longer makes of its clip, which has been labelled anew.
+    """
+    failed = pd.MultiIndex.from_frame(ledger.loc[ledger["status"] == "failed", TAKE])
+    ok = ledger[ledger["status"] == "ok"]
+    if len(failed):
+        ok = ok[~pd.MultiIndex.from_frame(ok[TAKE]).isin(failed)]
+    if not ok["variant"].any():
+        return ok
+    rules = {labels: rules_of(list(labels), settings) for labels in {tuple(labels) for labels in ok["labels"]}}
+    held = zip(ok["labels"], ok["variant"], ok["policy_rule"], strict=True)
+    return ok[[rules[tuple(labels)][number : number + 1] == [rule] for labels, number, rule in held]]
 
 
 def with_added_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from hubbub.audio.frontends import n_frames, row_of
 from hubbub.audio.windows import Window, grid_of
 from hubbub.clips.table import has_changed, resolve
-from hubbub.errors import AudioError, EmptyAudio, FileChanged
+from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged
 from hubbub.plan import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
@@ -98,6 +98,7 @@ class _Draft:
         before = self._used
         try:
             rows = list(self._ok_rows(item)) or [self._ended_row(item)]
+            self._refuse_unknown_channels(item)
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
             rows = [self._failed_row(item, _reason(error))]
         if self._has_changed(item):  # also when it failed: then that is why
@@ -166,6 +167,11 @@ class _Draft:
         )
         return Made(window.number, done.samples, done.valid, done.done)
 
+    def _refuse_unknown_channels(self, item: Item) -> None:
+        """Refuse a clip whose channels are examples, and whose table does not say how many these are."""
+        if self._settings.channels in ("each", "left-right-mix") and item.clip["channels"] is None:
+            raise ChannelMismatch("how many channels it has is unknown to the clip table; index it again")
+
     def _has_changed(self, item: Item) -> bool:
         """Whether the file is no longer what was indexed: a row would say otherwise."""
         return has_changed(resolve(item.clip["uri"], self._task.root), item.clip["version"])
@@ -184,7 +190,8 @@ class _Draft:
         return self._row(item) | {"status": "failed", "error": error}
 
     def _row(self, item: Item) -> dict[str, Any]:
-        own = {"channel": item.channel, "variant": item.variant, "window": item.first_window, "windows": item.windows}
+        own = {"channel": item.channel, "variant": item.variant, "policy_rule": item.policy_rule}
+        own |= {"window": item.first_window, "windows": item.windows}
         none = dict.fromkeys(("augmentation", "row", "start_s", "valid_frames", "error", "crc32"))
         return clip_columns(item.clip) | own | none | {"attempts": item.attempt}
 

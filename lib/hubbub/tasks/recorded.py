@@ -14,10 +14,8 @@ from hubbub.audio.windows import Grid, Window, cut, grid_of
 from hubbub.clips.table import resolve
 from hubbub.config import Settings
 from hubbub.errors import LengthMismatch
-from hubbub.plan import Item
+from hubbub.plan import HELD_BYTES, Item
 from hubbub.takes import channel_index
-
-_HELD_SAMPLES = 2**22  # 16 MiB: the windows of one clip, kept for its variants
 
 
 class Recorded:
@@ -36,7 +34,7 @@ class Recorded:
         AudioError
             The file cannot be decoded, or its last planned window is not its last (`LengthMismatch`).
         """
-        if not self._keeps or item.n_windows * self._grid.window > _HELD_SAMPLES:
+        if not self._keeps or 4 * item.n_windows * self._grid.window > HELD_BYTES:
             return _windows(item, self._root, self._grid, self._rate)
         what = (item.clip["clip_id"], item.channel, item.first_window, item.n_windows)
         if self._held[0] != what:
@@ -75,8 +73,10 @@ class _Place:
     def sought(self) -> Iterator[Window]:
         """The windows, decoded by themselves; and one more where the clip goes on after its last."""
         item, grid = self._item, self._grid
-        # One tail more than the last window needs shows whether the clip goes on.
-        tail = 2 * grid.min_tail if self._is_last and not grid.only_first else 0
+        # Windows closer than a tail need sound beyond them to show that they are no tail; after the clip's last window,
+        # one tail more shows whether the clip goes on.
+        tail = 2 * grid.min_tail if self._is_last else max(0, grid.min_tail - grid.hop)
+        tail = 0 if grid.only_first else tail
         return cut(self._blocks(item.first_window, grid.span(item.n_windows) + tail), grid, first=item.first_window)
 
     def onward(self) -> Iterator[Window]:

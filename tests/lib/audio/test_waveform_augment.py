@@ -20,9 +20,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hubbub.audio import decode
-from hubbub.audio.augment import Augmented, augmented, check_sounds
+from hubbub.audio.augment import CHECKED_S, Augmented, augmented, check_sounds
 from hubbub.config.variants import Variants, load_variants
-from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio, SettingsError
+from hubbub.errors import AugmentationError, EmptyAudio, NonFiniteAudio, SettingsError
 
 RATE = 22050
 
@@ -475,9 +475,10 @@ def broken(folder: Path, content: bytes) -> None:
 def test_a_file_that_is_no_audio_is_told_before_the_run_and_in_it(tmp_path: Path, kind: str, content: bytes):
     broken(tmp_path / "sounds", content)
     variants = policy(tmp_path, f"{kind}, folder: sounds")
-    with pytest.raises(SettingsError, match=r"folder .*sounds: bad.wav is not audio .*; remove or replace the file"):
+    says = r"policy's recording sounds/bad.wav cannot be used: bad.wav is not audio"
+    with pytest.raises(SettingsError, match=rf"{says} .*; remove or replace the file in {tmp_path}/sounds"):
         check_sounds(variants, sample_rate=RATE)
-    with pytest.raises(DecodeError, match="bad.wav"):
+    with pytest.raises(AugmentationError, match=says):
         variant(tone(440), variants)
 
 
@@ -494,26 +495,102 @@ def test_what_is_no_impulse_response_is_told(tmp_path: Path, response: Any, rate
     variants = impulse_response(tmp_path, response, rate=rate)
     with pytest.raises(SettingsError, match=says):
         check_sounds(variants, sample_rate=RATE)
-    with pytest.raises(AudioError, match=says):
+    with pytest.raises(AugmentationError, match=f"recording rooms/room.wav cannot be used: .*{says}"):
         variant(tone(440), variants)
 
 
 def test_a_noise_file_without_samples_is_told(tmp_path: Path):
     (tmp_path / "street").mkdir()
     soundfile.write(tmp_path / "street/a.wav", np.zeros(0), RATE)
-    with pytest.raises(EmptyAudio, match="a.wav holds no samples"):
-        variant(tone(440), policy(tmp_path, "kind: noise, snr_db: 0, folder: street"))
+    variants = policy(tmp_path, "kind: noise, snr_db: 0, folder: street")
+    with pytest.raises(AugmentationError, match="recording street/a.wav cannot be used: a.wav holds no samples"):
+        variant(tone(440), variants)
+    with pytest.raises(SettingsError, match="street/a.wav"):
+        check_sounds(variants, sample_rate=RATE)
 
 
-def test_a_recording_that_is_gone_is_the_failure_of_the_clip(tmp_path: Path):
+def noise_with_a_hole(folder: Path, at_s: float) -> Variants:
+    """20 s of noise at 1 kHz, of which one sample is no number."""
+    recording = np.random.default_rng(0).uniform(-0.5, 0.5, 20_000).astype(np.float32)
+    recording[round(at_s * 1000)] = np.nan
+    (folder / "street/night").mkdir(parents=True)
+    soundfile.write(folder / "street/night/a.wav", recording, 1000, subtype="FLOAT")
+    return policy(folder, "kind: noise, snr_db: 0, folder: street")
+
+
+def test_broken_noise_is_not_blamed_on_the_clip(tmp_path: Path):
+    variants = noise_with_a_hole(tmp_path, 9.0)
+    says = r"recording street/night/a.wav cannot be used: the sample at 9\.000 s is nan"
+    with pytest.raises(AugmentationError, match=says):
+        variant(np.full(20_000, 0.1), variants, sample_rate=1000)
+    with pytest.raises(SettingsError, match=rf"{says}; remove or replace the file in {tmp_path}/street"):
+        check_sounds(variants, sample_rate=1000)
+
+
+def test_of_long_noise_only_the_beginning_is_decoded_before_a_run(tmp_path: Path):
+    variants = noise_with_a_hole(tmp_path, CHECKED_S + 5)
+    check_sounds(variants, sample_rate=1000)
+    with pytest.raises(AugmentationError, match="street/night/a.wav cannot be used: the sample at 15"):
+        variant(np.full(20_000, 0.1), variants, sample_rate=1000)
+
+
+def test_a_recording_that_is_gone_is_told_as_the_policys(tmp_path: Path):
     variants = impulse_response(tmp_path, [1, 0])
     (tmp_path / "rooms/room.wav").unlink()
-    with pytest.raises(DecodeError, match="room.wav cannot be opened"):
+    with pytest.raises(AugmentationError, match="rooms/room.wav cannot be used: room.wav cannot be opened"):
         variant(tone(440), variants)
 
 
 def test_good_recordings_pass(everything: Variants):
     check_sounds(everything, sample_rate=RATE)
+
+
+def stored(variants: Variants) -> Variants:
+    """The policy as a store hands it back, without a look at the disk."""
+    return Variants.model_validate(json.loads(json.dumps(variants.model_dump(mode="json"))))
+
+
+@pytest.mark.parametrize("kind", ["kind: room", "kind: noise, snr_db: 0"])
+def test_changed_recordings_are_refused_with_both_hashes_until_they_are_back(tmp_path: Path, kind: str):
+    (tmp_path / "sounds").mkdir()
+    soundfile.write(tmp_path / "sounds/a.wav", np.full(100, 0.1), RATE)
+    variants = stored(policy(tmp_path, f"{kind}, folder: sounds"))
+    before = (tmp_path / "sounds/a.wav").read_bytes()
+    soundfile.write(tmp_path / "sounds/a.wav", np.full(100, 0.2), RATE)
+    now = policy(tmp_path, f"{kind}, folder: sounds")
+    says = rf"folder {tmp_path}/sounds has changed: it holds {now.folders[0].hash}, .* {variants.folders[0].hash}; "
+    with pytest.raises(SettingsError, match=says + "put the recordings back, or give another -o with --variants FILE"):
+        check_sounds(variants, sample_rate=RATE)
+    check_sounds(now, sample_rate=RATE)
+    (tmp_path / "sounds/a.wav").write_bytes(before)
+    check_sounds(variants, sample_rate=RATE)
+
+
+@pytest.mark.parametrize(("name", "says"), [("sounds", "is no folder"), ("sounds/a.wav", "holds no file")])
+def test_a_folder_that_is_gone_or_empty_is_refused(tmp_path: Path, name: str, says: str):
+    (tmp_path / "sounds").mkdir()
+    soundfile.write(tmp_path / "sounds/a.wav", np.full(100, 0.1), RATE)
+    variants = stored(policy(tmp_path, "kind: noise, snr_db: 0, folder: sounds"))
+    (tmp_path / name).rename(tmp_path / "elsewhere")
+    with pytest.raises(SettingsError, match=rf"{tmp_path}/sounds {says}.* {variants.folders[0].hash}.*; put the rec"):
+        check_sounds(variants, sample_rate=RATE)
+    (tmp_path / "elsewhere").rename(tmp_path / name)
+    check_sounds(variants, sample_rate=RATE)
+
+
+def test_every_folder_named_is_compared_and_each_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for folder in ("street", "sea"):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "a.wav", np.full(100, 0.1), RATE)
+    steps = [f"kind: noise, snr_db: {snr}, folder: {folder}" for snr in (0, 3) for folder in ("street", "sea")]
+    variants, digested = policy(tmp_path, *steps), []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: digested.append(file.name) or digest(file, name))
+    check_sounds(variants, sample_rate=RATE)
+    assert sorted(digested) == [f"{tmp_path}/sea/a.wav", f"{tmp_path}/street/a.wav"]
+    soundfile.write(tmp_path / "sea/b.wav", np.full(100, 0.1), RATE)
+    with pytest.raises(SettingsError, match="folder .*/sea has changed"):
+        check_sounds(variants, sample_rate=RATE)
 
 
 def test_the_library_loads_without_audiomentations():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,15 @@ import pytest
 
 from hubbub.audio.frontends import frontend_of
 from hubbub.config import Settings, load_settings
+from hubbub.learn import augment_any
 from hubbub.learn.augment import Scale, mask
-from hubbub.learn.augment_any import AnyPolicy, Backgrounds
+from hubbub.learn.augment_any import BACKGROUNDS_BYTES, AnyPolicy, Backgrounds
 from hubbub.learn.models import recipe_of
+
+MIB = 2**20
+
+MAKING_MIB = 100
+"""One waveform of a minute takes 5 MiB, twice that in double precision, and its spectrum as much: some 50 in all."""
 
 SETTINGS = load_settings(
     None,
@@ -76,6 +83,44 @@ def test_crops_get_backgrounds_of_their_own_length():
     windows = {"mode": "random", "duration_s": 2.0, "crop_s": 0.5}
     cropped = Settings(frontend=SETTINGS.frontend, windows=windows, dtype="float32")
     assert Backgrounds.of(cropped, level_db=(-60, -20), takes=1).takes.shape == (2, 17, 16)
+
+
+def long(duration_s: float, name: str = "mel") -> Settings:
+    return load_settings(None, [f"frontend.name={name}", f"windows.duration_s={duration_s:g}"])
+
+
+def test_backgrounds_of_long_windows_stay_within_their_memory():
+    settings = long(60)
+    frontend_of(settings.frontend)(np.zeros(22050, np.float32))  # what is made once and kept is no part of it
+    tracemalloc.start()
+    made = Backgrounds.of(settings, level_db=(-60, -20))
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 2 < len(made.takes) < 65
+    assert made.takes.nbytes <= BACKGROUNDS_BYTES
+    assert BACKGROUNDS_BYTES - made.takes[0].nbytes < made.takes.nbytes, "one more would have fitted"
+    assert held < BACKGROUNDS_BYTES + MIB
+    assert peak < BACKGROUNDS_BYTES + MAKING_MIB * MIB
+
+
+def test_windows_too_long_for_the_memory_get_two_backgrounds_whatever_they_take(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(augment_any, "BACKGROUNDS_BYTES", 1)
+    takes = [len(Backgrounds.of(SETTINGS, level_db=(-60, -20), takes=takes).takes) for takes in (64, 2, 1)]
+    assert takes == [3, 3, 2], "and silence"
+
+
+def test_noise_longer_than_the_longest_is_repeated(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(augment_any, "LONGEST_NOISE_S", 0.125)  # four hops
+    _, noise = Backgrounds.of(SETTINGS, level_db=(-20, -20), takes=1).takes
+    np.testing.assert_allclose(noise[2:10], noise[6:14], rtol=1e-4)
+    assert not np.allclose(noise[2:6], noise[3:7], rtol=0.1)
+
+
+def test_at_the_default_window_backgrounds_are_as_many_as_asked_for_and_in_one_order():
+    settings = long(5)
+    many, few = (Backgrounds.of(settings, level_db=(-60, -20), takes=takes).takes for takes in (64, 3))
+    assert len(many) == 65
+    np.testing.assert_array_equal(many[:4], few)
 
 
 def test_decibels_get_what_is_for_decibels_and_nothing_else_does():

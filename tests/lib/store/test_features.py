@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def values_of(store: FeatureStore, shard: int, used: int) -> np.ndarray:
 def row(shard: int, offset: int, values: np.ndarray, **columns: Any) -> dict[str, Any]:
     number = shard * 4 + offset
     own = {"row": number, "clip_id": f"clip {number}", "window": 0, "windows": 1, "start_s": 0.0, "valid_frames": 11}
-    own |= {"channel": "mix", "variant": 0, "status": "ok", "attempts": 1}
+    own |= {"channel": "mix", "variant": 0, "policy_rule": "", "status": "ok", "attempts": 1}
     own |= {"crc32": checksum(values[offset]), "uri": f"{number}.wav", "labels": ["x"]}
     return own | {"version": "1"} | columns
 
@@ -153,7 +154,7 @@ def test_it_opens_in_xarray_with_coordinates(store: FeatureStore):
 
 def test_a_store_says_what_it_was_built_with(store: FeatureStore):
     told = json.loads((store.path / "features.zarr" / "zarr.json").read_text())["attributes"]["hubbub"]
-    assert told["format"] == "hubbub-features/1"
+    assert told["format"] == "hubbub-features/2"
     assert told["source"] == "clips.parquet"
     assert Settings.model_validate(told["settings"]) == settings()
     assert {"hubbub", "numpy", "librosa", "zarr"} <= set(told["versions"])
@@ -232,7 +233,11 @@ def test_what_is_no_store(store: FeatureStore, document: str | None, message: st
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("format", "hubbub-features/9", r"has the format hubbub-features/9; this hubbub .* reads hubbub-features/1"),
+        (
+            "format",
+            "hubbub-features/9",
+            r"has the format hubbub-features/9; this hubbub .* reads .*/1 and .*/2",
+        ),
         ("settings_hash", "0" * 16, "its settings hash to .* but it says 0000000000000000"),
         ("settings", {"frontend": {"n_mel": 3}}, "unknown setting 'frontend.n_mel'"),
         ("settings", 3, "is no description of a feature store"),
@@ -292,12 +297,30 @@ def test_parts_of_before_there_were_channels_and_variants_are_read(store: Featur
     values = write(store, 0, 1)
     write(store, 1, 2)
     table, metadata = read_part(store.rows_folder, 0)
-    write_part(store.rows_folder, 0, table.drop_columns(["channel", "variant", "augmentation"]), metadata)
+    write_part(
+        store.rows_folder, 0, table.drop_columns(["channel", "variant", "policy_rule", "augmentation"]), metadata
+    )
     rows = store.rows()
     assert rows["channel"].tolist() == ["mix"] * 3
     assert rows["variant"].tolist() == [0] * 3
     assert store.progress()["variant"].tolist() == [0] * 3
     np.testing.assert_array_equal(store.read_rows([0])[0], values[0])
+
+
+def test_an_array_that_seems_not_to_have_grown_is_looked_at_again(store: FeatureStore, monkeypatch: pytest.MonkeyPatch):
+    """A network drive may show an old description for a while; zarr would write nothing past its end, in silence."""
+    store.grow(1)
+    write(store, 0)
+    document = store.path / "features.zarr" / "features" / "zarr.json"
+    old, stat = document.read_text(), document.stat()
+    store.grow(2)
+    os.utime(document, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as a drive with coarse clocks has it
+    values = write(store, 1)
+    np.testing.assert_array_equal(store.read_shard(1), values)
+    document.write_text(old)
+    with pytest.raises(StorageError, match=r"has room for 4 rows, not for 12"):
+        write(store, 2)
+    assert store.committed() == [0, 1]
 
 
 def test_carried_columns_that_come_and_go(store: FeatureStore):
@@ -318,6 +341,7 @@ def entry(shard: int, clip: str, window: int, status: str, *, attempt: int = 1, 
         "clip_id": clip,
         "channel": "mix",
         "variant": 0,
+        "policy_rule": "",
         "window": window,
         "status": status,
         "attempts": attempt,

@@ -19,6 +19,8 @@ import soundfile
 from hubbub.audio import decode
 from hubbub.audio.decode import load
 from hubbub.audio.frontends import features_of
+from hubbub.audio.windows import cut as cut_windows
+from hubbub.audio.windows import grid_of
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.clips.table import ClipTable
@@ -311,6 +313,26 @@ def test_a_file_that_changed_since_it_was_indexed_fails(folder: Path, tmp_path: 
     store = open_store(tmp_path / "store")
     assert failures(store) == {"a.wav": "FileChanged: changed since it was indexed; index it again"}
     assert store.rows()["uri"].tolist() == ["b.wav"]
+
+
+@pytest.mark.parametrize("suffix", ["wav", "opus"])
+@pytest.mark.parametrize("rows_per_shard", [1, 3, 16])
+def test_windows_closer_than_a_frame_hop_are_all_there(folder: Path, tmp_path: Path, rows_per_shard: int, suffix: str):
+    """Each brings less than a tail that counts as one; but the clip goes on after it."""
+    path = opus(folder / "a.opus", 2) if suffix == "opus" else write(folder / "a.wav", 2)
+    config = settings(
+        "windows.mode=all", "windows.hop_s=0.01", "frontend.hop_samples=250", rows_per_shard=rows_per_shard
+    )
+    table = index(folder)
+    run(tmp_path / "store", table, config)
+    rows, values = rows_and_values(tmp_path / "store")
+    whole = load(path, sample_rate=RATE)
+    expected = list(cut_windows([whole], grid_of(config)))
+    assert rows["window"].tolist() == [window.number for window in expected]
+    for window, features in zip(expected, values, strict=True):
+        np.testing.assert_allclose(features, features_of(window.samples, config), rtol=0, atol=0.07)
+    assert set(rows["windows"]) == {len(expected)}
+    sound(open_store(tmp_path / "store"))
 
 
 def opus(path: Path, seconds: float) -> Path:

@@ -192,6 +192,65 @@ def test_a_table_that_knows_too_few_channels_is_told(tmp_path: Path):
     assert failed["error"].str.contains("DecodeError: .*channel").all()
 
 
+def labelled(table: ClipTable, labels: dict[str, str]) -> ClipTable:
+    """The same clips, some with other labels."""
+    new = [[labels[clip["uri"]]] if clip["uri"] in labels else clip["labels"] for clip in table.rows.to_pylist()]
+    at = table.rows.column_names.index("labels")
+    return ClipTable(table.rows.set_column(at, "labels", pa.array(new, pa.list_(pa.string()))), table.root)
+
+
+def test_a_clip_labelled_anew_has_the_variants_of_its_new_class(tmp_path: Path):
+    """Those of its old class are left behind: another rule made them."""
+    rules = [
+        {"labels": ["dog"], "count": 2, "transforms": [{"kind": "gain", "gain_db": 20}]},
+        {"labels": ["cat"], "count": 1, "transforms": [{"kind": "gain", "gain_db": -20}]},
+    ]
+    table, config = sounds(tmp_path / "a", 1, 1), settings(variants={"rules": rules})
+    run(tmp_path / "store", table, config)
+    relabelled = labelled(table, {"dog/0.wav": "cat"})
+    run(tmp_path / "store", relabelled, config).refresh_clips(relabelled.rows)
+    store, fresh = open_store(tmp_path / "store"), run(tmp_path / "fresh", relabelled, config)
+    one, two = examples(store), examples(fresh)
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=str(name))
+    assert len(plan_features(relabelled, config, store.progress(), store.committed())) == 0
+    run(tmp_path / "store", table, config).refresh_clips(table.rows)
+    back = plan_features(table, config, store.progress(), store.committed())
+    assert len(back) == 0, "what the first labels made is still there"
+    assert examples(open_store(tmp_path / "store")).keys() > one.keys()
+
+
+@pytest.mark.parametrize("rows_per_shard", [2, 4, 64])
+def test_a_failed_clip_has_no_rows_however_its_windows_fall_into_shards(tmp_path: Path, rows_per_shard: int):
+    samples = np.random.default_rng(0).normal(0, 0.1, 4 * RATE)
+    samples[3 * RATE] = np.nan
+    (tmp_path / "a" / "dog").mkdir(parents=True)
+    soundfile.write(tmp_path / "a" / "dog" / "0.wav", samples, RATE, subtype="FLOAT")
+    table = index_listing(list_source(tmp_path / "a", None, Columns()))[0]
+    layout = {"rows_per_chunk": 1, "rows_per_shard": rows_per_shard}
+    store = run(tmp_path / "store", table, settings(layout=layout))
+    assert len(store.rows()) == 0
+    assert plan_features(table, store.settings, store.progress(), store.committed()).failed_before == 1
+
+
+def test_a_clip_of_unknown_channels_fails_where_channels_are_examples(tmp_path: Path):
+    table = sounds(tmp_path / "a", 2)
+    at = table.rows.column_names.index("channels")
+    unknown = ClipTable(table.rows.set_column(at, "channels", pa.nulls(1, pa.int32())), table.root)
+    store = run(tmp_path / "store", unknown, settings(channels="each"))
+    assert store.rows().empty
+    assert store.ledger()["error"].iloc[0].startswith("ChannelMismatch: how many channels it has is unknown")
+    assert len(run(tmp_path / "mix", unknown, settings()).rows()) == 2, "the mix needs no number"
+
+
+def test_attempts_do_not_tell_whether_a_run_was_killed(tmp_path: Path):
+    table, config = sounds(tmp_path / "a", 2, 1), settings(channels="each", variants=POLICY)
+    for units in (1, 1, None):
+        store = run(tmp_path / "killed", table, config, units=units)
+    assert set(store.rows()["attempts"]) == {1}
+
+
 @given(st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 8)), st.sampled_from(["dog", "cat"])), min_size=1))
 def test_takes_are_distinct_and_all_of_a_clips_stand_together(clips: list):
     config = settings(channels="each", variants=POLICY)
@@ -200,7 +259,7 @@ def test_takes_are_distinct_and_all_of_a_clips_stand_together(clips: list):
         for number, (channels, label) in enumerate(clips)
     ]
     takes = takes_of(make_table(entries, Path("/")).rows, config)
-    frame: pd.DataFrame = takes.rows.select(["clip_id", "channel", "variant"]).to_pandas()
+    frame: pd.DataFrame = takes.rows.select(["clip_id", "channel", "variant"]).to_pandas()  # a rule apart, they differ
     assert not frame.duplicated().any()
     assert (np.diff(takes.clip) >= 0).all()
     expected = [(channels or 1) * (4 if label == "dog" else 2) for channels, label in clips]

@@ -94,8 +94,7 @@ def _rounded(features: npt.NDArray[np.float32], settings: Settings) -> npt.NDArr
 
 def n_frames(settings: Frames, n_samples: int) -> int:
     """Frames that `n_samples` make: one at every hop, the first centred on sample 0."""
-    padding = settings.n_fft // 2 * 2
-    return 1 + (n_samples + padding - settings.n_fft) // settings.hop_samples
+    return settings.n_frames(n_samples)
 
 
 def frame_s(settings: Frames, count: int) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ whose imaginary parts are the odd ones, and untangled afterwards: W. H. Press et
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numba
@@ -21,12 +22,22 @@ Integers = npt.NDArray[np.int64]
 _TALL, _WIDE = 8, 4  # samples x stretches turned at once: small enough for the processor's registers
 
 
-def _compiled(function: Callable[..., None]) -> Any:
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compile at the first call, and keep the result on disk where there is a place for it."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor a home can be written to
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return numba.njit(**options)(function)
+
+    @wraps(function)
+    def call(*arguments: Any) -> None:
+        try:
+            compiled(*arguments)
+        except OSError:  # a full disk: compiled it is, only not kept
+            compiled(*arguments)
+
+    return call
 
 
 @_compiled

@@ -49,7 +49,7 @@ class Spectrum:
     def frames(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Overlapping frames of float32 [samples], [frame, n_fft], not yet windowed: a view, not to be changed."""
         frames = np.lib.stride_tricks.sliding_window_view(self._padded(samples), self._settings.n_fft)
-        return frames[:: self._settings.hop_samples][: self._n_frames(samples)]
+        return frames[:: self._settings.hop_samples][: self._settings.n_frames(len(samples))]
 
     def power(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
         """Power of float32 [samples], a few frames at a time: which frames, and their power [frame, bin]."""
@@ -58,32 +58,29 @@ class Spectrum:
 
     def whole(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Power of all frames at once, [frame, bin]."""
-        power = np.empty((self._n_frames(samples), len(self.bin_hz)), self.dtype)
+        power = np.empty((self._settings.n_frames(len(samples)), len(self.bin_hz)), self.dtype)
         for frames, block in self.blocks(samples):
             power[frames] = block.T
         return power
 
     def banded(self, samples: npt.NDArray[np.float32], bank: Bank, *, magnitude: bool = False) -> Floats:
         """Power, or magnitude, summed into bands, [frame, band]."""
-        bands = np.empty((self._n_frames(samples), bank.n_bands), self.dtype)
+        bands = np.empty((self._settings.n_frames(len(samples)), bank.n_bands), self.dtype)
         for frames, power in self.blocks(samples):
             bank.lanes(np.sqrt(power, out=power) if magnitude else power, out=bands[frames])
         return bands
 
-    def _n_frames(self, samples: npt.NDArray[np.float32]) -> int:
-        return 1 + (len(samples) + self._settings.n_fft // 2 * 2 - self._settings.n_fft) // self._settings.hop_samples
-
     def _padded(self, samples: npt.NDArray[np.float32]) -> Floats:
         """The waveform between zeros: half a frame before it, and after it to the end of the last frame's last hop."""
         n_fft, hop = self._settings.n_fft, self._settings.hop_samples
-        hops = self._n_frames(samples) + (n_fft - 1) // hop
+        hops = self._settings.n_frames(len(samples)) + (n_fft - 1) // hop
         padded = np.zeros(max(hops * hop, len(samples) + n_fft // 2 * 2), self.dtype)
         padded[n_fft // 2 : n_fft // 2 + len(samples)] = samples
         return padded
 
     def blocks(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
         """Power a few frames at a time, turned: which frames, and [bin, frame], overwritten by the next."""
-        n_fft, n_frames = self._settings.n_fft, self._n_frames(samples)
+        n_fft, n_frames = self._settings.n_fft, self._settings.n_frames(len(samples))
         if n_fft % 2:
             yield from self._odd_blocks(samples)
             return

@@ -1,0 +1,66 @@
+"""``hubbub settings``: every setting of `features`, with its default and what it means, as a file to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from . import options
+
+
+def settings(
+    frontend: Annotated[
+        str, typer.Argument(help="The frontend whose settings to show; --list names them.", metavar="[FRONTEND]")
+    ] = "log-mel",
+    list_: Annotated[bool, typer.Option("--list", help="Name the frontends, a line each.")] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Print the settings of features as YAML, with defaults and meanings.
+
+    hubbub settings mfcc > mfcc.yaml, then: hubbub features CLIPS -o STORE --settings mfcc.yaml
+    """
+    from hubbub.config.frontends import FRONTENDS
+    from hubbub.errors import UsageError, nearest
+
+    if list_:
+        width = max(map(len, FRONTENDS))
+        for name, kind in FRONTENDS.items():
+            typer.echo(f"{name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}")
+        return
+    if frontend not in FRONTENDS:
+        raise UsageError(f"unknown frontend '{frontend}': {nearest(frontend, FRONTENDS)}")
+    for line in _lines(frontend):
+        typer.echo(line)
+
+
+def _lines(frontend: str) -> Iterator[str]:
+    """One YAML file that gives the defaults."""
+    from hubbub.config import Layout, Settings, Windows, load_settings
+    from hubbub.config.frontends import FRONTENDS
+
+    chosen = load_settings(None, [f"frontend.name={frontend}"])
+    sections = (("frontend", FRONTENDS[frontend], chosen.frontend), ("windows", Windows, chosen.windows))
+    for name, model, values in (*sections, ("layout", Layout, chosen.layout)):
+        yield f"{name}:"
+        for key, field in _name_first(model.model_fields):
+            yield _line("  ", key, getattr(values, key), field)
+    for key in ("channels", "dtype"):
+        yield _line("", key, getattr(chosen, key), Settings.model_fields[key])
+
+
+def _name_first(fields: dict[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(fields.items(), key=lambda item: item[0] != "name")
+
+
+def _line(indent: str, key: str, value: Any, field: Any) -> str:
+    written = f"{indent}{key}: {_yaml(value)}"
+    return f"{written:<34}# {field.description}" if field.description else written
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return "null"
+    # YAML takes 1e-10 for text, and 1.0e-10 for a number.
+    return f"{value:.1e}" if isinstance(value, float) and 0 < abs(value) < 1e-4 else str(value)

@@ -1,0 +1,26 @@
+"""`hubbub settings`: what it prints is a settings file, which says no more than the defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hubbub.config import load_settings
+from hubbub.config.frontends import FRONTENDS
+from tests.jobs.command import refuse, succeed
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_what_is_printed_is_a_settings_file_with_the_defaults(frontend: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(succeed("settings", frontend))
+    assert load_settings(file) == load_settings(None, [f"frontend.name={frontend}"])
+
+
+def test_every_frontend_is_listed() -> None:
+    assert [line.split()[0] for line in succeed("settings", "--list").splitlines()] == list(FRONTENDS)
+
+
+def test_an_unknown_frontend_gets_the_nearest() -> None:
+    assert "unknown frontend 'mfc': did you mean 'mfcc'?" in refuse("settings", "mfc")
