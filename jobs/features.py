@@ -75,10 +75,11 @@ def features(
     if store is not None and asked is not None and not store.committed():
         store = None  # a run that failed before it made anything does not decide the settings of the next
     wanted = _settings(table, store, asked)
-    _check_variants(table, wanted)
     store = store and replace(store, settings=wanted)
     ledger = None if store is None else store.progress()
     plan = plan_features(table, wanted, ledger, store.committed() if store else [], retry_failed=retry_failed)
+    if len(plan):
+        _check_variants(table, wanted)
     show_plan("features", plan, to_store=plan.windows * row_bytes(wanted))
     _say_what_stays(table, ledger)
     if dry_run:

@@ -155,7 +155,7 @@ def test_canonical_hash_refuses_what_json_cannot_say():
         ("frontend.name=log_mel", r"frontend.name: unknown frontend 'log_mel': did you mean 'log-mel'\? \(known: chr"),
         ("frontend.name=mfc", r"unknown frontend 'mfc': did you mean 'mfcc'\?"),
         ("frontend.name=zebra", r"unknown frontend 'zebra': \(known: chroma, descriptors, log-frequency, log-mel, "),
-        ("frontend.bands_per_octave=24", r"frontend log-mel has no 'bands_per_octave'; log-frequency has: choose it"),  # of another frontend
+        ("frontend.bands_per_octave=24", "frontend log-mel has no 'bands_per_octave'; log-frequency has"),
         ("frontend.n_mel", r"expected KEY=VALUE"),
         ("n_mels=64", r"unknown setting 'n_mels': did you mean 'frontend.n_mels'\?"),
         ("crop_s=2", r"unknown setting 'crop_s': did you mean 'windows.crop_s'\?"),
