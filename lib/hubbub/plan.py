@@ -30,10 +30,10 @@ from hubbub.takes import COLUMNS as TAKE
 from hubbub.takes import MIX, NO_RULE, Takes, takes_of, whole_clips
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
-_ROWS_LEAST, _ROWS_MOST = 16, 256  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
+_ROWS_LEAST, _ROWS_MOST = 16, 128  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
 _INNER_BANDS = 128  # of mel, where a frontend makes its values from them
 HELD_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
-_SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 256 rows of 5 s are 14 MB
+_SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 128 rows of 5 s are 7 MB
 _LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window takes 5 s for the most
 
 
@@ -262,7 +262,7 @@ def _plan(takes: Takes, states: _States, cuts: Cuts, committed: tuple[int, ...] 
 
 
 def resolved(settings: Settings, n_windows: int) -> Settings:
-    """Settings with the layout chosen where it was left open: 16 equal shards, of no less than 16 and 256 rows at most.
+    """Settings with the layout chosen where it was left open: 16 equal shards, of no less than 16 and 128 rows at most.
 
     Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up;
     rows of many bands or of long windows are fewer, that a worker may hold them and a bucket take them at once.

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
-from hubbub.clips.table import read_table
+from hubbub.clips.table import ClipTable, read_table, write_table
 from hubbub.store.features import open_store
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.jobs.conftest import BAD_FILES
@@ -317,3 +318,35 @@ def test_a_class_that_no_clip_has_is_said(clips: Path, tmp_path: Path) -> None:
     run = hubbub("features", clips, "-o", tmp_path / "store", "--variants", policy, "--dry-run")
     assert "the policy names 'dogs', which no clip is labelled: did you mean 'dog'?" in run.stderr
     assert run.returncode == 0
+
+
+def test_recordings_of_noise_that_changed_are_refused(clips: Path, tmp_path: Path) -> None:
+    """A grown archive would have one noise in its old clips and another in its new ones."""
+    noise, policy, store = tmp_path / "street" / "a.wav", tmp_path / "policy.yaml", tmp_path / "store"
+    noise.parent.mkdir()
+    soundfile.write(noise, np.random.default_rng(0).normal(0, 0.1, 44_100), 22_050)
+    policy.write_text(POLICY.replace("kind: noise,", "kind: noise, folder: street,"))
+    table = read_table(clips)
+    write_table(ClipTable(table.rows.slice(0, 4), table.root), tmp_path / "few.parquet")
+    succeed("features", tmp_path / "few.parquet", "-o", store, "--variants", policy, *SERIAL)
+    soundfile.write(noise, np.random.default_rng(1).normal(0, 0.1, 44_100), 22_050)
+    said = refuse("features", clips, "-o", store, *SERIAL)
+    assert "street has changed" in said
+    assert "give another -o with --variants FILE" in said
+    assert len(open_store(store).committed()) == 1, "nothing was added"
+    assert "0 clips, 0 windows" in succeed("features", tmp_path / "few.parquet", "-o", store, *SERIAL)
+
+
+def test_a_run_that_made_nothing_does_not_decide_the_next_ones_settings(clips: Path, tmp_path: Path) -> None:
+    nobody = ("--cluster", "tcp://127.0.0.1:9")
+    refuse("features", clips, "-o", tmp_path / "store", *nobody)
+    succeed("features", clips, "-o", tmp_path / "store", *SERIAL, "--set", "frontend.n_mels=32")
+    assert open_store(tmp_path / "store").n_bands == 32
+    refuse("features", clips, "-o", tmp_path / "store", *SERIAL, "--set", "frontend.n_mels=16")
+
+
+def test_clips_that_left_the_table_are_told(clips: Path, store: Path, tmp_path: Path) -> None:
+    table = read_table(clips)
+    write_table(ClipTable(table.rows.slice(0, 4), table.root), tmp_path / "few.parquet")
+    run = hubbub("features", tmp_path / "few.parquet", "-o", store, "--dry-run")
+    assert "2 clips of the store are not in this clip table; they stay in the store" in run.stderr

@@ -245,11 +245,10 @@ def test_a_clip_that_turned_out_shorter_than_its_header_is_done():
         (600, [], 64),  # 38 would be no whole chunks of 32
         (1024, [], 64),
         (2000, [], 128),
-        (4096, [], 256),
-        (10**7, [], 256),  # at most 256
+        (10**7, [], 128),  # at most 128
         (10**7, ["layout.rows_per_shard=512"], 512),  # as asked
-        (10**7, ["layout.rows_per_chunk=512"], 256),  # a chunk is never more than a shard
-        (10**7, ["layout.rows_per_chunk=100"], 200),  # whole chunks
+        (10**7, ["layout.rows_per_chunk=512"], 128),  # a chunk is never more than a shard
+        (10**7, ["layout.rows_per_chunk=50"], 100),  # whole chunks
         (10**7, ["frontend.name=stft-db"], 64),  # 32 MiB hold 75 rows of 1,025 bands
         (10**7, ["windows.duration_s=60"], 32),  # 32 MiB hold 50 rows of a minute: one whole chunk, and not two
         (0, [], 16),
@@ -262,12 +261,12 @@ def test_resolved(n_windows: int, assignments: list[str], rows_per_shard: int):
 
 
 def test_peak_bytes_by_hand():
-    """256 rows of 216 x 128 float16 are 14.2 MB; thrice that, 12.6 MB of blocks, 1.8 of samples, 0.4 of bands."""
+    """128 rows of 216 x 128 float16 are 7.1 MB; thrice that, 12.6 MB of blocks, 1.8 of samples, 0.4 of bands."""
     config = resolved(Settings(), 10**6)
-    assert 3 * 256 * 216 * 128 * 2 == 42_467_328
+    assert 3 * 128 * 216 * 128 * 2 == 21_233_664
     assert 3 * 4 * BLOCK_VALUES == 12_582_912
     assert 4 * 110_250 * 4 + 2 * 216 * (128 + 128) * 4 == 2_206_368
-    assert peak_bytes_of(config) == 42_467_328 + 12_582_912 + 2_206_368
+    assert peak_bytes_of(config) == 21_233_664 + 12_582_912 + 2_206_368
     assert plan_features(table(clip("a")), config).peak_bytes == peak_bytes_of(config)
 
 
