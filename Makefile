@@ -12,6 +12,9 @@ CHECKED := lib jobs tests benchmarks
 # In CI the tests that kill real processes run as well, in their short form.
 MARKS := $(if $(CI),not slow,not slow and not chaos)
 
+# A process a core, four at most; a file stays in one process, so that what its tests share is made once.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -28,7 +31,7 @@ demo: $(READY)  ## run the whole chain on the sounds in the repository (DEMO_ARG
 	$(BIN)/hubbub demo $(DEMO_ARGS)
 
 test: lint  ## what CI runs: lint, then the tests (PYTEST_ARGS="...")
-	$(BIN)/python -m pytest -m "$(MARKS)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "$(MARKS)" $(PARALLEL) $(PYTEST_ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check $(CHECKED)

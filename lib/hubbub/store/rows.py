@@ -79,7 +79,7 @@ def usable(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     ok = ledger[ledger["status"] == "ok"]
     if len(failed):
         ok = ok[~pd.MultiIndex.from_frame(ok[TAKE]).isin(failed)]
-    if not ok["variant"].any():
+    if settings.variants is None:
         return ok
     rules = {labels: rules_of(list(labels), settings) for labels in {tuple(labels) for labels in ok["labels"]}}
     held = zip(ok["labels"], ok["variant"], ok["policy_rule"], strict=True)

@@ -52,6 +52,7 @@ def _write(store: FeatureStore, shard: int, lines: Sequence[tuple[dict[str, Any]
             | {
                 "channel": "mix",
                 "variant": 0,
+                "policy_rule": "",
                 "start_s": 0.5 * window,
                 "valid_frames": store.n_frames,
                 "status": "ok",
