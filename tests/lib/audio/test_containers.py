@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -205,10 +206,10 @@ def test_a_file_cut_off_gives_what_is_there_or_a_reason(folder: Path, tmp_path: 
 def test_sound_broken_in_the_middle_says_where(folder: Path, tmp_path: Path):
     content = bytearray((folder / "a.mp4").read_bytes())
     at = int(len(content) * 0.6)
-    content[at : at + 3000] = os.urandom(3000)
+    content[at : at + 3000] = random.Random(0).randbytes(3000)
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    with pytest.raises(DecodeError, match=r"a\.mp4 breaks off after 1\.\d+ s \(Invalid data found"):
+    with pytest.raises(DecodeError, match=r"a\.mp4 breaks off after 1\.\d+ s \(.+\)"):
         load(path, sample_rate=RATE)
 
 
