@@ -2,10 +2,10 @@
 
     python benchmarks/frontends.py [--clips FOLDER] [--rounds N]
 
-Processor time in this one process and of one thread (BLAS would have others spin beside it), of windows that are decoded
-already; the least of the rounds for each clip, and the mean of those. librosa's are the calls that the tests compare
-with, at the same settings, except that its log-frequency spectrogram has no counterpart there: that is the power
-spectrogram, and a product with a dense filter bank.
+Processor time in this one process and of one thread (BLAS would have others spin beside it), of windows that are
+decoded already; the least of the rounds for each clip, and the mean of those. librosa's are the calls that the tests
+compare with, at the same settings, except that its log-frequency spectrogram has no counterpart there: that is the
+power spectrogram, and a product with a dense filter bank.
 """
 
 from __future__ import annotations
