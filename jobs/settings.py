@@ -12,7 +12,7 @@ from . import options
 
 def settings(
     frontend: Annotated[
-        str, typer.Argument(help="The frontend whose settings to show; --list names them.", metavar="[FRONTEND]")
+        str, typer.Argument(help="The frontend whose settings to show; --list names them.", metavar="FRONTEND")
     ] = "log-mel",
     list_: Annotated[bool, typer.Option("--list", help="Name the frontends, a line each.")] = False,
     debug: options.Debug = False,

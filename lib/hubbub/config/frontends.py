@@ -58,30 +58,32 @@ class Frames(Frozen):
         """Frames that `n_samples` make: one at every hop, the first centred on sample 0."""
         return 1 + (n_samples + self.n_fft // 2 * 2 - self.n_fft) // self.hop_samples
 
-    def _check_edges(self, fmin_hz: float, fmax_hz: float | None) -> None:
-        top, nyquist = _top_hz(fmax_hz, self.sample_rate), self.sample_rate / 2
-        if top > nyquist:
-            raise ValueError(f"fmax_hz {top:g} is above half the sample rate, {nyquist:g}; lower it or leave it null")
-        if fmin_hz >= top:
-            raise ValueError(f"fmin_hz {fmin_hz:g} is not below fmax_hz {top:g}")
 
+class Range(Frames):
+    """Frames of which a range of frequencies is taken."""
 
-class MelBands(Frames):
-    """Frames whose spectrum is summed into mel bands."""
-
-    n_mels: int = Field(128, ge=1, le=1024, description="mel bands")
     fmin_hz: float = Field(0.0, ge=0, description="lowest mel band edge")
     fmax_hz: float | None = Field(None, gt=0, description="highest mel band edge; null: half the sample rate")
 
     @model_validator(mode="after")
-    def _bands_fit(self) -> MelBands:
-        self._check_edges(self.fmin_hz, self.fmax_hz)
+    def _range_fits(self) -> Range:
+        top, nyquist = self.top_hz, self.sample_rate / 2
+        if top > nyquist:
+            raise ValueError(f"fmax_hz {top:g} is above half the sample rate, {nyquist:g}; lower it or leave it null")
+        if self.fmin_hz >= top:
+            raise ValueError(f"fmin_hz {self.fmin_hz:g} is not below fmax_hz {top:g}")
         return self
 
     @property
     def top_hz(self) -> float:
-        """Highest mel band edge in Hz, with the default resolved."""
-        return _top_hz(self.fmax_hz, self.sample_rate)
+        """`fmax_hz` in Hz, with the default resolved."""
+        return self.sample_rate / 2 if self.fmax_hz is None else self.fmax_hz
+
+
+class MelBands(Range):
+    """Frames whose spectrum is summed into mel bands."""
+
+    n_mels: int = Field(128, ge=1, le=1024, description="mel bands")
 
     @property
     def n_bands(self) -> int:
@@ -135,7 +137,7 @@ class StftDbSettings(Frames, Decibels):
         return 1 + self.n_fft // 2
 
 
-class LogFrequencySettings(Frames, Decibels):
+class LogFrequencySettings(Range, Decibels):
     """Power in bands of equal width on a logarithmic frequency scale, in decibels."""
 
     is_db: ClassVar[bool] = True
@@ -143,16 +145,6 @@ class LogFrequencySettings(Frames, Decibels):
     fmin_hz: float = Field(32.7, gt=0, description="centre of the lowest band; 32.7 is the note C1")
     fmax_hz: float | None = Field(None, gt=0, description="no centre lies above it; null: half the sample rate")
     bands_per_octave: int = Field(12, ge=1, le=96, description="bands an octave")
-
-    @model_validator(mode="after")
-    def _bands_fit(self) -> LogFrequencySettings:
-        self._check_edges(self.fmin_hz, self.fmax_hz)
-        return self
-
-    @property
-    def top_hz(self) -> float:
-        """Highest frequency a band may be centred on, with the default resolved."""
-        return _top_hz(self.fmax_hz, self.sample_rate)
 
     @property
     def n_bands(self) -> int:
@@ -310,7 +302,3 @@ FrontendSettings = Annotated[
     Discriminator(_name_of),
 ]
 """Settings of any frontend; without a `name` they are log-mel's."""
-
-
-def _top_hz(fmax_hz: float | None, sample_rate: int) -> float:
-    return sample_rate / 2 if fmax_hz is None else fmax_hz

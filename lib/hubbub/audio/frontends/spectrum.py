@@ -51,11 +51,6 @@ class Spectrum:
         frames = np.lib.stride_tricks.sliding_window_view(self._padded(samples), self._settings.n_fft)
         return frames[:: self._settings.hop_samples][: self._settings.n_frames(len(samples))]
 
-    def power(self, samples: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Floats]]:
-        """Power of float32 [samples], a few frames at a time: which frames, and their power [frame, bin]."""
-        for frames, power in self.blocks(samples):
-            yield frames, np.ascontiguousarray(power.T)
-
     def whole(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Power of all frames at once, [frame, bin]."""
         power = np.empty((self._settings.n_frames(len(samples)), len(self.bin_hz)), self.dtype)
@@ -126,10 +121,6 @@ class Bank:
         self._weights = np.concatenate([row[begin:end] for row, begin, end in spans]).astype(dtype)
         # Numba's loop is no match for BLAS where there is nothing to leave out.
         self._dense = weights.T.astype(dtype) if self._weights.size > weights.size / 2 else None
-
-    def __call__(self, spectrum: Floats, *, out: Floats) -> None:
-        """Sum [frame, bin] into `out` [frame, band]."""
-        self.lanes(np.ascontiguousarray(spectrum.T), out=out)
 
     def lanes(self, spectrum: Floats, *, out: Floats) -> None:
         """Sum [bin, frame] into `out` [frame, band]."""
