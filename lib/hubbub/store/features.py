@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ READ = ("hubbub-features/1", FORMAT)  # 1 had fewer settings, and no channels an
 ARRAYS = "features.zarr"
 ROWS = "rows"
 
-_VALUES_BY = ("numpy", "scipy", "librosa", "soxr", "zarr")  # libraries whose versions a store's values may owe to
+# Libraries whose versions a store's values may owe to.
+_VALUES_BY = ("numpy", "scipy", "numba", "librosa", "soundfile", "soxr", "audiomentations", "python-stretch", "zarr")
 
 
 @dataclass(frozen=True)
@@ -380,7 +381,7 @@ def _provenance(settings: Settings, source: str) -> dict[str, Any]:
         "settings_hash": settings.hash,
         "source": source,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"hubbub": __version__} | {name: import_module(name).__version__ for name in _VALUES_BY},
+        "versions": {"hubbub": __version__} | {name: version(name) for name in _VALUES_BY},
     }
 
 
