@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from hubbub.engine import Task
 from hubbub.engine.cluster import open_engine
+from hubbub.places import Place
 from hubbub.plan import Plan
 from hubbub.tasks.result import UnitLost, UnitResult
 
@@ -77,7 +77,9 @@ def run_plan(job: str, plan: Plan, task: Task, *, cluster: str, workers: int | N
     return tally
 
 
-def tell(job: str, tally: Tally, *, clips: int, ok: int, failed: int, result: Path, reasons: Path, log: JsonLog) -> int:
+def tell(
+    job: str, tally: Tally, *, clips: int, ok: int, failed: int, result: Place, reasons: Place, log: JsonLog
+) -> int:
     """Print the summary table, name failures, and return the exit code.
 
     Parameters

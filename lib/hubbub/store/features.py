@@ -8,20 +8,19 @@
         frame_s, band_hz      coordinates
       rows/00000000.parquet   the commit record of shard 0
 
-A shard has one writer, which writes it whole and then its row part. A shard without a row part does not exist.
+A shard has one writer, which writes it whole and then its row part. A shard without a row part does not exist. A store
+may lie on a disk or in a bucket (`hubbub.places`).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +33,19 @@ from hubbub.audio.frontends import frame_s, frontend_of, n_frames
 from hubbub.audio.windows import grid_of
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings, difference, settings_from
-from hubbub.errors import SettingsError, StorageError, StoreError
-from hubbub.files import refuse_foreign_folder, sweep_partials, writing
+from hubbub.errors import SettingsError, StoreError
+from hubbub.files import (
+    names,
+    reaching,
+    refuse_foreign_folder,
+    remove,
+    remove_tree,
+    sweep_partials,
+    write_bytes,
+    writing,
+)
+from hubbub.places import Place, is_local, place
+from hubbub.store import arrays
 from hubbub.store.parts import joined, part_numbers, read_part, write_part
 from hubbub.store.rows import changed_clips, current, refreshed, row_schema, usable, with_added_columns
 from hubbub.takes import COLUMNS as TAKE
@@ -63,7 +73,7 @@ class FeatureStore:
         The whole `hubbub` attribute of the group.
     """
 
-    path: Path
+    path: Place
     settings: Settings
     provenance: dict[str, Any]
 
@@ -104,7 +114,7 @@ class FeatureStore:
         return frame_s(self.settings.frontend, self.n_frames)
 
     @property
-    def rows_folder(self) -> Path:
+    def rows_folder(self) -> Place:
         """Where the row parts lie."""
         return self.path / ROWS
 
@@ -143,13 +153,19 @@ class FeatureStore:
     def read_part(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The row part of one shard; arguments and errors of `ledger`."""
         table, metadata = read_part(self.rows_folder, shard, columns)
-        if metadata.get("settings_hash") != self.settings_hash or metadata.get("unit") != shard:
-            raise StoreError(
-                f"{self.rows_folder}: part {shard:08d} says it is part {metadata.get('unit')} of a store with "
-                f"settings {metadata.get('settings_hash')}, not {self.settings_hash}; move it away, and the next run "
-                "makes it again"
-            )
+        self._refuse_foreign(shard, metadata)
         return with_added_columns(table, columns)
+
+    def _refuse_foreign(self, shard: int, metadata: dict[str, Any]) -> None:
+        """Refuse a row part of another store, or of another number: its rows would be read from values not its own."""
+        expected = self._mark(shard)
+        if {name: metadata.get(name) for name in expected} != expected:  # older stores have no id, nor have their parts
+            raise StoreError(
+                f"{self.rows_folder}: part {shard:08d} says it is part {metadata.get('unit')} of the store "
+                f"{metadata.get('store_id')} with settings {metadata.get('settings_hash')}; expected "
+                f"{self.provenance.get('store_id')} with {self.settings_hash}. "
+                f"Make its clips again with: hubbub verify {self.path} --repair"
+            )
 
     def rows(self) -> pd.DataFrame:
         """The rows that count and hold an example (`store.rows`: `current`, `usable`), sorted by `row`."""
@@ -169,17 +185,35 @@ class FeatureStore:
         first = shard * self.rows_per_shard
         return self._array[first : first + self.rows_per_shard].read().result()
 
+    @property
+    def array_path(self) -> Place:
+        """Where the array of features lies."""
+        return self.path / ARRAYS / arrays.FEATURES
+
     @cached_property
     def _array(self) -> Any:
-        """The array as tensorstore reads it: many chunks at once, decompressed outside Python's lock."""
-        import tensorstore
+        with reaching(self.path):
+            return arrays.open_array(self.array_path)
 
-        path = str(self.path.resolve() / ARRAYS / "features")
-        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}
-        try:
-            return tensorstore.open(spec, read=True).result()
-        except ValueError as error:
-            raise StoreError(f"{path} is no array that can be read: {error}") from None
+    @property
+    def features(self) -> Any:
+        """The features as a Zarr array [row, frame, band], read-only: ``store.features[5]`` is a NumPy array.
+
+        `read_rows` reads many rows faster.
+        """
+        import zarr
+
+        if is_local(self.path):
+            return zarr.open_array(self.array_path, mode="r", zarr_format=3)
+        from zarr.storage import FsspecStore
+
+        store = FsspecStore.from_upath(self.array_path, read_only=True)
+        return zarr.open_array(store, mode="r", zarr_format=3)
+
+    @cached_property
+    def _document(self) -> bytes:
+        """The description of the array; of its length it tells nothing that lasts."""
+        return (self.array_path / arrays.DOCUMENT).read_bytes()
 
     def write_shard(self, shard: int, values: npt.NDArray[np.floating], rows: pa.Table) -> None:
         """Write one whole shard, then its row part, which commits it.
@@ -198,20 +232,15 @@ class FeatureStore:
         StorageError
             When the disk is full or permission is missing; the shard then does not exist.
         """
-        first = shard * self.rows_per_shard
-        with writing(self.path / ARRAYS):
-            self._array_with_room(first + self.rows_per_shard)[first : first + self.rows_per_shard] = values
-        write_part(self.rows_folder, shard, rows, {"unit": shard, "settings_hash": self.settings_hash})
+        write_bytes(self.array_path / arrays.shard_key(shard), arrays.encoded(self._document, values))
+        self._write_part(shard, rows)
 
-    def _array_with_room(self, n_rows: int) -> Any:
-        """The array to write to. Zarr passes over what lies beyond the array's end, and says nothing."""
-        folder = self.path.resolve() / ARRAYS / "features"
-        for _ in range(2):
-            array = _writable_array(folder, (folder / "zarr.json").stat().st_mtime_ns)
-            if array.shape[0] >= n_rows:
-                return array
-            _writable_array.cache_clear()  # a network drive may have shown what was there before it grew
-        raise StorageError(f"{folder} has room for {array.shape[0]} rows, not for {n_rows}; run the same command again")
+    def _write_part(self, shard: int, rows: pa.Table) -> None:
+        write_part(self.rows_folder, shard, rows, self._mark(shard))
+
+    def _mark(self, shard: int) -> dict[str, Any]:
+        """What a row part says of where it belongs."""
+        return {"unit": shard, "settings_hash": self.settings_hash, "store_id": self.provenance.get("store_id")}
 
     def refresh_clips(self, clips: pa.Table) -> int:
         """Bring labels, folds and all other columns of clips up to date in the row parts; values stay as they are.
@@ -237,7 +266,7 @@ class FeatureStore:
             fresh = refreshed(rows, clips)
             if not fresh.equals(rows):
                 stale += changed_clips(rows, fresh)
-                write_part(self.rows_folder, shard, fresh, {"unit": shard, "settings_hash": self.settings_hash})
+                self._write_part(shard, fresh)
         return stale
 
     def grow(self, n_shards: int, *, clips: int | None = None) -> None:
@@ -248,58 +277,75 @@ class FeatureStore:
         clips
             How many the store shall hold when the run is done, so that one that broke off can be told from a whole one.
         """
-        import zarr
-
         with writing(self.path):
             sweep_partials(self.path)
-            array = zarr.open_array(self.path / ARRAYS / "features", mode="r+", zarr_format=3)
-            wanted = max(n_shards * self.rows_per_shard, array.shape[0])
-            if wanted != array.shape[0]:
-                array.resize((wanted, *array.shape[1:]))
+            self._sweep_shards()
+            document = (self.array_path / arrays.DOCUMENT).read_bytes()
+            wanted = max(n_shards * self.rows_per_shard, arrays.n_rows(document))
+            if wanted != arrays.n_rows(document):
+                write_bytes(self.array_path / arrays.DOCUMENT, arrays.with_rows(document, wanted))
             if clips is not None:
-                group = zarr.open_group(self.path / ARRAYS, mode="r+", zarr_format=3)
-                group.attrs["hubbub"] = {**self.provenance, "clips": clips}
+                self.note(clips=clips)
+
+    def shards_there(self) -> list[int]:
+        """Numbers of the shards of which there is any object, committed or not."""
+        return sorted(int(name) for name in names(self.array_path / "c") if name.isdecimal())
+
+    def _sweep_shards(self) -> None:
+        """Remove shards that killed writers left without a row part; those of before a compaction stay for readers."""
+        committed, first = set(self.committed()), self.provenance.get("first_shard", 0)
+        for shard in self.shards_there():
+            if shard >= first and shard not in committed:
+                remove_tree(self.array_path / "c" / str(shard))
+
+    def note(self, **entries: Any) -> None:
+        """Write entries into the group's attribute `hubbub`. Only the driver calls it."""
+        document = self.path / ARRAYS / arrays.DOCUMENT
+        held = json.loads(document.read_bytes())
+        held["attributes"]["hubbub"] |= entries
+        write_bytes(document, json.dumps(held, indent=2).encode())
 
 
-@lru_cache(maxsize=4)
-def _writable_array(folder: Path, _described_at_ns: int) -> Any:
-    """The array as zarr writes it, opened once a process; anew when its description changed, as it does on growing."""
-    import zarr
-
-    # Zarr would compare every chunk with the fill value, to leave out those that equal it: five times the work of
-    # compressing it, for chunks of which there is one in a store at most.
-    with zarr.config.set({"array.write_empty_chunks": True}):  # open_array takes no notice of its own `config`
-        return zarr.open_array(folder, mode="r+", zarr_format=3)
+def is_store(path: Place) -> bool:
+    """Whether a folder looks like a feature store, whole or damaged."""
+    with reaching(path):
+        return (path / ARRAYS / arrays.DOCUMENT).exists() or bool(part_numbers(path / ROWS))
 
 
-def is_store(path: Path) -> bool:
-    """Whether a folder looks like a feature store."""
-    return (path / ARRAYS).is_dir()
-
-
-def check_place(path: Path) -> None:
+def check_place(path: Place) -> None:
     """Refuse to make or grow a store where something else lies (`StoreError`)."""
     refuse_foreign_folder(path, ARRAYS, "the store")
 
 
-def open_store(path: str | Path) -> FeatureStore:
+def open_store(path: str | Place) -> FeatureStore:
     """Open a feature store.
+
+    Parameters
+    ----------
+    path
+        Its folder, or its address, ``s3://bucket/prefix``.
 
     Raises
     ------
     StoreError
-        When there is none, or it has a format this version does not read.
+        When there is none, it is damaged, or it has a format this version does not read.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
     """
-    path = Path(path)
-    document = path / ARRAYS / "zarr.json"
+    path = place(path)
+    document = path / ARRAYS / arrays.DOCUMENT
     try:
-        provenance = json.loads(document.read_text(encoding="utf-8"))["attributes"]["hubbub"]
+        with reaching(path):
+            provenance = json.loads(document.read_bytes())["attributes"]["hubbub"]
         if provenance["format"] not in READ:
             known = " and ".join(READ)
-            raise StoreError(f"{path} has the format {provenance['format']}; this hubbub {__version__} reads {known}")
+            raise StoreError(
+                f"{path} has the format {provenance['format']}; this hubbub {__version__} reads {known}. "
+                "Install the hubbub that made it, or a newer one"
+            )
         settings = settings_from(provenance["settings"], where=str(document))
     except FileNotFoundError:
-        raise StoreError(f"{path} is no feature store; make one with: hubbub features CLIPS -o {path}") from None
+        raise StoreError(_what_lacks(path)) from None
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise StoreError(f"{document} is no description of a feature store: {type(error).__name__}: {error}") from None
     if settings.hash != provenance["settings_hash"]:
@@ -307,7 +353,17 @@ def open_store(path: str | Path) -> FeatureStore:
     return FeatureStore(path, settings, provenance)
 
 
-def create_store(path: Path, settings: Settings, *, source: str, root: Path | None = None) -> FeatureStore:
+def _what_lacks(path: Place) -> str:
+    """Why a folder without the group's ``zarr.json`` is no store, or no longer."""
+    if part_numbers(path / ROWS):
+        return (
+            f"{path / ARRAYS / arrays.DOCUMENT} is missing, though the store has rows. Copy it from where the store "
+            "was copied from; its rows and shards are of no use without the settings that it holds"
+        )
+    return f"{path} is no feature store; make one with: hubbub features CLIPS -o {path}"
+
+
+def create_store(path: Place, settings: Settings, *, source: str, root: Place | None = None) -> FeatureStore:
     """Make an empty store, also in the place of one that holds nothing; it appears whole or not at all.
 
     Parameters
@@ -331,14 +387,13 @@ def create_store(path: Path, settings: Settings, *, source: str, root: Path | No
         raise StoreError(f"{path} is a feature store that holds rows; give a new folder")
     provenance = _provenance(settings, source) | {"root": None if root is None else str(root)}
     store = FeatureStore(path, settings, provenance)
-    draft = path / f".{ARRAYS}.draft-{os.getpid()}"
     with writing(path):
-        store.rows_folder.mkdir(parents=True, exist_ok=True)
-        for left in path.glob(f".{ARRAYS}.draft-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        _write_arrays(draft, store)
-        shutil.rmtree(path / ARRAYS, ignore_errors=True)
-        os.rename(draft, path / ARRAYS)
+        remove(path / ARRAYS / arrays.DOCUMENT)  # until it is there again, last, there is no store
+        remove_tree(path / ARRAYS / arrays.FEATURES)
+        for name, data in _array_files(store).items():
+            write_bytes(path / ARRAYS / name, data)
+        if is_local(path):
+            (path / ROWS).mkdir(exist_ok=True)
     return store
 
 
@@ -379,35 +434,22 @@ def _provenance(settings: Settings, source: str) -> dict[str, Any]:
         "format": FORMAT,
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
+        "store_id": uuid.uuid4().hex,
         "source": source,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"hubbub": __version__} | {name: version(name) for name in _VALUES_BY},
     }
 
 
-def _write_arrays(folder: Path, store: FeatureStore) -> None:
-    import zarr
-    from zarr.codecs import BloscCodec, BloscShuffle
-
-    group = zarr.create_group(folder, zarr_format=3, attributes={"hubbub": store.provenance})
-    chunk, shard = store.settings.layout.rows_per_chunk, store.rows_per_shard
-    itemsize = np.dtype(store.settings.dtype).itemsize
-    group.create_array(
-        "features",
-        shape=(0, store.n_frames, store.n_bands),
+def _array_files(store: FeatureStore) -> dict[str, bytes]:
+    return arrays.array_files(
+        shape=(store.rows_per_shard, store.n_frames, store.n_bands),
+        rows_per_chunk=store.settings.layout.rows_per_chunk,
         dtype=store.settings.dtype,
-        chunks=(min(chunk, shard), store.n_frames, store.n_bands),
-        shards=(shard, store.n_frames, store.n_bands),
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle, typesize=itemsize),
-        fill_value=float("nan"),
-        dimension_names=("row", "frame", "band"),
         attributes=_described(store),
+        coordinates={"frame_s": (store.frame_s, "s"), "band_hz": (store.band_hz, "Hz")},
+        provenance=store.provenance,
     )
-    for name, values, unit in (("frame_s", store.frame_s, "s"), ("band_hz", store.band_hz, "Hz")):
-        coordinate = group.create_array(
-            name, shape=values.shape, dtype="float64", dimension_names=(name.split("_")[0],), attributes={"units": unit}
-        )
-        coordinate[:] = values
 
 
 def _described(store: FeatureStore) -> dict[str, Any]:

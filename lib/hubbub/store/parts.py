@@ -5,31 +5,31 @@ A folder of parts is one table. A part is the commit record of its unit: what ha
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError
-from hubbub.files import replacing
+from hubbub.files import names, write_bytes
+from hubbub.places import Place
 
 _NAME = re.compile(r"(\d{8})\.parquet")
 
 
-def part_path(folder: Path, number: int) -> Path:
+def part_path(folder: Place, number: int) -> Place:
     """Where part `number` of a folder lies."""
     return folder / f"{number:08d}.parquet"
 
 
-def part_numbers(folder: Path) -> list[int]:
+def part_numbers(folder: Place) -> list[int]:
     """Numbers of the parts that are there, sorted; half-written ones have other names and do not count."""
-    names = (_NAME.fullmatch(name) for name in (os.listdir(folder) if folder.is_dir() else []))
-    return sorted(int(match[1]) for match in names if match)
+    matches = (_NAME.fullmatch(name) for name in names(folder))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -41,8 +41,8 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowTypeError, pa.ArrowInvalid):
-        names = dict.fromkeys(name for table in tables for name in table.column_names)
-        mixed = [name for name in names if len(_types(tables, name)) > 1 and not _go_together(tables, name)]
+        columns = dict.fromkeys(name for table in tables for name in table.column_names)
+        mixed = [name for name in columns if len(_types(tables, name)) > 1 and not _go_together(tables, name)]
         return pa.concat_tables([_as_text(table, mixed) for table in tables], promote_options="permissive")
 
 
@@ -58,13 +58,13 @@ def _go_together(tables: Sequence[pa.Table], name: str) -> bool:
     return True
 
 
-def _as_text(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    for name in set(names) & set(table.column_names):
+def _as_text(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    for name in set(columns) & set(table.column_names):
         table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
     return table
 
 
-def write_part(folder: Path, number: int, table: pa.Table, metadata: dict[str, Any]) -> None:
+def write_part(folder: Place, number: int, table: pa.Table, metadata: dict[str, Any]) -> None:
     """Write one part so that it is there whole or not at all, and survives a power cut once it is there.
 
     Raises
@@ -73,13 +73,12 @@ def write_part(folder: Path, number: int, table: pa.Table, metadata: dict[str, A
         When the disk is full or the folder cannot be written.
     """
     table = table.replace_schema_metadata({b"hubbub": json.dumps(metadata).encode()})
-    with replacing(part_path(folder, number)) as partial, open(partial, "wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_bytes(part_path(folder, number), buffer.getvalue())
 
 
-def read_part(folder: Path, number: int, columns: Sequence[str] | None = None) -> tuple[pa.Table, dict[str, Any]]:
+def read_part(folder: Place, number: int, columns: Sequence[str] | None = None) -> tuple[pa.Table, dict[str, Any]]:
     """Read one part, or some of its columns, and the metadata it was written with.
 
     Raises
@@ -89,9 +88,10 @@ def read_part(folder: Path, number: int, columns: Sequence[str] | None = None) -
     """
     path = part_path(folder, number)
     try:
-        table = pq.ParquetFile(path).read(
+        # A part is small: threads would cost more than they do.
+        table = pq.ParquetFile(io.BytesIO(path.read_bytes())).read(
             None if columns is None else list(columns), use_threads=False
-        )  # a part is small: threads would cost more than they do
+        )
         metadata = json.loads(table.schema.metadata[b"hubbub"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}); move it away, and the next run makes it again") from None

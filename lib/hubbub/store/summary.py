@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hubbub.files import replacing
+from hubbub.places import Place
 from hubbub.store.features import FeatureStore
 from hubbub.takes import COLUMNS as TAKE
 
@@ -19,7 +19,7 @@ SUMMARY = "summary.csv"
 _KEPT = ["uri", "label", "fold", "split", "group"]
 
 
-def write_summary(store: FeatureStore, path: Path) -> int:
+def write_summary(store: FeatureStore, path: Place) -> int:
     """Write the means of every clip, and of every channel and variant of it that is an example of its own, as CSV.
 
     Columns: clip_id, channel, variant; uri, label (several joined by ``|``), fold, split, group; frames, how many the

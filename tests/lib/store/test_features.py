@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,10 +192,13 @@ def test_a_disk_full_at_the_start_can_be_gone_on_with(small_disk: Path):
 
 
 def test_a_creation_that_was_killed_can_be_gone_on_with(tmp_path: Path):
-    (tmp_path / "store" / "rows").mkdir(parents=True)
-    (tmp_path / "store" / ".features.zarr.draft-99" / "features").mkdir(parents=True)
-    create_store(tmp_path / "store", settings(), source="x")
+    killed = tmp_path / "store" / "features.zarr"
+    (killed / "features").mkdir(parents=True)
+    (killed / "features" / "zarr.json").write_text("{}")
+    assert not is_store(tmp_path / "store")
+    store = create_store(tmp_path / "store", settings(), source="x")
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["features.zarr", "rows"]
+    assert open_store(store.path).features.shape[0] == 0
 
 
 def test_a_disk_full_in_mid_run_commits_nothing(small_disk: Path):
@@ -270,8 +272,9 @@ def test_another_layout_is_refused_and_one_left_out_is_not(store: FeatureStore):
 @pytest.mark.parametrize(
     ("mark", "message"),
     [
-        ({"unit": 0, "settings_hash": "f" * 16}, "of a store with settings ffffffffffffffff"),
+        ({"unit": 0, "settings_hash": "f" * 16}, "with settings ffffffffffffffff"),
         ({"unit": 5}, "says it is part 5"),
+        ({"store_id": "other"}, "of the store other"),
     ],
 )
 def test_a_foreign_row_part_is_refused(store: FeatureStore, mark: dict[str, Any], message: str):
@@ -305,22 +308,6 @@ def test_parts_of_before_there_were_channels_and_variants_are_read(store: Featur
     assert rows["variant"].tolist() == [0] * 3
     assert store.progress()["variant"].tolist() == [0] * 3
     np.testing.assert_array_equal(store.read_rows([0])[0], values[0])
-
-
-def test_an_array_that_seems_not_to_have_grown_is_looked_at_again(store: FeatureStore, monkeypatch: pytest.MonkeyPatch):
-    """A network drive may show an old description for a while; zarr would write nothing past its end, in silence."""
-    store.grow(1)
-    write(store, 0)
-    document = store.path / "features.zarr" / "features" / "zarr.json"
-    old, stat = document.read_text(), document.stat()
-    store.grow(2)
-    os.utime(document, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as a drive with coarse clocks has it
-    values = write(store, 1)
-    np.testing.assert_array_equal(store.read_shard(1), values)
-    document.write_text(old)
-    with pytest.raises(StorageError, match=r"has room for 4 rows, not for 12"):
-        write(store, 2)
-    assert store.committed() == [0, 1]
 
 
 def test_carried_columns_that_come_and_go(store: FeatureStore):

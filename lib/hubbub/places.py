@@ -1,0 +1,187 @@
+"""Places: what a person names as a path, ``file://`` or ``s3://bucket/prefix``, as an object that code can walk.
+
+A local place is a plain `pathlib.Path`. One in a bucket is a `upath.UPath`, which has the same methods on s3fs. How a
+bucket is reached says the usual AWS environment: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
+``AWS_SECRET_ACCESS_KEY``, ``AWS_PROFILE`` …, and ``AWS_NO_SIGN_REQUEST=YES`` for one that is open to all. A storage
+file (`use_storage`) is another way to write that environment.
+
+Credentials are in the environment of processes alone: no place, setting, store or message holds them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from hubbub.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+    from upath import UPath
+
+    Place = Path | UPath
+else:
+    Place = Path  # what Typer reads; upath costs a tenth of a second that only buckets need pay
+
+ANONYMOUS = "AWS_NO_SIGN_REQUEST"
+ATTEMPTS = 8
+"""Times that a request is sent, with growing pauses, to a server that answers 5xx or SlowDown, or breaks off."""
+
+_OPTIONS = {
+    "endpoint_url": "AWS_ENDPOINT_URL",
+    "region": "AWS_DEFAULT_REGION",
+    "profile": "AWS_PROFILE",
+    "access_key_id": "AWS_ACCESS_KEY_ID",
+    "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "session_token": "AWS_SESSION_TOKEN",
+    "ca_bundle": "AWS_CA_BUNDLE",
+    "anonymous": ANONYMOUS,
+}
+_used: dict[str, str] = {}
+
+
+def place(text: str | Place) -> Place:
+    """What a person typed, as a place.
+
+    Parameters
+    ----------
+    text
+        A local path; ``file://`` with the escapes of addresses; or ``s3://bucket/prefix``, taken letter by letter: keys
+        may hold blanks, ``#`` and ``?``.
+
+    Raises
+    ------
+    UsageError
+        For another scheme, an address without a bucket, or a prefix with an empty, ``.`` or ``..`` part, which keys may
+        have but folders cannot.
+    """
+    if not isinstance(text, str):
+        return text
+    if "://" not in text:
+        return Path(text)
+    scheme, _, rest = text.partition("://")
+    if scheme == "file":
+        return Path(unquote(urlsplit(text.replace("#", "%23").replace("?", "%3F")).path))
+    if scheme != "s3":
+        raise UsageError(f"{text}: {scheme}:// is not read or written; expected a local path or s3://bucket/prefix")
+    bucket, *parts = rest.rstrip("/").split("/")
+    if not bucket:
+        raise UsageError(f"{text}: names no bucket; expected s3://bucket/prefix")
+    if bad := {"", ".", ".."}.intersection(parts):
+        raise UsageError(f"{text}: has the part '{bad.pop()}', which no folder can have; expected s3://bucket/prefix")
+    return remote("/".join([bucket, *parts]))
+
+
+def remote(key: str) -> UPath:
+    """The place in a bucket that has this key, ``bucket/prefix/name``, taken letter by letter."""
+    from upath import UPath
+
+    return UPath(f"s3://{key}", **_options())
+
+
+def is_local(path: Place) -> TypeIs[Path]:
+    """Whether a place is on this machine."""
+    return isinstance(path, Path)
+
+
+def absolute(path: Place) -> Place:
+    """A place that means the same in every process."""
+    return path.resolve() if is_local(path) else path
+
+
+def use_storage(file: Path) -> None:
+    """Set the AWS environment of this process, and of those that it starts, by a storage file.
+
+    Parameters
+    ----------
+    file
+        YAML with any of: endpoint_url, region, profile, access_key_id, secret_access_key, session_token, ca_bundle, and
+        anonymous (true: sign nothing).
+
+    Raises
+    ------
+    UsageError
+        When it cannot be read, or holds another entry. Values are never repeated in messages.
+    """
+    import yaml
+
+    try:
+        held = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        why = getattr(error, "strerror", None) or getattr(error, "problem", None) or type(error).__name__
+        raise UsageError(f"--storage {file} cannot be read: {why}") from None
+    held = held or {}
+    if not isinstance(held, dict):
+        raise UsageError(f"--storage {file}: expected a mapping with {', '.join(_OPTIONS)}")
+    for name, value in held.items():
+        if name not in _OPTIONS:
+            raise UsageError(f"--storage {file}: unknown entry '{name}': {nearest(str(name), _OPTIONS)}")
+        if not isinstance(value, bool if name == "anonymous" else str):
+            kind = "true or false" if name == "anonymous" else "text"
+            raise UsageError(f"--storage {file}: '{name}' is no {kind}; write it in quotes, as text")
+    apply_storage({_OPTIONS[name]: _as_text(value) for name, value in held.items()})
+
+
+def apply_storage(environment: Mapping[str, str]) -> None:
+    """Set entries of the environment, here and on workers that a driver sends them to (`shipped_storage`)."""
+    os.environ.update(environment)
+    _used.update(environment)
+
+
+def shipped_storage() -> dict[str, str]:
+    """What workers elsewhere have to set, too: what a storage file said, and nothing of this user's own environment."""
+    return dict(_used)
+
+
+def is_anonymous() -> bool:
+    """Whether requests are to go unsigned."""
+    return os.environ.get(ANONYMOUS, "").lower() in ("yes", "true", "1", "on")
+
+
+def endpoint() -> str | None:
+    """Address of the S3 server; None: Amazon's own."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def explained(error: BaseException) -> str | None:
+    """What a person can do about an error that an S3 server, or the way to it, gave; None for any other error."""
+    kind, cause = type(error).__name__, error.__cause__
+    code = getattr(cause, "response", {}).get("Error", {}).get("Code") if cause is not None else None
+    text = str(error)
+    at = endpoint() or "Amazon S3"
+    if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+        return f"no credentials for {at} ({kind}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or {ANONYMOUS}=YES"
+    if kind in ("EndpointConnectionError", "ConnectTimeoutError", "InvalidEndpoint", "ConnectionError", "SSLError"):
+        return f"no S3 server answers at {at} ({kind}); check AWS_ENDPOINT_URL"
+    if code == "RequestTimeTooSkewed" or "RequestTimeTooSkewed" in text or "request time and the" in text:
+        return f"{at} refuses requests signed at this machine's time, which is off; set its clock, then run again"
+    if isinstance(error, PermissionError) and code is not None:
+        return f"{at} refuses ({code}): the credentials given have no permission there, or are wrong"
+    if code is not None:
+        return f"{at} answers {code}: {text}"
+    if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp"):
+        return f"{at} could not be reached or did not answer as an S3 server does ({kind}: {text})"
+    return None
+
+
+def _options() -> dict[str, Any]:
+    """Options of s3fs that travel with a place to workers: none of them is secret."""
+    options: dict[str, Any] = {
+        "use_listings_cache": False,  # others write to the same store
+        "config_kwargs": {"retries": {"mode": "standard", "max_attempts": ATTEMPTS}, **_timeouts()},
+    }
+    if (address := endpoint()) is not None:
+        options["endpoint_url"] = address
+    return options | ({"anon": True} if is_anonymous() else {})
+
+
+def _timeouts() -> dict[str, float]:
+    """Seconds until a connection or an answer counts as lost, and is tried again."""
+    return {"connect_timeout": 5.0, "read_timeout": float(os.environ.get("HUBBUB_S3_READ_TIMEOUT_S", "15"))}
+
+
+def _as_text(value: str | bool) -> str:
+    return value if isinstance(value, str) else ("YES" if value else "NO")
