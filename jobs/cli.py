@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -11,11 +10,15 @@ from typing import Annotated
 import typer
 
 from hubbub import __version__
-from hubbub.errors import HubbubError, UsageError
+from hubbub.errors import HubbubError
+from hubbub.places import explained
 
 from .options import DEBUG_VARIABLE
 
-JOBS = ("index", "settings", "features", "verify", "train", "evaluate", "label", "events", "export", "report", "demo")
+JOBS = (
+    *("index", "settings", "features", "verify", "info"),
+    *("train", "evaluate", "label", "events", "export", "report", "demo"),
+)
 """Commands in the order of the work; each is the function of its name in the module of its name."""
 
 _INTERRUPTED = 130
@@ -54,7 +57,6 @@ for _name in JOBS:
 def main() -> None:
     """Run a command; no traceback reaches a user unless ``--debug``."""
     try:
-        _refuse_addresses(sys.argv[1:])
         app()
     except HubbubError as error:
         _fail(error, str(error), error.exit_code)
@@ -65,14 +67,9 @@ def main() -> None:
     except BrokenPipeError:
         os._exit(141)  # whoever read our output has gone; nothing is left to say
     except Exception as error:
+        if (why := explained(error)) is not None:
+            _fail(error, why, 2)
         _fail(error, f"this is a fault in hubbub: {type(error).__name__}: {error} (--debug shows where)", 1)
-
-
-def _refuse_addresses(words: list[str]) -> None:
-    """Paths are local so far; taken for one, an address would make a folder called ``s3:``."""
-    for word in words:
-        if re.match(r"(s3|gs|gcs|az|abfs|https?|ftp|file)://", word):
-            raise UsageError(f"{word}: {word.partition(':')[0]}:// is not read or written yet; give a local path")
 
 
 def _fail(error: BaseException, message: str, code: int) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hubbub.places import Place, place
+
 from . import options
 
 if TYPE_CHECKING:
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 
 
 def features(
-    clips: Annotated[Path, typer.Argument(help="A clip table, made by hubbub index.", metavar="CLIPS")],
+    clips: Annotated[
+        Place, typer.Argument(parser=place, help="A clip table, made by hubbub index.", metavar="CLIPS")
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The store: new, or one to go on with.", metavar="STORE")
+        Place,
+        typer.Option("--output", "-o", parser=place, help="The store: new, or one to go on with.", metavar="STORE"),
     ],
     settings: Annotated[
         Path | None, typer.Option(help="Settings (YAML); hubbub settings prints all there are.", metavar="FILE")

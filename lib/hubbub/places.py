@@ -11,7 +11,9 @@ Credentials are in the environment of processes alone: no place, setting, store 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -40,6 +42,7 @@ _OPTIONS = {
     "ca_bundle": "AWS_CA_BUNDLE",
     "anonymous": ANONYMOUS,
 }
+_CONNECT_TIMEOUT_S = 5.0
 _used: dict[str, str] = {}
 
 
@@ -72,6 +75,8 @@ def place(text: str | Place) -> Place:
         raise UsageError(f"{text}: names no bucket; expected s3://bucket/prefix")
     if bad := {"", ".", ".."}.intersection(parts):
         raise UsageError(f"{text}: has the part '{bad.pop()}', which no folder can have; expected s3://bucket/prefix")
+    if (address := endpoint()) is not None:
+        _refuse_silent(address)
     return remote("/".join([bucket, *parts]))
 
 
@@ -160,11 +165,29 @@ def explained(error: BaseException) -> str | None:
         return f"{at} refuses requests signed at this machine's time, which is off; set its clock, then run again"
     if isinstance(error, PermissionError) and code is not None:
         return f"{at} refuses ({code}): the credentials given have no permission there, or are wrong"
+    if code == "NoSuchBucket":
+        return f"{at} has no such bucket; make it first, or check its name"
     if code is not None:
         return f"{at} answers {code}: {text}"
     if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp"):
         return f"{at} could not be reached or did not answer as an S3 server does ({kind}: {text})"
     return None
+
+
+@lru_cache(maxsize=8)
+def _refuse_silent(address: str) -> None:
+    """Refuse at once a server of one's own that nobody answers at; requests themselves are tried for most of a minute."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"AWS_ENDPOINT_URL is '{address}'; expected an address such as http://127.0.0.1:9000")
+    if any(os.environ.get(name) or os.environ.get(name.lower()) for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")):
+        return
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname, port), timeout=_CONNECT_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"no S3 server answers at {address} ({why}); check AWS_ENDPOINT_URL") from None
 
 
 def _options() -> dict[str, Any]:
@@ -180,7 +203,10 @@ def _options() -> dict[str, Any]:
 
 def _timeouts() -> dict[str, float]:
     """Seconds until a connection or an answer counts as lost, and is tried again."""
-    return {"connect_timeout": 5.0, "read_timeout": float(os.environ.get("HUBBUB_S3_READ_TIMEOUT_S", "15"))}
+    return {
+        "connect_timeout": _CONNECT_TIMEOUT_S,
+        "read_timeout": float(os.environ.get("HUBBUB_S3_READ_TIMEOUT_S", "15")),
+    }
 
 
 def _as_text(value: str | bool) -> str:

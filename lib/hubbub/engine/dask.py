@@ -23,6 +23,7 @@ from distributed.scheduler import KilledWorker
 
 from hubbub.engine import Task
 from hubbub.errors import ClusterError
+from hubbub.places import apply_storage, shipped_storage
 from hubbub.tasks.result import UnitLost, UnitResult
 
 _IN_FLIGHT_PER_THREAD = 3  # one that runs, one that waits on the worker, one on its way
@@ -88,7 +89,7 @@ class DaskEngine:
     def _together(self, task: Task, units: Iterable[Any]) -> Iterator[tuple[Any, UnitResult | UnitLost]]:
         waiting = iter(units)
         in_flight: dict[Future, Any] = {}
-        packed = pickle.dumps(task)  # as Dask does: functions of a notebook by value
+        packed = pickle.dumps((task, shipped_storage()))  # as Dask does: functions of a notebook by value
         # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
         keys = (f"{type(task).__name__}-{uuid.uuid4().hex}" for _ in itertools.count())
 
@@ -136,7 +137,9 @@ def _do(packed: bytes, unit: Any) -> UnitResult:
 @lru_cache(maxsize=2)
 def _unpacked(packed: bytes) -> Task:
     """The task of a run, made once a worker and not once a unit. Dask itself sends everything as pickles."""
-    return pickle.loads(packed)
+    task, storage = pickle.loads(packed)
+    apply_storage(storage)
+    return task
 
 
 @contextmanager
