@@ -52,6 +52,10 @@ def show_plan(job: str, plan: Plan, *, to_store: int | None = None) -> None:
         {
             "clips": plan.clips,
             "done already": plan.done,
+            **({"… of these retired, coming back": plan.to_restore} if plan.to_restore else {}),
+            **({"new": plan.new_clips} if plan.done else {}),
+            **({"changed since": plan.changed_clips} if plan.changed_clips else {}),
+            **({"gone from the table, to retire": plan.removed_clips} if plan.removed_clips else {}),
             "failed before, left alone": plan.failed_before,
             "to do": f"{plan.todo_clips} clips, {plan.windows} windows, in {len(plan)} units",
             "to read": size(plan.bytes_to_read),

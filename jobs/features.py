@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from hubbub.clips.table import ClipTable
     from hubbub.config import Settings
     from hubbub.plan import Plan
+    from hubbub.store.claim import Claim
     from hubbub.store.features import FeatureStore
+
+    from .console import JsonLog
 
 
 def features(
-    clips: Annotated[
-        Place, typer.Argument(parser=place, help="A clip table, made by hubbub index.", metavar="CLIPS")
-    ],
+    clips: Annotated[Place, typer.Argument(parser=place, help="A clip table, made by hubbub index.", metavar="CLIPS")],
     output: Annotated[
         Place,
         typer.Option("--output", "-o", parser=place, help="The store: new, or one to go on with.", metavar="STORE"),
@@ -53,52 +55,120 @@ def features(
     dry_run: options.DryRun = False,
     retry_failed: options.RetryFailed = False,
     log_json: options.LogJson = None,
+    storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Turn clips into spectrograms, or other features, in a feature store.
+    """Turn clips into spectrograms, or other features, in a feature store, on a disk or in a bucket.
 
-    What is in the store already is not done again: run the same command after a crash, or with a grown clip table.
+    What is in the store already is not done again: run the same command after a crash, or with a clip table that has
+    grown, changed or shrunk. Clips that changed are made anew, those that left the table are counted out.
     """
     from hubbub.clips.table import read_table
     from hubbub.engine.cluster import check_cluster
-    from hubbub.plan import plan_features, row_bytes
-    from hubbub.store.features import check_place, create_store, is_store, open_store
-    from hubbub.store.rows import row_schema
+    from hubbub.store.claim import claimed
+    from hubbub.store.features import check_place
     from hubbub.store.summary import SUMMARY, write_summary
-    from hubbub.tasks.extract import ExtractTask
 
     from . import console
-    from .fanout import Tally, run_plan, show_plan, tell
 
     check_cluster(cluster, workers)
     _check_summary(summary)
     check_place(output)
     log = console.JsonLog(log_json, "features")
     table = read_table(clips)
-    store = open_store(output) if is_store(output) else None
-    asked = _asked(store, settings, set_ or [], variants)
-    if store is not None and asked is not None and not store.committed():
-        store = None  # a run that failed before it made anything does not decide the settings of the next
-    wanted = _settings(table, store, asked)
-    store = store and replace(store, settings=wanted)
-    ledger = None if store is None else store.progress()
-    plan = plan_features(table, wanted, ledger, store.committed() if store else [], retry_failed=retry_failed)
-    if len(plan):
-        _check_variants(table, wanted)
-    show_plan("features", plan, to_store=plan.windows * row_bytes(wanted))
-    _say_what_stays(table, ledger)
+
+    def asked(store: FeatureStore | None) -> Settings | None:
+        return _asked(store, settings, set_ or [], variants)
+
     if dry_run:
+        _show(_prepared(table, output, asked, retry_failed=retry_failed))
         return
-    _refuse_other_root(store, table, plan, ledger)
-    if store is not None and (stale := store.refresh_clips(table.rows)):
-        console.say(f"{stale} clips have other labels or columns in the clip table now: the store has them too")
-    store = store or create_store(output, wanted, source=str(clips), root=table.root)
-    tally = Tally()
+    with claimed(output, "features", notice=console.warn) as claim:
+        run = _prepared(table, output, asked, retry_failed=retry_failed)
+        _show(run)
+        _refuse_other_archive(run)
+        store, code = _done(run, clips, claim, cluster=cluster, workers=workers, log=log)
+    if summary:
+        lines = write_summary(store, store.path / SUMMARY)
+        console.say(f"the means of {lines} examples are in {store.path / SUMMARY}")
+    raise typer.Exit(code)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run, decided and not begun; `store` is None where it is to be made."""
+
+    table: ClipTable
+    output: Place
+    store: FeatureStore | None
+    settings: Settings
+    ledger: pd.DataFrame | None
+    plan: Plan
+
+
+def _prepared(
+    table: ClipTable, output: Place, asked: Callable[[FeatureStore | None], Settings | None], *, retry_failed: bool
+) -> _Run:
+    """Look at what is there, and decide what is to be done."""
+    from hubbub.plan import plan_features
+    from hubbub.store.features import is_store, open_store
+
+    store = open_store(output) if is_store(output) else None
+    wanted = asked(store)
+    if store is not None and wanted is not None and not store.committed():
+        store = None  # a run that failed before it made anything does not decide the settings of the next
+    settings = _settings(table, store, wanted)
+    store = store and replace(store, settings=settings)
+    ledger = None if store is None else store.progress()
+    committed, first = (store.committed(), store.first_shard) if store else ([], 0)
+    plan = plan_features(table, settings, ledger, committed, retry_failed=retry_failed, first_shard=first)
     if len(plan):
-        store.grow(plan.n_shards, clips=plan.clips)
+        _check_variants(table, settings)
+    return _Run(table, output, store, settings, ledger, plan)
+
+
+def _show(run: _Run) -> None:
+    """Print what a run will do, and name what is odd about it."""
+    from hubbub.plan import row_bytes
+
+    from . import console
+    from .fanout import show_plan
+
+    show_plan("features", run.plan, to_store=run.plan.windows * row_bytes(run.settings))
+    if run.plan.removed_clips:
+        console.warn(
+            f"{run.plan.removed_clips} clips of the store are not in this clip table: their rows are retired, which "
+            "counts them out; they come back with the clip table that has them"
+        )
+
+
+def _done(
+    run: _Run, source: Place, claim: Claim, *, cluster: str, workers: int | None, log: JsonLog
+) -> tuple[FeatureStore, int]:
+    """Do the run, and say what happened; returns the store and the exit code."""
+    from hubbub.plan import plan_features
+    from hubbub.store.features import create_store
+    from hubbub.store.rows import row_schema
+    from hubbub.tasks.extract import ExtractTask
+
+    from . import console
+    from .fanout import Tally, run_plan, tell
+
+    table, plan = run.table, run.plan
+    made = run.store or create_store(run.output, run.settings, source=str(source), root=table.root)
+    store = replace(made, holder=claim.holder)
+    tally = Tally()
+    if store.provenance.get("clips") != plan.clips:
+        store.note(clips=plan.clips)  # a run that breaks off can then be told from a whole one
+    if len(plan):
+        store.grow(plan.n_shards)
         task = ExtractTask(store, table.root, row_schema(table.rows.schema))
         tally = run_plan("features", plan, task, cluster=cluster, workers=workers, log=log)
-    now = plan_features(table, wanted, store.progress(), store.committed())
+    if run.store is not None and (settled := store.settle(table.rows)).parts:
+        console.say(
+            f"{settled.clips} clips have other labels, columns or rows by the clip table: the store has them too"
+        )
+    now = plan_features(table, run.settings, store.progress(), store.committed(), first_shard=store.first_shard)
     code = tell(
         "features",
         tally,
@@ -109,18 +179,7 @@ def features(
         reasons=store.rows_folder,
         log=log,
     )
-    if summary:
-        lines = write_summary(store, store.path / SUMMARY)
-        console.say(f"the means of {lines} examples are in {store.path / SUMMARY}")
-    raise typer.Exit(code)
-
-
-def _say_what_stays(table: ClipTable, ledger: pd.DataFrame | None) -> None:
-    """A clip that left the table, or a whole other archive, stays in the store and would train in silence."""
-    from . import console
-
-    if ledger is not None and (gone := set(ledger["clip_id"]) - set(table.rows["clip_id"].to_pylist())):
-        console.warn(f"{len(gone)} clips of the store are not in this clip table; they stay in the store")
+    return store, code
 
 
 def _check_summary(summary: str | None) -> None:
@@ -146,17 +205,30 @@ def _check_variants(table: ClipTable, settings: Settings) -> None:
         console.warn(f"the policy names '{name}', which no clip is labelled: {nearest(name, there)}")
 
 
-def _refuse_other_root(store: FeatureStore | None, table: ClipTable, plan: Plan, ledger: pd.DataFrame | None) -> None:
-    """A moved archive is welcome; another one whose files have the same names would push the first one's rows out."""
+def _refuse_other_archive(run: _Run) -> None:
+    """A grown, thinned or moved archive is welcome; another one would push the first one's rows out.
+
+    Raises
+    ------
+    StoreError
+        The store holds clips, and none of them is in the table; or clips of the same names under another root have
+        other content.
+    """
     from hubbub.errors import StoreError
 
-    held = None if store is None else store.provenance.get("root")
-    if held is None or ledger is None or held == str(table.root):
+    if run.store is None or run.ledger is None or run.ledger.empty:
         return
-    others = set(plan.todo["clip_id"].to_pylist()) & set(ledger["clip_id"])
+    there = set(run.ledger["clip_id"])
+    if not there.intersection(run.table.rows["clip_id"].to_pylist()):
+        raise StoreError(
+            f"none of the {len(there)} clips of {run.output} is in this clip table. Another archive is a new store: "
+            "give another -o, or index a folder that holds both"
+        )
+    held, root = run.store.provenance.get("root"), str(run.table.root)
+    others = there.intersection(run.plan.todo["clip_id"].to_pylist()) if held not in (None, root) else set()
     if others:
         raise StoreError(
-            f"the store was built from clips under {held}; {len(others)} clips under {table.root} have the same names "
+            f"the store was built from clips under {held}; {len(others)} clips under {root} have the same names "
             "and other content. Give another -o, or index a folder that holds both"
         )
 

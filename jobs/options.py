@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from hubbub.errors import UsageError
+from hubbub.places import Place, is_local, place, use_storage
+
 DEBUG_VARIABLE = "HUBBUB_DEBUG"
 
 
@@ -15,6 +18,30 @@ def _debug(value: bool) -> bool:
     if value:
         os.environ[DEBUG_VARIABLE] = "1"
     return value
+
+
+def _storage(file: Path | None) -> Path | None:
+    if file is not None:
+        use_storage(file)
+    return file
+
+
+def local_only(path: Place, instead: str) -> Path:
+    """A place that has to be on this machine, whole.
+
+    Parameters
+    ----------
+    instead
+        What to do about one that is not.
+
+    Raises
+    ------
+    UsageError
+        For one in a bucket.
+    """
+    if not is_local(path):
+        raise UsageError(f"-o {path}: this is written on this machine only; {instead}")
+    return path.resolve()
 
 
 Cluster = Annotated[
@@ -30,7 +57,21 @@ LogJson = Annotated[
     Path | None, typer.Option("--log-json", help="Append what happens to FILE, one JSON object a line.", metavar="FILE")
 ]
 Debug = Annotated[bool, typer.Option("--debug", callback=_debug, help="Show tracebacks of errors.")]
-Bundle = Annotated[Path, typer.Option("--model", help="The model bundle to label with.", metavar="BUNDLE")]
+Storage = Annotated[
+    Path | None,
+    # Eager: what it says holds for the places among the other words of the command.
+    typer.Option(
+        callback=_storage,
+        is_eager=True,
+        help="YAML with endpoint_url, region, profile, keys or anonymous: true, for s3:// places. "
+        "Default: the usual AWS environment.",
+        metavar="FILE",
+    ),
+]
+Bundle = Annotated[
+    Place, typer.Option("--model", parser=place, help="The model bundle to label with.", metavar="BUNDLE")
+]
+Labels = Annotated[Place, typer.Argument(parser=place, help="Label tables, made by hubbub label.", metavar="LABELS")]
 Threshold = Annotated[
     list[str] | None,
     typer.Option(

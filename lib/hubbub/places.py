@@ -176,7 +176,7 @@ def explained(error: BaseException) -> str | None:
 
 @lru_cache(maxsize=8)
 def _refuse_silent(address: str) -> None:
-    """Refuse at once a server of one's own that nobody answers at; requests themselves are tried for most of a minute."""
+    """Refuse a server that nobody answers at, at once: requests themselves are tried for most of a minute."""
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"AWS_ENDPOINT_URL is '{address}'; expected an address such as http://127.0.0.1:9000")

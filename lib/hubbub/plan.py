@@ -26,7 +26,8 @@ from hubbub.audio.frontends import n_frames
 from hubbub.audio.windows import Grid, grid_of
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
-from hubbub.takes import COLUMNS as TAKE
+from hubbub.cuts import Cuts, Missing, cut, gaps, whole_cuts
+from hubbub.states import Changes, States, states_of
 from hubbub.takes import MIX, NO_RULE, Takes, takes_of, whole_clips
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
@@ -34,7 +35,6 @@ _ROWS_LEAST, _ROWS_MOST = 16, 128  # a unit of 16 five-second clips takes 0.13 s
 _INNER_BANDS = 128  # of mel, where a frontend makes its values from them
 HELD_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
 _SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 128 rows of 5 s are 7 MB
-_LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window takes 5 s for the most
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ class Plan:
         The most memory a task takes; see `peak_bytes_of`.
     n_shards
         Shards the store must have room for.
+    changes
+        Clips that are new, changed, removed, and to be brought back.
     """
 
     clips: int
@@ -113,6 +115,7 @@ class Plan:
     bytes_to_read: int
     peak_bytes: int
     n_shards: int
+    changes: Changes
     _cuts: Cuts
 
     def __len__(self) -> int:
@@ -123,6 +126,26 @@ class Plan:
     def windows(self) -> int:
         """Windows that will be computed."""
         return int(self._cuts.n_windows.sum())
+
+    @property
+    def new_clips(self) -> int:
+        """Clips of the table that the store has never seen."""
+        return self.changes.new
+
+    @property
+    def changed_clips(self) -> int:
+        """Clips that the store has with other content only."""
+        return self.changes.changed
+
+    @property
+    def removed_clips(self) -> int:
+        """Clips that count in the store, and are not in the table."""
+        return self.changes.removed
+
+    @property
+    def to_restore(self) -> int:
+        """Clips of the table that have retired rows of their content, which are brought back and not made again."""
+        return self.changes.to_restore
 
     def units(self) -> Iterator[Unit]:
         """The units, made one at a time: a plan of a million clips holds arrays, not a million objects."""
@@ -149,28 +172,6 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
-class Cuts:
-    """Clips cut along shard borders, as arrays.
-
-    Attributes
-    ----------
-    clip, first_window, n_windows
-        int64 [cut]: position of the take in `Plan.todo`, and which windows.
-    bounds
-        int64 [unit + 1]: unit u holds cuts ``bounds[u]`` to ``bounds[u + 1]``.
-    windows, attempt
-        int64 [take].
-    """
-
-    clip: npt.NDArray[np.int64]
-    first_window: npt.NDArray[np.int64]
-    n_windows: npt.NDArray[np.int64]
-    bounds: npt.NDArray[np.int64]
-    windows: npt.NDArray[np.int64]
-    attempt: npt.NDArray[np.int64]
-
-
 def plan_features(
     table: ClipTable,
     settings: Settings,
@@ -178,6 +179,7 @@ def plan_features(
     committed: tuple[int, ...] | list[int] = (),
     *,
     retry_failed: bool = False,
+    first_shard: int = 0,
 ) -> Plan:
     """Plan which windows of which clips go into which new shards.
 
@@ -188,19 +190,21 @@ def plan_features(
     settings
         With `layout.rows_per_shard` resolved (`resolved`).
     ledger
-        The rows of an existing store that count (`store.rows.current`); None for a new one.
+        What an existing store holds (`FeatureStore.progress`); None for a new one.
     committed
         Numbers of the shards that exist.
     retry_failed
         Whether clips that failed before are tried again.
+    first_shard
+        Lowest number that a new shard may have.
     """
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
     takes = takes_of(table.rows, settings)
     windows = windows_of(takes.rows, grid_of(settings), settings.frontend.sample_rate)
-    states = _states(takes.rows, ledger, retry_failed=retry_failed)
-    cuts = _cut(_missing(takes.rows, windows, states, ledger), per_shard)
-    return _plan(takes, states, cuts, committed, peak_bytes_of(settings))
+    states = states_of(takes, ledger, retry_failed=retry_failed)
+    cuts = cut(_missing(windows, states), per_shard)
+    return _plan(takes, states, cuts, committed, peak_bytes_of(settings), first_shard)
 
 
 def plan_labels(
@@ -232,16 +236,23 @@ def plan_labels(
     grid, rate = grid_of(settings, hop_s=hop_s), settings.frontend.sample_rate
     takes = whole_clips(table.rows)
     ledger = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
-    states = _states(takes.rows, ledger, retry_failed=retry_failed)
+    states = states_of(takes, ledger, retry_failed=retry_failed)
     windows = windows_of(table.rows, grid, rate)[states.wanted]
-    cuts = _whole_cuts(windows, states.attempt[states.wanted])
+    cuts = whole_cuts(windows, states.attempt[states.wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
     block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
     return _plan(takes, states, cuts, committed, block_and_batch)
 
 
-def _plan(takes: Takes, states: _States, cuts: Cuts, committed: tuple[int, ...] | list[int], peak_bytes: int) -> Plan:
-    indices = _free_indices(len(cuts.bounds) - 1, committed)
+def _plan(
+    takes: Takes,
+    states: States,
+    cuts: Cuts,
+    committed: tuple[int, ...] | list[int],
+    peak_bytes: int,
+    first_shard: int = 0,
+) -> Plan:
+    indices = _free_indices(len(cuts.bounds) - 1, committed, first_shard)
     todo_clips = np.unique(takes.clip[states.wanted])
     clips = int(takes.clip[-1]) + 1
     failed_before = takes.clips_where(states.failed & ~states.wanted)
@@ -257,6 +268,7 @@ def _plan(takes: Takes, states: _States, cuts: Cuts, committed: tuple[int, ...] 
         bytes_to_read=int(sizes.fillna(0).sum()),
         peak_bytes=peak_bytes,
         n_shards=max((*indices, *committed), default=-1) + 1,
+        changes=states.changes,
         _cuts=cuts,
     )
 
@@ -310,138 +322,25 @@ def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]
     return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]
 
 
-@dataclass(frozen=True)
-class _States:
-    """Arrays [take]: what is done, what failed before, what this run takes, and what is begun and not failed.
-
-    `attempt` is the number that the next try has, `windows` how many windows a take turned out to have (-1: unknown).
-    """
-
-    done: npt.NDArray[np.bool_]
-    failed: npt.NDArray[np.bool_]
-    wanted: npt.NDArray[np.bool_]
-    begun: npt.NDArray[np.bool_]
-    attempt: npt.NDArray[np.int64]
-    windows: npt.NDArray[np.int64]
-
-
-def _states(takes: pa.Table, ledger: pd.DataFrame | None, *, retry_failed: bool) -> _States:
-    if ledger is None or ledger.empty:
-        none = np.zeros(takes.num_rows, bool)
-        return _States(none, none, ~none, none, none + np.int64(1), none - np.int64(1))
-    # Null versions are content that cannot be told apart: taken as unchanged.
-    status = {name: ledger["status"] == name for name in ("ok", "failed")}
-    seen = ledger.assign(**status, version=ledger["version"].fillna(""))
-    held = seen.groupby([*TAKE, "version"]).agg(
-        ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"), tries=("attempts", "max")
-    )
-    frame = takes.select([*TAKE, "version"]).to_pandas().fillna({"version": ""})
-    state = frame.join(held, on=[*TAKE, "version"])
-    known = state["windows"].notna().to_numpy(bool)
-    failed = known & (state["failed"] == True).to_numpy(bool)  # noqa: E712  null where nothing is known
-    done = known & ~failed & (state["ok"] >= state["windows"]).to_numpy(bool)
-    begun = known & ~failed & ~done
-    # What was begun goes on as the same attempt; what is new counts on from the content that it replaces.
-    tries = state["tries"].fillna(_tries_of_other_content(frame, seen)).to_numpy(np.int64)
-    attempt = tries + ~begun
-    wanted = ~done & (retry_failed | ~failed)
-    return _States(done, failed, wanted, begun, attempt, state["windows"].fillna(-1).to_numpy(np.int64))
-
-
-def _tries_of_other_content(takes: pd.DataFrame, seen: pd.DataFrame) -> pd.Series:
-    """The most attempts that a clip has had with other content than it has now, a value a take; 0 where it had none."""
-    tries = seen.groupby(["clip_id", "version"])["attempts"].max().reset_index("version")
-    now = takes.drop_duplicates("clip_id").set_index("clip_id")["version"]
-    others = tries[tries["version"] != now.reindex(tries.index)]["attempts"].groupby(level="clip_id").max()
-    return takes["clip_id"].map(others).fillna(0)
-
-
-@dataclass(frozen=True)
-class _Missing:
-    """What is to be computed: stretches of windows, arrays [stretch], and what each take is like, arrays [take].
-
-    `clip` is a position among the takes that this run makes.
-    """
-
-    clip: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
-    count: npt.NDArray[np.int64]
-    windows: npt.NDArray[np.int64]
-    attempt: npt.NDArray[np.int64]
-
-
-def _missing(takes: pa.Table, windows: npt.NDArray[np.int64], states: _States, ledger: pd.DataFrame | None) -> _Missing:
+def _missing(windows: npt.NDArray[np.int64], states: States) -> Missing:
     """All windows of new takes; of one that was begun, or failed in part, those that are not there."""
     wanted = np.flatnonzero(states.wanted)
     total = np.where(states.windows[wanted] > 0, np.minimum(states.windows[wanted], windows[wanted]), windows[wanted])
-    begun = _names(takes, wanted[states.windows[wanted] > 0])
-    there = {} if ledger is None else _windows_there(ledger, begun)
-    names = _names(takes, wanted) if there else [None] * len(wanted)
-    stretches = [
+    begun = np.flatnonzero(states.windows[wanted] > 0)
+    new = np.setdiff1d(np.arange(len(wanted)), begun)
+    begun_gaps = [
         (position, first, count)
-        for position, name in enumerate(names)
-        for first, count in _gaps(there.get(name), int(total[position]))
+        for position in begun.tolist()
+        for first, count in gaps(states.windows_there(int(wanted[position])), int(total[position]))
     ]
-    clip, first, count = np.array(stretches, np.int64).reshape(-1, 3).T
-    return _Missing(clip, first, count, windows=total, attempt=states.attempt[wanted])
+    stretches = np.stack([new, np.zeros_like(new), total[new]], axis=1)
+    stretches = np.concatenate([stretches, np.array(begun_gaps, np.int64).reshape(-1, 3)])
+    clip, first, count = stretches[np.argsort(stretches[:, 0], kind="stable")].T
+    return Missing(clip, first, count, windows=total, attempt=states.attempt[wanted])
 
 
-def _names(takes: pa.Table, positions: npt.NDArray[np.int64]) -> list[Any]:
-    """What tells some takes apart from all others."""
-    columns = takes.select(TAKE).take(pa.array(positions)).to_pydict()
-    return list(zip(*columns.values(), strict=True))
-
-
-def _windows_there(ledger: pd.DataFrame, names: list[Any]) -> dict[Any, npt.NDArray[np.int64]]:
-    """Numbers of the windows that are ok, sorted, of some takes."""
-    clips = {name[0] for name in names}
-    ok = ledger[(ledger["status"] == "ok") & ledger["clip_id"].isin(clips)]
-    return {name: np.sort(group.to_numpy(np.int64)) for name, group in ok.groupby(TAKE)["window"]}
-
-
-def _gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int]]:
-    """First window and length of each stretch of windows below `total` that is not there."""
-    if there is None:
-        return [(0, total)]
-    absent = np.setdiff1d(np.arange(total), there)
-    runs = np.split(absent, np.flatnonzero(np.diff(absent) > 1) + 1)
-    return [(int(run[0]), len(run)) for run in runs if len(run)]
-
-
-def _whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Cuts:
-    """Whole clips, one at least a unit, and some 16 units unless those would be very small or very large."""
-    most = max(_LABEL_WINDOWS_LEAST, min(_LABEL_WINDOWS_MOST, int(windows.sum()) // _SHARDS_WANTED))
-    bounds, held = [0], 0
-    for position, count in enumerate(windows.tolist()):
-        if held and held + count > most:
-            bounds.append(position)
-            held = 0
-        held += count
-    bounds = [*bounds, len(windows)] if len(windows) else bounds
-    clip = np.arange(len(windows), dtype=np.int64)
-    return Cuts(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
-
-
-def _cut(missing: _Missing, per_shard: int) -> Cuts:
-    """Lay all stretches end to end and cut them at stretches' and shards' borders."""
-    ends = np.cumsum(missing.count)
-    total = int(ends[-1]) if len(ends) else 0
-    borders = np.arange(0, total, per_shard)
-    begins = ends - missing.count
-    starts = np.unique(np.concatenate([begins, borders])).astype(np.int64)
-    stretch = np.searchsorted(ends, starts, side="right")
-    return Cuts(
-        clip=missing.clip[stretch],
-        first_window=missing.first[stretch] + starts - begins[stretch],
-        n_windows=np.diff(np.append(starts, total)),
-        bounds=np.append(np.searchsorted(starts, borders), len(starts)).astype(np.int64),
-        windows=missing.windows,
-        attempt=missing.attempt,
-    )
-
-
-def _free_indices(n_units: int, committed: tuple[int, ...] | list[int]) -> tuple[int, ...]:
-    """The lowest shard numbers that no row part has taken: holes that a killed run left are filled first."""
+def _free_indices(n_units: int, committed: tuple[int, ...] | list[int], first: int) -> tuple[int, ...]:
+    """The lowest shard numbers from `first` on that no row part has: holes that a killed run left are filled first."""
     taken = set(committed)
-    free = (index for index in range(n_units + len(taken)) if index not in taken)
+    free = (index for index in range(first, first + n_units + len(taken)) if index not in taken)
     return tuple(next(free) for _ in range(n_units))

@@ -19,6 +19,9 @@ NO_RULE = ""
 COLUMNS = ["clip_id", "channel", "variant", "policy_rule"]
 """What tells takes apart."""
 
+Take = tuple[str, int, str]
+"""Channel, variant and rule: a take, but for its clip."""
+
 
 @dataclass(frozen=True)
 class Takes:
@@ -40,22 +43,42 @@ class Takes:
         return len(np.unique(self.clip[chosen]))
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """Clips told apart by the takes that they give: millions of clips are of a handful of kinds.
+
+    Attributes
+    ----------
+    clip
+        int64 [clip], the kind of each.
+    takes
+        Of each kind, its takes: those of one channel in a row.
+    """
+
+    clip: npt.NDArray[np.int64]
+    takes: tuple[tuple[Take, ...], ...]
+
+
+def kinds_of(clips: pa.Table, settings: Settings) -> Kinds:
+    """Tell clips apart by what decides their takes: how many channels they have, and their labels where those count."""
+    counts = clips["channels"].fill_null(1).to_numpy().astype(np.int64)
+    if settings.variants is None:
+        labels, numbers = list[list[str]]([[]]), np.zeros(len(clips), np.int64)
+    else:
+        labels, numbers = _distinct(clips["labels"].to_pylist())
+    pairs, kind = np.unique(np.stack([counts, numbers], axis=1), axis=0, return_inverse=True)
+    takes = [_takes_of_kind(count, labels[number], settings) for count, number in pairs.tolist()]
+    return Kinds(kind.reshape(-1), tuple(takes))
+
+
 def takes_of(clips: pa.Table, settings: Settings) -> Takes:
     """Lay out every clip's takes, a clip's own next to each other and those of one channel in a row."""
-    views = [_views(count, settings.channels) for count in clips["channels"].fill_null(1).to_pylist()]
-    rules = [rules_of(labels, settings) for labels in clips["labels"].to_pylist()]
-    channel = [view for mine, held in zip(views, rules, strict=True) for view in mine for _ in held]
-    variant = [number for mine, held in zip(views, rules, strict=True) for _ in mine for number in range(len(held))]
-    rule = [name for mine, held in zip(views, rules, strict=True) for _ in mine for name in held]
-    takes = [len(mine) * len(held) for mine, held in zip(views, rules, strict=True)]
-    clip = np.repeat(np.arange(len(clips), dtype=np.int64), takes)
-    return _takes(clips if len(clip) == len(clips) else clips.take(pa.array(clip)), clip, channel, variant, rule)
+    return _laid_out(clips, kinds_of(clips, settings))
 
 
 def whole_clips(clips: pa.Table) -> Takes:
     """Every clip as one take."""
-    n = len(clips)
-    return _takes(clips, np.arange(n, dtype=np.int64), [MIX] * n, [0] * n, [NO_RULE] * n)
+    return _laid_out(clips, Kinds(np.zeros(len(clips), np.int64), (((MIX, 0, NO_RULE),),)))
 
 
 def rules_of(labels: list[str], settings: Settings) -> list[str]:
@@ -71,12 +94,31 @@ def channel_index(channel: str) -> int | None:
     return None if channel == MIX else int(channel) - 1
 
 
-def _takes(
-    rows: pa.Table, clip: npt.NDArray[np.int64], channel: list[str], variant: list[int], rule: list[str]
-) -> Takes:
-    rows = rows.append_column("channel", pa.array(channel, pa.string()))
-    rows = rows.append_column("variant", pa.array(variant, pa.int32()))
-    return Takes(rows.append_column("policy_rule", pa.array(rule, pa.string())), clip)
+def _distinct(lists: list[list[str]]) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
+    """The lists that differ, and which of them each one equals."""
+    numbers: dict[tuple[str, ...], int] = {}
+    which = [numbers.setdefault(tuple(items), len(numbers)) for items in lists]
+    return [list(items) for items in numbers], np.array(which, np.int64)
+
+
+def _takes_of_kind(n_channels: int, labels: list[str], settings: Settings) -> tuple[Take, ...]:
+    rules = list(enumerate(rules_of(labels, settings)))
+    return tuple((view, number, rule) for view in _views(n_channels, settings.channels) for number, rule in rules)
+
+
+def _laid_out(clips: pa.Table, kinds: Kinds) -> Takes:
+    counts = np.array([len(takes) for takes in kinds.takes], np.int64)
+    per_clip = counts[kinds.clip]
+    clip = np.repeat(np.arange(len(clips), dtype=np.int64), per_clip)
+    # Number of the take in a list of all kinds' takes: where its kind begins there, and which of the clip's it is.
+    begins = np.cumsum(counts) - counts
+    within = np.arange(len(clip)) - np.repeat(np.cumsum(per_clip) - per_clip, per_clip)
+    which = pa.array(begins[kinds.clip][clip] + within)
+    rows = clips if (per_clip == 1).all() else clips.take(pa.array(clip))
+    every = [take for takes in kinds.takes for take in takes]
+    for position, (name, kind) in enumerate(zip(COLUMNS[1:], (pa.string(), pa.int32(), pa.string()), strict=True)):
+        rows = rows.append_column(name, pa.array([take[position] for take in every], kind).take(which))
+    return Takes(rows, clip)
 
 
 def _views(n_channels: int, channels: Channels) -> tuple[str, ...]:

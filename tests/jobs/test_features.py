@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import soundfile
 
 from hubbub.clips.table import ClipTable, read_table, write_table
+from hubbub.store.claim import claimed
 from hubbub.store.features import open_store
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.jobs.conftest import BAD_FILES
@@ -71,7 +75,7 @@ def test_corrected_labels_reach_the_store_without_a_clip_computed_again(archive:
     )
     succeed("index", listed, "-o", clips, *columns)
     said = succeed("features", clips, "-o", store, *SERIAL)
-    assert "1 clips have other labels or columns" in said
+    assert "1 clips have other labels, columns or rows" in said
     assert "0 clips, 0 windows, in 0 units" in said
     labels = open_store(store).rows().set_index("uri")["labels"]
     assert labels[names[0]] == ["wolf"]
@@ -101,9 +105,20 @@ def test_existing_files_of_others_are_not_overwritten(archive: Path, tmp_path: P
     assert (tmp_path / "thesis.md").read_text() == "years of work"
 
 
-def test_addresses_are_refused_and_no_folder_is_made_of_them(clips: Path, tmp_path: Path) -> None:
-    said = refuse("features", clips, "-o", "s3://bucket/store", *SERIAL, cwd=tmp_path)
-    assert "s3://bucket/store: s3:// is not read or written yet; give a local path" in said
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("gs://bucket/store", "gs:// is not read or written; expected a local path or s3://bucket/prefix"),
+        ("https://host/store", "https:// is not read or written"),
+        ("s3://", "names no bucket"),
+        ("s3://bucket/a/../b", "has the part '..', which no folder can have"),
+        ("s3://bucket/a//b", "has the part '', which no folder can have"),
+        ("s3://bucket/store", "no S3 server answers at http://127.0.0.1:9 (Connection refused); check"),
+    ],
+)
+def test_addresses_that_cannot_be_written_make_no_folder(clips: Path, tmp_path: Path, address: str, message: str):
+    environment = os.environ | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    assert message in refuse("features", clips, "-o", address, *SERIAL, cwd=tmp_path, env=environment)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -120,10 +135,13 @@ def test_a_second_run_does_nothing_and_a_grown_table_only_the_new_clips(archive:
     clips, store = tmp_path / "clips.parquet", tmp_path / "store"
     succeed("index", grown, "-o", clips)
     succeed("features", clips, "-o", store, *SERIAL)
-    before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("[!.]*.*") if path.is_file()}
 
     assert "0 clips, 0 windows, in 0 units" in succeed("features", clips, "-o", store, *SERIAL)
-    assert before == {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+    after = {path: path.stat().st_mtime_ns for path in store.rglob("[!.]*.*") if path.is_file()}
+    claims = {path for path in after if path.parent.name == ".claims"}
+    assert claims
+    assert all(before.get(path) == after[path] for path in after.keys() - claims)
 
     (tmp_path / held_back.name).rename(held_back)
     succeed("index", grown, "-o", clips)
@@ -345,8 +363,58 @@ def test_a_run_that_made_nothing_does_not_decide_the_next_ones_settings(clips: P
     refuse("features", clips, "-o", tmp_path / "store", *SERIAL, "--set", "frontend.n_mels=16")
 
 
-def test_clips_that_left_the_table_are_told(clips: Path, store: Path, tmp_path: Path) -> None:
+def test_clips_that_left_the_table_are_retired_and_come_back_for_nothing(clips: Path, tmp_path: Path) -> None:
+    store, few = tmp_path / "store", tmp_path / "few.parquet"
+    succeed("features", clips, "-o", store, *SERIAL)
+    table, before = read_table(clips), open_store(store)
+    rows, values = before.rows(), before.read_rows(before.rows()["row"])
+    write_table(ClipTable(table.rows.slice(0, 4), table.root), few)
+
+    said = hubbub("features", few, "-o", store, "--dry-run")
+    assert "2 clips of the store are not in this clip table: their rows are retired" in said.stderr
+    assert re.search(r"gone from the table, to retire +│ 2", said.stdout)
+    assert len(open_store(store).rows()) == 6, "a dry run changes nothing"
+
+    succeed("features", few, "-o", store, *SERIAL)
+    assert set(open_store(store).rows()["clip_id"]) == set(table.rows["clip_id"].to_pylist()[:4])
+    assert open_store(store).ledger()["status"].value_counts().to_dict() == {"ok": 4, "retired": 2}
+    succeed("verify", store, "--clips", few)
+
+    said_again = succeed("features", clips, "-o", store, *SERIAL)
+    assert "0 clips, 0 windows, in 0 units" in said_again
+    assert re.search(r"of these retired, coming back +│ 2", said_again)
+    pd.testing.assert_frame_equal(open_store(store).rows(), rows)
+    np.testing.assert_array_equal(open_store(store).read_rows(rows["row"]), values)
+
+
+def test_a_clip_that_changed_is_made_anew_and_its_old_row_retired(archive: Path, tmp_path: Path) -> None:
+    mine, clips, store = shutil.copytree(archive, tmp_path / "mine"), tmp_path / "clips.parquet", tmp_path / "store"
+    succeed("index", mine, "-o", clips)
+    succeed("features", clips, "-o", store, *SERIAL)
+    one, other = sorted(mine.rglob("*.ogg"))[:2]
+    shutil.copyfile(other, one)
+    succeed("index", mine, "-o", clips)
+    said = succeed("features", clips, "-o", store, *SERIAL)
+    assert re.search(r"changed since +│ 1", said)
+    ledger, now = open_store(store).ledger(), open_store(store).rows()
+    assert ledger["status"].value_counts().to_dict() == {"ok": 6, "retired": 1}
+    assert len(now) == 6
+    same = now.set_index("uri").loc[[path.relative_to(mine).as_posix() for path in (one, other)], "crc32"]
+    assert same.nunique() == 1
+
+
+def test_another_archive_is_not_taken_for_one_that_shrank(clips: Path, store: Path, tmp_path: Path) -> None:
     table = read_table(clips)
-    write_table(ClipTable(table.rows.slice(0, 4), table.root), tmp_path / "few.parquet")
-    run = hubbub("features", tmp_path / "few.parquet", "-o", store, "--dry-run")
-    assert "2 clips of the store are not in this clip table; they stay in the store" in run.stderr
+    others = pa.array([f"{number:032x}" for number in range(len(table))])
+    write_table(ClipTable(table.rows.set_column(0, "clip_id", others), table.root), tmp_path / "others.parquet")
+    said = refuse("features", tmp_path / "others.parquet", "-o", store, *SERIAL)
+    assert "none of the 6 clips of" in said
+    assert "give another -o" in said
+    assert len(open_store(store).rows()) == 6
+
+
+def test_a_second_builder_is_refused_with_who_holds_the_store(clips: Path, store: Path) -> None:
+    with claimed(store, "features"):
+        said = refuse("features", clips, "-o", store, *SERIAL)
+    assert f"(process {os.getpid()}, hubbub features) since 20" in said
+    succeed("features", clips, "-o", store, *SERIAL)

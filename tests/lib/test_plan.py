@@ -16,7 +16,7 @@ from hubbub.audio.decode import BLOCK_VALUES
 from hubbub.clips.table import ClipTable, clip_id, make_table
 from hubbub.config import Settings, load_settings
 from hubbub.plan import Plan, Unit, peak_bytes_of, plan_features, plan_labels, resolved
-from hubbub.store.rows import current
+from hubbub.store.rows import current, latest
 
 RATE = 1000  # one window is 1 s is 1000 samples
 
@@ -310,3 +310,100 @@ def test_labelling_a_second_time_is_free_and_failed_files_wait():
     ]
     changed = table(clip("a", 3, version="2"))
     assert label_plan(changed, files, [0]).todo.num_rows == 1
+
+
+def changes(plan: Plan) -> tuple[int, int, int, int]:
+    return plan.new_clips, plan.changed_clips, plan.removed_clips, plan.to_restore
+
+
+def stored(*clips: dict[str, Any], retired: str = "", **columns: Any) -> pd.DataFrame:
+    """What a store holds after a run over some clips, those of `retired` (uris of a letter) having left since."""
+    held = ledger(*plan_features(table(*clips), settings()).units()).assign(error=None, **columns)
+    held["row"] = pd.array(range(len(held)), "Int64")
+    held.loc[held["uri"].isin(list(retired)), "status"] = "retired"
+    return held
+
+
+def test_a_plan_tells_how_the_table_differs_from_the_store():
+    held = stored(clip("a"), clip("b"), clip("gone"), clip("x"), retired="x")
+    plan = again(table(clip("a"), clip("b", version="2"), clip("new"), clip("newer")), held)
+    assert changes(plan) == (2, 1, 1, 0)
+    assert (plan.done, plan.todo_clips) == (1, 3)
+    assert changes(plan_features(table(clip("a"), clip("b")), settings())) == (2, 0, 0, 0)
+
+
+def test_a_clip_that_comes_back_is_not_made_again():
+    held = stored(clip("a", 3), clip("b", 2), retired="a")
+    plan = plan_features(table(clip("a", 3), clip("b", 2)), settings(), latest(held), [0, 1])
+    assert (plan.done, len(plan), changes(plan)) == (2, 0, (0, 0, 0, 1))
+
+
+def test_a_clip_that_comes_back_with_other_content_is_made_anew():
+    held = stored(clip("a"), retired="a")
+    plan = plan_features(table(clip("a", version="2")), settings(), latest(held), [0])
+    assert (plan.done, changes(plan), layout(plan)) == (0, (0, 1, 0, 0), [(1, [("a", 0, 1)])])
+    assert [item.attempt for unit in plan.units() for item in unit.items] == [2]
+
+
+def test_content_that_comes_back_counts_on_and_is_not_made_again():
+    """Version 1 was replaced by 2, and is the content again."""
+    one = stored(clip("a", 2), retired="a")
+    two = stored(clip("a", 2, version="2"), attempts=2, shard=1)
+    held = latest(pd.concat([one, two], ignore_index=True))
+    plan = plan_features(table(clip("a", 2)), settings(), held, [0, 1])
+    assert (plan.done, len(plan), changes(plan)) == (1, 0, (0, 0, 0, 1))
+    half = latest(pd.concat([one.iloc[:1], two], ignore_index=True))
+    plan = plan_features(table(clip("a", 2)), settings(), half, [0, 1])
+    assert layout(plan) == [(2, [("a", 1, 1)])]
+    assert [item.attempt for unit in plan.units() for item in unit.items] == [3], "above what it takes over from"
+
+
+@pytest.mark.parametrize(
+    ("held", "done", "failed"),
+    [({"row": 1, "error": None}, 1, 0), ({"row": None, "error": "DecodeError: x"}, 0, 1)],
+)
+def test_a_retired_row_is_what_it_was(held: dict[str, Any], done: int, failed: int):
+    rows = stored(clip("a"), retired="a").assign(**held)
+    plan = plan_features(table(clip("a")), settings(), latest(rows), [0])
+    assert (plan.done, plan.failed_before, plan.to_restore) == (done, failed, 1)
+
+
+def test_rows_of_a_take_that_is_not_wanted_any_more_are_nothing_to_restore():
+    held = stored(clip("a"), policy_rule="old", variant=1)
+    plan = again(table(clip("a")), held)
+    assert (plan.done, changes(plan), plan.windows) == (0, (0, 0, 0, 0), 1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from("12"), st.integers(0, 2), st.sampled_from(["ok", "failed"])),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+def test_what_is_done_by_the_slow_definition(history: list[tuple[str, str, int, str]], retry_failed: bool):
+    """A clip of three windows is done where all are ok and none failed, of the content of the table alone."""
+    last = {(name, version, window): status for name, version, window, status in history}
+    rows = [
+        {"clip_id": clip_id(name), "version": version, "window": window, "status": status, "attempts": 1 + place}
+        | {"windows": 3, "shard": place, "channel": "mix", "variant": 0, "policy_rule": ""}
+        for place, (name, version, window, status) in enumerate(history)
+    ]
+    held = latest(pd.DataFrame(rows)) if rows else None
+    plan = plan_features(table(clip("a", 3), clip("b", 3)), settings(), held, retry_failed=retry_failed)
+    states = {name: [last.get((name, "1", window)) for window in range(3)] for name in "ab"}
+    failed = {name for name, own in states.items() if "failed" in own}
+    assert plan.done == sum(own == ["ok"] * 3 for own in states.values())
+    assert plan.failed_before == (0 if retry_failed else len(failed))
+    expected = {
+        (name, window)
+        for name, own in states.items()
+        for window in range(3)
+        if own[window] != "ok" and (retry_failed or name not in failed)
+    }
+    items = [item for unit in plan.units() for item in unit.items]
+    made = {(item.clip["uri"], item.first_window + number) for item in items for number in range(item.n_windows)}
+    assert made == expected
+    known = {name for name, *_ in history}
+    same = {name for name, version, *_ in history if version == "1"}
+    assert changes(plan) == (len({"a", "b"} - known), len((known & {"a", "b"}) - same), len(known - {"a", "b"}), 0)

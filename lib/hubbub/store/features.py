@@ -46,9 +46,20 @@ from hubbub.files import (
 )
 from hubbub.places import Place, is_local, place
 from hubbub.store import arrays
-from hubbub.store.parts import joined, part_numbers, read_part, write_part
-from hubbub.store.rows import changed_clips, current, refreshed, row_schema, usable, with_added_columns
-from hubbub.takes import COLUMNS as TAKE
+from hubbub.store.claim import Holder
+from hubbub.store.ledger import each_part, read_parts
+from hubbub.store.parts import PartGone, part_numbers, read_part, write_part
+from hubbub.store.rows import (
+    PROGRESS,
+    changed_clips,
+    columns_of_examples,
+    examples,
+    latest,
+    row_schema,
+    settled,
+    wanted_of,
+    with_added_columns,
+)
 
 FORMAT = "hubbub-features/2"
 READ = ("hubbub-features/1", FORMAT)  # 1 had fewer settings, and no channels and variants
@@ -57,6 +68,21 @@ ROWS = "rows"
 
 # Libraries whose versions a store's values may owe to.
 _VALUES_BY = ("numpy", "scipy", "numba", "librosa", "soundfile", "soxr", "audiomentations", "python-stretch", "zarr")
+
+
+_LOOKS = 5
+"""Times that row parts are listed anew when a compaction takes some away while they are read."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What `FeatureStore.settle` changed; numbers of row parts and of clips."""
+
+    parts: int
+    """Row parts that were written anew."""
+
+    clips: int
+    """Clips of which any column changed, their status too."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +97,16 @@ class FeatureStore:
         What it was built with, `layout.rows_per_shard` resolved.
     provenance
         The whole `hubbub` attribute of the group.
+    holder
+        Whose claim lets rows be written (`store.claim`); None where no other can be about.
     """
 
     path: Place
     settings: Settings
     provenance: dict[str, Any]
+    holder: Holder | None = None
 
-    @property
+    @cached_property
     def settings_hash(self) -> str:
         """Hash of the settings that decide values."""
         return self.settings.hash
@@ -118,6 +147,11 @@ class FeatureStore:
         """Where the row parts lie."""
         return self.path / ROWS
 
+    @property
+    def first_shard(self) -> int:
+        """Number of the first shard that counts; those before it were compacted into later ones."""
+        return int(self.provenance.get("first_shard", 0))
+
     def committed(self) -> list[int]:
         """Numbers of the shards that exist."""
         return part_numbers(self.rows_folder)
@@ -135,20 +169,31 @@ class FeatureStore:
         StoreError
             For a row part that is torn, or belongs to a store with other settings.
         """
-        tables = [self._numbered_part(shard, columns) for shard in self.committed()]
-        if not tables:
-            return row_schema(CONTRACT).empty_table().to_pandas().assign(shard=np.int64(0))
-        ledger = joined(tables).to_pandas()
+        ledger = self.row_table(columns).to_pandas()
         whole = {"row": "Int64", "valid_frames": "Int32", "crc32": "Int64", "fold": "Int32"}
         return ledger.astype({name: dtype for name, dtype in whole.items() if name in ledger})
 
     def progress(self) -> pd.DataFrame:
-        """What a plan has to know of the rows that count: which windows of which clips are done, or failed."""
-        return current(self.ledger([*TAKE, "window", "windows", "status", "attempts", "version"]))
+        """What a plan has to know: which windows of which clips are done, failed, or retired."""
+        return latest(self.ledger(PROGRESS))
 
-    def _numbered_part(self, shard: int, columns: Sequence[str] | None) -> pa.Table:
-        rows = self.read_part(shard, columns)
-        return rows.append_column("shard", pa.repeat(pa.scalar(shard, pa.int64()), rows.num_rows))
+    def row_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Every row of every row part, with its `shard`."""
+        for look in range(_LOOKS):
+            if not (numbers := self.committed()):
+                return row_schema(CONTRACT).append(pa.field("shard", pa.int64())).empty_table()
+            try:
+                return read_parts(
+                    self.rows_folder,
+                    numbers,
+                    columns,
+                    check=self._refuse_foreign,
+                    completed=lambda table: with_added_columns(table, columns),
+                )
+            except PartGone:  # a compaction took it away; what it held is in others by now
+                if look == _LOOKS - 1:
+                    raise
+        raise AssertionError  # the loop returns or raises
 
     def read_part(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The row part of one shard; arguments and errors of `ledger`."""
@@ -167,12 +212,15 @@ class FeatureStore:
                 f"Make its clips again with: hubbub verify {self.path} --repair"
             )
 
-    def rows(self) -> pd.DataFrame:
-        """The rows that count and hold an example (`store.rows`: `current`, `usable`), sorted by `row`."""
-        rows = usable(current(self.ledger()), self.settings).sort_values("row", ignore_index=True)
-        rows = rows.astype({"row": "int64", "valid_frames": "int32", "crc32": "int64"})
-        rows["labels"] = [list(labels) for labels in rows["labels"]]
-        return rows.drop(columns=["status", "error"])
+    def rows(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The rows that count and hold an example (`store.rows.examples`), sorted by `row`.
+
+        Parameters
+        ----------
+        columns
+            Those wanted; None: all. Equal lists of labels may be one object: do not change one in place.
+        """
+        return examples(self.row_table(columns_of_examples(columns)), self.settings, columns)
 
     def read_rows(self, rows: Sequence[int]) -> npt.NDArray[np.floating]:
         """Features of some rows, [n, frame, band] in the order given."""
@@ -203,12 +251,13 @@ class FeatureStore:
         """
         import zarr
 
-        if is_local(self.path):
-            return zarr.open_array(self.array_path, mode="r", zarr_format=3)
+        at = self.array_path
+        if is_local(at):
+            return zarr.open_array(at, mode="r", zarr_format=3)
         from zarr.storage import FsspecStore
 
-        store = FsspecStore.from_upath(self.array_path, read_only=True)
-        return zarr.open_array(store, mode="r", zarr_format=3)
+        waiting = type(at.fs)(asynchronous=True, **at.storage_options)  # zarr has a loop of its own
+        return zarr.open_array(FsspecStore(waiting, read_only=True, path=at.path), mode="r", zarr_format=3)
 
     @cached_property
     def _document(self) -> bytes:
@@ -230,9 +279,13 @@ class FeatureStore:
         Raises
         ------
         StorageError
-            When the disk is full or permission is missing; the shard then does not exist.
+            When the disk is full or permission is missing, or another builder has taken the store over; the shard then
+            does not exist.
         """
-        write_bytes(self.array_path / arrays.shard_key(shard), arrays.encoded(self._document, values))
+        data = arrays.encoded(self._document, values)
+        if self.holder is not None:
+            self.holder.check(self.path)
+        write_bytes(self.array_path / arrays.shard_key(shard), data)
         self._write_part(shard, rows)
 
     def _write_part(self, shard: int, rows: pa.Table) -> None:
@@ -242,32 +295,31 @@ class FeatureStore:
         """What a row part says of where it belongs."""
         return {"unit": shard, "settings_hash": self.settings_hash, "store_id": self.provenance.get("store_id")}
 
-    def refresh_clips(self, clips: pa.Table) -> int:
-        """Bring labels, folds and all other columns of clips up to date in the row parts; values stay as they are.
+    def settle(self, clips: pa.Table) -> Settled:
+        """Bring the row parts in line with a clip table; values stay as they are.
+
+        Labels, folds and all other columns of clips are brought up to date. Rows of clips that left the table, and of
+        content and takes of before, are retired: they no longer count. Retired rows that the table wants again are
+        brought back.
 
         Parameters
         ----------
         clips
-            A clip table's rows. Clips that it does not have, or has with other content, are left alone.
-
-        Returns
-        -------
-        int
-            Clips of which something was out of date.
+            A clip table's rows.
 
         Raises
         ------
         StorageError
             When a part cannot be written; it then is as it was.
         """
-        stale = 0
-        for shard in self.committed():
-            rows = self.read_part(shard)
-            fresh = refreshed(rows, clips)
+        wanted, parts, changed = wanted_of(clips, self.settings), 0, 0
+        for shard, held in each_part(self.rows_folder, self.committed(), check=self._refuse_foreign):
+            rows = with_added_columns(held, None)
+            fresh = settled(rows, wanted)
             if not fresh.equals(rows):
-                stale += changed_clips(rows, fresh)
+                parts, changed = parts + 1, changed + changed_clips(rows, fresh)
                 self._write_part(shard, fresh)
-        return stale
+        return Settled(parts, changed)
 
     def grow(self, n_shards: int, *, clips: int | None = None) -> None:
         """Make room for shards 0 to `n_shards` - 1, and sweep what killed writers left. Only the driver calls it.
@@ -293,9 +345,9 @@ class FeatureStore:
 
     def _sweep_shards(self) -> None:
         """Remove shards that killed writers left without a row part; those of before a compaction stay for readers."""
-        committed, first = set(self.committed()), self.provenance.get("first_shard", 0)
+        committed = set(self.committed())
         for shard in self.shards_there():
-            if shard >= first and shard not in committed:
+            if shard >= self.first_shard and shard not in committed:
                 remove_tree(self.array_path / "c" / str(shard))
 
     def note(self, **entries: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ import pyarrow.compute as pc
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings
 from hubbub.takes import COLUMNS as TAKE
-from hubbub.takes import MIX, NO_RULE, rules_of
+from hubbub.takes import MIX, NO_RULE, Kinds, kinds_of, rules_of
+
+RETIRED = "retired"
 
 ROW_COLUMNS = [
     pa.field("row", pa.int64()),  # null for a failed clip: it has no values
@@ -28,13 +31,21 @@ ROW_COLUMNS = [
     pa.field("windows", pa.int32(), nullable=False),  # how many windows the clip has, known when this part was written
     pa.field("start_s", pa.float64()),  # of the window, from the recording's start
     pa.field("valid_frames", pa.int32()),
-    pa.field("status", pa.string(), nullable=False),  # ok; failed; ended: the recording ends before this window
+    # ok; failed; ended: the recording ends before this window; retired: it was one of these, and does not count.
+    pa.field("status", pa.string(), nullable=False),
     pa.field("error", pa.string()),
     pa.field("attempts", pa.int32(), nullable=False),
     pa.field("crc32", pa.int64()),  # of the row's bytes as stored, little-endian
 ]
 # What they are in parts written without them.
 _ADDED_COLUMNS = {"channel": MIX, "variant": 0, "policy_rule": NO_RULE, "augmentation": None}
+KEYS = [*TAKE, "window", "version", "status", "attempts", "shard"]
+"""Columns that tell which rows count."""
+
+PROGRESS = [*TAKE, "window", "windows", "version", "status", "attempts", "row", "error"]
+"""Columns that a plan goes by."""
+
+_WHOLE = ("row", "valid_frames", "crc32")  # null in rows that hold no example alone
 _CLIP_NAMES = {"start_s": "clip_start_s", "end_s": "clip_end_s"}  # the row's start_s is the window's
 
 
@@ -60,14 +71,18 @@ def current(ledger: pd.DataFrame) -> pd.DataFrame:
     """Rows of a ledger that count: of each clip the content tried last, of each take's window the last attempt.
 
     Later is what has the higher number of attempts, which counts on over changed content; a shard's number says
-    nothing, for holes that killed runs left are filled first.
+    nothing, for holes that killed runs left are filled first, but of equal rows those of the higher shard count.
+    Retired rows do not count.
     """
-    if ledger.empty:
-        return ledger
-    ledger = ledger.sort_values(["attempts", "shard"], kind="stable")
-    version = ledger["version"].fillna("")  # null: a file that had vanished
-    newest = version.groupby(ledger["clip_id"]).transform("last")
-    return ledger[version == newest].drop_duplicates([*TAKE, "window"], keep="last").reset_index(drop=True)
+    return _chosen(ledger, _counting(_arrow(ledger, KEYS)))
+
+
+def latest(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a ledger that a plan goes by: of each content of each take's window the last attempt, retired ones too.
+
+    What does not count now may count again: a clip comes back, or its content does.
+    """
+    return _chosen(ledger, _kept(_arrow(ledger, KEYS), _last_of_each_content))
 
 
 def usable(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -75,15 +90,50 @@ def usable(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
     Nor a variant that the policy no longer makes of its clip, which has been labelled anew.
     """
-    failed = pd.MultiIndex.from_frame(ledger.loc[ledger["status"] == "failed", TAKE])
-    ok = ledger[ledger["status"] == "ok"]
-    if len(failed):
-        ok = ok[~pd.MultiIndex.from_frame(ok[TAKE]).isin(failed)]
-    if settings.variants is None:
-        return ok
-    rules = {labels: rules_of(list(labels), settings) for labels in {tuple(labels) for labels in ok["labels"]}}
-    held = zip(ok["labels"], ok["variant"], ok["policy_rule"], strict=True)
-    return ok[[rules[tuple(labels)][number : number + 1] == [rule] for labels, number, rule in held]]
+    return ledger[_usable(_arrow(ledger, [*TAKE, "status", "labels"]), settings)]
+
+
+def columns_of_examples(columns: Sequence[str] | None) -> list[str] | None:
+    """The columns to read for `examples`."""
+    return None if columns is None else list(dict.fromkeys([*columns, "row", "labels", *KEYS]))
+
+
+def examples(rows: pa.Table, settings: Settings, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Rows of a store that count and hold an example (`current`, `usable`), as users see them, sorted by `row`.
+
+    Equal lists of labels are one object: put a new list into the frame where you want another, and do not change one.
+
+    Parameters
+    ----------
+    rows
+        Every row, with its `shard` (`columns_of_examples`). Hand over the only reference: each column is let go of once
+        it is turned over, so that a million rows never lie there twice.
+    settings
+        The store's.
+    columns
+        Those wanted, of those that are there; None: all but status and error, which tell nothing of examples.
+    """
+    chosen = _counting(rows)
+    held = rows.select([*TAKE, "status", "labels"])
+    chosen[chosen] = _usable(held if chosen.all() else held.filter(pa.array(chosen)), settings)
+    del held
+    unwanted = [name for name in rows.column_names if columns is not None and name not in columns and name != "row"]
+    rows = rows.drop_columns([*unwanted, *({"status", "error"} & set(rows.column_names) - set(unwanted))])
+    order = _order(rows["row"], chosen)
+    frame = {}
+    for name in rows.column_names:
+        column, rows = rows[name], rows.drop_columns(name)
+        frame[name] = _values(name, column if order is None else column.take(order))
+    return pd.DataFrame(frame, columns=None if columns is None else list(columns), copy=False)
+
+
+def _order(row: pa.ChunkedArray, chosen: npt.NDArray[np.bool_]) -> pa.Array | None:
+    """Positions of the chosen rows sorted by number; None where they are all, and lie so: nothing is to be copied."""
+    positions = np.flatnonzero(chosen)
+    numbers = row.to_numpy()[positions]
+    if len(positions) == len(chosen) and (np.diff(numbers) > 0).all():
+        return None
+    return pa.array(positions[np.argsort(numbers)])
 
 
 def with_added_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Table:
@@ -95,9 +145,74 @@ def with_added_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Tabl
     return table
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a clip table wants of a store, made ready for looking up clips part by part (`wanted_of`).
+
+    Attributes
+    ----------
+    clips
+        The clip table's rows.
+    kinds
+        Which takes each clip gives.
+    index
+        Of the clips' ids.
+    """
+
+    clips: pa.Table
+    kinds: Kinds
+    index: pd.Index
+
+    def positions(self, clip_id: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """Where clips stand in the table, -1 where they do not."""
+        return self.index.get_indexer(clip_id.to_pandas()).astype(np.int64)
+
+
+def wanted_of(clips: pa.Table, settings: Settings) -> Wanted:
+    """Make a clip table ready, once for all parts of a store: an index of a million clips takes a second."""
+    clips = clips.combine_chunks()
+    return Wanted(clips, kinds_of(clips, settings), pd.Index(clips["clip_id"].to_pandas()))
+
+
+def settled(rows: pa.Table, wanted: Wanted) -> pa.Table:
+    """A row part as a clip table wants it: `refreshed`, what it does not want retired, what it wants again restored.
+
+    Not wanted are rows of clips that left the table, of content of before, and of takes that the clip no longer gives:
+    a policy's rule of before. Values stay, so all of this can be taken back.
+    """
+    positions = wanted.positions(rows["clip_id"])
+    keep = _fitting(rows, wanted, positions)
+    return restored(retired(_refreshed(rows, wanted.clips, positions), ~keep), keep)
+
+
+def retired(rows: pa.Table, which: npt.NDArray[np.bool_]) -> pa.Table:
+    """Mark rows that shall not count; `which` is bool [row]."""
+    return _with_status(rows, pc.if_else(pa.array(which), RETIRED, rows["status"]))
+
+
+def restored(rows: pa.Table, which: npt.NDArray[np.bool_]) -> pa.Table:
+    """Bring back retired rows among `which`, bool [row]: a row with values was ok, one with a reason failed."""
+    back = pc.and_(pa.array(which), pc.equal(rows["status"], RETIRED))
+    was = pc.if_else(pc.is_valid(rows["row"]), "ok", pc.if_else(pc.is_valid(rows["error"]), "failed", "ended"))
+    return _with_status(rows, pc.if_else(back, was, rows["status"]))
+
+
 def refreshed(rows: pa.Table, clips: pa.Table) -> pa.Table:
     """A row part with the columns that its clips have now, where their content is the same."""
-    where = pc.index_in(rows["clip_id"], clips["clip_id"])
+    return _refreshed(rows, clips, pc.fill_null(pc.index_in(rows["clip_id"], clips["clip_id"]), -1).to_numpy())
+
+
+def changed_clips(old: pa.Table, new: pa.Table) -> int:
+    """Clips of which any row differs between two tables of the same rows."""
+    changed = np.zeros(len(old), bool)
+    for name in new.column_names:
+        if name not in old.column_names or not old[name].equals(new[name]):
+            changed |= _differs(old[name] if name in old.column_names else None, new[name])
+    return len(pc.unique(old["clip_id"].filter(pa.array(changed))))
+
+
+def _refreshed(rows: pa.Table, clips: pa.Table, positions: npt.NDArray[np.int64]) -> pa.Table:
+    where = pa.array(positions, mask=positions < 0)
     same = pc.fill_null(pc.equal(clips["version"].take(where), rows["version"]), False)
     own, sources = {field.name for field in ROW_COLUMNS}, {new: old for old, new in _CLIP_NAMES.items()}
     for field in row_schema(clips.schema):
@@ -114,10 +229,29 @@ def refreshed(rows: pa.Table, clips: pa.Table) -> pa.Table:
     return rows
 
 
-def changed_clips(old: pa.Table, new: pa.Table) -> int:
-    """Clips of which any row differs between two tables of the same rows."""
-    changed = [not one.equals(other) for one, other in zip(_slices(old), _slices(new), strict=True)]
-    return len(pc.unique(old["clip_id"].filter(pa.array(changed))))
+def _fitting(rows: pa.Table, wanted: Wanted, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which rows are of a clip's content and takes as the table has them; null is content that cannot be told apart."""
+    now = wanted.clips["version"].take(pa.array(positions, mask=positions < 0))
+    same = pc.equal(pc.fill_null(now, ""), pc.fill_null(rows["version"], "")).to_numpy() & (positions >= 0)
+    kind = np.where(same, wanted.kinds.clip[positions], -1)
+    takes = zip(*(rows[name].to_pylist() for name in TAKE[1:]), strict=True)
+    allowed = [set(of_kind) for of_kind in wanted.kinds.takes]
+    return np.array([which >= 0 and take in allowed[which] for which, take in zip(kind, takes, strict=True)], bool)
+
+
+def _with_status(rows: pa.Table, status: pa.ChunkedArray) -> pa.Table:
+    at = rows.column_names.index("status")
+    return rows.set_column(at, rows.schema.field(at), status.cast(pa.string()))
+
+
+def _differs(old: pa.ChunkedArray | None, new: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Where a column differs, null being equal to null alone."""
+    if old is None:
+        return pc.is_valid(new).to_numpy()
+    if old.type != new.type or pa.types.is_nested(new.type):
+        return np.array([one != other for one, other in zip(old.to_pylist(), new.to_pylist(), strict=True)], bool)
+    one_null = pc.xor(pc.is_null(old), pc.is_null(new))
+    return pc.or_(pc.fill_null(pc.not_equal(old, new), False), one_null).to_numpy()
 
 
 def _fits(new: pa.DataType, kept: pa.DataType) -> bool:
@@ -125,5 +259,162 @@ def _fits(new: pa.DataType, kept: pa.DataType) -> bool:
     return new == kept or (pa.types.is_list(new) and pa.types.is_list(kept) and new.value_type == kept.value_type)
 
 
-def _slices(table: pa.Table) -> Iterator[pa.Table]:
-    return (table.slice(index, 1) for index in range(len(table)))
+def _counting(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which rows count (`current`), bool [row]."""
+    live = ~_is(rows["status"], RETIRED)
+    keys = rows.select(KEYS)
+    live[live] = _kept(keys if live.all() else keys.filter(pa.array(live)), _last)
+    return live
+
+
+def _usable(rows: pa.Table, settings: Settings) -> npt.NDArray[np.bool_]:
+    """Which rows, of those that count, hold an example (`usable`), bool [row]."""
+    ok, failed = _is(rows["status"], "ok"), _is(rows["status"], "failed")
+    if failed.any():
+        of_failed = pc.is_in(rows["clip_id"], pc.unique(rows["clip_id"].filter(pa.array(failed)))).to_numpy()
+        takes = pd.MultiIndex.from_frame(rows.select(TAKE).filter(pa.array(of_failed)).to_pandas())
+        ok[of_failed] &= ~takes.isin(takes[failed[of_failed]])
+    if settings.variants is not None:
+        ok[ok] = _made_now(rows.filter(pa.array(ok)), settings)
+    return ok
+
+
+def _made_now(rows: pa.Table, settings: Settings) -> list[bool]:
+    """Whether the policy still makes each row's variant of a clip with its labels."""
+    labels = [tuple(names) for names in rows["labels"].to_pylist()]
+    rules = {names: rules_of(list(names), settings) for names in set(labels)}
+    held = zip(labels, rows["variant"].to_pylist(), rows["policy_rule"].to_pylist(), strict=True)
+    return [rules[names][number : number + 1] == [rule] for names, number, rule in held]
+
+
+def _kept(rows: pa.Table, last: Callable[[pd.DataFrame], pd.DataFrame]) -> npt.NDArray[np.bool_]:
+    """Which rows are the last of their kind, bool [row]: all those of clips done once, and some of the others.
+
+    `last` tells which; it sorts text, and is slow. Few clips of a store are there twice, and in a new one none.
+    """
+    doubtful = _doubtful(rows)
+    kept = ~doubtful
+    if doubtful.any():
+        held = rows.filter(pa.array(doubtful)).to_pandas().assign(place=np.flatnonzero(doubtful))
+        held["version"] = held["version"].fillna("")  # null: a file that had vanished
+        kept[last(held.sort_values(["attempts", "shard"], kind="stable"))["place"]] = True
+    return kept
+
+
+def _last(rows: pd.DataFrame) -> pd.DataFrame:
+    newest = rows["version"].groupby(rows["clip_id"]).transform("last")
+    return rows[rows["version"] == newest].drop_duplicates([*TAKE, "window"], keep="last")
+
+
+def _last_of_each_content(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.drop_duplicates([*TAKE, "window", "version"], keep="last")
+
+
+def _doubtful(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Rows of clips that have more than one content, or a window of a take more than once, bool [row]."""
+    clip, window = _clip_codes(rows["clip_id"]), _window_codes(rows)
+    order = np.lexsort((window, clip))
+    pairs = np.flatnonzero(clip[order[1:]] == clip[order[:-1]])  # neighbours of one clip
+    one, other = order[pairs], order[pairs + 1]
+    version = pc.fill_null(rows["version"], "").combine_chunks() if len(pairs) else pa.array([], pa.string())
+    differs = pc.not_equal(version.take(pa.array(one)), version.take(pa.array(other))).to_numpy(zero_copy_only=False)
+    found = np.unique(clip[one[differs | (window[one] == window[other])]])
+    return np.isin(clip, found) if len(found) else np.zeros(len(clip), bool)
+
+
+def _clip_codes(clip_id: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """Numbers that are equal where ids are, uint64 [row].
+
+    An id of 32 hex digits is two numbers, and as a rule the first tells all clips apart: a twentieth of the memory, and
+    a fifth of the time, that a dictionary of a million ids takes.
+    """
+    halves = [_hex_halves(chunk) for chunk in clip_id.chunks if len(chunk)]
+    if halves and all(half is not None for half in halves):
+        first, second = np.concatenate([half for half in halves if half is not None]).T
+        order = np.argsort(first)
+        if (second[order[1:]] == second[order[:-1]])[first[order[1:]] == first[order[:-1]]].all():
+            return first
+    codes = clip_id.combine_chunks().dictionary_encode().indices
+    return codes.to_numpy(zero_copy_only=False).astype(np.uint64)
+
+
+def _hex_halves(ids: pa.Array) -> npt.NDArray[np.uint64] | None:
+    """Ids as two numbers each, uint64 [id, 2]; None unless all are 32 lower-case hex digits."""
+    if ids.null_count or not pa.types.is_string(ids.type):
+        return None
+    _, offsets, text = ids.buffers()
+    begins = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
+    if (np.diff(begins) != 32).any():
+        return None
+    digits = _HEX[np.frombuffer(text, np.uint8)[begins[0] : begins[-1]]]
+    if digits.max() > 15:
+        return None
+    return (digits[::2] << 4 | digits[1::2]).view(">u8").astype(np.uint64).reshape(-1, 2)
+
+
+_HEX = np.full(256, 255, np.uint8)
+_HEX[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+
+
+def _window_codes(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """Numbers that are equal, within a clip, for the same window of the same take, int64 [row]."""
+    codes = rows["window"].to_numpy().astype(np.int64)
+    for name in TAKE[1:]:
+        column = rows[name]
+        values = pc.unique(column)
+        if len(values) > 1:
+            codes = codes * len(values) + pc.index_in(column, values).to_numpy()
+    return codes
+
+
+def _values(name: str, column: pa.ChunkedArray) -> Any:
+    """A column as users see it in a frame."""
+    if name == "labels":
+        return _lists(column)
+    if name == "fold":
+        return pd.Series(column.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get))
+    return column.to_numpy() if name in _WHOLE else column.to_pandas()
+
+
+def _lists(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    """Lists of text, object [row]; equal lists are one object, a tenth of the memory of a million lists."""
+    lists = np.empty(len(column), object)
+    known: dict[tuple[str, ...], list[str]] = {}
+    begin = 0
+    for chunk in column.chunks:
+        lists[begin : begin + len(chunk)] = _lists_of(chunk, known)
+        begin += len(chunk)
+    return lists
+
+
+def _lists_of(chunk: pa.ListArray, known: dict[tuple[str, ...], list[str]]) -> npt.NDArray[np.object_]:
+    lengths = pc.list_value_length(chunk).to_numpy(zero_copy_only=False)
+    if (lengths == 1).all():  # as most are: one look-up a text that differs, not one a row
+        texts = chunk.flatten().dictionary_encode()
+        keys, which = [(text,) for text in texts.dictionary.to_pylist()], texts.indices.to_numpy(zero_copy_only=False)
+    else:
+        keys, which = [tuple(texts) for texts in chunk.to_pylist()], np.arange(len(chunk))
+    lists = np.empty(len(keys), object)
+    for position, key in enumerate(keys):
+        lists[position] = known.setdefault(key, list(key))
+    return lists[which]
+
+
+def _arrow(ledger: pd.DataFrame, names: Sequence[str]) -> pa.Table:
+    """Some columns of a frame as Arrow's, text as text whatever it was held as."""
+    columns = {name: pa.array(ledger[name], from_pandas=True) for name in names}
+    wide = (pa.types.is_large_string, pa.types.is_null)
+    return pa.table(
+        {
+            name: column.cast(pa.string()) if any(is_wide(column.type) for is_wide in wide) else column
+            for name, column in columns.items()
+        }
+    )
+
+
+def _chosen(ledger: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    return ledger if which.all() else ledger[which].reset_index(drop=True)
+
+
+def _is(status: pa.ChunkedArray, value: str) -> npt.NDArray[np.bool_]:
+    return pc.equal(status, value).to_numpy().copy()

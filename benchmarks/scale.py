@@ -1,0 +1,244 @@
+"""How long a store of a million rows takes to open, and a run over it that has nothing to do, to plan.
+
+    python benchmarks/scale.py [--rows N] [--per-shard N] [--check] [--keep FOLDER]
+
+Writes a store with row parts alone, no audio and no shards, and the clip table that it would be made from: every clip
+is one window, so there are as many clips as rows. Then each measure runs in a process of its own, which tells the
+seconds it took, once its libraries were imported, the processor's seconds, and the most memory the process had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MB = 1e6
+TRAINER = ["row", "clip_id", "uri", "labels", "variant", "fold", "split", "group", "valid_frames", "crc32"]
+"""Columns of rows that training goes by."""
+
+OPEN_S, OPEN_MB = 3.0, 500.0
+"""A store of a million rows in 5,000 shards opens in less, `open_store` and its rows for a trainer."""
+
+PLAN_S = 20.0
+"""Its clip table is read, and a run that has nothing to do planned, in less."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one measure took.
+
+    Attributes
+    ----------
+    seconds
+        By the clock, libraries imported.
+    processor_s
+        Of all threads together.
+    peak_bytes
+        The most memory that the process ever had, libraries and all.
+    """
+
+    seconds: float
+    processor_s: float
+    peak_bytes: int
+
+
+def write_all(folder: Path, rows: int, per_shard: int) -> None:
+    """Write a store of so many rows, and its clip table."""
+    from hubbub.clips.table import ClipTable, write_table
+    from hubbub.config import load_settings
+    from hubbub.store.features import create_store
+    from hubbub.store.parts import write_part
+
+    layout = [f"layout.rows_per_shard={per_shard}", f"layout.rows_per_chunk={math.gcd(per_shard, 40)}"]
+    settings = load_settings(None, layout)
+    store = create_store(folder / "store", settings, source="made", root=folder)
+    store.grow(-(-rows // per_shard), clips=rows)
+    clips = _clips(rows)
+    write_table(ClipTable(clips, folder), folder / "clips.parquet")
+    for shard, first in enumerate(range(0, rows, per_shard)):
+        part = _rows(clips.slice(first, per_shard).combine_chunks(), first)
+        mark = {"unit": shard, "settings_hash": store.settings_hash, "store_id": store.provenance["store_id"]}
+        write_part(store.rows_folder, shard, part, mark)
+
+
+def _clips(n: int):  # noqa: ANN202  # a pyarrow.Table, which is imported by the process that measures
+    """Clips of a network of recorders, as their names, versions and labels would be."""
+    import pyarrow as pa
+
+    from hubbub.clips.table import CONTRACT, clip_id
+
+    uris = [f"2026/site-{number % 400:03d}/night-{number % 97:02d}/{number:07d}.wav" for number in range(n)]
+    known = {
+        "clip_id": [clip_id(uri) for uri in uris],
+        "uri": uris,
+        "labels": [[f"label {number % 50}"] for number in range(n)],
+        "fold": [1 + number % 5 for number in range(n)],
+        "group": [f"site-{number % 400:03d}" for number in range(n)],
+        "version": [f"441044-{1_767_225_600_000_000_000 + number * 1_234_567}" for number in range(n)],
+    }
+    same = {"size_bytes": 441_044, "duration_s": 5.0, "sample_rate": 44_100, "channels": 1}
+    columns = [
+        pa.array(known[field.name], field.type)
+        if field.name in known
+        else pa.repeat(pa.scalar(same.get(field.name), field.type), n)
+        for field in CONTRACT
+    ]
+    return pa.table(columns, schema=CONTRACT)
+
+
+def _rows(clips, first: int):  # noqa: ANN001, ANN202  # pyarrow.Table, as above
+    """The row part of some clips, one window each."""
+    import numpy as np
+    import pyarrow as pa
+
+    from hubbub.store.rows import row_schema
+
+    n = len(clips)
+    numbers = np.arange(first, first + n)
+    own = {"row": numbers, "crc32": numbers * 2_654_435_761 % 2**32}
+    same = {"channel": "mix", "variant": 0, "policy_rule": "", "window": 0, "windows": 1, "start_s": 0.0}
+    same |= {"valid_frames": 216, "status": "ok", "attempts": 1}
+    columns = [
+        pa.array(own[field.name], field.type)
+        if field.name in own
+        else clips[field.name]
+        if field.name in clips.column_names and field.name not in same
+        else pa.repeat(pa.scalar(same.get(field.name), field.type), n)
+        for field in row_schema(clips.schema)
+    ]
+    return pa.table(columns, schema=row_schema(clips.schema))
+
+
+def open_for_training(folder: Path) -> str:
+    """Open the store and read the columns of its rows that training goes by."""
+    from hubbub.store.features import open_store
+
+    return f"{len(open_store(folder / 'store').rows(TRAINER))} rows"
+
+
+def open_whole(folder: Path) -> str:
+    """Open the store and read all columns of its rows."""
+    from hubbub.store.features import open_store
+
+    return f"{len(open_store(folder / 'store').rows())} rows"
+
+
+def plan_nothing(folder: Path) -> str:
+    """Read the clip table and plan a run over the store."""
+    from hubbub.clips.table import read_table
+    from hubbub.plan import plan_features
+    from hubbub.store.features import open_store
+
+    table, store = read_table(folder / "clips.parquet"), open_store(folder / "store")
+    plan = plan_features(table, store.settings, store.progress(), store.committed())
+    return f"{plan.done} of {plan.clips} clips are done, {len(plan)} units to do"
+
+
+MEASURES: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "training": ("open, columns for training", open_for_training),
+    "whole": ("open, all columns", open_whole),
+    "plan": ("plan a run with nothing to do", plan_nothing),
+}
+"""Key -> row of the table, and what is measured."""
+
+
+def measure(key: str, folder: Path) -> Found:
+    """Take one measure in this process, and say on standard error what it found."""
+    import resource
+
+    import hubbub.clips.table  # noqa: F401  # imported before the clock starts
+    import hubbub.plan  # noqa: F401
+    import hubbub.store.features  # noqa: F401
+
+    started, busy = time.perf_counter(), time.process_time()
+    found = MEASURES[key][1](folder)
+    seconds, processor_s = time.perf_counter() - started, time.process_time() - busy
+    print(f"{MEASURES[key][0]}: {found}", file=sys.stderr)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Found(seconds, processor_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def measured_apart(key: str, folder: Path) -> Found:
+    """Take one measure in a process of its own, whose memory nothing else has touched."""
+    command = [sys.executable, __file__, "--measure", key, "--keep", str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Found(**json.loads(done.stdout))
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Opening a store of a million rows, and planning over it.")
+    parser.add_argument("--rows", type=_positive, default=1_000_000)
+    parser.add_argument("--per-shard", type=_positive, default=200)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the store there, or take the one that is")
+    parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
+    parser.add_argument("--measure", choices=[*MEASURES, "write"], help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def main() -> int:
+    """Run the command."""
+    arguments = parse()
+    if arguments.measure == "write":
+        write_all(arguments.keep, arguments.rows, arguments.per_shard)
+        return 0
+    if arguments.measure:
+        print(json.dumps(asdict(measure(arguments.measure, arguments.keep))))
+        return 0
+    with _folder(arguments.keep) as folder:
+        if not (folder / "store").exists():
+            sizes = ["--rows", str(arguments.rows), "--per-shard", str(arguments.per_shard)]
+            subprocess.run([sys.executable, __file__, "--measure", "write", "--keep", str(folder), *sizes], check=True)
+        found = {key: measured_apart(key, folder) for key in MEASURES}
+    return 1 if not _shown(found, arguments) and arguments.check else 0
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="hubbub-scale-") as folder:
+        yield Path(folder)
+
+
+def _shown(found: dict[str, Found], arguments: argparse.Namespace) -> bool:
+    """Print the tables; whether all targets are met."""
+    from table import print_table
+    from targets import Verdict, print_verdicts
+
+    lines = [
+        (MEASURES[key][0], f"{one.seconds:.2f}", f"{one.processor_s:.2f}", f"{one.peak_bytes / MB:.0f}")
+        for key, one in found.items()
+    ]
+    shards = -(-arguments.rows // arguments.per_shard)
+    print_table(f"Scale: {arguments.rows} rows in {shards} shards", ("", "s", "processor s", "peak MB"), lines)
+    opened, planned = found["training"], found["plan"]
+    figures = [
+        ("open: s", OPEN_S, opened.seconds),
+        ("open: peak MB", OPEN_MB, opened.peak_bytes / MB),
+        ("plan: s", PLAN_S, planned.seconds),
+    ]
+    judged = [Verdict(what, f"< {wanted:g}", f"{value:.2f}", value < wanted) for what, wanted, value in figures]
+    print_verdicts(judged)
+    return all(item.met for item in judged)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
