@@ -1,43 +1,32 @@
-"""From a feature store to batches: whole shards are read, shuffled a few at a time, and cut into batches.
+"""From a feature store to batches: every row once, in an order that the seed and the epoch decide.
 
-::
-
-    shards, shuffled     [7 2 5 0] [4 1 6 3]       a few at a time are in memory: a mix
-    their rows, shuffled  r r r r   r r r r
-    batches              |....|....|....|..        a batch may reach from one mix into the next
-
-The core yields NumPy arrays and imports no TensorFlow; `as_tf_data` wraps it. The order depends on the seed and the
-epoch alone.
+A `Pass` is one epoch over some rows, in the order of `hubbub.learn.order`. It yields NumPy arrays and imports no
+TensorFlow; `hubbub.learn.tf_data` serves the same batches, in the same order, to a graph. Both read whole shards ahead
+of need (`hubbub.learn.reader`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import TrainingError
+from hubbub.learn.buffers import Buffers
 from hubbub.learn.crops import Crops
+from hubbub.learn.order import WHOLE, Order, Position, Share, order_of
+from hubbub.learn.reader import ReadAhead, Reader, ReadsShards
 
 MIX_SHARDS = 4
-"""Shards in memory at once: enough that rows of different recordings meet in a batch."""
+"""Shards whose rows are shuffled together: enough that rows of different recordings meet in a batch."""
 
 MIX_BYTES = 2**28
-"""Features, float32, from which on no further shard joins: 9 whole shards of 256 rows at the default settings."""
-
-
-class ReadsShards(Protocol):
-    """What the loader needs of a feature store."""
-
-    @property
-    def rows_per_shard(self) -> int:
-        """Rows of a shard, used or not."""
-
-    def read_shard(self, shard: int) -> npt.NDArray[np.floating]:
-        """A whole shard, [rows_per_shard, frame, band]."""
+"""Features that a mix may hold, counted as float32, unless one shard has more: 9 shards of 256 rows by default."""
 
 
 class Batch(NamedTuple):
@@ -52,9 +41,135 @@ class Batch(NamedTuple):
     rows: npt.NDArray[np.int64]
     """int64 [row], their numbers in the store."""
 
-    def take(self, which: slice | npt.NDArray[np.int64]) -> Batch:
-        """Some of the rows."""
-        return Batch(self.features[which], self.targets[which], self.rows[which])
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over some rows: an epoch, or a worker's share of one."""
+
+    store: ReadsShards
+    """Where the rows lie."""
+
+    rows: npt.NDArray[np.int64]
+    """int64 [row], numbers of the rows wanted; one may come several times, as where it has several crops."""
+
+    targets: npt.NDArray[np.int64]
+    """int64 [row], what goes with each."""
+
+    batch_rows: int
+    """Rows a batch, at least 1; the last may be smaller."""
+
+    seed: int | None = None
+    """Shuffles shards, then rows, together with `epoch`; None keeps the order of the row numbers."""
+
+    epoch: int = 0
+    """Which pass over the rows this is."""
+
+    mix_shards: int = MIX_SHARDS
+    """Shards whose rows are shuffled together, fewer where they hold `MIX_BYTES`; without a seed it is one."""
+
+    drop_last: bool = False
+    """Leave out a last batch that is smaller."""
+
+    crops: Crops | None = None
+    """The crop of each row, in the order of `rows`; None for whole rows."""
+
+    share: Share = WHOLE
+    """Which of several workers reads."""
+
+    @cached_property
+    def order(self) -> Order:
+        """In which rows are served."""
+        return order_of(
+            self.rows,
+            rows_per_shard=self.store.rows_per_shard,
+            mix_shards=1 if self.seed is None else self._shards_that_fit,
+            seed=self.seed,
+            epoch=self.epoch,
+            share=self.share,
+        )
+
+    @property
+    def _shards_that_fit(self) -> int:
+        row_bytes = self.store.n_frames * self.store.n_bands * np.dtype(np.float32).itemsize
+        return max(1, min(self.mix_shards, MIX_BYTES // (row_bytes * self.store.rows_per_shard)))
+
+    @property
+    def n_batches(self) -> int:
+        """How many batches there are."""
+        served = len(self.rows) // self.share.count
+        return served // self.batch_rows if self.drop_last else -(-served // self.batch_rows)
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of what is served."""
+        return self.store.n_frames if self.crops is None else self.crops.n_frames
+
+    @property
+    def identity(self) -> str:
+        """Changes with anything that decides the order of any epoch: 8 hex digits of a CRC-32."""
+        layout = (self.store.rows_per_shard, self._shards_that_fit, self.batch_rows, self.seed, self.share)
+        rows = np.ascontiguousarray(self.rows, dtype="<i8").tobytes()
+        return f"{zlib.crc32(repr(layout).encode(), zlib.crc32(rows)):08x}"
+
+    def position(self, batch: int) -> Position:
+        """The place before a batch of this pass, to be written down."""
+        return Position(self.epoch, batch, self.identity)
+
+    def first_batch(self, position: Position) -> int:
+        """Where to go on from a position.
+
+        Raises
+        ------
+        TrainingError
+            The position is of other rows, another seed or another epoch.
+        """
+        if (position.epoch, position.order) != (self.epoch, self.identity):
+            raise TrainingError(
+                f"a position in epoch {position.epoch} of {position.order} is no place in epoch {self.epoch} of "
+                f"{self.identity}: rows, seed, batch size, workers and epoch must be those it was saved with"
+            )
+        return position.batch
+
+    def reader(self, first_batch: int = 0, ahead: ReadAhead | None = None, buffers: Buffers | None = None) -> Reader:
+        """Batches by their numbers, as stored."""
+        return Reader(
+            self.store,
+            self.rows,
+            self.order,
+            batch_rows=self.batch_rows,
+            crops=self.crops,
+            first_batch=first_batch,
+            ahead=ahead,
+            buffers=buffers,
+        )
+
+    def batches(self, first_batch: int = 0) -> Iterator[Batch]:
+        """Yield the batches from one on; shards that hold none of them are not read."""
+        reader = self.reader(first_batch)
+        for number in range(first_batch, self.n_batches):
+            stored, places = reader.batch(number)
+            features = stored.astype(np.float32)
+            if self.crops is not None and self.crops.scale is not None:
+                features = self.crops.scale.apply(features)
+            yield Batch(features, self.targets[places], self.rows[places])
+
+
+def iterate_batches(
+    store: ReadsShards,
+    rows: npt.NDArray[np.int64],
+    targets: npt.NDArray[np.int64],
+    *,
+    batch_rows: int,
+    seed: int | None = None,
+    epoch: int = 0,
+    mix_shards: int = MIX_SHARDS,
+    drop_last: bool = False,
+    crops: Crops | None = None,
+    share: Share = WHOLE,
+) -> Iterator[Batch]:
+    """Yield every row once, in batches; parameters as `Pass` has them."""
+    rows, targets = np.asarray(rows, np.int64), np.asarray(targets, np.int64)
+    return Pass(store, rows, targets, batch_rows, seed, epoch, mix_shards, drop_last, crops, share).batches()
 
 
 @dataclass(frozen=True)
@@ -78,53 +193,6 @@ LEAST_SHARE_OF_LARGEST = 1e-9
 """And as a share of the largest band's RMS: far below any sound (90 dB of power), above what a transform rounds to."""
 
 _STATISTICS_ROWS = 32  # taken at once: 7 MB of float64 at the default settings
-
-
-def iterate_batches(
-    store: ReadsShards,
-    rows: npt.NDArray[np.int64],
-    targets: npt.NDArray[np.int64],
-    *,
-    batch_rows: int,
-    seed: int | None = None,
-    epoch: int = 0,
-    mix_shards: int = MIX_SHARDS,
-    drop_last: bool = False,
-    crops: Crops | None = None,
-) -> Iterator[Batch]:
-    """Yield every row once, in batches.
-
-    Parameters
-    ----------
-    store
-        Where the rows lie.
-    rows
-        int64 [row], numbers of the rows wanted; one may come several times, as where it has several crops.
-    targets
-        int64 [row], what goes with each.
-    batch_rows
-        Rows a batch, at least 1; the last may be smaller.
-    seed
-        Shuffles shards, then rows, together with `epoch`; None keeps the order of the row numbers.
-    epoch
-        Which pass over the rows this is.
-    mix_shards
-        Shards in memory, and so mixed, at once, fewer where they hold `MIX_BYTES`; without a seed it is one.
-    drop_last
-        Leave out a last batch that is smaller.
-    crops
-        The crop of each row, in the order of `rows`; None for whole rows.
-    """
-    rng = None if seed is None else np.random.default_rng([seed, epoch])
-    left = Batch(np.empty((0, 0, 0), np.float32), np.empty(0, np.int64), np.empty(0, np.int64))
-    for mix in _mixes(store, _Wanted.in_order(rows, targets, crops), rng, 1 if rng is None else mix_shards):
-        pool = _joined([left, mix]) if len(left.rows) else mix
-        whole = len(pool.rows) - len(pool.rows) % batch_rows
-        for begin in range(0, whole, batch_rows):
-            yield pool.take(slice(begin, begin + batch_rows))
-        left = pool.take(slice(whole, None))
-    if len(left.rows) and not drop_last:
-        yield left
 
 
 def band_statistics(
@@ -175,7 +243,8 @@ def _valid_frames(batch: Batch) -> npt.NDArray[np.float64]:
     finite = np.isfinite(batch.features).all(axis=(1, 2))
     if not finite.all():
         raise TrainingError(
-            f"row {batch.rows[~finite][0]} of the store holds values that are not finite; run: hubbub verify STORE"
+            f"row {batch.rows[~finite][0]} of the store holds values that are not finite; "
+            "run: hubbub verify STORE --repair"
         )
     is_valid = np.arange(batch.features.shape[1])[None, :] < batch.targets[:, None]
     return batch.features[is_valid].astype(np.float64)
@@ -185,84 +254,3 @@ def _least_std(mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> n
     rms = np.hypot(mean, std)
     least = np.maximum(LEAST_SHARE * rms, LEAST_SHARE_OF_LARGEST * rms.max())
     return np.where(least > 0, least, 1.0)
-
-
-def as_tf_data(
-    make: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]],
-    *,
-    n_batches: int,
-    n_frames: int,
-    n_bands: int,
-    n_labels: int,
-) -> Any:
-    """Wrap batches as a `tf.data.Dataset` that prepares the next while one is being used.
-
-    Parameters
-    ----------
-    make
-        Starts an iterator of (float32 [row, frame, band], float32 [row, label]).
-    n_batches
-        How many it gives.
-    n_frames, n_bands, n_labels
-        The shapes, for the graph.
-    """
-    import tensorflow as tf
-
-    signature = (
-        tf.TensorSpec((None, n_frames, n_bands), tf.float32),
-        tf.TensorSpec((None, n_labels), tf.float32),
-    )
-    batches = tf.data.Dataset.from_generator(make, output_signature=signature)
-    return batches.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What is to be read, sorted by row."""
-
-    rows: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
-    crops: Crops | None
-
-    @classmethod
-    def in_order(cls, rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], crops: Crops | None) -> _Wanted:
-        """Bring rows into the store's order, and with them what goes with each."""
-        order = np.argsort(rows, kind="stable")
-        return cls(np.asarray(rows)[order], np.asarray(targets)[order], None if crops is None else crops.take(order))
-
-    def of_shard(self, store: ReadsShards, shard: int) -> Batch:
-        """Read those of one shard."""
-        first = shard * store.rows_per_shard
-        begin, end = np.searchsorted(self.rows, [first, first + store.rows_per_shard])
-        values, places = store.read_shard(shard), self.rows[begin:end] - first
-        if self.crops is None:
-            features = values[places].astype(np.float32)
-        else:
-            features = self.crops.take(slice(begin, end)).cut(values, places)
-        return Batch(features, self.targets[begin:end], self.rows[begin:end])
-
-
-def _mixes(store: ReadsShards, wanted: _Wanted, rng: np.random.Generator | None, mix_shards: int) -> Iterator[Batch]:
-    """Rows of a few shards at a time, shuffled together."""
-    shards = np.unique(wanted.rows // store.rows_per_shard)
-    parts: list[Batch] = []
-    for shard in shards if rng is None else rng.permutation(shards):
-        parts.append(wanted.of_shard(store, int(shard)))
-        if len(parts) == mix_shards or sum(part.features.nbytes for part in parts) >= MIX_BYTES:
-            yield _mixed(parts, rng)
-            parts = []
-    if parts:
-        yield _mixed(parts, rng)
-
-
-def _mixed(parts: Sequence[Batch], rng: np.random.Generator | None) -> Batch:
-    mix = _joined(parts)
-    return mix if rng is None else mix.take(rng.permutation(len(mix.rows)))
-
-
-def _joined(parts: Sequence[Batch]) -> Batch:
-    return Batch(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.targets for part in parts]),
-        np.concatenate([part.rows for part in parts]),
-    )

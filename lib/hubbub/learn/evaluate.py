@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError, TrainingError
 from hubbub.files import refuse_foreign_folder, writing
+from hubbub.learn.checked import Checked
 from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches
 from hubbub.learn.splits import SplitRule, as_recorded, labelled_rows, select_test
@@ -56,7 +57,8 @@ def evaluate(
     BundleError
         The store's features are not those of the model's frontend: says both hashes and what differs.
     TrainingError
-        There is nothing to score, or a label that the model does not know.
+        There is nothing to score, a label that the model does not know, or a row that is missing or not what was
+        written.
     StoreError
         `out` holds something else.
     StorageError
@@ -93,7 +95,8 @@ def score_clips(
     heard, crops = covering_crops(store.settings, rows)
     clip, _ = pd.factorize(heard["clip_id"])
     total = np.zeros((clip.max() + 1, len(bundle.labels)))
-    for batch in iterate_batches(store, heard["row"].to_numpy(), clip.astype(np.int64), batch_rows=64, crops=crops):
+    checked = Checked(store, rows)
+    for batch in iterate_batches(checked, heard["row"].to_numpy(), clip.astype(np.int64), batch_rows=64, crops=crops):
         np.add.at(total, batch.targets, bundle.predict(batch.features))
     clips = rows.drop_duplicates("clip_id")[["clip_id", "uri", "label"]].reset_index(drop=True)
     return clips, total / np.bincount(clip)[:, None]

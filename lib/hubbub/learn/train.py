@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 
 from hubbub import __version__
 from hubbub.config import canonical_hash, difference
@@ -34,11 +34,13 @@ from hubbub.files import refuse_foreign_folder, write_json, writing
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.card import model_card
+from hubbub.learn.checked import Checked
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint
-from hubbub.learn.crops import Crops, covering_crops, heard_frames, random_crops, valid_within
-from hubbub.learn.dataset import BandStatistics, as_tf_data, band_statistics, iterate_batches
+from hubbub.learn.crops import covering_crops, heard_frames, random_crops, valid_within
+from hubbub.learn.dataset import BandStatistics, Pass, band_statistics
 from hubbub.learn.models import Recipe, Shape, recipe_of
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
+from hubbub.learn.tf_data import Failures, as_tf_data
 from hubbub.store.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore, open_store
 
@@ -111,6 +113,18 @@ class _Job:
         """What the network is built for."""
         return Shape(heard_frames(self.store.settings), self.store.n_bands, len(self.split.labels))
 
+    @cached_property
+    def statistics(self) -> BandStatistics:
+        """Of the training rows' sound, padding left out. Taking them compares every row with its checksum."""
+        rows, crops = covering_crops(self.store.settings, self.split.train)
+        return band_statistics(
+            Checked(self.store, rows),
+            rows["row"].to_numpy(),
+            valid_within(rows, crops),
+            crops=crops,
+            is_db=self.store.settings.frontend.is_db,
+        )
+
     @property
     def command(self) -> dict[str, Any]:
         """All that decides the weights: the same command means the same bundle."""
@@ -177,7 +191,8 @@ def train(
     Raises
     ------
     TrainingError
-        The rows cannot train or test a model, or an unfinished training of another command is in the way.
+        The rows cannot train or test a model, one of them is missing or not what was written, or an unfinished training
+        of another command is in the way.
     StoreError, BundleError
         The store cannot be opened, or `out` holds something else.
     StorageError
@@ -281,14 +296,8 @@ def _changes(earlier: dict[str, Any], job: _Job) -> str:
 def _resume(job: _Job) -> tuple[State, keras.Model]:
     """The last whole checkpoint, or a new model."""
     keras.utils.set_random_seed(job.seed)
-    return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compiled(job, _statistics(job)))
-
-
-def _statistics(job: _Job) -> BandStatistics:
-    """Of the training rows' sound, padding left out."""
-    rows, crops = covering_crops(job.store.settings, job.split.train)
-    is_db, valid = job.store.settings.frontend.is_db, valid_within(rows, crops)
-    return band_statistics(job.store, rows["row"].to_numpy(), valid, crops=crops, is_db=is_db)
+    statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
+    return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compiled(job, statistics))
 
 
 def _compiled(job: _Job, statistics: BandStatistics) -> keras.Model:
@@ -326,19 +335,20 @@ def _fit(job: _Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) 
 def _one_epoch(job: _Job, epoch: int, model: keras.Model, policy: Augmentation | None) -> dict[str, float]:
     """Show the model every training row once; return the epoch's line of the history."""
     _reseed(model, job.seed, epoch)
-    checks = math.ceil(len(_validation(job)[0]) / VALIDATION_ROWS)
-    validation = _dataset(job, lambda: _validation_stream(job), checks) if checks else None
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-    fitted = model.fit(
-        _dataset(job, lambda: _training_stream(job, epoch, policy), _steps(job)),
-        steps_per_epoch=_steps(job),
-        validation_data=validation,
-        validation_steps=checks or None,
-        initial_epoch=epoch,
-        epochs=epoch + 1,
-        shuffle=False,
-        verbose=0,
-    )
+    training, validation = _training(job, epoch), _validation(job)
+    failures, n_labels = Failures(), job.shape.n_labels
+    with failures.raised():
+        fitted = model.fit(
+            _dataset(training, n_labels, failures, policy),
+            steps_per_epoch=training.n_batches,
+            validation_data=_dataset(validation, n_labels, failures) if validation.n_batches else None,
+            validation_steps=validation.n_batches or None,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            shuffle=False,
+            verbose=0,
+        )
     line = {name: float(values[-1]) for name, values in fitted.history.items()}
     if not math.isfinite(line["loss"]):
         raise TrainingError(f"the loss of epoch {epoch + 1} is {line['loss']}; another seed may help")
@@ -356,49 +366,41 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
 Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
-def _training_stream(job: _Job, epoch: int, policy: Augmentation | None) -> Stream:
-    """Augmented batches of one epoch: float32 [row, frame, band] and [row, label]."""
+def _training(job: _Job, epoch: int) -> Pass:
+    """Every training row once, or a crop of it."""
     rows = job.split.train
-    batches = iterate_batches(
+    return Pass(
         job.store,
-        rows["row"].to_numpy(),
-        rows["target"].to_numpy(),
+        rows["row"].to_numpy(np.int64),
+        rows["target"].to_numpy(np.int64),
         batch_rows=job.batch_rows,
         seed=job.seed,
         epoch=epoch,
         drop_last=True,
         crops=random_crops(job.store.settings, rows, seed=job.seed, epoch=epoch),
     )
-    for step, batch in enumerate(batches):
-        targets = _one_hot(batch.targets, job.shape.n_labels)
-        rng = np.random.default_rng([job.seed, epoch, step])
+
+
+def _validation(job: _Job) -> Pass:
+    """Validation rows, each as often as the crops that cover it."""
+    rows, crops = covering_crops(job.store.settings, job.split.validation)
+    numbers, targets = rows["row"].to_numpy(np.int64), rows["target"].to_numpy(np.int64)
+    return Pass(Checked(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
+
+
+def _stream(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stream:
+    """Batches of a pass, augmented: float32 [row, frame, band] and [row, label]."""
+    for step, batch in enumerate(one.batches()):
+        targets = np.eye(n_labels, dtype=np.float32)[batch.targets]
+        rng = np.random.default_rng([one.seed or 0, one.epoch, step])
         yield (batch.features, targets) if policy is None else policy(batch.features, targets, rng)
 
 
-def _validation_stream(job: _Job) -> Stream:
-    rows, crops = _validation(job)
-    numbers, targets = rows["row"].to_numpy(), rows["target"].to_numpy()
-    for batch in iterate_batches(job.store, numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops):
-        yield batch.features, _one_hot(batch.targets, job.shape.n_labels)
-
-
-def _validation(job: _Job) -> tuple[pd.DataFrame, Crops | None]:
-    """Validation rows, each as often as the crops that cover it."""
-    return covering_crops(job.store.settings, job.split.validation)
-
-
-def _one_hot(targets: np.ndarray, n_labels: int) -> np.ndarray:
-    return np.eye(n_labels, dtype=np.float32)[targets]
-
-
-def _dataset(job: _Job, stream: Callable[[], Stream], n_batches: int) -> Any:
+def _dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation | None = None) -> Any:
     """Batches in the form that the backend reads fastest."""
     if keras.config.backend() != "tensorflow":
-        return stream()
-    shape = job.shape
-    return as_tf_data(
-        stream, n_batches=n_batches, n_frames=shape.n_frames, n_bands=shape.n_bands, n_labels=shape.n_labels
-    )
+        return _stream(one, n_labels, policy)
+    return as_tf_data(one, n_labels=n_labels, augment=policy, failures=failures)
 
 
 def _judge(job: _Job, state: State, line: dict[str, float]) -> None:
@@ -434,7 +436,7 @@ def _calibration(job: _Job, model: keras.Model) -> Calibration | None:
     policy = None if policy is None else policy.calm()
     scores, targets = [], []
     for take in range(_CALIBRATION_TAKES if policy is not None else 1):
-        for step, (features, wanted) in enumerate(_validation_stream(job)):
+        for step, (features, wanted) in enumerate(_stream(_validation(job), job.shape.n_labels)):
             if policy is not None:
                 features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
             scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
@@ -470,7 +472,7 @@ def _describe(job: _Job, state: State, calibration: Calibration | None) -> dict[
 
 
 def _standardisation(job: _Job) -> dict[str, list[float]]:
-    statistics, unit = _statistics(job), "_db" if job.store.settings.frontend.is_db else ""
+    statistics, unit = job.statistics, "_db" if job.store.settings.frontend.is_db else ""
     return {f"mean{unit}": statistics.mean.tolist(), f"std{unit}": statistics.std.tolist()}
 
 

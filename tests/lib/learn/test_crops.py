@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,7 +102,8 @@ def test_whole_rows_are_left_as_they_are():
 class Rows:
     """Shards of 4 rows of 9 frames and 2 bands, told apart by their values."""
 
-    rows_per_shard = 4
+    path, settings = "STORE", SimpleNamespace(dtype="float32")
+    rows_per_shard, n_frames, n_bands = 4, 9, 2
     values = np.arange(12 * 9 * 2, dtype=np.float32).reshape(12, 9, 2)
 
     def read_shard(self, shard: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,10 +20,12 @@ from hubbub.learn.dataset import band_statistics, iterate_batches
 
 
 class Shards:
+    path, settings, n_bands = Path("STORE"), SimpleNamespace(dtype="float16"), 3
+
     """Rows whose values tell their number, and a memory of what was read."""
 
     def __init__(self, n_rows: int, rows_per_shard: int, n_frames: int = 2) -> None:
-        self.rows_per_shard = rows_per_shard
+        self.rows_per_shard, self.n_frames = rows_per_shard, n_frames
         self.values = np.random.default_rng(n_rows).normal(size=(n_rows, n_frames, 3)).astype(np.float16) * 20 - 40
         self.values[:, 0, 0] = np.arange(n_rows)
         self.reads: list[int] = []
@@ -84,7 +88,7 @@ def test_only_a_few_shards_are_in_memory():
     rows = np.arange(100)
     batches = iterate_batches(store, rows, rows, batch_rows=4, seed=0, mix_shards=3)
     next(batches)
-    assert len(store.reads) == 3
+    assert len(store.reads) <= 2 * 3  # a mix, and the one read ahead of it
 
 
 def test_large_shards_are_mixed_with_fewer_others(monkeypatch):
@@ -92,7 +96,7 @@ def test_large_shards_are_mixed_with_fewer_others(monkeypatch):
     store, rows = Shards(100, 5), np.arange(100)
     batches = iterate_batches(store, rows, rows, batch_rows=4, seed=0, mix_shards=4)
     next(batches)
-    assert len(store.reads) == 2
+    assert len(store.reads) <= 2 * 2
     assert 4 + sum(len(batch.rows) for batch in batches) == 100
 
 
@@ -155,19 +159,21 @@ def test_bands_that_hardly_change_are_not_blown_up_whatever_their_unit():
         100 + noise * 100,  # the largest, of another unit
         noise * 1e-12,  # what a transform rounds to
     ]
-    store.values = np.stack(bands, axis=2)
+    store.values, store.n_bands = np.stack(bands, axis=2), 5
+    store.settings = SimpleNamespace(dtype="float64")
     std = band_statistics(store, np.arange(4), is_db=False).std
     largest = float(np.sqrt((bands[3] ** 2).mean()))
     np.testing.assert_allclose(std[[0, 3]], [bands[0].std(), bands[3].std()], rtol=1e-5)
     np.testing.assert_allclose(std[[1, 2, 4]], [1e-3, 1e-9 * largest, 1e-9 * largest], rtol=1e-5)
-    store.values = np.zeros((4, 50, 2))
+    store.values, store.n_bands = np.zeros((4, 50, 2)), 2
     np.testing.assert_array_equal(band_statistics(store, np.arange(4), is_db=False).std, [1.0, 1.0])
 
 
 def test_statistics_take_no_more_memory_for_more_rows():
     def peak(n_shards: int) -> int:
         class Endless:
-            rows_per_shard = 64
+            path, settings = "STORE", SimpleNamespace(dtype="float16")
+            rows_per_shard, n_frames, n_bands = 64, 50, 40
 
             def read_shard(self, shard: int) -> np.ndarray:
                 return np.full((64, 50, 40), shard % 7, np.float16)
@@ -202,26 +208,10 @@ def test_the_core_works_without_tensorflow():
         "import sys, numpy as np\n"
         "from hubbub.learn.dataset import iterate_batches\n"
         "class S:\n"
-        "    rows_per_shard = 2\n"
+        "    path, rows_per_shard, n_frames, n_bands = 'S', 2, 3, 4\n"
+        "    class settings: dtype = 'float16'\n"
         "    def read_shard(self, shard): return np.zeros((2, 3, 4), np.float16)\n"
         "assert len(list(iterate_batches(S(), np.arange(4), np.arange(4), batch_rows=2, seed=1))) == 2\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_tf_data_gives_the_same_batches():
-    pytest.importorskip("tensorflow")
-    from hubbub.learn.dataset import as_tf_data
-
-    store, rows = Shards(20, 6), np.arange(20)
-
-    def stream():
-        for batch in iterate_batches(store, rows, rows, batch_rows=8, seed=4):
-            yield batch.features, np.eye(20, dtype=np.float32)[batch.targets]
-
-    wrapped = as_tf_data(stream, n_batches=3, n_frames=2, n_bands=3, n_labels=20)
-    assert wrapped.cardinality().numpy() == 3
-    for (features, targets), (expected, one_hot) in zip(wrapped.as_numpy_iterator(), stream(), strict=True):
-        np.testing.assert_array_equal(features, expected)
-        np.testing.assert_array_equal(targets, one_hot)

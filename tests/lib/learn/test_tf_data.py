@@ -1,0 +1,182 @@
+"""The loader in a graph: the NumPy core's rows in its order, from any position on, and refusals that reach the user."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hubbub.errors import TrainingError
+from hubbub.learn.augment import Scale, mixup
+from hubbub.learn.crops import random_crops
+from hubbub.learn.dataset import Pass
+from hubbub.learn.order import Position, Share
+from hubbub.learn.reader import ReadAhead
+from hubbub.store.features import FeatureStore
+
+tf = pytest.importorskip("tensorflow")
+
+from hubbub.learn.tf_data import Failures, Parallel, as_tf_data, share_of  # noqa: E402
+
+
+def pass_of(store: FeatureStore, *, crops: bool = False, **changes) -> Pass:
+    frame = store.rows()
+    rows, epoch = frame["row"].to_numpy(np.int64), changes.get("epoch", 0)
+    one = Pass(store, rows, rows * 7, batch_rows=5, seed=3, mix_shards=2)
+    return replace(one, crops=random_crops(store.settings, frame, seed=3, epoch=epoch) if crops else None, **changes)
+
+
+def served(one: Pass, **options) -> list[tuple[np.ndarray, np.ndarray]]:
+    return list(as_tf_data(one, **options).as_numpy_iterator())
+
+
+def assert_same(batches, expected) -> None:
+    assert len(batches) == len(expected)
+    for (features, targets), batch in zip(batches, expected, strict=True):
+        assert features.dtype == np.float32
+        np.testing.assert_array_equal(features, batch.features)
+        np.testing.assert_array_equal(targets, batch.targets)
+
+
+PARALLEL = [
+    Parallel(),
+    Parallel(ReadAhead(1, 0), batches_at_once=1, prefetch_batches=1, threads=1),
+    Parallel(ReadAhead(8, 3), batches_at_once=4, prefetch_batches=8),
+]
+
+
+@pytest.mark.parametrize("parallel", PARALLEL)
+@pytest.mark.parametrize("changes", [{}, {"epoch": 2}, {"seed": None}, {"drop_last": True}, {"share": Share(1, 2)}])
+def test_the_graph_gives_the_same_rows_in_the_same_order(tiny_store, changes, parallel):
+    one = pass_of(tiny_store, **changes)
+    batches = served(one, parallel=parallel)
+    assert_same(batches, list(one.batches()))
+    assert len(batches) == one.n_batches
+    for features, targets in batches:
+        np.testing.assert_array_equal(features, tiny_store.read_rows(targets // 7))
+
+
+def test_crops_are_cut_and_floored_alike(cropped_store):
+    for epoch in range(3):
+        one = pass_of(cropped_store, crops=True, epoch=epoch)
+        assert one.crops.scale is not None
+        assert_same(served(one), list(one.batches()))
+
+
+@pytest.mark.parametrize(
+    "scale", [Scale(-38.0, None, 0.0, False), Scale(-100.0, 6.0, 0.0, False), Scale(-38.0, 6.0, 0.0, True)]
+)
+def test_every_kind_of_floor_is_that_of_the_core(cropped_store, scale):
+    one = pass_of(cropped_store, crops=True)
+    one = replace(one, crops=replace(one.crops, scale=scale))
+    assert_same(served(one), list(one.batches()))
+
+
+def test_a_dataset_can_be_gone_through_again_and_broken_off(tiny_store):
+    one = pass_of(tiny_store)
+    dataset = as_tf_data(one)
+    for _ in range(3):
+        next(iter(dataset))
+    for _ in range(2):
+        assert_same(list(dataset.as_numpy_iterator()), list(one.batches()))
+
+
+class Noted:
+    """A store that remembers which shards were read."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self.path, self.settings, self.rows_per_shard = store.path, store.settings, store.rows_per_shard
+        self.n_frames, self.n_bands, self._store = store.n_frames, store.n_bands, store
+        self.read: set[int] = set()
+
+    def read_shard(self, shard: int) -> np.ndarray:
+        self.read.add(shard)
+        return self._store.read_shard(shard)
+
+
+@pytest.mark.parametrize("batch", range(5))
+def test_a_position_gives_exactly_what_was_left_and_reads_nothing_before_it(tiny_store, batch):
+    whole = served(pass_of(tiny_store, epoch=1, mix_shards=1))
+    said = pass_of(tiny_store, epoch=1, mix_shards=1).position(batch).to_json()
+    noted = Noted(tiny_store)
+    again = replace(pass_of(tiny_store, epoch=Position.from_json(said).epoch, mix_shards=1), store=noted)
+    begin = again.first_batch(Position.from_json(said))
+    left = served(again, first_batch=begin)
+    for one, other in zip(left, whole[batch:], strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+    assert noted.read == {int(target) // 7 // 8 for _, targets in whole[batch:] for target in targets}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epoch": 2}, {"seed": 4}, {"batch_rows": 6}, {"share": Share(0, 2)}, {"rows": np.arange(4)}]
+)
+def test_a_position_of_something_else_is_refused(tiny_store, changes):
+    position = pass_of(tiny_store, epoch=1).position(2)
+    with pytest.raises(TrainingError, match="no place in epoch"):
+        replace(pass_of(tiny_store, epoch=1), **changes).first_batch(position)
+
+
+def test_augmentation_depends_on_seed_epoch_and_batch_alone(tiny_store):
+    def policy(features, targets, rng):
+        return mixup(features, targets, rng, alpha=0.4, share=1.0)
+
+    one = replace(pass_of(tiny_store), targets=np.arange(24) % 3)
+    whole = served(one, n_labels=3, augment=policy, parallel=Parallel(batches_at_once=4))
+    for number, batch in enumerate(one.batches()):
+        one_hot = np.eye(3, dtype=np.float32)[batch.targets]
+        expected = policy(batch.features, one_hot, np.random.default_rng([3, 0, number]))
+        np.testing.assert_array_equal(whole[number][0], expected[0])
+        np.testing.assert_array_equal(whole[number][1], expected[1])
+    for mine, theirs in zip(served(one, n_labels=3, augment=policy, first_batch=2), whole[2:], strict=True):
+        np.testing.assert_array_equal(mine[0], theirs[0])
+
+
+def test_workers_under_tf_distribute_share_the_rows(tiny_store):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    seen = []
+
+    def make(context):
+        seen.append(share_of(context))
+        return as_tf_data(pass_of(tiny_store, share=share_of(context)))
+
+    distributed = strategy.distribute_datasets_from_function(make)
+    rows = [int(row) for _, targets in distributed for row in targets.numpy() // 7]
+    assert seen == [Share(0, 1)]
+    assert sorted(rows) == list(range(24))
+    parts = [served(pass_of(tiny_store, share=Share(index, 3))) for index in range(3)]
+    assert {len(part) for part in parts} == {2}
+    assert sorted(int(row) for part in parts for _, targets in part for row in targets // 7) == list(range(24))
+
+
+def copied(store: FeatureStore, place) -> FeatureStore:
+    from hubbub.store.features import open_store
+
+    shutil.copytree(store.path, place)
+    return open_store(place)
+
+
+def shard_file(store: FeatureStore, shard: int):
+    return store.path / "features.zarr" / "features" / "c" / str(shard) / "0" / "0"
+
+
+def test_a_shard_that_vanishes_in_the_middle_is_an_error_of_ours(tiny_store, tmp_path):
+    store = copied(tiny_store, tmp_path / "store")
+    shard_file(store, 1).unlink()
+    for gone_through in (lambda one: list(one.batches()), served):
+        with pytest.raises(Exception, match=r"row \d+ of the store holds no features: its shard 1 has vanished"):
+            gone_through(pass_of(store))
+    failures = Failures()
+    with pytest.raises(TrainingError, match=rf"run: hubbub verify {store.path} --repair"), failures.raised():
+        served(pass_of(store), failures=failures)
+
+
+def test_a_shard_cut_short_is_an_error_of_ours(tiny_store, tmp_path):
+    store = copied(tiny_store, tmp_path / "store")
+    whole = shard_file(store, 2).read_bytes()
+    shard_file(store, 2).write_bytes(whole[:-100])
+    failures = Failures()
+    with pytest.raises(TrainingError, match="shard 2 of the store cannot be read.*--repair"), failures.raised():
+        served(pass_of(store), failures=failures)
