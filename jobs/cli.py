@@ -16,7 +16,7 @@ from hubbub.places import explained
 from .options import DEBUG_VARIABLE
 
 JOBS = (
-    *("index", "settings", "features", "verify", "info"),
+    *("index", "settings", "features", "verify", "compact", "info"),
     *("train", "evaluate", "label", "events", "export", "report", "demo"),
 )
 """Commands in the order of the work; each is the function of its name in the module of its name."""

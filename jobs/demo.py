@@ -143,13 +143,13 @@ def _mix(clips: Path, folder: Path, seed: int) -> None:
 def _held_out(table: ClipTable) -> list[tuple[str, Any]]:
     """Label and samples of the held-out fold's clips, ordered so that every third of them has many classes."""
     from hubbub.audio import decode
-    from hubbub.clips.table import resolve
+    from hubbub.places import is_local
 
+    root = table.root
+    assert is_local(root)  # the clips of this repository
     rows = [row for row in table.rows.to_pylist() if row["fold"] == _HELD_OUT_FOLD]
     rows.sort(key=lambda row: (row["labels"][0], row["uri"]))
-    return [
-        (row["labels"][0], decode.load(resolve(row["uri"], table.root), sample_rate=_SOUNDSCAPE_RATE)) for row in rows
-    ]
+    return [(row["labels"][0], decode.load(root / row["uri"], sample_rate=_SOUNDSCAPE_RATE)) for row in rows]
 
 
 def _results(evaluation: Path, labels: Path, truth: Path) -> dict[str, str]:
