@@ -120,7 +120,7 @@ def _prepared(
     settings = _settings(table, store, wanted)
     store = store and replace(store, settings=settings)
     ledger = None if store is None else store.progress()
-    committed, first = (store.committed(), store.first_shard) if store else ([], 0)
+    committed, first = (store.committed(), store.first_free_shard) if store else ([], 0)
     plan = plan_features(table, settings, ledger, committed, retry_failed=retry_failed, first_shard=first)
     if len(plan):
         _check_variants(table, settings)
@@ -168,7 +168,7 @@ def _done(
         console.say(
             f"{settled.clips} clips have other labels, columns or rows by the clip table: the store has them too"
         )
-    now = plan_features(table, run.settings, store.progress(), store.committed(), first_shard=store.first_shard)
+    now = plan_features(table, run.settings, store.progress(), store.committed(), first_shard=store.first_free_shard)
     code = tell(
         "features",
         tally,

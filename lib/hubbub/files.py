@@ -10,10 +10,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubbub.errors import StorageError, StoreError, UsageError
 from hubbub.places import Place, explained, is_local
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 _P = TypeVar("_P", bound=Place)
 
@@ -102,21 +105,34 @@ def create_only(path: Place, data: bytes) -> bool:
     """
     with writing(path):
         if not is_local(path):
-            try:
-                path.fs.pipe_file(path.path, data, mode="create")
-            except FileExistsError:
-                return False
-            return True
+            return _created(path, data)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         try:
             partial.write_bytes(data)
-            os.link(partial, path)  # which fails where there is something; a rename would replace it
+            try:
+                os.link(partial, path)  # which fails where there is something; a rename would replace it
+            except PermissionError:  # a drive without links, such as exFAT: there a kill may leave half a file
+                with open(path, "xb") as file:
+                    file.write(data)
         except FileExistsError:
             return False
         finally:
             partial.unlink(missing_ok=True)
         return True
+
+
+def _created(path: UPath, data: bytes) -> bool:
+    for again in (True, False):
+        try:
+            path.fs.pipe_file(path.path, data, mode="create")
+            return True
+        except FileExistsError:
+            return False
+        except OSError as error:  # Amazon's answer to two who create at once; one of them then finds it there
+            if not (again and "ConditionalRequestConflict" in str(error.__cause__)):
+                raise
+    raise AssertionError  # the loop returns or raises
 
 
 def write_text(path: _P, text: str) -> _P:
@@ -189,7 +205,7 @@ def sweep_partials(folder: Place) -> None:
         return  # an object is there whole or not at all
     for pattern in ("*.partial*", ".*.partial-*"):
         for path in folder.rglob(pattern):
-            if path.is_file():
+            if path.is_file() and path.parent.name != ".claims":  # a claim's beat may be on its way
                 path.unlink(missing_ok=True)
 
 

@@ -152,9 +152,14 @@ class FeatureStore:
         """Number of the first shard that counts; those before it were compacted into later ones."""
         return int(self.provenance.get("first_shard", 0))
 
+    @property
+    def first_free_shard(self) -> int:
+        """Lowest number that a new shard may have: none that a compaction which broke off would make once more."""
+        return max(self.first_shard, (self.provenance.get("compacting") or {}).get("from", 0))
+
     def committed(self) -> list[int]:
-        """Numbers of the shards that exist."""
-        return part_numbers(self.rows_folder)
+        """Numbers of the shards that exist; parts that a compaction had no time to remove do not count."""
+        return [number for number in part_numbers(self.rows_folder) if number >= self.first_shard]
 
     def ledger(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every row of every row part, with its `shard`, failed and superseded ones too.
@@ -226,12 +231,20 @@ class FeatureStore:
         """Features of some rows, [n, frame, band] in the order given."""
         if not len(rows):
             return np.empty((0, self.n_frames, self.n_bands), self.settings.dtype)
-        return self._array[np.asarray(rows, dtype=np.int64)].read().result()
+        wanted = np.asarray(rows, dtype=np.int64)
+        return self._array_up_to(int(wanted.max()) + 1)[wanted].read().result()
 
     def read_shard(self, shard: int) -> npt.NDArray[np.floating]:
         """A whole shard, [rows_per_shard, frame, band]: row r at ``r - shard * rows_per_shard``, unused ones NaN."""
         first = shard * self.rows_per_shard
-        return self._array[first : first + self.rows_per_shard].read().result()
+        beyond = first + self.rows_per_shard
+        return self._array_up_to(beyond)[first:beyond].read().result()
+
+    def _array_up_to(self, n_rows: int) -> Any:
+        """The array, opened anew where it has grown since it was opened."""
+        if self._array.shape[0] < n_rows:
+            del self.__dict__["_array"]  # what cached_property keeps
+        return self._array
 
     @property
     def array_path(self) -> Place:

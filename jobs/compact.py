@@ -1,0 +1,163 @@
+"""``hubbub compact``: a store with holes or tiny row parts into full shards, beside the old ones."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hubbub.places import Place, place
+
+from . import options
+
+if TYPE_CHECKING:
+    from hubbub.store.claim import Claim
+    from hubbub.store.compaction import Compaction
+    from hubbub.store.features import FeatureStore
+
+    from .console import JsonLog
+
+
+def compact(
+    path: Annotated[Place, typer.Argument(parser=place, help="A feature store.", metavar="STORE")],
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Then remove the shards of before; only when nothing reads the store as it was before any more.",
+        ),
+    ] = False,
+    cluster: options.Cluster = "local",
+    workers: options.Workers = None,
+    dry_run: options.DryRun = False,
+    log_json: options.LogJson = None,
+    storage: options.Storage = None,
+    debug: options.Debug = False,
+) -> None:
+    """Rewrite a feature store into full shards, without rows that no longer count.
+
+    Whoever opened the store before goes on reading the old shards. A run that was killed is gone on with by the same
+    command.
+    """
+    from hubbub.engine.cluster import check_cluster
+    from hubbub.store.claim import claimed
+    from hubbub.store.compaction import plan_compaction, prunable
+    from hubbub.store.features import open_store
+
+    from . import console
+
+    check_cluster(cluster, workers)
+    store = open_store(path)
+    log = console.JsonLog(log_json, "compact")
+    if dry_run:
+        _show(plan_compaction(store))
+        console.say(f"--prune would free {console.size(sum(prunable(store).values()))} now")
+        return
+    with claimed(store.path, "compact", notice=console.warn) as claim:
+        _compact(path, claim, log, cluster=cluster, workers=workers)
+        _prune(open_store(path), claim, log, wanted=prune)
+
+
+def _compact(path: Place, claim: Claim, log: JsonLog, *, cluster: str, workers: int | None) -> None:
+    """Compact a store that is held, if that is of use."""
+    from hubbub.store.compaction import begin, old_parts, plan_compaction, remove_old_parts, swap
+    from hubbub.store.features import open_store
+
+    from . import console
+
+    store = open_store(path)  # as the builder before left it
+    if left := old_parts(store):
+        console.say(f"an earlier run was stopped at its end: removing the {len(left)} row parts that it replaced")
+        remove_old_parts(store)
+    plan = plan_compaction(store)
+    _show(plan)
+    log.write("plan", rows=len(plan.live), todo=len(plan.todo), units=len(plan), parts=plan.parts)
+    if not plan.is_needed:
+        console.say("there is nothing to do: the store would have as many row parts as it has")
+        return
+    store = begin(store, plan, claim)
+    wall_s = _run(store, plan, log, cluster=cluster, workers=workers)
+    swap(store, plan, claim)
+    log.write("end", rows=len(plan.live), parts=plan.parts_after, wall_s=round(wall_s, 3))
+    console.summary(
+        "compact: done",
+        {
+            "rows": len(plan.live),
+            "row parts": f"{plan.parts_after}, were {plan.parts}",
+            "time": console.duration(wall_s),
+            "result": store.path,
+        },
+    )
+
+
+def _show(plan: Compaction) -> None:
+    from . import console
+
+    done = len(plan.live) - len(plan.todo)
+    console.summary(
+        "compact: the plan",
+        {
+            "rows that count": len(plan.live),
+            **({"done already": f"{done} rows, by an earlier run"} if plan.is_begun else {}),
+            "row parts": f"{plan.parts} now, {plan.parts_after} after",
+            "to do": f"{len(plan.todo)} rows in {len(plan)} units" if plan.is_needed else "nothing",
+            "to read and write": f"{console.size(plan.bytes_to_move if plan.is_needed else 0)} before compression",
+            "memory a task": f"{console.size(plan.peak_bytes)} at most, beyond what a worker takes to start",
+        },
+    )
+
+
+def _run(store: FeatureStore, plan: Compaction, log: JsonLog, *, cluster: str, workers: int | None) -> float:
+    """Do every unit; returns the seconds that takes.
+
+    Raises
+    ------
+    typer.Exit
+        When a unit was lost.
+    """
+    from hubbub.engine.cluster import open_engine
+    from hubbub.tasks.compact import CompactTask
+    from hubbub.tasks.result import UnitLost
+
+    from . import console
+
+    if not len(plan):
+        return 0.0
+    lost = []
+    with open_engine(cluster, workers) as engine:
+        console.say(engine.note)
+        started = time.monotonic()
+        with console.progress("compact", len(plan.todo), "rows") as advance:
+            for result in engine.run(CompactTask(store), plan.units()):
+                is_lost = isinstance(result, UnitLost)
+                log.write("lost" if is_lost else "unit", **asdict(result))
+                if isinstance(result, UnitLost):
+                    lost.append(result)
+                else:
+                    advance(result.windows)
+        wall_s = time.monotonic() - started
+    for unit in lost:
+        console.warn(f"lost: shard {unit.unit}: {unit.reason}")
+    if lost:
+        console.warn(f"{len(lost)} of {len(plan)} units were lost: the store is as it was; run the same command again")
+        raise typer.Exit(1)
+    return wall_s
+
+
+def _prune(store: FeatureStore, claim: Claim, log: JsonLog, *, wanted: bool) -> None:
+    """Remove the shards of before, or say what that would free."""
+    from hubbub.store.compaction import prunable, prune
+
+    from . import console
+
+    if not wanted:
+        if held := prunable(store):
+            size = console.size(sum(held.values()))
+            console.say(f"{len(held)} old shards stay for readers; hubbub compact {store.path} --prune frees {size}")
+        return
+    claim.check()
+    freed = prune(store)
+    log.write("prune", bytes=freed)
+    console.say(f"{console.size(freed)} freed: the shards of before the last compaction are removed")
