@@ -45,8 +45,8 @@ format: $(READY)  ## let ruff write the code its way
 slow: $(READY)  ## the longer proofs
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-chaos: $(READY)  ## the tests that kill real processes
-	$(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
+chaos: $(READY)  ## the tests that kill real processes (MOMENTS=50 for the long form, SEED=2 for other moments)
+	HUBBUB_CHAOS_MOMENTS=$(MOMENTS) HUBBUB_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
 
 constraints:  ## write constraints.txt anew, from the newest releases that fit pyproject.toml
 	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \

@@ -10,6 +10,8 @@ from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # No deadline: two busy cores are slow now and then, which says nothing about the code. In CI the examples are the
@@ -31,3 +33,16 @@ def esc10() -> Path:
     if not (folder / "esc10.csv").is_file():
         pytest.skip(f"ESC-10 is not at {folder}; set HUBBUB_ESC10 to its folder")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of tests that break runs off at random moments."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind if hasattr(report, "nodeid")]
+    told = {
+        report.nodeid: text
+        for report in reports
+        for name, text in getattr(report, "user_properties", ())
+        if name == "chaos"
+    }
+    for nodeid, text in sorted(told.items()):
+        terminalreporter.write_line(f"{nodeid.rpartition('::')[2]}: {text}")

@@ -4,7 +4,8 @@ Three branches, by who can mend them:
 
 - `UsageError`: the command or its arguments; the person who typed it (exit code 2).
 - `AudioError`: one clip; it becomes a failed row and the run goes on (exit code 1 at the end).
-- `StorageError`: the place results go to, while a run was writing there (exit code 1; run again to continue).
+- `StorageError`: the place results go to, while a run was writing there (exit code 1; run again to continue); `ClusterLost` likewise, of
+  what runs the work.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ class TrainingError(UsageError):
 
 class ClusterError(UsageError):
     """The cluster cannot be reached or has no workers."""
+
+
+class ClusterLost(HubbubError):
+    """The cluster went away in mid-run, or did not start; what is committed is kept."""
+
+    exit_code = 1
 
 
 class StorageError(HubbubError):

@@ -6,23 +6,26 @@ Units in flight are bounded, so that neither driver nor scheduler ever holds an 
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import signal
 import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster, as_completed
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
 from distributed.protocol import pickle
 from distributed.scheduler import KilledWorker
 
 from hubbub.engine import Task
-from hubbub.errors import ClusterError
+from hubbub.errors import ClusterError, ClusterLost
 from hubbub.places import apply_storage, shipped_storage
 from hubbub.tasks.result import UnitLost, UnitResult
 
@@ -67,8 +70,8 @@ class DaskEngine:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._threads_known, self._threads_asked_at = 0, -math.inf
-        address = client.scheduler_info(n_workers=0)["address"]
-        self.note = f"{self._threads()} Dask worker threads on {address}, dashboard {client.dashboard_link}"
+        self._address = client.scheduler_info(n_workers=0)["address"]
+        self.note = f"{self._threads()} Dask worker threads on {self._address}, dashboard {client.dashboard_link}"
 
     def run(self, task: Task, units: Iterable[Any]) -> Iterator[UnitResult | UnitLost]:
         """Do every unit.
@@ -106,8 +109,14 @@ class DaskEngine:
                 unit = in_flight.pop(future)
                 yield unit, self._outcome(future, unit)
                 running.update(submit(max(0, self._room() - len(in_flight))))
+        except (FutureCancelledError, CommClosedError) as error:
+            raise ClusterLost(
+                f"the Dask scheduler at {self._address} is gone ({type(error).__name__}); what is committed is kept: "
+                "run the same command again, on a cluster that is up"
+            ) from None
         finally:
-            self._client.cancel(list(in_flight))
+            with suppress(CommClosedError):
+                self._client.cancel(list(in_flight))
 
     def _room(self) -> int:
         """Units to keep in flight; it follows a cluster that grows or shrinks."""
@@ -148,13 +157,24 @@ def local_client(workers: int) -> Iterator[Client]:
     with (
         dask.config.set(_LOCAL_SETTINGS),
         _interrupts_held_back(),
-        LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
-        ) as cluster,
+        _local_cluster(workers) as cluster,
         Client(cluster) as client,
     ):
         with _interrupts_let_through():
             yield client
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    """Start the processes of a local cluster; `ClusterLost` when one of them dies before it works."""
+    try:
+        return LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=60
+        )
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise ClusterLost(
+            f"the {workers} workers of the local cluster did not start ({error}); what is committed is kept: run the "
+            "same command again, with fewer --workers where memory is short"
+        ) from error
 
 
 @contextmanager
@@ -191,6 +211,8 @@ def remote_client(address: str) -> Iterator[Client]:
     ClusterError
         When it does not answer, or has no workers.
     """
+    # A scheduler that goes away is told in a sentence (`ClusterLost`), and not in tracebacks of those who miss it.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     try:
         client = Client(address, timeout=_CONNECT_TIMEOUT_S)
     except (OSError, TimeoutError, ValueError) as error:
