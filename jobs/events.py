@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from . import options
 
@@ -15,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def events(
-    labels: Annotated[Path, typer.Argument(help="Label tables, made by hubbub label.", metavar="LABELS")],
+    labels: options.Labels,
     threshold: options.Threshold = None,
     release: options.Release = None,
     min_duration: options.MinDuration = None,
     merge_gap: options.MergeGap = None,
+    storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """Make events anew with other thresholds; what is not given stays as it was."""

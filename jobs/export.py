@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from hubbub.places import Place, place
 
 from . import options
 
 
 def export(
-    labels: Annotated[Path, typer.Argument(help="Label tables, made by hubbub label.", metavar="LABELS")],
+    labels: options.Labels,
     format: Annotated[str, typer.Option(help="csv, audacity or raven.", metavar="NAME")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.", metavar="DIR")],
+    output: Annotated[Place, typer.Option("--output", "-o", parser=place, help="Folder to write to.", metavar="DIR")],
+    storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """Write events as CSV, Audacity label tracks or Raven selection tables."""

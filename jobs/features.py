@@ -80,13 +80,14 @@ def features(
     def asked(store: FeatureStore | None) -> Settings | None:
         return _asked(store, settings, set_ or [], variants)
 
+    run = _prepared(table, output, asked, retry_failed=retry_failed)
+    _show(run)
     if dry_run:
-        _show(_prepared(table, output, asked, retry_failed=retry_failed))
         return
+    _refuse_other_archive(run)
     with claimed(output, "features", notice=console.warn) as claim:
-        run = _prepared(table, output, asked, retry_failed=retry_failed)
-        _show(run)
-        _refuse_other_archive(run)
+        if run.is_stale:  # another builder was here since it was planned
+            run = _prepared(table, output, asked, retry_failed=retry_failed)
         store, code = _done(run, clips, claim, cluster=cluster, workers=workers, log=log)
     if summary:
         lines = write_summary(store, store.path / SUMMARY)
@@ -104,6 +105,15 @@ class _Run:
     settings: Settings
     ledger: pd.DataFrame | None
     plan: Plan
+    committed: tuple[int, ...]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the store has other shards by now than those it was planned on."""
+        from hubbub.store.features import is_store, open_store
+
+        now = tuple(open_store(self.output).committed()) if is_store(self.output) else ()
+        return now != self.committed
 
 
 def _prepared(
@@ -124,7 +134,7 @@ def _prepared(
     plan = plan_features(table, settings, ledger, committed, retry_failed=retry_failed, first_shard=first)
     if len(plan):
         _check_variants(table, settings)
-    return _Run(table, output, store, settings, ledger, plan)
+    return _Run(table, output, store, settings, ledger, plan, tuple(committed))
 
 
 def _show(run: _Run) -> None:
@@ -146,6 +156,7 @@ def _done(
     run: _Run, source: Place, claim: Claim, *, cluster: str, workers: int | None, log: JsonLog
 ) -> tuple[FeatureStore, int]:
     """Do the run, and say what happened; returns the store and the exit code."""
+    from hubbub.files import sweep_partials
     from hubbub.plan import plan_features
     from hubbub.store.features import create_store
     from hubbub.store.rows import row_schema
@@ -164,6 +175,7 @@ def _done(
         store.grow(plan.n_shards)
         task = ExtractTask(store, table.root, row_schema(table.rows.schema))
         tally = run_plan("features", plan, task, cluster=cluster, workers=workers, log=log)
+        sweep_partials(store.path)  # of workers that were killed
     if run.store is not None and (settled := store.settle(table.rows)).parts:
         console.say(
             f"{settled.clips} clips have other labels, columns or rows by the clip table: the store has them too"

@@ -1,12 +1,13 @@
-"""``hubbub index``: a folder or a CSV to a clip table."""
+"""``hubbub index``: a folder, a CSV or a bucket to a clip table."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from hubbub.places import Place, place
 
 from . import options
 
@@ -15,8 +16,14 @@ _Column = "Column of a CSV that holds the"
 
 
 def index(
-    source: Annotated[Path, typer.Argument(help="A folder of recordings, or a CSV file.", metavar="SOURCE")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The clip table to write (Parquet).", metavar="FILE")],
+    source: Annotated[
+        Place,
+        typer.Argument(parser=place, help="A folder of recordings, or a CSV file; also s3://….", metavar="SOURCE"),
+    ],
+    output: Annotated[
+        Place,
+        typer.Option("--output", "-o", parser=place, help="The clip table to write (Parquet).", metavar="FILE"),
+    ],
     format: Annotated[
         str | None,
         typer.Option(
@@ -38,6 +45,7 @@ def index(
     recorded_at_column: Annotated[
         str | None, typer.Option(help=f"{_Column} times recordings began (ISO 8601, UTC if no zone).", metavar="NAME")
     ] = None,
+    storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """List recordings and their labels in a clip table.

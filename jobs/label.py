@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hubbub.places import Place, absolute, place
 
 from . import options
 
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 
 def label(
     source: Annotated[
-        Path,
-        typer.Argument(help="A clip table, a folder of recordings, or one recording.", metavar="CLIPS|FOLDER|FILE"),
+        Place,
+        typer.Argument(
+            parser=place,
+            help="A clip table, a folder of recordings, or one recording; also s3://….",
+            metavar="CLIPS|FOLDER|FILE",
+        ),
     ],
     model: options.Bundle,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The tables: new, or to go on with.", metavar="LABELS")
+        Place,
+        typer.Option("--output", "-o", parser=place, help="The tables: new, or to go on with.", metavar="LABELS"),
     ],
     hop: Annotated[
         float | None, typer.Option(help="From one window to the next. Default: a fifth of a window.", metavar="S")
@@ -36,6 +42,7 @@ def label(
     dry_run: options.DryRun = False,
     retry_failed: options.RetryFailed = False,
     log_json: options.LogJson = None,
+    storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """Label recordings: every window's scores, and events made from them.
@@ -44,9 +51,10 @@ def label(
     """
     from hubbub.config import settings_from
     from hubbub.engine.cluster import check_cluster
-    from hubbub.errors import UsageError
+    from hubbub.errors import LabelsError, UsageError
     from hubbub.plan import plan_labels
     from hubbub.store.bundle import check_model, read_description
+    from hubbub.store.claim import claimed
     from hubbub.store.tables import check_place, create_labels, is_labels, open_labels, require_run
     from hubbub.tasks.label import LabelTask
 
@@ -84,39 +92,46 @@ def label(
     show_plan("label", plan)
     if dry_run:
         return
-    tables = tables or create_labels(output, run | {"command": _command(source, model, hop_s), "bundle": str(model)})
-    tally = Tally()
-    if len(plan):
-        tables = tables.begin(plan.clips)
-        task = LabelTask(tables, model.resolve(), table.rows.schema)
-        tally = run_plan("label", plan, task, cluster=cluster, workers=workers, log=log)
-    now = plan_labels(table, settings, hop_s, tables.files(), tables.committed())
-    if len(plan):
-        console.say(_heard(tally))
-    code = tell(
-        "label",
-        tally,
-        clips=now.clips,
-        ok=now.done,
-        failed=now.failed_before,
-        result=output,
-        reasons=output / "files",
-        log=log,
-    )
+    with claimed(output, "label", notice=console.warn):
+        if (open_labels(output).committed() if is_labels(output) else []) != committed:
+            raise LabelsError(f"{output} has just been written to by another run; run the same command again")
+        command = {"command": _command(source, model, hop_s), "bundle": str(model)}
+        tables = tables or create_labels(output, run | command)
+        tally = Tally()
+        if len(plan):
+            tables = tables.begin(plan.clips)
+            task = LabelTask(tables, absolute(model), table.rows.schema)
+            tally = run_plan("label", plan, task, cluster=cluster, workers=workers, log=log)
+        now = plan_labels(table, settings, hop_s, tables.files(), tables.committed())
+        if len(plan):
+            console.say(_heard(tally))
+        code = tell(
+            "label",
+            tally,
+            clips=now.clips,
+            ok=now.done,
+            failed=now.failed_before,
+            result=output,
+            reasons=output / "files",
+            log=log,
+        )
     raise typer.Exit(code)
 
 
-def _table(source: Path) -> ClipTable:
+def _table(source: Place) -> ClipTable:
     """The clip table of what is to be labelled; folders and files are indexed on the way, without labels."""
     from hubbub.clips.index import index_listing
     from hubbub.clips.sources import Columns, Listing, list_source
     from hubbub.clips.sources.folder import is_audio
     from hubbub.clips.table import read_table
     from hubbub.errors import ClipTableError
+    from hubbub.files import reaching
 
     from . import console
 
-    if not source.exists():
+    with reaching(source):
+        there, is_file, is_folder = source.exists(), source.is_file(), source.is_dir()
+    if not there:
         raise ClipTableError(
             f"{source} does not exist; expected a clip table, a folder of recordings, or one recording"
         )
@@ -124,9 +139,9 @@ def _table(source: Path) -> ClipTable:
         raise ClipTableError(
             f"{source} is a CSV; make a clip table of it first: hubbub index {source} -o clips.parquet"
         )
-    if source.is_file() and is_audio(source.name):
-        listing = Listing(source.resolve().parent, [{"uri": source.name, "labels": []}])
-    elif source.is_dir():
+    if is_file and is_audio(source.name):
+        listing = Listing(absolute(source).parent, [{"uri": source.name, "labels": []}])
+    elif is_folder:
         listing = list_source(source, "flat", Columns())
     else:
         return read_table(source)
@@ -148,7 +163,7 @@ def _run(description: dict[str, Any], hop_s: float, rules: dict[str, Any], table
     }
 
 
-def _command(source: Path, model: Path, hop_s: float) -> str:
+def _command(source: Place, model: Place, hop_s: float) -> str:
     return f"hubbub label {source} --model {model} --hop {hop_s:g}"
 
 

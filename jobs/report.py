@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from hubbub.places import Place, is_local, place
 
 from . import options
 
 
 def report(
     sources: Annotated[
-        list[Path], typer.Argument(help="Folders made by hubbub evaluate or hubbub label.", metavar="RUN|LABELS…")
+        list[Place],
+        typer.Argument(parser=place, help="Folders made by hubbub evaluate or hubbub label.", metavar="RUN|LABELS…"),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.", metavar="FILE.html")],
+    output: Annotated[
+        Place, typer.Option("--output", "-o", parser=place, help="The page to write.", metavar="FILE.html")
+    ],
     truth: Annotated[
-        Path | None,
-        typer.Option(help="CSV of true events (uri, label, onset_s, offset_s), to show and score.", metavar="FILE"),
+        Place | None,
+        typer.Option(
+            parser=place, help="CSV of true events (uri, label, onset_s, offset_s), to show and score.", metavar="FILE"
+        ),
     ] = None,
     title: Annotated[str, typer.Option(help="Heading of the page.", metavar="TEXT")] = "hubbub report",
+    storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """Write one self-contained page: scores, confusion, spectrograms with their events, players."""
     from hubbub.clips.sources.csv import read_frame
     from hubbub.errors import UsageError
-    from hubbub.files import refuse_foreign_file
+    from hubbub.files import reaching, refuse_foreign_file, replacing
     from hubbub.report import evaluation_section, labels_section, write_report
     from hubbub.store.tables import is_labels, open_labels
 
@@ -41,12 +53,32 @@ def report(
                 if tables.missing:
                     console.warn(f"{source}: {tables.missing} files are not labelled yet; run hubbub label again")
                 sections.append(labels_section(tables, truth=events))
-            elif (source / "evaluation.json").exists():
-                sections.append(evaluation_section(source))
             else:
-                raise UsageError(f"{source} holds neither an evaluation nor label tables; give folders hubbub made")
+                with reaching(source), _evaluation(source) as folder:
+                    if not (folder / "evaluation.json").exists():
+                        raise UsageError(
+                            f"{source} holds neither an evaluation nor label tables; give folders hubbub made"
+                        )
+                    sections.append(evaluation_section(folder))
             advance(1)
-    page = write_report(sections, output, title=title)
-    console.summary(
-        "report: done", {"sections": len(sections), "size": console.size(page.stat().st_size), "report": page}
-    )
+    if is_local(output):
+        size = write_report(sections, output, title=title).stat().st_size
+    else:
+        with replacing(output) as page:
+            size = write_report(sections, page, title=title).stat().st_size
+    console.summary("report: done", {"sections": len(sections), "size": console.size(size), "report": output})
+
+
+@contextmanager
+def _evaluation(source: Place) -> Iterator[Path]:
+    """Give a local folder with the files of an evaluation, if there is one."""
+    from hubbub.files import fetched, names
+
+    if is_local(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="hubbub-") as folder:
+        for name in {"evaluation.json", "predictions.parquet"}.intersection(names(source)):
+            with fetched(source / name) as local:
+                shutil.copy(local, folder)
+        yield Path(folder)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from hubbub.places import Place, place
 
 from . import options
 
 
 def train(
-    store: Annotated[Path, typer.Argument(help="A feature store, made by hubbub features.", metavar="STORE")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to make.", metavar="BUNDLE")],
+    store: Annotated[
+        Place, typer.Argument(parser=place, help="A feature store, made by hubbub features.", metavar="STORE")
+    ],
+    output: Annotated[
+        Place, typer.Option("--output", "-o", parser=place, help="The bundle to make.", metavar="BUNDLE")
+    ],
     model: Annotated[str, typer.Option(help="default, or seed-cnn.", metavar="NAME")] = "default",
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
@@ -22,17 +27,20 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Default: what suits the model and the data.", metavar="N")] = None,
     seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.", metavar="N")] = 0,
     log_json: options.LogJson = None,
+    storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """Train a model. After a kill, the same command goes on at the last whole epoch."""
     from . import console
 
+    bundle = options.local_only(output, "train into a folder here, then copy it there: --model reads it there, too")
     log = console.JsonLog(log_json, "train")
     with console.waiting("loading Keras"):
         from hubbub.store.bundle import import_keras
 
         import_keras()
         from hubbub.learn.train import train as train_model
+        from hubbub.store.features import open_store
     with console.epochs("train") as show:
 
         def on_epoch(line: dict[str, float]) -> None:
@@ -40,8 +48,8 @@ def train(
             show(line)
 
         result = train_model(
-            store,
-            output.resolve(),
+            open_store(store),
+            bundle,
             model=model,
             test_fold=test_fold,
             split_by=split_by,

@@ -4,8 +4,8 @@ Three branches, by who can mend them:
 
 - `UsageError`: the command or its arguments; the person who typed it (exit code 2).
 - `AudioError`: one clip; it becomes a failed row and the run goes on (exit code 1 at the end).
-- `StorageError`: the place results go to, while a run was writing there (exit code 1; run again to continue); `ClusterLost` likewise, of
-  what runs the work.
+- `StorageError`: the place results go to, while a run was writing there, and `ClusterLost`: what runs the work
+  (exit code 1; run again to continue).
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _P = TypeVar("_P", bound=Place)
+_AT_ONCE = 16  # objects removed at a time
 
 
 @contextlib.contextmanager
@@ -70,7 +73,7 @@ def replacing(path: Place) -> Iterator[Path]:
             with writing(path):
                 path.fs.put_file(str(partial), path.path)
         return
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
     with writing(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +110,7 @@ def create_only(path: Place, data: bytes) -> bool:
         if not is_local(path):
             return _created(path, data)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
         try:
             partial.write_bytes(data)
             try:
@@ -183,7 +186,13 @@ def remove(path: Place) -> None:
 def remove_tree(path: Place) -> None:
     """Remove a folder with all that it holds, if it is there; errors of `replacing`."""
     with writing(path), contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path) if is_local(path) else path.fs.rm(path.path, recursive=True)
+        if is_local(path):
+            shutil.rmtree(path)
+            return
+        # Key by key: s3fs would take a name with * or [ for a pattern, and remove its neighbours too.
+        keys = [f"{path.path.rstrip('/')}/{name}" for name in sizes(path)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(path.fs.rm_file, keys))
 
 
 @contextlib.contextmanager

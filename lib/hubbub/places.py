@@ -75,6 +75,10 @@ def place(text: str | Place) -> Place:
         raise UsageError(f"{text}: names no bucket; expected s3://bucket/prefix")
     if bad := {"", ".", ".."}.intersection(parts):
         raise UsageError(f"{text}: has the part '{bad.pop()}', which no folder can have; expected s3://bucket/prefix")
+    if "?versionId=" in rest:  # s3fs would cut it off, and what follows
+        raise UsageError(
+            f"{text}: names one version (?versionId=) of an object; expected s3://bucket/prefix without it"
+        )
     if (address := endpoint()) is not None:
         _refuse_silent(address)
     return remote("/".join([bucket, *parts]))
@@ -153,8 +157,9 @@ def endpoint() -> str | None:
 
 def explained(error: BaseException) -> str | None:
     """What a person can do about an error that an S3 server, or the way to it, gave; None for any other error."""
-    kind, cause = type(error).__name__, error.__cause__
-    code = getattr(cause, "response", {}).get("Error", {}).get("Code") if cause is not None else None
+    kind, cause = type(error).__name__, error.__cause__ or error.__context__
+    answer = getattr(cause, "response", None) or {}
+    code = (answer.get("Error") or {}).get("Code")
     text = str(error)
     at = endpoint() or "Amazon S3"
     if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from hubbub.audio.decode import probe
+from hubbub.audio.decode import AudioInfo, probe
+from hubbub.audio.remote import passing_copy
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import ClipTable, clip_id, make_table, resolve, version_of
 from hubbub.errors import AudioError
+from hubbub.places import Place, is_local
 
 _THREADS = 8  # headers are read from disk or network, which waits more than it computes
 
@@ -30,6 +31,13 @@ def index_listing(listing: Listing, *, on_clip: Callable[[], object] = lambda: N
     table, unreadable
         `unreadable`: a line for each clip whose header cannot be read. Such clips stay in the table, with null
         duration, so that they end as failed rows and not in silence.
+
+    Raises
+    ------
+    ClipTableError
+        For clips that break the contract of clip tables.
+    BucketError
+        When a bucket cannot be read at all.
     """
     unreadable: list[str] = []
     clips: list[dict[str, Any]] = []
@@ -41,16 +49,25 @@ def index_listing(listing: Listing, *, on_clip: Callable[[], object] = lambda: N
     return make_table(clips, listing.root), unreadable
 
 
-def _probed(listed: Mapping[str, Any], root: Path) -> tuple[dict[str, Any], str | None]:
+def _probed(listed: Mapping[str, Any], root: Place) -> tuple[dict[str, Any], str | None]:
     uri = listed["uri"]
     clip = {"clip_id": clip_id(uri, listed.get("start_s"), listed.get("end_s")), **listed}
-    path = resolve(uri, root)
+    source = resolve(uri, root)
     try:
-        stat = path.stat()
-        clip |= {"version": version_of(stat), "size_bytes": stat.st_size}
-        info = probe(path)
+        info = _told_by(source, clip)
     except (OSError, ValueError) as error:  # ValueError: a CSV may give names that no file has, with a null byte
         return clip, f"{uri}: {getattr(error, 'strerror', None) or error}"
     except AudioError as error:
         return clip, f"{uri}: {error}"
     return clip | vars(info), None
+
+
+def _told_by(source: Place, clip: dict[str, Any]) -> AudioInfo:
+    """What a recording's header says; its version and size go into `clip`, whatever the header is like."""
+    if is_local(source):
+        stat = source.stat()
+        clip |= {"version": version_of(stat), "size_bytes": stat.st_size}
+        return probe(source)
+    with passing_copy(source) as copy:
+        clip |= {"version": copy.version, "size_bytes": copy.size_bytes}
+        return probe(copy.path)

@@ -11,15 +11,15 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hubbub.errors import ClipTableError
-from hubbub.files import replacing
+from hubbub.errors import ClipTableError, UsageError
+from hubbub.files import fetched, reaching, replacing
+from hubbub.places import Place, absolute, is_local, place, remote
 
 FORMAT = "hubbub-clips/1"
 
@@ -67,7 +67,7 @@ class ClipTable:
     """
 
     rows: pa.Table
-    root: Path
+    root: Place
 
     def __len__(self) -> int:
         """Clips."""
@@ -93,12 +93,13 @@ def version_of(stat: os.stat_result) -> str:
 _VERSION = re.compile(r"\d+-\d+")
 
 
-def has_changed(path: Path, version: str | None) -> bool:
+def has_changed(path: Place, version: str | None) -> bool:
     """Whether a local file is no longer what a clip table's `version` says.
 
-    False where that cannot be told: the version is null, or of another kind than `version_of` makes.
+    False where that cannot be told: the version is null, or of another kind than `version_of` makes. False also in a
+    bucket, where nothing is read but the content that the version names (`audio.remote`).
     """
-    if version is None or not _VERSION.fullmatch(version):
+    if version is None or not is_local(path) or not _VERSION.fullmatch(version):
         return False
     try:
         return version_of(path.stat()) != version
@@ -106,23 +107,40 @@ def has_changed(path: Path, version: str | None) -> bool:
         return False  # gone: opening it says so in better words
 
 
-def resolve(uri: str, root: Path) -> Path:
-    """Local path of a clip's uri.
+def resolve(uri: str, root: Place) -> Place:
+    """Where a clip's recording lies.
+
+    In a bucket a relative uri is what follows the root and a slash in the key, letter by letter: ``#``, ``?``, ``%``
+    and ``..`` mean nothing there.
 
     Raises
     ------
     ClipTableError
-        For a scheme other than ``file://``.
+        For a scheme other than ``file://`` and ``s3://``, and for no key of a bucket.
     """
     if "://" not in uri:
-        return root / uri
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
-        raise ClipTableError(f"'{uri}': {parts.scheme}:// is not read yet; give local paths or file:// addresses")
-    return Path(unquote(parts.path))
+        return root / uri if is_local(root) else _in_bucket(f"{root.path.rstrip('/')}/{uri}", uri)
+    _refuse_bad_address(uri)
+    return _in_bucket(uri.removeprefix("s3://"), uri) if uri.startswith("s3://") else place(uri)
 
 
-def make_table(clips: Sequence[Mapping[str, Any]], root: Path) -> ClipTable:
+def _in_bucket(path: str, uri: str) -> Place:
+    found = remote(path)
+    if found.path != path:
+        raise ClipTableError(f"'{uri}' names no recording in a bucket; expected the rest of a key below {path}")
+    return found
+
+
+def _refuse_bad_address(uri: str) -> None:
+    scheme, _, rest = uri.partition("://")
+    if scheme not in ("file", "s3"):
+        raise ClipTableError(f"'{uri}': {scheme}:// is not read; give local paths, file:// or s3:// addresses")
+    bucket, _, key = rest.partition("/")
+    if scheme == "s3" and not (bucket and key):
+        raise ClipTableError(f"'{uri}' names no recording in a bucket; expected s3://bucket/key")
+
+
+def make_table(clips: Sequence[Mapping[str, Any]], root: Place) -> ClipTable:
     """Build and validate a clip table from one mapping a clip (missing contract columns are null).
 
     Raises
@@ -148,7 +166,7 @@ def make_table(clips: Sequence[Mapping[str, Any]], root: Path) -> ClipTable:
     return _validated(pa.table(columns, schema=schema), root, where="the clips")
 
 
-def write_table(table: ClipTable, path: Path) -> None:
+def write_table(table: ClipTable, path: Place) -> None:
     """Write a clip table as Parquet; it appears at `path` only when whole.
 
     Raises
@@ -161,32 +179,39 @@ def write_table(table: ClipTable, path: Path) -> None:
         pq.write_table(table.rows.replace_schema_metadata(metadata), file)
 
 
-def read_table(path: Path) -> ClipTable:
+def read_table(path: Place) -> ClipTable:
     """Read a clip table.
 
     Raises
     ------
     ClipTableError
         When `path` is missing, no Parquet file, or breaks the contract.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
     """
-    if not path.exists():
+    with reaching(path):
+        there = path.exists()
+    if not there:
         raise ClipTableError(f"{path} does not exist; make a clip table with: hubbub index SOURCE -o {path}")
     try:
-        # One reader of one file: pq.read_table would treat a path with '=' as a partitioned set.
-        rows = pq.ParquetFile(path).read()
+        with fetched(path) as local:
+            # One reader of one file: pq.read_table would treat a path with '=' as a partitioned set.
+            rows = pq.ParquetFile(local).read()
     except (OSError, pa.ArrowException) as error:
         raise ClipTableError(f"{path} is no clip table ({error}); make one with: hubbub index SOURCE -o FILE") from None
     root = _root_of(rows.schema.metadata or {}, path)
     return _validated(rows.replace_schema_metadata(None), root, where=str(path))
 
 
-def _root_of(metadata: Mapping[bytes, bytes], path: Path) -> Path:
+def _root_of(metadata: Mapping[bytes, bytes], path: Place) -> Place:
     """The root a table was written with; the folder it lies in for one that others made."""
     if b"hubbub" not in metadata:
-        return path.resolve().parent
+        return absolute(path).parent
     try:
-        return Path(json.loads(metadata[b"hubbub"])["root"])
-    except (ValueError, KeyError, TypeError):
+        return place(str(json.loads(metadata[b"hubbub"])["root"]))
+    except UsageError as error:
+        raise ClipTableError(f"{path}: its root cannot be read: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ClipTableError(f"{path} is another table of hubbub's; a clip table is made by: hubbub index") from None
 
 
@@ -195,7 +220,7 @@ def _inferred(values: list[Any]) -> pa.Array:
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
 
 
-def _validated(rows: pa.Table, root: Path, *, where: str) -> ClipTable:
+def _validated(rows: pa.Table, root: Place, *, where: str) -> ClipTable:
     rows = _with_contract_types(rows, where)
     if rows.num_rows == 0:
         raise ClipTableError(f"{where}: no clips")
@@ -209,6 +234,7 @@ def _validated(rows: pa.Table, root: Path, *, where: str) -> ClipTable:
             )
     _refuse_doubles(rows, where)
     _refuse_bad_segments(rows, where)
+    _refuse_bad_addresses(rows, where)
     return ClipTable(rows, root)
 
 
@@ -249,3 +275,12 @@ def _refuse_bad_segments(rows: pa.Table, where: str) -> None:
             raise ClipTableError(
                 f"{where}: {uri} has the segment {start_s} s to {end_s} s; expected 0 <= start_s < end_s"
             )
+
+
+def _refuse_bad_addresses(rows: pa.Table, where: str) -> None:
+    """Refuse uris that `resolve` does: a run would else find out clip by clip."""
+    for uri in rows["uri"].filter(pc.match_substring(rows["uri"], "://")).unique().to_pylist():
+        try:
+            _refuse_bad_address(uri)
+        except ClipTableError as error:
+            raise ClipTableError(f"{where}: {error}") from None

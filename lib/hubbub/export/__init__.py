@@ -6,13 +6,13 @@ A format's module has two functions: ``write(events, files, folder) -> list of p
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 
 from hubbub.errors import LabelsError, UsageError, nearest
 from hubbub.export import audacity, csv, raven
+from hubbub.places import Place
 
 FORMATS: dict[str, ModuleType] = {"audacity": audacity, "csv": csv, "raven": raven}
 
@@ -22,7 +22,7 @@ EVENT_COLUMNS = ("uri", "label", "onset_s", "offset_s", "peak", "mean", "onset_a
 _REQUIRED = EVENT_COLUMNS[:4]
 
 
-def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: Path, format: str) -> list[Path]:
+def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: Place, format: str) -> list[Place]:
     """Write events as `format` into `folder`.
 
     Each file is written whole or not at all. Files of an earlier export are replaced where they have the
@@ -42,7 +42,7 @@ def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: Path, forma
 
     Returns
     -------
-    list of Path
+    list of Place
         The files written, sorted by the recordings' uri.
 
     Raises

@@ -6,22 +6,21 @@ found has an empty file.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from hubbub.export._files import each_recording, one_line
 from hubbub.files import write_text
+from hubbub.places import Place
 
 SUFFIX = ".labels.txt"
 
 
-def write(events: pd.DataFrame, files: pd.DataFrame, folder: Path) -> list[Path]:
+def write(events: pd.DataFrame, files: pd.DataFrame, folder: Place) -> list[Place]:
     """Write a ``….labels.txt`` for each recording."""
     return [write_text(folder / name, _track(own)) for _, name, own in each_recording(events, files, suffix=SUFFIX)]
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Place) -> pd.DataFrame:
     """Read a label track back: label, onset_s, offset_s."""
     lines = path.read_text(encoding="utf-8").split("\n")
     # A line that starts with a backslash holds the frequencies of the label above it.

@@ -17,11 +17,12 @@ import pandas as pd
 
 from hubbub.export._files import one_line
 from hubbub.files import write_text
+from hubbub.places import Place
 
 _DECIMALS = {"onset_s": 9, "offset_s": 9, "peak": 6, "mean": 6}
 
 
-def write(events: pd.DataFrame, files: pd.DataFrame, folder: Path) -> list[Path]:
+def write(events: pd.DataFrame, files: pd.DataFrame, folder: Place) -> list[Place]:
     """Write ``events.csv``; `files` adds nothing to it."""
     table = events.copy()
     for column, decimals in _DECIMALS.items():

@@ -6,12 +6,13 @@ hold, as its events have none of their own. `Score` is the event's peak.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pandas as pd
 
 from hubbub.export._files import each_recording, one_line
 from hubbub.files import write_text
+from hubbub.places import Place
 
 SUFFIX = ".Table.1.selections.txt"
 
@@ -35,7 +36,7 @@ COLUMNS = (
 _UNKNOWN_TOP_HZ = 11025.0
 
 
-def write(events: pd.DataFrame, files: pd.DataFrame, folder: Path) -> list[Path]:
+def write(events: pd.DataFrame, files: pd.DataFrame, folder: Place) -> list[Place]:
     """Write a ``….Table.1.selections.txt`` for each recording."""
     top_hz = _top_hz(files)
     return [
@@ -44,7 +45,7 @@ def write(events: pd.DataFrame, files: pd.DataFrame, folder: Path) -> list[Path]
     ]
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Place) -> pd.DataFrame:
     """Read a selection table back: uri, label, onset_s, offset_s, peak, mean."""
     header, *lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     table = pd.DataFrame([line.split("\t") for line in lines], columns=header.split("\t"))

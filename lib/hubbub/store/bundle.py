@@ -26,6 +26,8 @@ import numpy.typing as npt
 
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import BundleError, SettingsError
+from hubbub.files import fetched, reaching
+from hubbub.places import Place, is_local, place
 
 FORMAT = "hubbub-bundle/1"
 MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
@@ -37,7 +39,7 @@ BATCH_ROWS = 16
 class Bundle:
     """A trained model and what has to be known to use it."""
 
-    path: Path
+    path: Place
     """Its folder."""
 
     description: dict[str, Any]
@@ -105,25 +107,30 @@ class Bundle:
     def _model(self) -> Any:
         keras = import_keras()
         try:
-            return keras.saving.load_model(self.path / MODEL, compile=False, safe_mode=True)
+            with fetched(self.path / MODEL) as local:
+                if not is_local(self.path):  # another time than when it was hashed
+                    _refuse_change(self.path, self.description, hash_file(local))
+                return keras.saving.load_model(local, compile=False, safe_mode=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def load_bundle(path: str | Path) -> Bundle:
+def load_bundle(path: str | Place) -> Bundle:
     """Open a bundle and load its model.
 
     Parameters
     ----------
     path
-        Its folder.
+        Its folder, or its address, ``s3://bucket/prefix``.
 
     Raises
     ------
     BundleError
         There is none, it is damaged, or this version does not read it.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
     """
-    path = Path(path)
+    path = place(path)
     description = read_description(path)
     try:
         settings = settings_from(description["settings"], where=str(path / DESCRIPTION))
@@ -138,16 +145,19 @@ def load_bundle(path: str | Path) -> Bundle:
     return bundle
 
 
-def read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Place) -> dict[str, Any]:
     """`bundle.json` of a bundle, checked for its format; imports no Keras.
 
     Raises
     ------
     BundleError
         There is no bundle, or it has another format.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
     """
     try:
-        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        with reaching(path):
+            description = json.loads((path / DESCRIPTION).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{path} is no model bundle; make one with: hubbub train STORE -o {path}") from None
     except (OSError, ValueError) as error:
@@ -196,7 +206,7 @@ def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
         )
 
 
-def check_model(path: Path) -> None:
+def check_model(path: Place) -> None:
     """Refuse a bundle whose model is not the one that `bundle.json` describes; loads nothing.
 
     Raises
@@ -205,18 +215,20 @@ def check_model(path: Path) -> None:
         The model is missing, changed or cut short.
     """
     description = read_description(path)
-    if not (path / MODEL).is_file():
-        raise BundleError(f"{path / MODEL} is missing; train the model again")
-    _refuse_change(path, description, hash_file(path / MODEL))
+    try:
+        model_hash = hash_file(path / MODEL)
+    except (FileNotFoundError, IsADirectoryError):
+        raise BundleError(f"{path / MODEL} is missing; train the model again") from None
+    _refuse_change(path, description, model_hash)
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: Place) -> str:
     """16 hex digits of SHA-256 over a file's bytes."""
-    with open(path, "rb") as file:
+    with fetched(path) as local, open(local, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _refuse_change(path: Path, description: Mapping[str, Any], model_hash: str) -> None:
+def _refuse_change(path: Place, description: Mapping[str, Any], model_hash: str) -> None:
     if description.get("model_hash") != model_hash:
         raise BundleError(
             f"{path / MODEL} has the hash {model_hash}, but {DESCRIPTION} says {description.get('model_hash')}: "
@@ -224,7 +236,7 @@ def _refuse_change(path: Path, description: Mapping[str, Any], model_hash: str) 
         )
 
 
-def _refuse_damage(path: Path, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
+def _refuse_damage(path: Place, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
     _refuse_change(path, description, model_hash)
     if description.get("settings_hash") != settings.hash:
         said = description.get("settings_hash")

@@ -254,7 +254,15 @@ class FeatureStore:
     @cached_property
     def _array(self) -> Any:
         with reaching(self.path):
-            return arrays.open_array(self.array_path)
+            array = arrays.open_array(self.array_path)
+        held = (array.shape[1:], array.dtype.numpy_dtype)
+        if held != ((self.n_frames, self.n_bands), np.dtype(self.settings.dtype)):
+            raise StoreError(
+                f"{self.array_path} holds rows of {held[0]} {held[1]}; by its settings the store has {self.n_frames} "
+                f"frames x {self.n_bands} bands of {self.settings.dtype}. "
+                f"Write its description anew with: hubbub verify {self.path} --repair"
+            )
+        return array
 
     @property
     def features(self) -> Any:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError
-from hubbub.files import names, write_bytes
+from hubbub.files import names, reaching, write_bytes
 from hubbub.places import Place, is_local
 
 _NAME = re.compile(r"(\d{8})\.parquet")
@@ -79,7 +79,9 @@ def write_part(folder: Place, number: int, table: pa.Table, metadata: dict[str, 
     table = table.replace_schema_metadata({b"hubbub": json.dumps(metadata).encode()})
     buffer = io.BytesIO()
     # Small and read by the thousand: what a large file is compressed with costs more to unpack than to read.
-    pq.write_table(table, buffer, compression="lz4", use_dictionary=False, write_statistics=False)
+    pq.write_table(
+        table, buffer, compression="lz4", use_dictionary=False, write_statistics=False, write_page_checksum=True
+    )
     write_bytes(part_path(folder, number), buffer.getvalue())
 
 
@@ -94,11 +96,11 @@ def read_part(folder: Place, number: int, columns: Sequence[str] | None = None) 
     path = part_path(folder, number)
     try:
         # A part is small: threads would cost more than they do.
-        file = pq.ParquetFile(pa.BufferReader(_bytes(path)), pre_buffer=False)
+        file = pq.ParquetFile(pa.BufferReader(_bytes(path)), pre_buffer=False, page_checksum_verification=True)
         table = file.read(None if columns is None else list(columns), use_threads=False)
         metadata = json.loads(table.schema.metadata[b"hubbub"])
     except FileNotFoundError:
-        raise PartGone(f"{path} is missing; the next run makes it again") from None
+        raise PartGone(f"{path} cannot be read: it is missing, though it was committed") from None
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}); move it away, and the next run makes it again") from None
     return table.replace_schema_metadata(None), metadata
@@ -106,4 +108,5 @@ def read_part(folder: Place, number: int, columns: Sequence[str] | None = None) 
 
 def _bytes(path: Place) -> bytes:
     """What a part holds; of a bucket it is asked once, where opening a file would ask for its size first."""
-    return path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
+    with reaching(path):
+        return path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)

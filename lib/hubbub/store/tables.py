@@ -24,16 +24,19 @@ import pandas as pd
 import pyarrow as pa
 
 from hubbub import __version__
+from hubbub.audio.remote import kept_copy
 from hubbub.clips.table import CONTRACT, resolve
 from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.events import EventRule
-from hubbub.files import refuse_foreign_folder, sweep_partials, write_json, writing
+from hubbub.files import reaching, refuse_foreign_folder, sweep_partials, write_json, writing
+from hubbub.places import Place, is_local, place
 from hubbub.store.parts import joined, part_numbers, read_part, write_part
 from hubbub.store.rows import clip_columns
 
 FORMAT = "hubbub-labels/1"
 RUN = "run.json"
+_DRAFT, _OLD = ".events.draft", ".events.old"
 
 DECIDES = ("model_hash", "settings_hash", "hop_s", "labels")
 """The entries of run.json that decide window scores; `run_hash` is over them."""
@@ -111,7 +114,7 @@ class LabelTables:
         What run.json holds.
     """
 
-    path: Path
+    path: Place
     run: dict[str, Any]
 
     @property
@@ -120,9 +123,9 @@ class LabelTables:
         return list(self.run["labels"])
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Place:
         """What relative uris are relative to."""
-        return Path(self.run["root"])
+        return place(str(self.run["root"]))
 
     @property
     def settings(self) -> Settings:
@@ -145,8 +148,8 @@ class LabelTables:
         return label_schemas(carried, len(self.labels)).events
 
     def resolve(self, uri: str) -> Path:
-        """Local path of a file."""
-        return resolve(uri, self.root)
+        """Local path of a file; one in a bucket is fetched (`audio.remote.kept_copy`, with its errors)."""
+        return kept_copy(resolve(uri, self.root))
 
     def committed(self) -> list[int]:
         """Numbers of the units that are done."""
@@ -199,25 +202,35 @@ class LabelTables:
     def replace_events(self, tables: Iterable[tuple[int, pa.Table]], rules: Mapping[str, EventRule]) -> LabelTables:
         """Replace all events by those that `rules` made, unit by unit.
 
-        The new parts are written beside the old ones and take their place when all are there. Events carry a hash of
-        their rules: where a kill falls between the two renames and run.json, reading says so, and the next
-        ``hubbub events`` mends it.
+        On a disk the new parts are written beside the old ones and take their place when all are there; in a bucket,
+        which renames nothing, each takes the place of its old one. Events carry a hash of their rules: where a kill
+        falls before run.json is written, reading says so, and the next ``hubbub events`` mends it.
         """
         changed = LabelTables(self.path, self.run | {"rules": {label: asdict(rule) for label, rule in rules.items()}})
-        draft, old = self.path / ".events.draft", self.path / ".events.old"
-        with writing(self.path):
+        if is_local(self.path):
+            changed._swap_events(self.path, tables)
+        else:
+            changed._write_events(self.path / "events", tables)
+        write_json(self.path / RUN, changed.run)
+        if is_local(self.path):
+            shutil.rmtree(self.path / _OLD, ignore_errors=True)
+        return changed
+
+    def _swap_events(self, path: Path, tables: Iterable[tuple[int, pa.Table]]) -> None:
+        draft, old = path / _DRAFT, path / _OLD
+        with writing(path):
             for left in (draft, old):
                 shutil.rmtree(left, ignore_errors=True)
             draft.mkdir()
+        self._write_events(draft, tables)
+        with writing(path):
+            if (path / "events").exists():
+                os.rename(path / "events", old)
+            os.rename(draft, path / "events")
+
+    def _write_events(self, folder: Place, tables: Iterable[tuple[int, pa.Table]]) -> None:
         for unit, table in tables:
-            write_part(draft, unit, table, changed._mark("events", unit))
-        with writing(self.path):
-            if (self.path / "events").exists():
-                os.rename(self.path / "events", old)
-            os.rename(draft, self.path / "events")
-        write_json(self.path / RUN, changed.run)
-        shutil.rmtree(old, ignore_errors=True)
-        return changed
+            write_part(folder, unit, table, self._mark("events", unit))
 
     def _mark(self, folder: str, unit: int) -> dict[str, Any]:
         mark = {"unit": unit, "run": self.run["run_hash"]}
@@ -246,7 +259,7 @@ class LabelTables:
         LabelsError
             When it is missing, torn, or of another run.
         """
-        if folder == "events" and not (self.path / folder).is_dir():
+        if folder == "events" and is_local(self.path) and not (self.path / folder).is_dir():
             again = f"hubbub events {self.path} --threshold …"
             raise LabelsError(f"{self.path}: making events anew was broken off; run again: {again}")
         try:
@@ -269,27 +282,31 @@ class LabelTables:
         return frame.merge(counting[["clip_id", "unit"]], on=["clip_id", "unit"]).drop(columns="unit")
 
 
-def is_labels(path: Path) -> bool:
-    """Whether a folder looks like label tables."""
-    return (path / RUN).is_file()
+def is_labels(path: Place) -> bool:
+    """Whether a folder looks like label tables; `UsageError` where its bucket cannot be read."""
+    with reaching(path):
+        return (path / RUN).is_file()
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Place) -> None:
     """Refuse to make or grow label tables where something else lies (`StoreError`)."""
     refuse_foreign_folder(path, RUN, "the labels")
 
 
-def open_labels(path: str | Path) -> LabelTables:
+def open_labels(path: str | Place) -> LabelTables:
     """Open label tables.
 
     Raises
     ------
     LabelsError
         When there are none, or they have a format this version does not read.
+    UsageError
+        When their bucket cannot be reached, or does not let us in.
     """
-    path = Path(path)
+    path = place(path)
     try:
-        run = json.loads((path / RUN).read_text(encoding="utf-8"))
+        with reaching(path):
+            run = json.loads((path / RUN).read_bytes())
         found = run["format"]
     except FileNotFoundError:
         raise LabelsError(
@@ -302,7 +319,7 @@ def open_labels(path: str | Path) -> LabelTables:
     return LabelTables(path, run)
 
 
-def create_labels(path: Path, run: dict[str, Any]) -> LabelTables:
+def create_labels(path: Place, run: dict[str, Any]) -> LabelTables:
     """Make empty label tables.
 
     Parameters
@@ -321,9 +338,10 @@ def create_labels(path: Path, run: dict[str, Any]) -> LabelTables:
     created = {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), "versions": {"hubbub": __version__}}
     run_hash = canonical_hash({name: run[name] for name in DECIDES})
     document = {"format": FORMAT, "run_hash": run_hash, **run, **created}
-    with writing(path):
-        for folder in ("files", "windows", "events"):
-            os.makedirs(path / folder, exist_ok=True)
+    if is_local(path):
+        with writing(path):
+            for folder in ("files", "windows", "events"):
+                os.makedirs(path / folder, exist_ok=True)
     write_json(path / RUN, document)
     return LabelTables(path, document)
 

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ import pyarrow as pa
 from hubbub.audio.frontends import n_frames, row_of
 from hubbub.audio.windows import Window, grid_of
 from hubbub.clips.table import has_changed, resolve
-from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged
+from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, UsageError
+from hubbub.places import Place
 from hubbub.plan import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
@@ -39,7 +39,7 @@ class ExtractTask:
     """
 
     store: FeatureStore
-    root: Path
+    root: Place
     schema: pa.Schema
 
     def __call__(self, unit: Unit) -> UnitResult:
@@ -49,6 +49,8 @@ class ExtractTask:
         ------
         StorageError
             When the shard cannot be written; nothing of the unit then exists.
+        BucketError
+            When a bucket of recordings cannot be read at all; nothing of the unit then exists.
         """
         draft = _Draft(self, unit)
         for item in unit.items:
@@ -99,6 +101,8 @@ class _Draft:
         try:
             rows = list(self._ok_rows(item)) or [self._ended_row(item)]
             self._refuse_unknown_channels(item)
+        except UsageError:  # a bucket that cannot be read: all other clips would fail as well, by no fault of theirs
+            raise
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
             rows = [self._failed_row(item, _reason(error))]
         if self._has_changed(item):  # also when it failed: then that is why

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +18,13 @@ import pyarrow as pa
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import features_of
+from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import Window, cut, grid_of
 from hubbub.clips.table import resolve
 from hubbub.config import Settings
-from hubbub.errors import AudioError, BundleError, EmptyAudio
+from hubbub.errors import AudioError, BundleError, EmptyAudio, UsageError
 from hubbub.events import events_from_windows
+from hubbub.places import Place
 from hubbub.plan import Item, Unit
 from hubbub.store.tables import LabelTables, carried_columns, label_schemas
 from hubbub.tasks.result import MOST_REASONS, UnitResult
@@ -49,7 +50,7 @@ class LabelTask:
     """
 
     tables: LabelTables
-    bundle: Path
+    bundle: Place
     clips: pa.Schema
 
     def __call__(self, unit: Unit) -> UnitResult:
@@ -59,6 +60,8 @@ class LabelTask:
         ------
         BundleError
             When the model is not the one that the run began with.
+        BucketError
+            When a bucket of recordings cannot be read at all; nothing of the unit then exists.
         StorageError
             When the parts cannot be written; nothing of the unit then exists.
         """
@@ -110,7 +113,7 @@ class _Draft:
             scored = self._scored(item)
         except AudioError as error:
             self._files.append(_file_row(item, status="failed", error=error.reason))
-        except BundleError:
+        except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
             raise
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
             self._files.append(_file_row(item, status="failed", error=f"{type(error).__name__}: {error}"))
@@ -162,16 +165,17 @@ class _Draft:
         clip, rate = item.clip, self._settings.frontend.sample_rate
         first = round((clip["start_s"] or 0.0) * rate)
         count = None if clip["end_s"] is None else round(clip["end_s"] * rate) - first
-        path = resolve(clip["uri"], self._task.tables.root)
-        blocks = decode.blocks(path, sample_rate=rate, first=first, count=count, **_channel(self._settings))
-        stream = cut(length.counted(blocks), self._grid)
-        while True:
-            started = time.perf_counter()
-            window = next(stream, None)
-            self._seconds["decode"] += time.perf_counter() - started
-            if window is None:
-                return
-            yield window
+        started = time.perf_counter()
+        with local_copy(resolve(clip["uri"], self._task.tables.root), clip["version"]) as path:
+            blocks = decode.blocks(path, sample_rate=rate, first=first, count=count, **_channel(self._settings))
+            stream = cut(length.counted(blocks), self._grid)
+            while True:
+                window = next(stream, None)
+                self._seconds["decode"] += time.perf_counter() - started
+                if window is None:
+                    return
+                yield window
+                started = time.perf_counter()
 
     def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
         started = time.perf_counter()
@@ -269,7 +273,7 @@ def _window_rows(clip: dict[str, Any], scored: Scored, schema: pa.Schema) -> pa.
 
 
 @lru_cache(maxsize=1)
-def _model(path: Path, model_hash: str) -> Bundle:
+def _model(path: Place, model_hash: str) -> Bundle:
     """The model, loaded once a process."""
     from hubbub.store.bundle import load_bundle
 

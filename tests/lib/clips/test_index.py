@@ -78,9 +78,9 @@ def test_segments_of_one_file_are_clips_of_their_own(folder: Path):
     assert len(set(table.rows["clip_id"].to_pylist())) == 2
 
 
-def test_addresses_that_are_not_read_yet_say_so(folder: Path):
-    with pytest.raises(ClipTableError, match="s3:// is not read yet; give local paths"):
-        index_listing(Listing(folder, [{"uri": "s3://bucket/a.wav", "labels": []}]))
+def test_addresses_that_are_not_read_say_so(folder: Path):
+    with pytest.raises(ClipTableError, match="gs:// is not read; give local paths"):
+        index_listing(Listing(folder, [{"uri": "gs://bucket/a.wav", "labels": []}]))
 
 
 def test_a_name_that_asks_for_headerless_samples_is_unreadable_and_no_crash(folder: Path):

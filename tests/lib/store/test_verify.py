@@ -17,7 +17,7 @@ from hubbub.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.parts import part_path, read_part, write_part
 from hubbub.store.rows import row_schema
-from hubbub.store.verify import Problem, verify_clips, verify_shard
+from hubbub.store.verify import Problem, check_shard, verify_clips, verify_shard
 from hubbub.tasks.extract import ExtractTask
 
 SETTINGS = [
@@ -84,9 +84,9 @@ def test_a_flipped_byte_is_found(store: FeatureStore, place: float):
 
 def test_a_shard_that_is_gone_is_found(store: FeatureStore):
     shard_file(store, 1).unlink()
-    problems = all_problems(store)
-    assert {problem.where for problem in problems} == {"features.zarr shard 1"}
-    assert len(problems) == 4
+    clips = ("1.wav", "2.wav")
+    what = "is missing; 4 rows have no values"
+    assert all_problems(store) == [Problem("features.zarr shard 1", what, clips, mend="recompute", unit=1)]
 
 
 def test_a_shard_cut_short_is_found(store: FeatureStore):
@@ -102,7 +102,7 @@ def test_swapped_shards_are_found(store: FeatureStore):
     two.write_bytes(data)
     problems = all_problems(store)
     assert {problem.where for problem in problems} == {"features.zarr shard 0", "features.zarr shard 1"}
-    assert any("row 0 (0.wav, window 0) has another checksum than when written" in problem.what for problem in problems)
+    assert all("none of its 4 rows has the checksum that it was written with" in problem.what for problem in problems)
 
 
 def test_swapped_row_parts_are_found(store: FeatureStore):
@@ -116,8 +116,11 @@ def test_swapped_row_parts_are_found(store: FeatureStore):
 def test_a_row_part_that_is_gone_is_found(store: FeatureStore, table: ClipTable):
     part_path(store.rows_folder, 0).unlink()
     problems = all_problems(store, table)
-    assert Problem("1.wav", "2 of 4 windows are there") in problems
-    assert Problem("0.wav", "is in the clip table and not in the store") in problems
+    assert Problem("rows", "2 of 4 windows of 1.wav are there", ("1.wav",), mend="run") in problems
+    missing = Problem("rows", "1 clips are in the clip table and not in the store", ("0.wav",), mend="run")
+    assert missing in problems
+    assert missing.in_flight
+    assert str(missing) == "rows: 1 clips are in the clip table and not in the store (holds 0.wav)"
 
 
 def test_a_row_part_cut_short_is_found(store: FeatureStore):
@@ -140,7 +143,7 @@ def changed(store: FeatureStore, shard: int, **columns) -> None:
     [
         ({"row": 99}, "has rows outside its shard, which holds 0 to 3"),
         ({"row": 1}, "row 1 stands there twice"),
-        ({"status": "maybe"}, "1 rows have a status that is neither ok, failed nor ended"),
+        ({"status": "maybe"}, "1 rows have a status that is none of ok, failed, ended, retired"),
         ({"status": "failed"}, "a failed row gives no reason"),
         ({"crc32": 7}, "row 0 .* has another checksum"),
         ({"row": None}, "row"),  # an ok row must lie somewhere
@@ -153,3 +156,22 @@ def test_a_row_that_does_not_fit_is_found(store: FeatureStore, columns: dict, me
     changed(store, 0, **columns)
     problems = all_problems(store)
     assert any(re.search(message, problem.what) for problem in problems), problems
+
+
+def test_a_check_counts_what_it_looked_at(store: FeatureStore):
+    check = check_shard(store, 0)
+    assert (check.rows, check.problems) == (4, ())
+    assert check.size_bytes == shard_file(store, 0).stat().st_size
+
+
+def test_only_the_first_few_clips_are_named():
+    problem = Problem("here", "is wrong", ("a", "b", "c"), 4)
+    assert str(problem) == "here: is wrong (holds a, b, c and 4 more clips)"
+
+
+def test_rows_that_do_not_count_any_more_may_have_values_or_none(store: FeatureStore):
+    changed(store, 0, status="retired")
+    assert check_shard(store, 0).rows == 4
+    assert not check_shard(store, 0).problems
+    changed(store, 0, row=None, crc32=None)
+    assert not check_shard(store, 0).problems

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hubbub.errors import ClipTableError, nearest
+from hubbub.files import reaching
+from hubbub.places import Place
 
 AUDIO_SUFFIXES = frozenset(
     (
@@ -55,12 +56,12 @@ class Listing:
         Sentences for the user, such as which files were passed over.
     """
 
-    root: Path
+    root: Place
     clips: Sequence[dict[str, Any]]
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-Reader = Callable[[Path, Columns], Listing]
+Reader = Callable[[Place, Columns], Listing]
 
 
 def readers() -> dict[str, Reader]:
@@ -70,24 +71,27 @@ def readers() -> dict[str, Reader]:
     return {"folder": folder.read, "flat": folder.read_flat, "esc50": esc50.read, "csv": csv.read}
 
 
-def list_source(source: Path, name: str | None, columns: Columns) -> Listing:
+def list_source(source: Place, name: str | None, columns: Columns) -> Listing:
     """List the clips of a source with the reader called `name`; None: the one that fits.
 
     Raises
     ------
     ClipTableError
         For a source that is missing, holds no recordings, or lacks a column.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
     """
-    if not source.exists():
-        raise ClipTableError(f"{source} does not exist; expected a folder of recordings or a CSV file")
-    known = readers()
-    chosen = name or _fitting(source, columns)
-    if chosen not in known:
-        raise ClipTableError(f"unknown format '{chosen}': {nearest(chosen, known)}")
-    return known[chosen](source, columns)
+    with reaching(source):
+        if not source.exists():
+            raise ClipTableError(f"{source} does not exist; expected a folder of recordings or a CSV file")
+        known = readers()
+        chosen = name or _fitting(source, columns)
+        if chosen not in known:
+            raise ClipTableError(f"unknown format '{chosen}': {nearest(chosen, known)}")
+        return known[chosen](source, columns)
 
 
-def _fitting(source: Path, columns: Columns) -> str:
+def _fitting(source: Place, columns: Columns) -> str:
     from hubbub.clips.sources import esc50, folder
 
     if source.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hubbub.clips.sources import Columns, Listing
+from hubbub.clips.sources import Columns, Listing, bucket
 from hubbub.clips.table import CONTRACT, RESERVED, resolve
 from hubbub.errors import ClipTableError, nearest
+from hubbub.files import reaching
+from hubbub.places import Place, is_local
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
 
 
-def read(source: Path, columns: Columns) -> Listing:
+def read(source: Place, columns: Columns) -> Listing:
     """List the clips of a CSV; `columns.path` must be named, columns that mean nothing here are carried."""
     frame = read_frame(source, columns)
     if columns.path is None:
@@ -25,7 +28,7 @@ def read(source: Path, columns: Columns) -> Listing:
     return listing(source, frame, columns)
 
 
-def read_frame(source: Path, columns: Columns | None = None) -> pd.DataFrame:
+def read_frame(source: Place, columns: Columns | None = None) -> pd.DataFrame:
     """Read a CSV as text and numbers.
 
     A column is numbers where every cell that is not empty reads as one and would be written the same: ``007`` is no 7,
@@ -40,15 +43,25 @@ def read_frame(source: Path, columns: Columns | None = None) -> pd.DataFrame:
     ------
     ClipTableError
         When it cannot be read or has no rows.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
     """
     try:
-        frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(content(source), dtype=str, keep_default_na=False, na_values=[""])
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ClipTableError(f"{source} cannot be read as CSV: {error}") from None
     if frame.empty:
         raise ClipTableError(f"{source} has a header and no rows")
     text = columns.text if columns is not None else set()
     return frame.apply(lambda column: column if column.name in text else _as_numbers(column))
+
+
+def content(source: Place) -> Path | io.BytesIO:
+    """What pandas reads a CSV from; errors of `reaching`."""
+    if is_local(source):
+        return source
+    with reaching(source):
+        return io.BytesIO(source.read_bytes())
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:
@@ -65,7 +78,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
     return column
 
 
-def listing(source: Path, frame: pd.DataFrame, columns: Columns) -> Listing:
+def listing(source: Place, frame: pd.DataFrame, columns: Columns) -> Listing:
     """Turn the rows of a CSV into clips."""
     named = {role: name for role, name in vars(columns).items() if name is not None}
     for role, name in named.items():
@@ -83,18 +96,17 @@ def listing(source: Path, frame: pd.DataFrame, columns: Columns) -> Listing:
         name_it = f"name it ({_option(clash[0])} {clash[0]}) or " if can_be_named else ""
         raise ClipTableError(f"{source}: column '{clash[0]}' has a meaning in hubbub's tables; {name_it}rename it")
     rows = (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
-    return Listing(root, [_clip(row, named, carried) for row in rows])
+    return Listing(root, [_clip(row, named, carried, is_path=is_local(root)) for row in rows])
 
 
 def _option(role: str) -> str:
     return f"--{role.removesuffix('_s').replace('_', '-')}-column"
 
 
-def _root(source: Path, names: list[str]) -> Path:
+def _root(source: Place, names: list[str]) -> Place:
     """The folder, of those where a CSV's recordings may lie, that has the most of them."""
-    here = source.resolve().parent
-    tried = [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
-    found = [sum(resolve(name, folder).exists() for name in names) for folder in tried]
+    tried = _audio_folders(source)
+    found = [_n_there(names, folder) for folder in tried]
     if max(found) == 0:
         places = ", ".join(str(folder) for folder in tried)
         raise ClipTableError(
@@ -103,10 +115,24 @@ def _root(source: Path, names: list[str]) -> Path:
     return tried[found.index(max(found))]
 
 
-def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str]) -> dict[str, Any]:
+def _audio_folders(source: Place) -> list[Place]:
+    if is_local(source):
+        here = source.resolve().parent
+        return [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
+    return bucket.folders_beside(source, _AUDIO_FOLDERS)
+
+
+def _n_there(names: list[str], folder: Place) -> int:
+    """How many of the names are there. Of keys below a folder, one listing tells all."""
+    below = set() if is_local(folder) else {found.name for found in bucket.objects_below(folder)}
+    return sum(resolve(name, folder).exists() if is_local(folder) or "://" in name else name in below for name in names)
+
+
+def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str], *, is_path: bool) -> dict[str, Any]:
+    """One clip of a row; paths of one file are spelt in one way, keys are taken letter by letter."""
     values = {name: None if pd.isna(value) else value for name, value in row.items()}
     path = str(values[named["path"]])
-    clip: dict[str, Any] = {"uri": path if "://" in path else PurePosixPath(path).as_posix()}
+    clip: dict[str, Any] = {"uri": PurePosixPath(path).as_posix() if is_path and "://" not in path else path}
     label = values[named["label"]] if "label" in named else None
     clip["labels"] = [] if label is None else [str(label)]
     if "fold" in named:

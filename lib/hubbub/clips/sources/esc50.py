@@ -6,26 +6,26 @@ K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedi
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
 from hubbub.clips.sources import Columns, Listing
-from hubbub.clips.sources.csv import listing, read_frame
+from hubbub.clips.sources.csv import content, listing, read_frame
 from hubbub.errors import ClipTableError
+from hubbub.places import Place
 
 _SHAPE = Columns(path="filename", label="category", fold="fold")
 
 
-def fits(source: Path) -> bool:
+def fits(source: Place) -> bool:
     """Whether a file is a CSV with the columns this reader needs."""
     try:
-        return {"filename", "category", "fold"} <= set(pd.read_csv(source, nrows=0).columns)
+        return {"filename", "category", "fold"} <= set(pd.read_csv(content(source), nrows=0).columns)
     except (OSError, ValueError):
         return False
 
 
-def read(source: Path, columns: Columns) -> Listing:
+def read(source: Place, columns: Columns) -> Listing:
     """List the clips; those cut from one recording (`src_file`) are one group."""
     if columns != Columns():
         raise ClipTableError(f"{source}: format esc50 has columns of its own; for others say --format csv")

@@ -6,13 +6,17 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from hubbub.clips.sources import AUDIO_SUFFIXES, Columns, Listing
+from hubbub.clips.sources import AUDIO_SUFFIXES, Columns, Listing, bucket
 from hubbub.errors import ClipTableError
+from hubbub.places import Place, absolute, is_local
 
 
-def is_flat(source: Path) -> bool:
+def is_flat(source: Place) -> bool:
     """Whether recordings lie in the folder itself, so that its sub-folders are no classes."""
+    if not is_local(source):
+        return any(is_audio(name) for name in bucket.names_in(source))
     with os.scandir(source) as entries:
         return any(entry.is_file() and is_audio(entry.name) and not entry.name.startswith(".") for entry in entries)
 
@@ -22,25 +26,26 @@ def is_audio(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
-def read(source: Path, columns: Columns) -> Listing:
+def read(source: Place, columns: Columns) -> Listing:
     """List a folder with a class a sub-folder: the first folder under `source` is the label."""
     return _listing(source, columns, labelled=True)
 
 
-def read_flat(source: Path, columns: Columns) -> Listing:
+def read_flat(source: Place, columns: Columns) -> Listing:
     """List a folder, its sub-folders too, without labels."""
     return _listing(source, columns, labelled=False)
 
 
-def _listing(source: Path, columns: Columns, *, labelled: bool) -> Listing:
+def _listing(source: Place, columns: Columns, *, labelled: bool) -> Listing:
     if not source.is_dir():
         raise ClipTableError(f"{source} is no folder; for a CSV file leave --format out or say --format csv")
     if columns != Columns():
         raise ClipTableError(f"{source} is a folder; the --…-column options are for CSV files")
-    audio, others = [], Counter[str]()
-    for path in _files(source):
+    audio: list[dict[str, Any]] = []
+    others = Counter[str]()
+    for path, known in _files(source) if is_local(source) else bucket.files(source):
         if is_audio(path):
-            audio.append(path)
+            audio.append({"uri": path, "labels": _label(path) if labelled else [], **known})
         else:
             others[PurePosixPath(path).suffix or "no ending"] += 1
     if not audio:
@@ -50,21 +55,21 @@ def _listing(source: Path, columns: Columns, *, labelled: bool) -> Listing:
     notes = (
         [f"passed over {others.total()} files that are no recordings by their names{_found(others)}"] if others else []
     )
-    return Listing(source.resolve(), [{"uri": uri, "labels": _label(uri) if labelled else []} for uri in audio], notes)
+    return Listing(absolute(source), audio, notes)
 
 
-def _files(source: Path) -> Iterator[str]:
-    """Paths of files under a folder, relative, sorted, hidden ones left out."""
+def _files(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Paths of files under a folder, relative, sorted, hidden ones left out; nothing more is known of them."""
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith("."):
-                yield (Path(folder) / name).relative_to(source).as_posix()
+                yield (Path(folder) / name).relative_to(source).as_posix(), {}
 
 
 def _label(uri: str) -> list[str]:
-    parts = PurePosixPath(uri).parts
-    return [parts[0]] if len(parts) > 1 else []
+    folders = [part for part in uri.split("/")[:-1] if part]
+    return folders[:1]
 
 
 def _found(others: Counter[str]) -> str:

@@ -1,0 +1,103 @@
+"""What lies in a bucket, as the readers of folders see it: keys are paths, letter by letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hubbub.audio.remote import quoted
+from hubbub.places import Place, remote
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object of a bucket.
+
+    Attributes
+    ----------
+    name
+        What follows the folder and its slash in the key.
+    version
+        Its ETag, in quotes.
+    size_bytes
+        How large it is.
+    """
+
+    name: str
+    version: str
+    size_bytes: int
+
+
+def objects_below(folder: UPath) -> Iterator[Object]:
+    """Everything under a folder, as the server lists it. Errors of s3fs."""
+    prefix = _prefix(folder)
+    for page in _pages(folder):
+        for held in page.get("Contents", []):
+            yield Object(held["Key"][len(prefix) :], quoted(held["ETag"]), int(held["Size"]))
+
+
+def names_in(folder: UPath) -> Iterator[str]:
+    """Names of the objects in a folder itself that are not hidden. Errors of s3fs."""
+    prefix = _prefix(folder)
+    for page in _pages(folder, Delimiter="/"):
+        names = (held["Key"][len(prefix) :] for held in page.get("Contents", []))
+        yield from (name for name in names if name and not _is_hidden(name))
+
+
+def files(folder: UPath) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names of what is not hidden under a folder, with version and size, in the order that a folder on disk would have.
+
+    A name that would be taken for an address of another kind, ``odd://name.wav``, has its whole address for `uri`.
+    """
+    shown = (held for held in objects_below(folder) if held.name and not _is_hidden(held.name))
+    for held in sorted(shown, key=lambda held: _as_walked(held.name)):
+        if not held.name.endswith("/"):  # else what stands for an empty folder
+            whole = {"uri": f"s3://{folder.path.rstrip('/')}/{held.name}"} if "://" in held.name else {}
+            yield held.name, {"version": held.version, "size_bytes": held.size_bytes, **whole}
+
+
+def folders_beside(source: UPath, names: Sequence[str]) -> list[Place]:
+    """Folders seen from a file, such as ``.``, ``audio`` and ``../audio``, as far as its bucket has them."""
+    bucket, *folders = source.path.split("/")[:-1]
+    found: list[Place] = []
+    for name in names:
+        parts = list(folders)
+        for part in name.split("/"):
+            if part == "..":
+                if not parts:
+                    break
+                parts.pop()
+            elif part != ".":
+                parts.append(part)
+        else:
+            found.append(remote("/".join([bucket, *parts])))
+    return found
+
+
+def _pages(folder: UPath, **options: str) -> Iterator[dict[str, Any]]:
+    where = {"Bucket": folder.path.partition("/")[0], "Prefix": _prefix(folder), **options}
+    page = folder.fs.call_s3("list_objects_v2", **where)
+    yield page
+    while page.get("IsTruncated"):
+        page = folder.fs.call_s3("list_objects_v2", **where, ContinuationToken=page["NextContinuationToken"])
+        yield page
+
+
+def _prefix(folder: UPath) -> str:
+    key = folder.path.partition("/")[2].rstrip("/")
+    return f"{key}/" if key else ""
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a name on a disk would be hidden. Parts ``.`` and ``..`` are plain letters in a key."""
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
+
+
+def _as_walked(name: str) -> list[tuple[bool, str]]:
+    """A key to sort by: the files of a folder before its sub-folders."""
+    *folders, last = name.split("/")
+    return [*((True, folder) for folder in folders), (False, last)]

@@ -1,0 +1,377 @@
+"""Some shards of a store, or units of label tables, checked on any engine; and what it takes to make broken ones again.
+
+A repair goes in steps, each of which may be its last, and a later repair goes on from there::
+
+    put aside    the row parts of broken shards go to STORE/broken/, and so these shards no longer exist
+    plan         clips come from all row parts, those put aside too, and from a clip table where a part was torn
+    run          as `hubbub features` does: what is not there is made
+    clear        STORE/broken/ goes when nothing of what it tells is missing any more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hubbub.clips.table import CONTRACT, ClipTable, has_changed, resolve
+from hubbub.errors import StoreError
+from hubbub.files import reaching, remove, remove_tree, write_bytes
+from hubbub.places import Place, place
+from hubbub.plan import Plan, plan_features
+from hubbub.store.arrays import shard_key
+from hubbub.store.features import ARRAYS, FeatureStore
+from hubbub.store.parts import joined, part_numbers, part_path, read_part
+from hubbub.store.rows import PROGRESS, ROW_COLUMNS, checksum, current, latest, with_added_columns
+from hubbub.store.tables import LabelTables
+from hubbub.store.verify import (
+    BROKEN,
+    Problem,
+    ShardCheck,
+    bytes_at,
+    check_shard,
+    decoded_shard,
+    described_again,
+    part_of,
+    readable_parts,
+    verify_labels,
+)
+from hubbub.takes import COLUMNS as TAKE
+
+_SHARDS_A_UNIT = 8
+
+
+@dataclass(frozen=True)
+class VerifyUnit:
+    """Some shards, or units of label tables.
+
+    Attributes
+    ----------
+    index
+        Its number.
+    items
+        Numbers of what is to be checked.
+    """
+
+    index: int
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What came of checking one unit.
+
+    Attributes
+    ----------
+    unit
+        Its number.
+    checked
+        Shards, or units of label tables, that were looked at.
+    rows
+        Whose checksums were computed.
+    size_bytes
+        Of the shards as stored.
+    problems
+        What is wrong with them.
+    """
+
+    unit: int
+    checked: int
+    rows: int
+    size_bytes: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class VerifyTask:
+    """Checks shards; plain data, so that any engine can send it anywhere.
+
+    Attributes
+    ----------
+    store
+        The store that they are of.
+    document
+        Description of its array (`store.verify.verify_array`).
+    """
+
+    store: FeatureStore
+    document: bytes
+
+    def __call__(self, unit: VerifyUnit) -> VerifyResult:
+        """Check the unit's shards.
+
+        Raises
+        ------
+        UsageError
+            When the bucket cannot be reached.
+        """
+        return _result(unit, [check_shard(self.store, shard, self.document) for shard in unit.items])
+
+
+@dataclass(frozen=True)
+class VerifyLabelsTask:
+    """Checks units of label tables; plain data, so that any engine can send it anywhere.
+
+    Attributes
+    ----------
+    tables
+        The tables that they are of.
+    """
+
+    tables: LabelTables
+
+    def __call__(self, unit: VerifyUnit) -> VerifyResult:
+        """Check the units."""
+        found = [problem for number in unit.items for problem in verify_labels(self.tables, number)]
+        return VerifyResult(unit.index, len(unit.items), 0, 0, tuple(found))
+
+
+def units_of(numbers: Sequence[int]) -> Iterator[VerifyUnit]:
+    """Deal shards to units."""
+    for index, begin in enumerate(range(0, len(numbers), _SHARDS_A_UNIT)):
+        yield VerifyUnit(index, tuple(numbers[begin : begin + _SHARDS_A_UNIT]))
+
+
+def _result(unit: VerifyUnit, checks: Sequence[ShardCheck]) -> VerifyResult:
+    problems = tuple(problem for check in checks for problem in check.problems)
+    rows, size_bytes = sum(check.rows for check in checks), sum(check.size_bytes for check in checks)
+    return VerifyResult(unit.index, len(checks), rows, size_bytes, problems)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What row parts tell of a store, also those that are put aside.
+
+    Attributes
+    ----------
+    rows
+        All their rows, with the number of the part as `part`, and whether they are `lost`: in a part put aside. The
+        `shard` of a lost row is -1, so that of equal rows one that is there counts.
+    torn
+        Numbers of the parts put aside that cannot be read, or are another store's: their clips are not known.
+    """
+
+    rows: pa.Table
+    torn: tuple[int, ...]
+
+
+def known_of(store: FeatureStore) -> Known:
+    """Read every row part of a store, those put aside too."""
+    tables = [_told(part, shard, lost=False) for shard, part in readable_parts(store).items()]
+    torn = []
+    for shard in part_numbers(store.path / BROKEN):
+        try:
+            part, mark = read_part(store.path / BROKEN, shard)
+        except StoreError:
+            part, mark = pa.table({}), {}
+        if (mark.get("store_id"), mark.get("settings_hash")) == (store.provenance.get("store_id"), store.settings_hash):
+            tables.append(_told(with_added_columns(part, None), mark["unit"], lost=True))
+        else:
+            torn.append(shard)
+    return Known(joined(tables) if tables else pa.table({}), tuple(torn))
+
+
+def _told(part: pa.Table, shard: int, *, lost: bool) -> pa.Table:
+    told = {"shard": pa.scalar(-1 if lost else shard, pa.int64()), "part": pa.scalar(shard, pa.int64())}
+    for name, value in (told | {"lost": pa.scalar(lost)}).items():
+        part = part.append_column(name, pa.repeat(value, part.num_rows))
+    return part
+
+
+def put_aside(store: FeatureStore, broken: Sequence[int], document: bytes, root: Place) -> None:
+    """Move row parts of broken shards to ``STORE/broken/`` and remove the shards: from then on they do not exist.
+
+    A shard of which not all recordings can be read again keeps its good rows: they could not be made anew.
+
+    Parameters
+    ----------
+    document
+        Description of the array (`store.verify.verify_array`).
+    root
+        What uris are relative to.
+
+    Raises
+    ------
+    StorageError
+        When the store cannot be written.
+    """
+    for shard in broken:
+        path = part_path(store.rows_folder, shard)
+        write_bytes(part_path(store.path / BROKEN, shard), path.read_bytes())
+        kept = _kept(store, shard, document, root)
+        if kept is not None:
+            store.write_shard(shard, *kept)
+            continue
+        remove(path)
+        remove_tree((store.array_path / shard_key(shard)).parent.parent)
+
+
+def _kept(
+    store: FeatureStore, shard: int, document: bytes, root: Place
+) -> tuple[npt.NDArray[np.floating], pa.Table] | None:
+    """Values and rows of the takes that are whole; None where all can be made again, or none is whole."""
+    try:
+        part, data = part_of(store, shard), bytes_at(store.array_path / shard_key(shard))
+        if part is None or data is None:
+            return None
+        wanted = part.filter(pc.equal(part["status"], "ok")).select(["uri", "version"]).to_pylist()
+        if all(_is_there(row["uri"], row["version"], root) for row in wanted):
+            return None
+        values = decoded_shard(document, data, store)
+        takes = pd.MultiIndex.from_frame(part.select(TAKE).to_pandas())
+        rows = part["row"].to_pandas()
+        wrong = [
+            number == number and checksum(values[int(number) - shard * store.rows_per_shard]) != crc32
+            for number, crc32 in zip(rows, part["crc32"].to_pylist(), strict=True)
+        ]
+    except (StoreError, OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    good = ~takes.isin(takes[np.array(wrong, bool)])
+    values[[int(number) - shard * store.rows_per_shard for number in rows[~good].dropna()]] = np.nan
+    return (values, part.filter(pa.array(good))) if rows[good].notna().any() else None
+
+
+def _is_there(uri: str, version: str | None, root: Place) -> bool:
+    path = resolve(uri, root)
+    with reaching(path):
+        return path.exists() and not has_changed(path, version)
+
+
+def repair_clips(known: Known, table: ClipTable | None, root: Place) -> ClipTable | None:
+    """The clips of a store: as row parts tell of them; from a clip table those that are lost or not known.
+
+    Returns
+    -------
+    ClipTable or None
+        None where nothing tells of any clip.
+    """
+    told, lost = _clips_told(known)
+    if table is not None:
+        kept = set(told["clip_id"].to_pylist()) - lost
+        chosen = _where(table.rows, lambda clip: clip not in kept)
+        now = set(chosen["clip_id"].to_pylist())
+        told = _where(told, lambda clip: clip not in now)
+        # In the places that they have: clips that are cut as they were have the values that they had.
+        told = _in_order(joined([told, chosen]), table)
+    return ClipTable(told, root) if told.num_rows else None
+
+
+def _where(clips: pa.Table, wanted: Callable[[str], bool]) -> pa.Table:
+    return clips.filter(pa.array([wanted(clip) for clip in clips["clip_id"].to_pylist()], pa.bool_()))
+
+
+def _in_order(clips: pa.Table, table: ClipTable) -> pa.Table:
+    """Clips in the order of the table; those that it does not have come last."""
+    places = {clip: place for place, clip in enumerate(table.rows["clip_id"].to_pylist())}
+    order = np.argsort([places.get(clip, len(places)) for clip in clips["clip_id"].to_pylist()], kind="stable")
+    return clips.take(pa.array(order))
+
+
+def _clips_told(known: Known) -> tuple[pa.Table, set[str]]:
+    """Clips in the order in which they were stored, each as it was last, and the ids of those that lost a row."""
+    if not known.rows.num_rows:
+        return CONTRACT.empty_table(), set()
+    rows = known.rows.append_column("place", pa.array(range(known.rows.num_rows), pa.int64()))
+    counted = current(rows.select([*PROGRESS, "shard", "part", "lost", "place"]).to_pandas())
+    lost = set(counted.loc[counted["lost"], "clip_id"])
+    places = counted.sort_values(["part", "place"]).drop_duplicates("clip_id")["place"]
+    chosen = rows.take(pa.array(places.to_numpy()))
+    own = {*(field.name for field in ROW_COLUMNS), "clip_start_s", "clip_end_s", "shard", "part", "lost", "place"}
+    sources = {"start_s": "clip_start_s", "end_s": "clip_end_s"}
+    columns = {field.name: chosen[sources.get(field.name, field.name)].cast(field.type) for field in CONTRACT}
+    columns |= {name: chosen[name] for name in chosen.column_names if name not in own and name not in columns}
+    return pa.table(columns), lost
+
+
+def root_of(store: FeatureStore, table: ClipTable | None) -> Place:
+    """What uris are relative to: as the clip table says, else as the store does.
+
+    Raises
+    ------
+    StoreError
+        When neither does.
+    """
+    if table is not None:
+        return table.root
+    root = store.provenance.get("root")
+    if root is None:
+        raise StoreError(f"{store.path} does not say where its recordings lie; give the clip table: --clips CLIPS")
+    return place(root)
+
+
+def plan_repair(store: FeatureStore, known: Known, clips: ClipTable) -> Plan:
+    """Plan what is to be made: what is lost, and what a run that broke off left undone.
+
+    What is lost is taken as begun and not there: so it is made again as the same attempt, and cut as it was.
+    """
+    ledger = None
+    if known.rows.num_rows:
+        ledger = latest(known.rows.select([*PROGRESS, "shard", "lost"]).to_pandas())
+        # That a recording had ended is found out again; what was retired does not come back by being made again.
+        ledger = ledger[~ledger["lost"] | ledger["status"].isin(["ok", "failed"])].reset_index(drop=True)
+        ledger.loc[ledger["lost"], "status"] = "lost"
+    return plan_features(clips, store.settings, ledger, store.committed(), first_shard=store.first_shard)
+
+
+def write_descriptions(store: FeatureStore, problems: Sequence[Problem]) -> None:
+    """Write the array's description and the coordinates again, where problems say that a repair does so.
+
+    Raises
+    ------
+    StorageError
+        When the store cannot be written.
+    """
+    damaged = [problem.where for problem in problems if problem.mend == "write"]
+    for name, data in described_again(store).items():
+        if any(f"{ARRAYS}/{name}".startswith(where) for where in damaged):
+            write_bytes(store.path / ARRAYS / name, data)
+
+
+def note_dropped(store: FeatureStore, known: Known) -> None:
+    """Write down that clips which had nothing but retired rows are gone with them, or they would be missed for ever."""
+    if not known.rows.num_rows:
+        return
+    rows = known.rows.select([*PROGRESS, "shard", "lost"]).to_pandas()
+    there = {clip for part in readable_parts(store, ["clip_id"]).values() for clip in part["clip_id"].to_pylist()}
+    retired = set(rows.loc[rows["lost"], "clip_id"]) - set(current(rows)["clip_id"]) - there
+    if retired and "clips" in store.provenance:
+        store.note(clips=store.provenance["clips"] - len(retired))
+
+
+def failed_of(known: Known) -> set[str]:
+    """Ids of the clips that have a failed row that counts."""
+    if not known.rows.num_rows:
+        return set()
+    counted = current(known.rows.select([*PROGRESS, "shard"]).to_pandas())
+    return set(counted.loc[counted["status"] == "failed", "clip_id"])
+
+
+def clear(store: FeatureStore) -> None:
+    """Remove what was put aside: everything that it told of is in the store again."""
+    remove_tree(store.path / BROKEN)
+
+
+def put_units_aside(tables: LabelTables, broken: Sequence[int], problems: Sequence[Problem]) -> None:
+    """Move the parts of broken units of label tables to ``LABELS/broken/``, and remove what a run left.
+
+    Without its part in ``files/`` a unit does not exist: ``hubbub label`` makes it again.
+
+    Raises
+    ------
+    StorageError
+        When the tables cannot be written.
+    """
+    for unit in broken:
+        for folder in ("files", "windows", "events"):
+            path = part_path(tables.path / folder, unit)
+            if (data := bytes_at(path)) is not None:
+                write_bytes(part_path(tables.path / BROKEN / folder, unit), data)
+                remove(path)
+    for problem in problems:
+        if problem.mend == "remove":
+            remove(tables.path / problem.where)
