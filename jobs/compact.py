@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -117,33 +115,22 @@ def _run(store: FeatureStore, plan: Compaction, log: JsonLog, *, cluster: str, w
     typer.Exit
         When a unit was lost.
     """
-    from hubbub.engine.cluster import open_engine
     from hubbub.tasks.compact import CompactTask
-    from hubbub.tasks.result import UnitLost
 
     from . import console
+    from .fanout import run_units
 
     if not len(plan):
         return 0.0
-    lost = []
-    with open_engine(cluster, workers) as engine:
-        console.say(engine.note)
-        started = time.monotonic()
-        with console.progress("compact", len(plan.todo), "rows") as advance:
-            for result in engine.run(CompactTask(store), plan.units()):
-                is_lost = isinstance(result, UnitLost)
-                log.write("lost" if is_lost else "unit", **asdict(result))
-                if isinstance(result, UnitLost):
-                    lost.append(result)
-                else:
-                    advance(result.windows)
-        wall_s = time.monotonic() - started
-    for unit in lost:
+    task, rows = CompactTask(store), len(plan.todo)
+    tally = run_units("compact", plan.units(), task, rows, "rows", cluster=cluster, workers=workers, log=log)
+    for unit in tally.lost:
         console.warn(f"lost: shard {unit.unit}: {unit.reason}")
-    if lost:
-        console.warn(f"{len(lost)} of {len(plan)} units were lost: the store is as it was; run the same command again")
+    if tally.lost:
+        lost = len(tally.lost)
+        console.warn(f"{lost} of {len(plan)} units were lost: the store is as it was; run the same command again")
         raise typer.Exit(1)
-    return wall_s
+    return tally.wall_s
 
 
 def _prune(store: FeatureStore, claim: Claim, log: JsonLog, *, wanted: bool) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from hubbub.engine import Task
 from hubbub.engine.cluster import open_engine
@@ -66,14 +68,29 @@ def show_plan(job: str, plan: Plan, *, to_store: int | None = None) -> None:
 
 
 def run_plan(job: str, plan: Plan, task: Task, *, cluster: str, workers: int | None, log: JsonLog) -> Tally:
-    """Run every unit, with progress; returns what the results add up to."""
-    tally, started = Tally(), time.monotonic()
+    """Run every unit of a plan, with progress; returns what the results add up to."""
     log.write("plan", clips=plan.clips, done=plan.done, todo=plan.todo_clips, windows=plan.windows, units=len(plan))
+    return run_units(job, plan.units(), task, plan.windows, "windows", cluster=cluster, workers=workers, log=log)
+
+
+def run_units(
+    job: str,
+    units: Iterable[Any],
+    task: Task,
+    total: int,
+    counted: str,
+    *,
+    cluster: str,
+    workers: int | None,
+    log: JsonLog,
+) -> Tally:
+    """Run units that together are `total` of what is `counted`, with progress; returns what the results add up to."""
+    tally = Tally()
     with open_engine(cluster, workers) as engine:
         console.say(engine.note)
         started = time.monotonic()
-        with console.progress(job, plan.windows, "windows") as advance:
-            for result in engine.run(task, plan.units()):
+        with console.progress(job, total, counted) as advance:
+            for result in engine.run(task, units):
                 tally.add(result)
                 log.write("lost" if isinstance(result, UnitLost) else "unit", **asdict(result))
                 advance(0 if isinstance(result, UnitLost) else result.windows)
