@@ -118,7 +118,9 @@ def grow(archive: Path, files: list[Path], table: Path) -> None:
     succeed("index", archive, "-o", table)
 
 
-@pytest.mark.parametrize("step", [3, 4, 6, 8, 9, 10, 13, 16])
+@pytest.mark.parametrize(
+    "step", [3, 9, 13, *(pytest.param(step, marks=pytest.mark.slow) for step in (4, 6, 8, 10, 16))]
+)
 def test_killed_at_any_step_the_store_reads_right_and_the_next_run_ends_it(
     holes: FeatureStore, tmp_path: Path, step: int
 ):
@@ -136,7 +138,7 @@ def test_killed_at_any_step_the_store_reads_right_and_the_next_run_ends_it(
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("victims", ["driver", "driver and workers"])
+@pytest.mark.parametrize("victims", [pytest.param("driver", marks=pytest.mark.slow), "driver and workers"])
 def test_killed_with_two_workers_the_next_run_ends_it(tiny: FeatureStore, tmp_path: Path, victims: str):
     path = copied(tiny, tmp_path / "store")
     words = [str(COMMAND), "compact", str(path), "--workers", "2"]

@@ -212,7 +212,9 @@ def remote_client(address: str) -> Iterator[Client]:
         When it does not answer, or has no workers.
     """
     # A scheduler that goes away is told in a sentence (`ClusterLost`), and not in tracebacks of those who miss it.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         client = Client(address, timeout=_CONNECT_TIMEOUT_S)
     except (OSError, TimeoutError, ValueError) as error:

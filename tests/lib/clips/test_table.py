@@ -114,7 +114,8 @@ columns = st.one_of(
 @st.composite
 def carried_clips(draw: st.DrawFn) -> list[dict[str, Any]]:
     kinds = draw(st.dictionaries(names, columns, max_size=4))
-    uris = draw(st.lists(st.text(string.printable + "é☃", min_size=1, max_size=6), min_size=1, max_size=5, unique=True))
+    text = st.text(string.printable + "é☃", min_size=1, max_size=6).filter(lambda uri: "://" not in uri)
+    uris = draw(st.lists(text, min_size=1, max_size=5, unique=True))
     return [
         clip(
             uri,

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,22 +17,6 @@ from hubbub.store.parts import part_numbers, part_path, read_part, write_part
 
 TABLE = pa.table({"row": [1, 2], "labels": [["a"], []]})
 BIG = pa.table({"noise": [os.urandom(4_000_000)]})
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "hubbub-test", place]
-    try:
-        made = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        made = False
-    if not made:
-        pytest.skip("mounting a small file system is not allowed here")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
 
 
 def test_a_part_comes_back_with_its_mark(tmp_path: Path):
@@ -73,7 +56,7 @@ def test_a_part_without_a_mark_is_foreign(tmp_path: Path):
     pq.write_table(TABLE, part_path(tmp_path, 0))
     with pytest.raises(StoreError, match="cannot be read"):
         read_part(tmp_path, 0)
-    with pytest.raises(StoreError, match="No such file"):
+    with pytest.raises(StoreError, match="it is missing, though it was committed"):
         read_part(tmp_path, 1)
 
 
