@@ -67,7 +67,10 @@ ARRAYS = "features.zarr"
 ROWS = "rows"
 
 # Libraries whose versions a store's values may owe to.
-_VALUES_BY = ("numpy", "scipy", "numba", "librosa", "soundfile", "soxr", "audiomentations", "python-stretch", "zarr")
+_VALUES_BY = (
+    *("numpy", "scipy", "numba", "librosa", "soundfile", "soxr", "audiomentations", "python-stretch"),
+    *("zarr", "tensorstore"),
+)
 
 
 _LOOKS = 5
