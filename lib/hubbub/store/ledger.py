@@ -19,6 +19,7 @@ from hubbub.store.parts import joined, read_part
 IN_FLIGHT = 64
 """Requests at once to a bucket: an answer takes some 20 ms, most of which is waiting."""
 
+_TOGETHER = 16  # parts of a disk that a thread reads at a time: to hand over each of them is not free
 _BATCH = 256  # parts that are packed into one piece: a part alone costs many times the memory of its values
 
 
@@ -70,21 +71,26 @@ def each_part(
     folder: Place, numbers: Sequence[int], columns: Sequence[str] | None = None, *, check: Check
 ) -> Iterator[tuple[int, pa.Table]]:
     """Read parts, several at once, and give them one by one in order, some ahead; else as `read_parts`."""
-    threads = _threads(folder)
+    threads, together = _threads(folder), _TOGETHER if is_local(folder) else 1
+
+    def read(some: Sequence[int]) -> list[tuple[pa.Table, dict[str, Any]]]:
+        return [read_part(folder, number, columns) for number in some]
+
     with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[tuple[int, Future]] = deque()
-        for number in numbers:
-            ahead.append((number, pool.submit(read_part, folder, number, columns)))
+        ahead: deque[tuple[Sequence[int], Future]] = deque()
+        for begin in range(0, len(numbers), together):
+            some = numbers[begin : begin + together]
+            ahead.append((some, pool.submit(read, some)))
             if len(ahead) > 2 * threads:
-                yield _checked(*ahead.popleft(), check)
+                yield from _checked(*ahead.popleft(), check)
         while ahead:
-            yield _checked(*ahead.popleft(), check)
+            yield from _checked(*ahead.popleft(), check)
 
 
-def _checked(number: int, read: Future, check: Check) -> tuple[int, pa.Table]:
-    table, metadata = read.result()
-    check(number, metadata)
-    return number, table
+def _checked(numbers: Sequence[int], read: Future, check: Check) -> Iterator[tuple[int, pa.Table]]:
+    for number, (table, metadata) in zip(numbers, read.result(), strict=True):
+        check(number, metadata)
+        yield number, table
 
 
 def _threads(folder: Place) -> int:
