@@ -119,7 +119,7 @@ def grow(archive: Path, files: list[Path], table: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [3, 9, 13, *(pytest.param(step, marks=pytest.mark.slow) for step in (4, 6, 8, 10, 16))]
+    "step", [9, 13, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 4, 6, 8, 10, 16))]
 )
 def test_killed_at_any_step_the_store_reads_right_and_the_next_run_ends_it(
     holes: FeatureStore, tmp_path: Path, step: int
