@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
-    place = tmp_path / "disk"
+    with _mounted(tmp_path / "disk", "1m") as place:
+        yield place
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 96 kB."""
+    with _mounted(tmp_path / "disk", "96k") as place:
+        yield place
+
+
+@contextmanager
+def _mounted(place: Path, size: str) -> Iterator[Path]:
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "hubbub-test", place]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "hubbub-test", place]
     try:
         made = subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:

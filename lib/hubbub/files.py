@@ -214,7 +214,7 @@ def sweep_partials(folder: Place) -> None:
         return  # an object is there whole or not at all
     for pattern in ("*.partial*", ".*.partial-*"):
         for path in folder.rglob(pattern):
-            if path.is_file() and path.parent.name != ".claims":  # a claim's beat may be on its way
+            if path.is_file() and not path.parent.name.startswith("."):  # in .claims a beat may be on its way
                 path.unlink(missing_ok=True)
 
 

@@ -61,8 +61,9 @@ from hubbub.store.rows import (
     with_added_columns,
 )
 
-FORMAT = "hubbub-features/2"
-READ = ("hubbub-features/1", FORMAT)  # 1 had fewer settings, and no channels and variants
+FORMAT = "hubbub-features/3"
+# 1 had fewer settings, and no channels and variants; 2 no retired rows, and numbers of shards that came twice.
+READ = ("hubbub-features/1", "hubbub-features/2", FORMAT)
 ARRAYS = "features.zarr"
 ROWS = "rows"
 
@@ -360,8 +361,8 @@ class FeatureStore:
             wanted = max(n_shards * self.rows_per_shard, arrays.n_rows(document))
             if wanted != arrays.n_rows(document):
                 write_bytes(self.array_path / arrays.DOCUMENT, arrays.with_rows(document, wanted))
-            if clips is not None:
-                self.note(clips=clips)
+            if clips is not None or self.provenance["format"] != FORMAT:
+                self.note(**({} if clips is None else {"clips": clips}))
 
     def shards_there(self) -> list[int]:
         """Numbers of the shards of which there is any object, committed or not."""
@@ -375,10 +376,10 @@ class FeatureStore:
                 remove_tree(self.array_path / "c" / str(shard))
 
     def note(self, **entries: Any) -> None:
-        """Write entries into the group's attribute `hubbub`. Only the driver calls it."""
+        """Write entries, and today's format, into the group's attribute `hubbub`. Only the driver calls it."""
         document = self.path / ARRAYS / arrays.DOCUMENT
         held = json.loads(document.read_bytes())
-        held["attributes"]["hubbub"] |= entries
+        held["attributes"]["hubbub"] |= {"format": FORMAT, **entries}
         write_bytes(document, json.dumps(held, indent=2).encode())
 
 
@@ -466,7 +467,7 @@ def create_store(path: Place, settings: Settings, *, source: str, root: Place | 
     with writing(path):
         remove(path / ARRAYS / arrays.DOCUMENT)  # until it is there again, last, there is no store
         remove_tree(path / ARRAYS / arrays.FEATURES)
-        for name, data in _array_files(store).items():
+        for name, data in files_of_group(store).items():
             write_bytes(path / ARRAYS / name, data)
         if is_local(path):
             (path / ROWS).mkdir(exist_ok=True)
@@ -517,7 +518,8 @@ def _provenance(settings: Settings, source: str) -> dict[str, Any]:
     }
 
 
-def _array_files(store: FeatureStore) -> dict[str, bytes]:
+def files_of_group(store: FeatureStore) -> dict[str, bytes]:
+    """Files of the Zarr group of a store without rows, by their names within it (`arrays.array_files`)."""
     return arrays.array_files(
         shape=(store.rows_per_shard, store.n_frames, store.n_bands),
         rows_per_chunk=store.settings.layout.rows_per_chunk,

@@ -27,7 +27,7 @@ from hubbub.errors import LabelsError, StoreError
 from hubbub.files import names, reaching
 from hubbub.places import Place, is_local
 from hubbub.store import arrays
-from hubbub.store.features import ARRAYS, ROWS, FeatureStore, _array_files
+from hubbub.store.features import ARRAYS, ROWS, FeatureStore, files_of_group
 from hubbub.store.ledger import IN_FLIGHT
 from hubbub.store.parts import joined, part_numbers, part_path, read_part
 from hubbub.store.rows import checksum, current
@@ -253,8 +253,7 @@ def readable_parts(store: FeatureStore, columns: Sequence[str] | None = None) ->
 def verify_clips(store: FeatureStore, table: ClipTable | None = None) -> list[Problem]:
     """Check that each clip has all its windows or a failed row, and that each clip of `table` is there at all."""
     columns = [*TAKE, "window", "windows", "version", "status", "attempts", "uri"]
-    ledger = _ledger(readable_parts(store, columns))
-    counted = current(ledger)
+    counted = current(_ledger(readable_parts(store, columns)))
     problems = []
     if short := list(_short_clips(counted)):
         uri, held, wanted = short[0]
@@ -262,8 +261,7 @@ def verify_clips(store: FeatureStore, table: ClipTable | None = None) -> list[Pr
             f", and {len(short) - 1} clips more are not whole" if len(short) > 1 else ""
         )
         problems.append(Problem(ROWS, what, *_few([uri for uri, _, _ in short]), "run"))
-    # Retired clips are counted in: a run that has nothing to make does not write down that clips left the table.
-    wanted_clips, held_clips = store.provenance.get("clips", 0), ledger["clip_id"].nunique()
+    wanted_clips, held_clips = store.provenance.get("clips", 0), counted["clip_id"].nunique()
     if held_clips < wanted_clips:
         what = f"{held_clips} of {wanted_clips} clips are there: a run broke off; run hubbub features again"
         problems.append(Problem(ROWS, what, mend="run"))
@@ -359,7 +357,7 @@ def _array_names() -> list[str]:
 
 def described_again(store: FeatureStore) -> dict[str, bytes]:
     """Files of the group but its own ``zarr.json``, as the settings have them, with room for every shard."""
-    files = {name: data for name, data in _array_files(store).items() if name != arrays.DOCUMENT}
+    files = {name: data for name, data in files_of_group(store).items() if name != arrays.DOCUMENT}
     name, shards = f"{arrays.FEATURES}/{arrays.DOCUMENT}", (*store.committed(), *store.shards_there())
     n_shards = max((store.first_shard - 1, *shards)) + 1  # numbers that were used are not given again
     return files | {name: arrays.with_rows(files[name], n_shards * store.rows_per_shard)}
