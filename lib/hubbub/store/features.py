@@ -421,7 +421,7 @@ def open_store(path: str | Place) -> FeatureStore:
                 "Install the hubbub that made it, or a newer one"
             )
         settings = settings_from(provenance["settings"], where=str(document))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreError(_what_lacks(path)) from None
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise StoreError(f"{document} is no description of a feature store: {type(error).__name__}: {error}") from None
