@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 _UNITS_WANTED = 16  # of labelling, so that a small set still spreads over workers
-_LABEL_WINDOWS_LEAST, _LABEL_WINDOWS_MOST = 16, 512  # a model of 10 ms a window takes 5 s for the most
+_LABEL_WINDOWS_LEAST = 16
+
+LABEL_WINDOWS_MOST = 512
+"""Windows of a unit of labelling: a model of 10 ms a window takes 5 s for them. A recording that has more is long: it
+is scored in pieces of so many. A multiple of every batch, so that a window has the same place in its batch in a piece
+as in the whole."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int
 
 def whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Cuts:
     """Whole clips, one at least a unit, and some 16 units unless those would be very small or very large."""
-    most = max(_LABEL_WINDOWS_LEAST, min(_LABEL_WINDOWS_MOST, int(windows.sum()) // _UNITS_WANTED))
+    most = max(_LABEL_WINDOWS_LEAST, min(LABEL_WINDOWS_MOST, int(windows.sum()) // _UNITS_WANTED))
     bounds, held = [0], 0
     for position, count in enumerate(windows.tolist()):
         if held and held + count > most:
@@ -68,6 +73,58 @@ def whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -
     bounds = [*bounds, len(windows)] if len(windows) else bounds
     clip = np.arange(len(windows), dtype=np.int64)
     return Cuts(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
+
+
+def long_units(cuts: Cuts) -> npt.NDArray[np.bool_]:
+    """Which units of whole clips are one long recording, bool [unit]; such a one never shares its unit."""
+    return cuts.n_windows[cuts.bounds[:-1]] > LABEL_WINDOWS_MOST
+
+
+def chosen_units(cuts: Cuts, chosen: npt.NDArray[np.bool_]) -> Cuts:
+    """Some of the units, bool [unit], as they are."""
+    sizes = np.diff(cuts.bounds)
+    kept = np.repeat(chosen, sizes)
+    bounds = np.append(0, np.cumsum(sizes[chosen])).astype(np.int64)
+    return replace(
+        cuts, clip=cuts.clip[kept], first_window=cuts.first_window[kept], n_windows=cuts.n_windows[kept], bounds=bounds
+    )
+
+
+def pieced(cuts: Cuts) -> tuple[Cuts, npt.NDArray[np.int64]]:
+    """Cut long recordings into pieces, each a unit of its own.
+
+    Returns
+    -------
+    cuts
+        All other units are as they were.
+    unit
+        int64 [unit]: which unit each one was, or is a piece of.
+    """
+    most, is_long = LABEL_WINDOWS_MOST, cuts.n_windows > LABEL_WINDOWS_MOST
+    pieces = np.where(is_long, -(-cuts.n_windows // most), 1)
+    source = np.repeat(np.arange(len(pieces)), pieces)
+    number = np.arange(len(source)) - (np.cumsum(pieces) - pieces)[source]
+    first = np.where(is_long[source], number * most, cuts.first_window[source])
+    count = np.where(is_long[source], np.minimum(most, cuts.n_windows[source] - first), cuts.n_windows[source])
+    begins = np.isin(source, cuts.bounds[:-1]) & (number == 0) | is_long[source]
+    bounds = np.append(np.flatnonzero(begins), len(source)).astype(np.int64)
+    unit = np.searchsorted(cuts.bounds, source[bounds[:-1]], side="right") - 1
+    return replace(cuts, clip=cuts.clip[source], first_window=first, n_windows=count, bounds=bounds), unit
+
+
+def weights(cuts: Cuts, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What units weigh, float64 [unit]: of each clip the share of its file's bytes that its windows are.
+
+    Parameters
+    ----------
+    size_bytes
+        float64 [take], NaN: unknown. Such a one weighs by its windows, each like one of the others.
+    """
+    a_window = size_bytes / cuts.windows
+    known = np.isfinite(a_window)
+    a_window = np.where(known, a_window, a_window[known].mean() if known.any() else 1.0)
+    weight = cuts.n_windows * a_window[cuts.clip]
+    return np.add.reduceat(weight, cuts.bounds[:-1]) if len(weight) else weight
 
 
 def cut(missing: Missing, per_shard: int) -> Cuts:

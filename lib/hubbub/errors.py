@@ -103,6 +103,18 @@ class AugmentationError(AudioError):
     """A recording of noise or of a room that a policy names cannot be used."""
 
 
+class WorkerDied(AudioError):
+    """Whoever reads the file dies of it: a fault in a decoder, found by trying it in a process of its own."""
+
+
+class TimedOut(AudioError):
+    """The clip takes longer than a file of its size can take; found by trying it in a process of its own."""
+
+
+class OutOfMemory(AudioError):
+    """The clip takes more memory than a worker has."""
+
+
 class FileChanged(AudioError):
     """The file is no longer the one that was indexed."""
 

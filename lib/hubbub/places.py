@@ -10,6 +10,7 @@ Credentials are in the environment of processes alone: no place, setting, store 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Mapping
@@ -43,6 +44,15 @@ _OPTIONS = {
     "anonymous": ANONYMOUS,
 }
 _CONNECT_TIMEOUT_S = 5.0
+_PASSING_ERRNOS = {
+    *(errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ESTALE, errno.EINTR, errno.ENFILE, errno.EMFILE),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN),
+}
+_PASSING_KINDS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError"}
+_PASSING_CODES = {
+    *("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "429"),
+    *("InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"),
+}
 _used: dict[str, str] = {}
 
 
@@ -177,6 +187,25 @@ def explained(error: BaseException) -> str | None:
     if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp"):
         return f"{at} could not be reached or did not answer as an S3 server does ({kind}: {text})"
     return None
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, may be gone in a while: it comes from a network, a server, a disk far off.
+
+    A full disk, a missing permission and a broken file do not pass by themselves.
+    """
+    while error is not None:
+        code = ((getattr(error, "response", None) or {}).get("Error") or {}).get("Code")
+        passing = (
+            isinstance(error, (TimeoutError, ConnectionError))
+            or (isinstance(error, OSError) and error.errno in _PASSING_ERRNOS)
+            or type(error).__name__ in _PASSING_KINDS
+            or code in _PASSING_CODES
+        )
+        if passing:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ same unit 1 again, also those of clips that were begun.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,19 @@ from hubbub.audio.frontends import n_frames
 from hubbub.audio.windows import Grid, grid_of
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
-from hubbub.cuts import Cuts, Missing, cut, gaps, whole_cuts
+from hubbub.cuts import (
+    LABEL_WINDOWS_MOST,
+    Cuts,
+    Missing,
+    chosen_units,
+    cut,
+    gaps,
+    long_units,
+    pieced,
+    weights,
+    whole_cuts,
+)
+from hubbub.limits import time_limit_s
 from hubbub.states import Changes, States, states_of
 from hubbub.takes import MIX, NO_RULE, Takes, takes_of, whole_clips
 
@@ -53,6 +65,8 @@ class Item:
         How many the whole clip has, as its header says.
     attempt
         1 at first, one more at every retry.
+    failure
+        Why it is not to be tried: found to kill or stall whoever reads it; None for every other.
     """
 
     clip: dict[str, Any]
@@ -63,6 +77,12 @@ class Item:
     n_windows: int
     windows: int
     attempt: int
+    failure: str | None = None
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds after which it is thought to hang; its file counts whole."""
+        return time_limit_s(self.clip["size_bytes"] or 0, self.n_windows)
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,28 @@ class Unit:
     def n_windows(self) -> int:
         """Windows of all items."""
         return sum(item.n_windows for item in self.items)
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds after which it is thought to hang; each of its files counts whole, and once."""
+        sizes = {item.clip["uri"]: item.clip["size_bytes"] or 0 for item in self.items}
+        return time_limit_s(sum(sizes.values()), self.n_windows)
+
+
+@dataclass(frozen=True)
+class PieceUnit(Unit):
+    """One piece of a long recording, scored ahead of the recording's own unit, which commits it.
+
+    Its one item has some of the recording's windows. `index` is a number that no shard and no other unit has.
+    """
+
+
+def pieces_of(item: Item) -> list[Item]:
+    """The pieces that a long recording is scored in, in order."""
+    return [
+        replace(item, first_window=first, n_windows=min(LABEL_WINDOWS_MOST, item.windows - first))
+        for first in range(0, item.windows, LABEL_WINDOWS_MOST)
+    ]
 
 
 @dataclass(frozen=True)
@@ -117,6 +159,7 @@ class Plan:
     n_shards: int
     changes: Changes
     _cuts: Cuts
+    _is_in_pieces: bool = field(default=False, kw_only=True)
 
     def __len__(self) -> int:
         """Units."""
@@ -148,13 +191,42 @@ class Plan:
         return self.changes.to_restore
 
     def units(self) -> Iterator[Unit]:
-        """The units, made one at a time: a plan of a million clips holds arrays, not a million objects."""
-        for number, index in enumerate(self.indices):
-            begin, end = self._cuts.bounds[number], self._cuts.bounds[number + 1]
-            positions = self._cuts.clip[begin:end]
-            clips = self.todo.take(pa.array(np.unique(positions))).to_pylist()
-            by_position = dict(zip(np.unique(positions).tolist(), clips, strict=True))
-            yield Unit(index, tuple(self._item(cut, by_position) for cut in range(begin, end)))
+        """The units, the one with the most bytes to read first, so that no worker is left with a large one at the end.
+
+        They are made one at a time: a plan of a million clips holds arrays, not a million objects. Those that weigh
+        the same come in the order of the table.
+        """
+        sizes = pd.to_numeric(self.todo["size_bytes"].to_pandas()).to_numpy(np.float64, na_value=np.nan)
+        for number in np.argsort(-weights(self._cuts, sizes), kind="stable").tolist():
+            yield self._unit(number)
+
+    def phases(self) -> tuple[Plan, ...]:
+        """What labelling does one after the other; nothing where nothing is to do.
+
+        Pieces of long recordings and all other units come first; then the units of the long recordings, which put the
+        pieces together. Windows are planned in both.
+        """
+        if not len(self):
+            return ()
+        is_long = long_units(self._cuts)
+        if not is_long.any():
+            return (self,)
+        cuts, unit = pieced(self._cuts)
+        own = np.array(self.indices)[unit]
+        is_piece = is_long[unit]
+        own[is_piece] = self.n_shards + np.arange(is_piece.sum())
+        first = replace(self, indices=tuple(own.tolist()), _cuts=cuts, _is_in_pieces=True)
+        indices = tuple(np.array(self.indices)[is_long].tolist())
+        return first, replace(self, indices=indices, _cuts=chosen_units(self._cuts, is_long))
+
+    def _unit(self, number: int) -> Unit:
+        begin, end = self._cuts.bounds[number], self._cuts.bounds[number + 1]
+        positions = self._cuts.clip[begin:end]
+        clips = self.todo.take(pa.array(np.unique(positions))).to_pylist()
+        by_position = dict(zip(np.unique(positions).tolist(), clips, strict=True))
+        items = tuple(self._item(cut, by_position) for cut in range(begin, end))
+        is_piece = self._is_in_pieces and items[0].n_windows < items[0].windows
+        return (PieceUnit if is_piece else Unit)(self.indices[number], items)
 
     def _item(self, cut: int, clips: dict[int, dict[str, Any]]) -> Item:
         cuts = self._cuts

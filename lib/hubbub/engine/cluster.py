@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hubbub.engine import Engine
 from hubbub.engine.serial import SerialEngine
+from hubbub.engine.terms import Sight, check_workers, terms_here
 from hubbub.errors import ClusterError
 
 _ADDRESSES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
@@ -35,19 +36,44 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
 
 
 @contextmanager
-def open_engine(cluster: str, workers: int | None = None) -> Iterator[Engine]:
-    """Give the engine that `cluster` names, for as long as the context lasts; the arguments of `check_cluster`.
+def open_engine(
+    cluster: str,
+    workers: int | None = None,
+    *,
+    sights: Sequence[Sight] = (),
+    ship: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Iterator[Engine]:
+    """Give the engine that `cluster` names, for as long as the context lasts.
+
+    Parameters
+    ----------
+    cluster, workers
+        The arguments of `check_cluster`.
+    sights
+        Files that every worker must see.
+    ship
+        Whether workers that others started get the hubbub of this process.
+    notify
+        Told, in a sentence, what a person should know of while units are done.
 
     Raises
     ------
     ClusterError
-        When `check_cluster` does, or when no scheduler or no worker answers.
+        When `check_cluster` does, when no scheduler or no worker answers, or when workers are not fit for the run.
     """
     check_cluster(cluster, workers)
     if cluster == "serial":
         yield SerialEngine()
         return
-    from hubbub.engine.dask import DaskEngine, local_client, remote_client  # half a second that others need not wait
+    from hubbub.engine.clients import local, remote  # half a second that others need not wait
+    from hubbub.engine.dask import DaskEngine
 
-    with local_client(workers or os.cpu_count() or 1) if cluster == "local" else remote_client(cluster) as client:
-        yield DaskEngine(client)
+    if cluster == "local":
+        with local(workers or os.cpu_count() or 1) as connection:
+            yield DaskEngine(connection, notify=notify)
+        return
+    with remote(cluster) as connection:
+        terms = terms_here(sights)
+        check_workers(connection.client, terms)
+        yield DaskEngine(connection, terms, notify)

@@ -1,61 +1,77 @@
-"""The Dask engine, the only file that imports Dask.
+"""The Dask engine: units to a cluster and results back, through whatever befalls workers and scheduler.
 
-Units in flight are bounded, so that neither driver nor scheduler ever holds an archive.
+Units in flight are bounded, so that neither driver nor scheduler ever holds an archive. One that comes back without a
+result goes there again::
+
+    units ──> in flight ──> result
+                 │  ▲
+                 │  └── retried    the cause may pass: after a pause
+                 ├────> suspect    its worker died: in a process of its own, which names the culprit (`alone`)
+                 └────> waiting    the scheduler is gone: when it is back
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
-import logging
 import math
-import signal
-import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Event
 from typing import Any
 
-import dask
-from distributed import Client, Future, LocalCluster, as_completed
+from distributed import Future
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
-from distributed.protocol import pickle
+from distributed.protocol.pickle import dumps, loads
 from distributed.scheduler import KilledWorker
 
-from hubbub.engine import Task
+from hubbub.engine import EngineState, Task
+from hubbub.engine.clients import Connection
+from hubbub.engine.outcomes import Outcome, Raised, Refused
+from hubbub.engine.terms import Terms
+from hubbub.engine.worker import Errand, Order
 from hubbub.errors import ClusterError, ClusterLost
-from hubbub.places import apply_storage, shipped_storage
+from hubbub.places import shipped_storage
+from hubbub.tasks.patience import pauses
 from hubbub.tasks.result import UnitLost, UnitResult
 
-_IN_FLIGHT_PER_THREAD = 3  # one that runs, one that waits on the worker, one on its way
-_THREADS_EVERY_S = 2.0
-_CONNECT_TIMEOUT_S = 10
-_WORKERS_TIMEOUT_S = 60
+_IN_FLIGHT_PER_THREAD = 8  # a worker holds one that runs and one that is next; the scheduler queues the others
+_REFILL = 0.25  # of the units in flight, handed out at once: half the cost of one by one
+_ASK_EVERY_S = 2.0
+_LOOK_EVERY_S = 0.25
+_MOST_DEATHS_ALONE = 3
+_RECONNECT_S = 120
+_GONE = (FutureCancelledError, CommClosedError)
 
-# One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
-# library's own pool of threads has one as well, or two workers would fight over every core.
-WORKER_ENVIRONMENT = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
-    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), 1),
-    # glibc else gives every block of sound and frames back to the system, and pays for its pages anew: half of a clip's
-    # time. A worker keeps up to this much more than it needs. Shards, which are larger, do go back at once.
-    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
-    "MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
-    # Every thread that zarr starts would keep a heap of its own, and a worker would grow with a recording's length.
-    "MALLOC_ARENA_MAX": 1,
-}
-_LOCAL_SETTINGS = {
-    # A unit that kills its worker is tried once more elsewhere; distributed's default of 3 takes tens of seconds.
-    "distributed.scheduler.allowed-failures": 1,
-    # Distributed looks at its own clocks 50 times a second, at every worker's stack 100 times and at its memory 10
-    # times; on a machine that driver, scheduler and workers share, that is a tenth of a core taken from the clips.
-    "distributed.admin.tick.interval": "500ms",
-    "distributed.worker.profile.interval": "100ms",
-    "distributed.worker.memory.monitor-interval": "500ms",
-    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()},
-}
+
+@dataclass(eq=False)
+class _Try:
+    """A unit on its way: what it is, and what befell it so far."""
+
+    index: int
+    clips: int
+    packed: bytes
+    alone: bool = False
+    deaths_alone: int = 0
+    pauses_s: Iterator[float] = field(default_factory=pauses)
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """What the scheduler said of its workers, and when."""
+
+    asked_at: float = -math.inf
+    workers: int = 0
+    threads: int = 0
+    memory_bytes: int = 0
+    memory_limit_bytes: int = 0
+    resources: frozenset[str] = frozenset()
 
 
 class DaskEngine:
@@ -63,165 +79,276 @@ class DaskEngine:
 
     Parameters
     ----------
-    client
-        Connected to the cluster; whoever made it closes it.
+    connection
+        To the cluster; whoever made it closes it.
+    terms
+        What must hold on workers.
+    notify
+        Told, in a sentence, what a person should know of while units are done.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._threads_known, self._threads_asked_at = 0, -math.inf
-        self._address = client.scheduler_info(n_workers=0)["address"]
-        self.note = f"{self._threads()} Dask worker threads on {self._address}, dashboard {client.dashboard_link}"
+    def __init__(
+        self, connection: Connection, terms: Terms | None = None, notify: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._connection, self._client = connection, connection.client
+        self._terms, self._notify = terms or Terms(), notify
+        self._cluster = _Cluster()
+        self._in_flight: dict[Future, _Try] = {}
+        self._retried = 0
+        self._refusals: dict[str, tuple[str, ...]] = {}
+        self._address = self._client.scheduler_info(n_workers=0)["address"]
+        self._ask()
+        self.note = f"{self._cluster.threads} Dask worker threads on {self._address}, dashboard {self._dashboard}"
 
-    def run(self, task: Task, units: Iterable[Any]) -> Iterator[UnitResult | UnitLost]:
+    @property
+    def _dashboard(self) -> str:
+        return self._client.dashboard_link or "none"
+
+    def state(self) -> EngineState:
+        """How it stands, by what the scheduler said last."""
+        known, tries = self._cluster, list(self._in_flight.values())
+        return EngineState(
+            in_flight=len(tries),
+            suspects=sum(one.alone for one in tries),
+            retried=self._retried,
+            workers=known.workers,
+            threads=known.threads,
+            memory_bytes=known.memory_bytes,
+            memory_limit_bytes=known.memory_limit_bytes,
+        )
+
+    def run(self, task: Task, units: Iterable[Any], stop: Event | None = None) -> Iterator[UnitResult | UnitLost]:
         """Do every unit.
 
-        A worker that dies takes all its units along, and each is blamed. So blamed units wait until the others are
-        done, then each is tried once more with no other beside it; what kills again is lost.
+        Once `stop` is set, what workers have begun is finished, and nothing else.
+
+        Raises
+        ------
+        ClusterLost
+            When the scheduler is gone and does not come back, or no worker comes; what is committed is kept.
+        Exception
+            What the task raised, once tries do not help.
         """
-        blamed = []
-        for unit, outcome in self._together(task, units):
-            if isinstance(outcome, UnitLost):
-                blamed.append(unit)
-            else:
-                yield outcome
-        for unit in blamed:
-            for _, outcome in self._together(task, [unit]):
-                yield outcome
-
-    def _together(self, task: Task, units: Iterable[Any]) -> Iterator[tuple[Any, UnitResult | UnitLost]]:
-        waiting = iter(units)
-        in_flight: dict[Future, Any] = {}
-        packed = pickle.dumps((task, shipped_storage()))  # as Dask does: functions of a notebook by value
-        # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
-        keys = (f"{type(task).__name__}-{uuid.uuid4().hex}" for _ in itertools.count())
-
-        def submit(count: int) -> list[Future]:
-            # The task travels with each unit: scattered data would be gone with the workers that hold it.
-            chosen = itertools.islice(waiting, count)
-            futures = {self._client.submit(_do, packed, unit, key=next(keys), pure=False): unit for unit in chosen}
-            in_flight.update(futures)
-            return list(futures)
-
-        running = as_completed(submit(self._room()))
+        flight = _Flight(self, task, units)
         try:
-            for future in running:
-                unit = in_flight.pop(future)
-                yield unit, self._outcome(future, unit)
-                running.update(submit(max(0, self._room() - len(in_flight))))
-        except (FutureCancelledError, CommClosedError) as error:
-            raise ClusterLost(
-                f"the Dask scheduler at {self._address} is gone ({type(error).__name__}); what is committed is kept: "
-                "run the same command again, on a cluster that is up"
-            ) from None
+            while flight.is_under_way():
+                if stop is not None and stop.is_set():
+                    flight.begin_no_more()
+                yield from flight.results()
         finally:
-            with suppress(CommClosedError):
-                self._client.cancel(list(in_flight))
+            flight.end()
+
+    def _ask(self) -> None:
+        """Ask the scheduler about its workers now and then: every question goes there and back."""
+        if time.monotonic() - self._cluster.asked_at < _ASK_EVERY_S + self._cluster.workers / 100:
+            return
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        self._cluster = _Cluster(
+            asked_at=time.monotonic(),
+            workers=len(workers),
+            threads=sum(one["nthreads"] for one in workers),
+            memory_bytes=sum(one["metrics"].get("memory", 0) for one in workers),
+            memory_limit_bytes=sum(one["memory_limit"] or 0 for one in workers),
+            resources=frozenset(name for one in workers for name, count in one["resources"].items() if count),
+        )
+
+
+class _Flight:
+    """One run: what is handed out, what waits for it, and what has arrived."""
+
+    def __init__(self, engine: DaskEngine, task: Task, units: Iterable[Any]) -> None:
+        self._engine, self._task = engine, task
+        self._order = dumps(Order(task, shipped_storage(), engine._terms))
+        self._fresh = iter(units)
+        self._again: deque[_Try] = deque()
+        self._later: list[tuple[float, int, _Try]] = []
+        self._in_flight = engine._in_flight
+        self._arrived: SimpleQueue[Future] = SimpleQueue()
+        # One name for all: Dask then queues them at the scheduler, and workers take one when they have room.
+        self._name, self._numbers = f"{type(task).__name__}-{uuid.uuid4().hex}", itertools.count()
+        self._resources: dict[str, int] = {}
+        self._had_workers_at = time.monotonic()
+        self._is_ending = False
+
+    def is_under_way(self) -> bool:
+        """Hand out what there is room for; False when everything is done."""
+        engine = self._engine
+        with suppress(*_GONE, OSError):  # found out soon enough by what is in flight
+            engine._ask()
+        self._check_workers()
+        while self._later and self._later[0][0] <= time.monotonic():
+            self._again.append(heapq.heappop(self._later)[2])
+        room = self._room() - len(self._in_flight)
+        if room >= _REFILL * self._room() or not self._in_flight:
+            self._hand_out(list(itertools.islice(self._next(), room)))
+        return bool(self._in_flight or self._later)
+
+    def results(self) -> Iterator[UnitResult | UnitLost]:
+        """Wait a little; give the results that arrived, and see to the units that came back without one."""
+        for future, what in self._outcomes(self._batch()):
+            tried = self._in_flight.pop(future, None)
+            if tried is None:  # of a scheduler that is no more
+                continue
+            if isinstance(what, UnitResult | UnitLost):
+                yield what
+            elif isinstance(what, Raised):
+                self._raised(tried, what)
+            elif isinstance(what, Refused):
+                self._refused(tried, what)
+            elif isinstance(what, KilledWorker):
+                yield from self._died(tried, what)
+            elif isinstance(what, _GONE):
+                self._again.append(tried)
+                self._reconnect(what)
+            else:
+                raise what
+
+    def begin_no_more(self) -> None:
+        """Take back what no worker has begun."""
+        if self._is_ending:
+            return
+        self._is_ending, self._fresh = True, iter(())
+        self._again.clear()
+        self._later.clear()
+        begun = {key for keys in self._engine._client.processing().values() for key in keys}
+        queued = [future for future in self._in_flight if future.key not in begun]
+        for future in queued:
+            del self._in_flight[future]
+        self._engine._client.cancel(queued)
+
+    def end(self) -> None:
+        """Leave nothing behind, however the run ended."""
+        left = list(self._in_flight)
+        self._in_flight.clear()
+        with suppress(*_GONE, OSError, TimeoutError):
+            self._engine._client.cancel(left)
 
     def _room(self) -> int:
-        """Units to keep in flight; it follows a cluster that grows or shrinks."""
-        return max(1, self._threads() * _IN_FLIGHT_PER_THREAD)
+        """Units to keep in flight: it follows a cluster that grows or shrinks, and lets one grow that has no worker."""
+        connection, threads = self._engine._connection, self._engine._cluster.threads
+        return _IN_FLIGHT_PER_THREAD * max(1, threads, connection.most_threads or 0)
 
-    def _threads(self) -> int:
-        """Threads of all workers, asked anew now and then: every question goes to the scheduler and back."""
-        if time.monotonic() - self._threads_asked_at > _THREADS_EVERY_S:
-            self._threads_known = sum(self._client.nthreads().values())
-            self._threads_asked_at = time.monotonic()
-        return self._threads_known
+    def _next(self) -> Iterator[_Try]:
+        while self._again:
+            yield self._again.popleft()
+        for unit in self._fresh:
+            yield _Try(unit.index, len(unit.items), dumps(unit))
 
-    def _outcome(self, future: Future, unit: Any) -> UnitResult | UnitLost:
-        try:
-            # Never branch on .status: a finished future reverts when the worker that holds its result dies.
-            return future.result()
-        except KilledWorker as error:
-            reason = f"its workers died {error.allowed_failures + 1} times, the last on {error.last_worker.address}"
-            return UnitLost(unit.index, len(unit.items), reason)
-
-
-def _do(packed: bytes, unit: Any) -> UnitResult:
-    """Do one unit, on a worker."""
-    return _unpacked(packed)(unit)
-
-
-@lru_cache(maxsize=2)
-def _unpacked(packed: bytes) -> Task:
-    """The task of a run, made once a worker and not once a unit. Dask itself sends everything as pickles."""
-    task, storage = pickle.loads(packed)
-    apply_storage(storage)
-    return task
-
-
-@contextmanager
-def local_client(workers: int) -> Iterator[Client]:
-    """A client of a new cluster on this machine, which ends with the context."""
-    with (
-        dask.config.set(_LOCAL_SETTINGS),
-        _interrupts_held_back(),
-        _local_cluster(workers) as cluster,
-        Client(cluster) as client,
-    ):
-        with _interrupts_let_through():
-            yield client
-
-
-def _local_cluster(workers: int) -> LocalCluster:
-    """Start the processes of a local cluster; `ClusterLost` when one of them dies before it works."""
-    try:
-        return LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=60
+    def _hand_out(self, tries: list[_Try]) -> None:
+        if not tries:
+            return
+        futures = self._engine._client.map(
+            loads,
+            [dumps(Errand(self._order, one.packed, alone=one.alone)) for one in tries],
+            # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
+            key=[(self._name, next(self._numbers)) for _ in tries],
+            pure=False,
+            resources=self._resources or None,
         )
-    except (RuntimeError, OSError, TimeoutError) as error:
-        raise ClusterLost(
-            f"the {workers} workers of the local cluster did not start ({error}); what is committed is kept: run the "
-            "same command again, with fewer --workers where memory is short"
-        ) from error
+        self._in_flight.update(zip(futures, tries, strict=True))
+        for future in futures:
+            future.add_done_callback(self._arrived.put)
 
+    def _batch(self) -> list[Future]:
+        """What has arrived by now, one future at least, or nothing after a little while."""
+        batch: list[Future] = []
+        with suppress(Empty):
+            batch.append(self._arrived.get(timeout=_LOOK_EVERY_S))
+            while True:
+                batch.append(self._arrived.get_nowait())
+        return [future for future in batch if future in self._in_flight]
 
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C is the driver's alone, and not while the cluster starts or ends: workers inherit that it is ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, kept)
-
-
-@contextmanager
-def _interrupts_let_through() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, kept)
-
-
-@contextmanager
-def remote_client(address: str) -> Iterator[Client]:
-    """A client of a scheduler that others started.
-
-    Raises
-    ------
-    ClusterError
-        When it does not answer, or has no workers.
-    """
-    # A scheduler that goes away is told in a sentence (`ClusterLost`), and not in tracebacks of those who miss it.
-    for name in logging.root.manager.loggerDict:
-        if name.startswith("distributed"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    try:
-        client = Client(address, timeout=_CONNECT_TIMEOUT_S)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(f"no Dask scheduler answers at {address} within {_CONNECT_TIMEOUT_S} s ({error})") from None
-    with client:
+    def _outcomes(self, batch: list[Future]) -> Iterator[tuple[Future, Outcome | Exception]]:
+        """What came of each; never by `Future.status`: it reverts when the worker that holds the result dies."""
         try:
-            client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
-        except TimeoutError:
-            raise ClusterError(f"the scheduler at {address} has had no worker for {_WORKERS_TIMEOUT_S} s") from None
-        yield client
+            yield from zip(batch, self._engine._client.gather(batch) if batch else [], strict=True)
+        except Exception:
+            for future in batch:
+                if future in self._in_flight:
+                    yield future, _outcome(future)
+
+    def _raised(self, tried: _Try, what: Raised) -> None:
+        pause_s = next(tried.pauses_s, None) if what.may_pass else None
+        if pause_s is None:
+            raise what.error
+        self._engine._retried += 1
+        heapq.heappush(self._later, (time.monotonic() + pause_s, id(tried), tried))
+
+    def _died(self, tried: _Try, error: KilledWorker) -> Iterator[UnitLost]:
+        if tried.alone:
+            tried.deaths_alone += 1
+        if tried.deaths_alone >= _MOST_DEATHS_ALONE:
+            reason = (
+                f"its workers died {tried.deaths_alone} times, though it ran apart; last {error.last_worker.address}"
+            )
+            yield UnitLost(tried.index, tried.clips, reason)
+            return
+        self._engine._retried += 1
+        tried.alone = True
+        if not self._is_ending:
+            self._again.append(tried)
+
+    def _refused(self, tried: _Try, what: Refused) -> None:
+        """Send a worker away that came late and does not fit; its unit goes to another."""
+        engine = self._engine
+        if what.worker not in engine._refusals:
+            engine._refusals[what.worker] = what.objections
+            engine._notify(f"worker {what.worker} is sent away: {'; '.join(what.objections)}")
+            with suppress(*_GONE, OSError):
+                engine._client.retire_workers([what.worker])
+        self._again.append(tried)
+
+    def _reconnect(self, error: Exception) -> None:
+        """Go on with the scheduler that comes back at the same address, or say that none does."""
+        self._again.extend(self._in_flight.values())
+        self._in_flight.clear()
+        engine, deadline = self._engine, time.monotonic() + _RECONNECT_S
+        lost = ClusterLost(
+            f"the Dask scheduler at {engine._address} is gone ({type(error).__name__}); what is committed is kept: "
+            "run the same command again, on a cluster that is up"
+        )
+        if engine._connection.again is None or self._is_ending:
+            raise lost
+        engine._notify(f"the Dask scheduler at {engine._address} is gone; waiting up to {_RECONNECT_S} s for it")
+        while True:
+            try:
+                engine._client = engine._connection.again()
+                break
+            except ClusterError:
+                if time.monotonic() > deadline:
+                    raise lost from None
+        engine._notify("it is back; the run goes on")
+        engine._cluster, self._had_workers_at = _Cluster(), time.monotonic()
+
+    def _check_workers(self) -> None:
+        """Give up where no worker comes; and follow resources that workers bring or take along."""
+        engine, limit_s = self._engine, self._engine._connection.workers_within_s
+        if engine._cluster.workers:
+            self._had_workers_at = time.monotonic()
+        elif time.monotonic() - self._had_workers_at > limit_s:
+            why = "; ".join(sorted({text for texts in engine._refusals.values() for text in texts}))
+            raise ClusterLost(
+                f"the scheduler at {engine._address} has had no worker for {limit_s:g} s"
+                + (f" that fits ({why})" if why else "")
+                + "; what is committed is kept: start workers, then run the same command again"
+            )
+        wanted = getattr(self._task, "resource", None)
+        offered = {wanted: 1} if wanted in engine._cluster.resources else {}
+        if offered != self._resources:
+            self._resources = offered
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Hand out again what waits for workers that may be no more."""
+        futures = list(self._in_flight)
+        self._again.extend(self._in_flight.values())
+        self._in_flight.clear()
+        with suppress(*_GONE, OSError):
+            self._engine._client.cancel(futures)
+
+
+def _outcome(future: Future) -> Any:
+    try:
+        return future.result()
+    except Exception as error:
+        return error

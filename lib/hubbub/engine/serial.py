@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from threading import Event
 from typing import Any
 
-from hubbub.engine import Task
+from hubbub.engine import EngineState, Task
+from hubbub.places import may_pass
+from hubbub.tasks.patience import pauses
 from hubbub.tasks.result import UnitLost, UnitResult
 
 
@@ -14,7 +17,29 @@ class SerialEngine:
 
     note = "serial: one unit at a time in this process"
 
-    def run(self, task: Task, units: Iterable[Any]) -> Iterator[UnitResult | UnitLost]:
-        """Do every unit in order; a task's exception is the caller's."""
+    def __init__(self) -> None:
+        self._in_flight = self._retried = 0
+
+    def run(self, task: Task, units: Iterable[Any], stop: Event | None = None) -> Iterator[UnitResult | UnitLost]:
+        """Do every unit in order; a task's exception is the caller's, once tries do not help."""
         for unit in units:
-            yield task(unit)
+            if stop is not None and stop.is_set():
+                return
+            self._in_flight = 1
+            result = self._done(task, unit, stop or Event())
+            self._in_flight = 0
+            yield result
+
+    def state(self) -> EngineState:
+        """One unit at most is in flight."""
+        return EngineState(in_flight=self._in_flight, retried=self._retried)
+
+    def _done(self, task: Task, unit: Any, stop: Event) -> UnitResult:
+        for pause_s in pauses():
+            try:
+                return task(unit)
+            except Exception as error:
+                if not may_pass(error) or stop.wait(pause_s):
+                    raise
+            self._retried += 1
+        return task(unit)

@@ -25,6 +25,7 @@ import pandas as pd
 from hubbub.config import Settings
 from hubbub.errors import StoreError
 from hubbub.files import remove, remove_tree, sizes
+from hubbub.limits import time_limit_s
 from hubbub.plan import row_bytes
 from hubbub.store.arrays import DOCUMENT, n_rows
 from hubbub.store.claim import Claim
@@ -36,6 +37,7 @@ from hubbub.takes import COLUMNS as TAKE
 _KEPT = [*TAKE, "window", "windows", "status", "attempts", "version", "crc32"]
 """What must be the same of every row before and after."""
 
+_SOURCE_BYTES = 4 * 2**20  # of a shard whose part and index are read, and some of its chunks
 _SHARDS_HELD = 4  # by a task: values as read, the new shard, and that as chunks and compressed
 
 
@@ -58,6 +60,11 @@ class CompactUnit:
     def n_rows(self) -> int:
         """Rows, those without values too."""
         return sum(len(source.positions) for source in self.items)
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds after which it is thought to hang: by its rows, and the shards that they are read from."""
+        return time_limit_s(len(self.items) * _SOURCE_BYTES, self.n_rows)
 
 
 @dataclass(frozen=True)

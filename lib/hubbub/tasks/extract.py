@@ -15,13 +15,15 @@ import pyarrow as pa
 from hubbub.audio.frontends import n_frames, row_of
 from hubbub.audio.windows import Window, grid_of
 from hubbub.clips.table import has_changed, resolve
-from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, UsageError
+from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
 from hubbub.places import Place
 from hubbub.plan import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
+from hubbub.tasks.patience import patiently
 from hubbub.tasks.recorded import Recorded
 from hubbub.tasks.result import MOST_REASONS, UnitResult
+from hubbub.tasks.watched import watched
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class ExtractTask:
             When a bucket of recordings cannot be read at all; nothing of the unit then exists.
         """
         draft = _Draft(self, unit)
-        for item in unit.items:
+        for item in watched(unit.items):
             draft.add(item)
         return draft.commit()
 
@@ -97,9 +99,17 @@ class _Draft:
 
     def add(self, item: Item) -> None:
         """Compute one item's windows; on a clip's own failure leave one failed row and none of its values."""
+        if item.failure is not None:
+            self._rows.append(self._failed_row(item, item.failure))
+            return
         before = self._used
+
+        def rows_of_item() -> list[dict[str, Any]]:
+            self._used = before
+            return list(self._ok_rows(item)) or [self._ended_row(item)]
+
         try:
-            rows = list(self._ok_rows(item)) or [self._ended_row(item)]
+            rows = patiently(rows_of_item)
             self._refuse_unknown_channels(item)
         except UsageError:  # a bucket that cannot be read: all other clips would fail as well, by no fault of theirs
             raise
@@ -218,5 +228,7 @@ class _Draft:
 
 def _reason(error: Exception) -> str:
     """Why a clip failed, in one line."""
+    if isinstance(error, MemoryError):
+        error = OutOfMemory(str(error) or "takes more memory than there is")
     text = error.reason if isinstance(error, AudioError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())

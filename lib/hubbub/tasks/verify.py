@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from hubbub.clips.table import CONTRACT, ClipTable, has_changed, resolve
 from hubbub.errors import StoreError
 from hubbub.files import reaching, remove, remove_tree, write_bytes
+from hubbub.limits import time_limit_s
 from hubbub.places import Place, place
 from hubbub.plan import Plan, plan_features
 from hubbub.store.arrays import shard_key
@@ -44,6 +45,7 @@ from hubbub.store.verify import (
 from hubbub.takes import COLUMNS as TAKE
 
 _SHARDS_A_UNIT = 8
+_SHARD_BYTES_MOST = 100 * 2**20  # larger objects are sent to a bucket in parts
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class VerifyUnit:
 
     index: int
     items: tuple[int, ...]
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds after which it is thought to hang, each shard being as large as one may be."""
+        return time_limit_s(len(self.items) * _SHARD_BYTES_MOST, 0)
 
 
 @dataclass(frozen=True)

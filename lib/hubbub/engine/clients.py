@@ -1,0 +1,170 @@
+"""Clients of Dask clusters: one on this machine, or one that others started."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster, WorkerPlugin
+
+from hubbub.errors import ClusterError, ClusterLost
+
+_CONNECT_TIMEOUT_S = 10
+_WORKERS_TIMEOUT_S = 60
+
+# One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
+# library's own pool of threads has one as well, or two workers would fight over every core.
+WORKER_ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
+    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), 1),
+    # glibc else gives every block of sound and frames back to the system, and pays for its pages anew: half of a clip's
+    # time. A worker keeps up to this much more than it needs. Shards, which are larger, do go back at once.
+    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
+    "MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
+    # Every thread that zarr starts would keep a heap of its own, and a worker would grow with a recording's length.
+    "MALLOC_ARENA_MAX": 1,
+}
+OWN_SETTINGS = {
+    # Who was on a worker that died is tried again in a process of its own, which names the culprit: no second worker
+    # has to die for it. Distributed's default of 3 takes tens of seconds.
+    "distributed.scheduler.allowed-failures": 0,
+    # Distributed looks at its own clocks 50 times a second, at every worker's stack 100 times and at its memory 10
+    # times; on a machine that driver, scheduler and workers share, that is a tenth of a core taken from the clips.
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.worker.profile.interval": "100ms",
+    "distributed.worker.memory.monitor-interval": "500ms",
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()},
+}
+"""Settings of clusters that hubbub starts itself."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A way to a cluster.
+
+    Attributes
+    ----------
+    client
+        Connected.
+    most_threads
+        Threads that the cluster may grow to; None: as far as anyone knows, those it has.
+    workers_within_s
+        How long it may be without any worker before the run is given up.
+    again
+        Gives a new client, of the cluster's scheduler as it is back after it was gone; raises `ClusterLost` where it
+        does not come back. None: the scheduler lives and dies with this process.
+    """
+
+    client: Client
+    most_threads: int | None = None
+    workers_within_s: float = _WORKERS_TIMEOUT_S
+    again: Callable[[], Client] | None = None
+
+
+class DeafToInterrupts(WorkerPlugin):
+    """Ctrl-C in a terminal reaches all its processes; it is the driver's to end what its workers do."""
+
+    name = "hubbub-deaf-to-interrupts"
+
+    def setup(self, worker: object) -> None:
+        """Be set up in a worker's main thread."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def local(workers: int) -> Iterator[Connection]:
+    """Connect to a new cluster on this machine, which ends with the context."""
+    with (
+        dask.config.set(OWN_SETTINGS),
+        interrupts_held_back() as let_through,
+        _local_cluster(workers) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(DeafToInterrupts())
+        with let_through():
+            yield Connection(client)
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    """Start the processes of a local cluster; `ClusterLost` when one of them dies before it works."""
+    try:
+        return LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=60
+        )
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise ClusterLost(
+            f"the {workers} workers of the local cluster did not start ({error}); what is committed is kept: run the "
+            "same command again, with fewer --workers where memory is short"
+        ) from error
+
+
+@contextmanager
+def remote(address: str) -> Iterator[Connection]:
+    """Connect to a scheduler that others started.
+
+    Raises
+    ------
+    ClusterError
+        When it does not answer, or has no workers.
+    """
+    _silence()
+    clients: list[Client] = []
+
+    def connected() -> Client:
+        try:
+            clients.append(Client(address, timeout=_CONNECT_TIMEOUT_S))
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {address} within {_CONNECT_TIMEOUT_S} s ({error})"
+            ) from None
+        return clients[-1]
+
+    try:
+        client = connected()
+        try:
+            client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
+        except TimeoutError:
+            raise ClusterError(f"the scheduler at {address} has had no worker for {_WORKERS_TIMEOUT_S} s") from None
+        yield Connection(client, again=connected)
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _silence() -> None:
+    """Have a scheduler that goes away told in a sentence (`ClusterLost`), not in tracebacks of those who miss it."""
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[Callable[[], AbstractContextManager[object]]]:
+    """Ignore Ctrl-C while a cluster starts or ends; processes that are started meanwhile ignore it for good.
+
+    Yields
+    ------
+    callable
+        Gives a context in which Ctrl-C does what it did before.
+    """
+    with _interrupts(signal.SIG_IGN) as before:
+        yield lambda: _interrupts(before)
+
+
+@contextmanager
+def _interrupts(handler: Any) -> Iterator[Any]:
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield before
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,112 @@
+"""What runs on a worker: one unit, under a clock."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from distributed import get_worker
+from distributed.protocol.pickle import loads
+
+from hubbub.engine import Task
+from hubbub.engine.alone import do_alone
+from hubbub.engine.outcomes import Outcome, Refused, outcome
+from hubbub.engine.terms import Terms, objections
+from hubbub.places import apply_storage
+
+
+class Errand:
+    """A unit on its way to a worker: bytes that do the unit when they are unpickled there.
+
+    So the scheduler, which unpickles the calls that it is given, sees bytes and a function of the standard library: it
+    needs no hubbub, and takes no units apart.
+
+    Parameters
+    ----------
+    order
+        The task and what goes with it (`Order`), pickled; the same bytes for all units of a run.
+    unit
+        The unit, pickled.
+    alone
+        Whether to do it in a process of its own.
+    """
+
+    def __init__(self, order: bytes, unit: bytes, *, alone: bool) -> None:
+        self._call = (order, unit, alone)
+
+    def __reduce__(self) -> tuple[Any, tuple[bytes, bytes, bool]]:
+        return do, self._call
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker needs for every unit of a run.
+
+    Attributes
+    ----------
+    task
+        What is to be done with a unit.
+    storage
+        Environment for places in buckets (`places.shipped_storage`).
+    terms
+        What must hold on a worker.
+    """
+
+    task: Task
+    storage: dict[str, str]
+    terms: Terms
+
+
+def do(order: bytes, unit: bytes, alone: bool) -> Outcome:
+    """Do one unit on this worker."""
+    task, refused = _begun(order)
+    if refused:
+        return Refused(get_worker().address, refused)
+    work = loads(unit)
+    if alone:
+        return do_alone(task, work)
+    with deadline(work.time_limit_s):
+        return outcome(lambda: task(work))
+
+
+@lru_cache(maxsize=2)
+def _begun(order: bytes) -> tuple[Task, tuple[str, ...]]:
+    """The task of a run, made once a worker and not once a unit; and what speaks against doing it here."""
+    opened = loads(order)
+    apply_storage(opened.storage)
+    return opened.task, tuple(objections(opened.terms))
+
+
+@contextmanager
+def deadline(limit_s: float) -> Iterator[None]:
+    """Kill this process where the context takes longer than `limit_s`: no thread of Python can be stopped otherwise.
+
+    The kernel's timer does it, whatever holds Python's lock. A process has one such timer, which is set to the first
+    deadline of all its threads.
+    """
+    mine = object()
+    _set_deadline(mine, time.monotonic() + limit_s)
+    try:
+        yield
+    finally:
+        _set_deadline(mine, None)
+
+
+_deadlines: dict[object, float] = {}
+_deadlines_lock = threading.Lock()
+
+
+def _set_deadline(whose: object, at: float | None) -> None:
+    with _deadlines_lock:
+        if at is None:
+            _deadlines.pop(whose, None)
+        else:
+            _deadlines[whose] = at
+        first = min(_deadlines.values(), default=None)
+        signal.setitimer(signal.ITIMER_REAL, 0 if first is None else max(1e-3, first - time.monotonic()))

@@ -1,0 +1,47 @@
+"""Which item of its unit this process is at, told to whoever watches it: a process that dies cannot say it itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Observer = Callable[[int | None], None]
+
+_observers: list[Observer] = []
+
+
+def watched(items: Iterable[T]) -> Iterator[T]:
+    """Give items one by one, and tell the number of each before it is given; None when all are done."""
+    for number, item in enumerate(items):
+        _tell(number)
+        yield item
+    _tell(None)
+
+
+@contextmanager
+def watching(observer: Observer) -> Iterator[None]:
+    """Have `observer` told of every item of this process, for as long as the context lasts."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+def condemned(unit: Any, number: int, failure: str) -> Any:
+    """A unit whose item `number` is not to be tried again, for the reason given; the others are as they were."""
+    items = tuple(replace(item, failure=failure) if at == number else item for at, item in enumerate(unit.items))
+    return replace(unit, items=items)
+
+
+def can_condemn(unit: Any, number: int | None) -> bool:
+    """Whether an item can be given up by itself: what clips are made of can, what shards are checked by cannot."""
+    return number is not None and getattr(unit.items[number], "failure", "") is None
+
+
+def _tell(number: int | None) -> None:
+    for observer in _observers:
+        observer(number)
