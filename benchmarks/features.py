@@ -27,17 +27,9 @@ import memory
 import speed
 from agreement import agreement, print_agreement
 from memory import LENGTHS_S, SMALL_LENGTHS_S
-from sounds import FORMATS, index
+from sounds import FORMATS, default_clips, index
 from targets import print_verdicts, verdicts
 from ways import WAYS
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def default_clips() -> Path:
-    """Find ESC-10: where ``HUBBUB_ESC10`` says, beside the repository, else the hundred clips within."""
-    whole = Path(os.environ.get("HUBBUB_ESC10") or ROOT.parent / "shared" / "esc10")
-    return whole if (whole / "esc10.csv").is_file() else ROOT / "tests" / "data" / "esc10-mini"
 
 
 def parse() -> argparse.Namespace:

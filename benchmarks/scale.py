@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from made import made_clips
+
 MB = 1e6
 TRAINER = ["row", "clip_id", "uri", "labels", "variant", "fold", "split", "group", "valid_frames", "crc32"]
 """Columns of rows that training goes by."""
@@ -62,37 +64,12 @@ def write_all(folder: Path, rows: int, per_shard: int) -> None:
     settings = load_settings(None, layout)
     store = create_store(folder / "store", settings, source="made", root=folder)
     store.grow(-(-rows // per_shard), clips=rows)
-    clips = _clips(rows)
+    clips = made_clips(rows)
     write_table(ClipTable(clips, folder), folder / "clips.parquet")
     for shard, first in enumerate(range(0, rows, per_shard)):
         part = _rows(clips.slice(first, per_shard).combine_chunks(), first)
         mark = {"unit": shard, "settings_hash": store.settings_hash, "store_id": store.provenance["store_id"]}
         write_part(store.rows_folder, shard, part, mark)
-
-
-def _clips(n: int):  # noqa: ANN202  # a pyarrow.Table, which is imported by the process that measures
-    """Clips of a network of recorders, as their names, versions and labels would be."""
-    import pyarrow as pa
-
-    from hubbub.clips.table import CONTRACT, clip_id
-
-    uris = [f"2026/site-{number % 400:03d}/night-{number % 97:02d}/{number:07d}.wav" for number in range(n)]
-    known = {
-        "clip_id": [clip_id(uri) for uri in uris],
-        "uri": uris,
-        "labels": [[f"label {number % 50}"] for number in range(n)],
-        "fold": [1 + number % 5 for number in range(n)],
-        "group": [f"site-{number % 400:03d}" for number in range(n)],
-        "version": [f"441044-{1_767_225_600_000_000_000 + number * 1_234_567}" for number in range(n)],
-    }
-    same = {"size_bytes": 441_044, "duration_s": 5.0, "sample_rate": 44_100, "channels": 1}
-    columns = [
-        pa.array(known[field.name], field.type)
-        if field.name in known
-        else pa.repeat(pa.scalar(same.get(field.name), field.type), n)
-        for field in CONTRACT
-    ]
-    return pa.table(columns, schema=CONTRACT)
 
 
 def _rows(clips, first: int):  # noqa: ANN001, ANN202  # pyarrow.Table, as above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,17 @@ FORMATS = {
 }
 """File suffix -> libsndfile's names of the container and of what is in it."""
 
+ROOT = Path(__file__).resolve().parents[1]
 LONG_RATE, LONG_CHANNELS = 48000, 2
 _BLOCK_FRAMES = 2**16  # libsndfile is known to crash on long Ogg written in one call
 _NOISE_S = 10
 _NOISE_LSB = 3.0  # standard deviation: a quiet place, some 4 bits a sample after FLAC
+
+
+def default_clips() -> Path:
+    """Find ESC-10: where ``HUBBUB_ESC10`` says, beside the repository, else the hundred clips within."""
+    whole = Path(os.environ.get("HUBBUB_ESC10") or ROOT.parent / "shared" / "esc10")
+    return whole if (whole / "esc10.csv").is_file() else ROOT / "tests" / "data" / "esc10-mini"
 
 
 def index(folder: Path, limit: int | None = None) -> ClipTable:

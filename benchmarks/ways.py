@@ -277,7 +277,7 @@ WAYS: Mapping[str, Callable[[int, Path], AbstractContextManager[Way]]] = {
 
 def worker_environment() -> dict[str, int]:
     """The environment that hubbub's workers run in: glibc's way with memory there makes half of a clip's time."""
-    from hubbub.engine.dask import WORKER_ENVIRONMENT
+    from hubbub.engine.clients import WORKER_ENVIRONMENT
 
     return WORKER_ENVIRONMENT
 

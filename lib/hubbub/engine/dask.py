@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import pickle
 import time
 import uuid
 from collections import deque
@@ -158,6 +159,7 @@ class _Flight:
 
     def __init__(self, engine: DaskEngine, task: Task, units: Iterable[Any]) -> None:
         self._engine, self._task = engine, task
+        # As Dask does, for tasks of a notebook; units are hubbub's own, and cost half as much pickled as they are.
         self._order = dumps(Order(task, shipped_storage(), engine._terms))
         self._fresh = iter(units)
         self._again: deque[_Try] = deque()
@@ -232,14 +234,14 @@ class _Flight:
         while self._again:
             yield self._again.popleft()
         for unit in self._fresh:
-            yield _Try(unit.index, len(unit.items), dumps(unit))
+            yield _Try(unit.index, len(unit.items), pickle.dumps(unit))
 
     def _hand_out(self, tries: list[_Try]) -> None:
         if not tries:
             return
         futures = self._engine._client.map(
             loads,
-            [dumps(Errand(self._order, one.packed, alone=one.alone)) for one in tries],
+            [pickle.dumps(Errand(self._order, one.packed, alone=one.alone)) for one in tries],
             # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
             key=[(self._name, next(self._numbers)) for _ in tries],
             pure=False,
@@ -268,6 +270,9 @@ class _Flight:
                     yield future, _outcome(future)
 
     def _raised(self, tried: _Try, what: Raised) -> None:
+        if isinstance(what.error, MemoryError) and not tried.alone:
+            self._suspect(tried)  # whose fault it is can be told there
+            return
         pause_s = next(tried.pauses_s, None) if what.may_pass else None
         if pause_s is None:
             raise what.error
@@ -283,6 +288,9 @@ class _Flight:
             )
             yield UnitLost(tried.index, tried.clips, reason)
             return
+        self._suspect(tried)
+
+    def _suspect(self, tried: _Try) -> None:
         self._engine._retried += 1
         tried.alone = True
         if not self._is_ending:
