@@ -27,7 +27,7 @@ from threading import Event
 from typing import Any
 
 from distributed import Future
-from distributed.client import FutureCancelledError
+from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.protocol.pickle import dumps, loads
 from distributed.scheduler import KilledWorker
@@ -48,7 +48,7 @@ _ASK_EVERY_S = 2.0
 _LOOK_EVERY_S = 0.25
 _MOST_DEATHS_ALONE = 3
 _RECONNECT_S = 120
-_GONE = (FutureCancelledError, CommClosedError)
+_GONE = (FutureCancelledError, CommClosedError, ClosedClientError)
 
 
 @dataclass(eq=False)
@@ -191,9 +191,7 @@ class _Flight:
             tried = self._in_flight.pop(future, None)
             if tried is None:  # of a scheduler that is no more
                 continue
-            if isinstance(what, UnitResult | UnitLost):
-                yield what
-            elif isinstance(what, Raised):
+            if isinstance(what, Raised):
                 self._raised(tried, what)
             elif isinstance(what, Refused):
                 self._refused(tried, what)
@@ -202,8 +200,10 @@ class _Flight:
             elif isinstance(what, _GONE):
                 self._again.append(tried)
                 self._reconnect(what)
-            else:
+            elif isinstance(what, Exception):
                 raise what
+            else:
+                yield what
 
     def begin_no_more(self) -> None:
         """Take back what no worker has begun."""
