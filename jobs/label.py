@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,8 +13,15 @@ from . import options
 
 if TYPE_CHECKING:
     from hubbub.clips.table import ClipTable
+    from hubbub.config import Settings
+    from hubbub.events import EventRule
+    from hubbub.plan import Plan
+    from hubbub.store.tables import LabelTables
+    from hubbub.tasks.result import UnitLost, UnitResult
 
+    from .console import JsonLog
     from .fanout import Tally
+    from .runs import Run, Where
 
 
 def label(
@@ -39,6 +47,7 @@ def label(
     merge_gap: options.MergeGap = None,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
+    ship: options.Ship = False,
     dry_run: options.DryRun = False,
     retry_failed: options.RetryFailed = False,
     log_json: options.LogJson = None,
@@ -49,73 +58,162 @@ def label(
 
     What is labelled already is not done again: run the same command after a crash, or with a grown archive.
     """
-    from hubbub.config import settings_from
-    from hubbub.engine.cluster import check_cluster
-    from hubbub.errors import LabelsError, UsageError
-    from hubbub.plan import plan_labels
-    from hubbub.store.bundle import check_model, read_description
     from hubbub.store.claim import claimed
-    from hubbub.store.tables import check_place, create_labels, is_labels, open_labels, require_run
-    from hubbub.tasks.label import LabelTask
+    from hubbub.store.tables import check_place
 
     from . import console
-    from .fanout import Tally, run_plan, show_plan, tell
-    from .rules import changed_rules, rules_from
+    from .fanout import show_plan
+    from .runs import Where
 
-    check_cluster(cluster, workers)
+    where = Where(cluster, workers, ship)
+    where.check()
     check_place(output)
     log = console.JsonLog(log_json, "label")
+    asked = _Rules(threshold or [], release, min_duration, merge_gap)
+    run = _prepared(source, model, output, hop, asked, retry_failed=retry_failed)
+    show_plan("label", run.plan)
+    if dry_run:
+        return
+    with claimed(output, "label", notice=console.warn):
+        _refuse_other_writer(run)
+        code = _done(run, source, where, log)
+    raise typer.Exit(code)
+
+
+class _Rules(NamedTuple):
+    """What the command says of events; None and empty: as they were, or the model's."""
+
+    thresholds: list[str]
+    release: float | None
+    min_duration_s: float | None
+    merge_gap_s: float | None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run, decided and not begun; `tables` is None where they are to be made."""
+
+    table: ClipTable
+    model: Place
+    output: Place
+    tables: LabelTables | None
+    document: dict[str, Any]
+    settings: Settings
+    plan: Plan
+    committed: list[int]
+
+
+def _prepared(
+    source: Place, model: Place, output: Place, hop: float | None, asked: _Rules, *, retry_failed: bool
+) -> _Run:
+    """Look at what is there, and decide what is to be done."""
+    from hubbub.config import settings_from
+    from hubbub.plan import plan_labels
+    from hubbub.store.bundle import check_model, read_description
+    from hubbub.store.tables import is_labels, open_labels, require_run
+
     description = read_description(model)
     settings = settings_from(description["settings"], where=str(model))
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
+    hop_s = _hop_s(hop, tables, settings)
+    rules = _rules(asked, tables, description)
+    table = _table(source)
+    document = _document(description, hop_s, rules, table)
+    if tables is not None:
+        require_run(tables, document)
+    files, committed = (tables.files(), tables.committed()) if tables else (None, [])
+    plan = plan_labels(table, settings, hop_s, files, committed, retry_failed=retry_failed)
+    return _Run(table, model, output, tables, document, settings, plan, committed)
+
+
+def _hop_s(hop: float | None, tables: LabelTables | None, settings: Settings) -> float:
+    """The hop asked for; what is not asked for goes on as it was begun."""
+    from hubbub.errors import UsageError
+
     window_s = settings.windows.heard_s
-    # What is not asked for goes on as it was begun.
     begun = None if tables is None else tables.run["hop_s"]
     hop_s = hop if hop is not None else begun or window_s / 5
     if not 0 < hop_s <= window_s:
         raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
-    rules = changed_rules(
-        rules_from(description["thresholds"]) if tables is None else tables.rules,
-        thresholds=threshold or [],
-        release=release,
-        min_duration_s=min_duration,
-        merge_gap_s=merge_gap,
-    )
-    table = _table(source)
-    run = _run(description, hop_s, rules, table)
-    if tables is not None:
-        require_run(tables, run)
-    files = None if tables is None else tables.files()
-    committed = [] if tables is None else tables.committed()
-    plan = plan_labels(table, settings, hop_s, files, committed, retry_failed=retry_failed)
-    show_plan("label", plan)
-    if dry_run:
-        return
-    with claimed(output, "label", notice=console.warn):
-        if (open_labels(output).committed() if is_labels(output) else []) != committed:
-            raise LabelsError(f"{output} has just been written to by another run; run the same command again")
-        command = {"command": _command(source, model, hop_s), "bundle": str(model)}
-        tables = tables or create_labels(output, run | command)
-        tally = Tally()
-        if len(plan):
-            tables = tables.begin(plan.clips)
-            task = LabelTask(tables, absolute(model), table.rows.schema)
-            tally = run_plan("label", plan, task, cluster=cluster, workers=workers, log=log)
-        now = plan_labels(table, settings, hop_s, tables.files(), tables.committed())
-        if len(plan):
-            console.say(_heard(tally))
-        code = tell(
-            "label",
-            tally,
-            clips=now.clips,
-            ok=now.done,
-            failed=now.failed_before,
-            result=output,
-            reasons=output / "files",
-            log=log,
-        )
-    raise typer.Exit(code)
+    return hop_s
+
+
+def _rules(asked: _Rules, tables: LabelTables | None, description: dict[str, Any]) -> dict[str, EventRule]:
+    from .rules import changed_rules, rules_from
+
+    begun = rules_from(description["thresholds"]) if tables is None else tables.rules
+    return changed_rules(begun, **asked._asdict())
+
+
+def _refuse_other_writer(run: _Run) -> None:
+    from hubbub.errors import LabelsError
+    from hubbub.store.tables import is_labels, open_labels
+
+    if (open_labels(run.output).committed() if is_labels(run.output) else []) != run.committed:
+        raise LabelsError(f"{run.output} has just been written to by another run; run the same command again")
+
+
+def _done(run: _Run, source: Place, where: Where, log: JsonLog) -> int:
+    """Do the run, and say what happened; returns the exit code."""
+    from hubbub.store.tables import create_labels
+
+    from . import console
+    from .fanout import Tally, plan_lines
+    from .runs import Run, begun
+
+    command = {"command": _command(source, run.model, run.document["hop_s"]), "bundle": str(run.model)}
+    tables = run.tables or create_labels(run.output, run.document | command)
+    if not len(run.plan):
+        return _settled(run, tables, Run("label", where, log), Tally())
+    with begun("label", where, log, run.output, plan_lines(run.plan)) as doing:
+        tables = tables.begin(run.plan.clips)
+        tally = _labelled(run, tables, doing)
+        console.say(_heard(tally))
+        return _settled(run, tables, doing, tally)
+
+
+def _labelled(run: _Run, tables: LabelTables, doing: Run) -> Tally:
+    """Score pieces of long recordings and label all others; then put the long ones together."""
+    from hubbub.tasks.label import LabelTask
+    from hubbub.tasks.result import UnitLost
+
+    from .fanout import Goal, Tally, recordings, run_units
+
+    def seen(result: UnitResult | UnitLost) -> UnitResult | UnitLost | None:
+        """All but pieces that no worker brought to their end: these lose no recording."""
+        return None if isinstance(result, UnitLost) and result.unit >= plan.n_shards else result
+
+    plan, phases, tally = run.plan, run.plan.phases(), Tally()
+    tables.sweep_pieces(_pieces(plan, tables))
+    task = LabelTask(tables.anywhere(), absolute(run.model), run.table.rows.schema)
+    goal = Goal(plan.windows, sum(map(len, phases)), plan.todo_clips)
+    doing.log.write("plan", clips=plan.clips, done=plan.done, todo=goal.clips, windows=goal.windows, units=goal.units)
+    for stage, phase in zip(("label", "put together"), phases, strict=False):
+        sights = recordings(plan, run.table.root)
+        run_units(doing, stage, phase.units(), task, goal, sights=sights, see=seen, tally=tally)
+    return tally
+
+
+def _settled(run: _Run, tables: LabelTables, doing: Run, tally: Tally) -> int:
+    """Remove what nobody needs any more, and say what is there now; returns the exit code."""
+    from hubbub.plan import plan_labels
+
+    from .fanout import tell
+
+    now = plan_labels(run.table, run.settings, run.document["hop_s"], tables.files(), tables.committed())
+    tables.sweep_pieces(_pieces(now, tables))
+    ok, failed, reasons = now.done, now.failed_before, run.output / "files"
+    return tell(doing, tally, clips=now.clips, ok=ok, failed=failed, result=run.output, reasons=reasons)
+
+
+def _pieces(plan: Plan, tables: LabelTables) -> set[int]:
+    """Numbers of all pieces that a plan has."""
+    from hubbub.plan import pieces_of
+    from hubbub.tasks.pieces import identity
+
+    long = (item for phase in plan.phases()[1:] for unit in phase.units() for item in unit.items)
+    return {tables.piece_number(identity(piece)) for item in long for piece in pieces_of(item)}
 
 
 def _table(source: Place) -> ClipTable:
@@ -149,7 +247,9 @@ def _table(source: Place) -> ClipTable:
         return index_listing(listing, on_clip=lambda: advance(1))[0]
 
 
-def _run(description: dict[str, Any], hop_s: float, rules: dict[str, Any], table: ClipTable) -> dict[str, Any]:
+def _document(
+    description: dict[str, Any], hop_s: float, rules: dict[str, EventRule], table: ClipTable
+) -> dict[str, Any]:
     """The entries of run.json that a later run has to share."""
     return {
         "model_hash": description["model_hash"],

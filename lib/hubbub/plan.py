@@ -171,6 +171,13 @@ class Plan:
         return int(self._cuts.n_windows.sum())
 
     @property
+    def shares(self) -> int:
+        """Clips of all units, each counted once for every unit that has windows of it."""
+        unit = np.repeat(np.arange(len(self)), np.diff(self._cuts.bounds))
+        clip = pd.factorize(self.todo["clip_id"].to_pandas())[0][self._cuts.clip]
+        return len(np.unique(unit * (int(clip.max(initial=0)) + 1) + clip))
+
+    @property
     def new_clips(self) -> int:
         """Clips of the table that the store has never seen."""
         return self.changes.new

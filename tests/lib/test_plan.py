@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hubbub.audio.decode import BLOCK_VALUES
 from hubbub.clips.table import ClipTable, clip_id, make_table
 from hubbub.config import Settings, load_settings
-from hubbub.plan import Plan, Unit, peak_bytes_of, plan_features, plan_labels, resolved
+from hubbub.plan import Item, PieceUnit, Plan, Unit, peak_bytes_of, pieces_of, plan_features, plan_labels, resolved
 from hubbub.store.rows import current, latest
 
 RATE = 1000  # one window is 1 s is 1000 samples
@@ -37,11 +37,16 @@ def table(*clips: dict[str, Any]) -> ClipTable:
 
 
 def layout(plan: Plan) -> list[tuple[int, list[tuple[str, int, int]]]]:
-    """Units as (index, [(uri, first window, windows)])."""
-    return [
+    """Units as (index, [(uri, first window, windows)]), by their index."""
+    return sorted(
         (unit.index, [(item.clip["uri"], item.first_window, item.n_windows) for item in unit.items])
         for unit in plan.units()
-    ]
+    )
+
+
+def by_index(plan: Plan) -> list[Unit]:
+    """Units in the order of the table."""
+    return sorted(plan.units(), key=lambda unit: unit.index)
 
 
 def rows_of(unit: Unit, *, fail: frozenset[str] = frozenset(), skip: frozenset[str] = frozenset()) -> Iterator[dict]:
@@ -113,7 +118,7 @@ clips_strategy = st.lists(st.integers(0, 11), min_size=1, max_size=12).map(
 def test_every_window_is_in_exactly_one_unit(clips: ClipTable, rows_per_shard: int, committed: set[int]):
     config = settings(rows_per_shard=rows_per_shard)
     plan = plan_features(clips, config, None, sorted(committed))
-    units = list(plan.units())
+    units = by_index(plan)
     held = Counter(
         (item.clip["uri"], item.first_window + number)
         for unit in units
@@ -283,7 +288,7 @@ def label_plan(clips: ClipTable, files: pd.DataFrame | None = None, committed=()
 
 @given(clips_strategy)
 def test_labelling_takes_whole_files(clips: ClipTable):
-    items = [item for unit in label_plan(clips).units() for item in unit.items]
+    items = [item for unit in by_index(label_plan(clips)) for item in unit.items]
     assert [item.clip["uri"] for item in items] == clips.rows["uri"].to_pylist()
     assert all((item.first_window, item.n_windows) == (0, item.windows) for item in items)
 
@@ -310,6 +315,85 @@ def test_labelling_a_second_time_is_free_and_failed_files_wait():
     ]
     changed = table(clip("a", 3, version="2"))
     assert label_plan(changed, files, [0]).todo.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("clips", "expected"),
+    [
+        ([("a", 4, 10), ("b", 4, 30), ("c", 4, 20)], [1, 2, 0]),
+        ([("a", 4, 10), ("b", 4, 10), ("c", 4, 10)], [0, 1, 2]),  # what weighs the same keeps the order of the table
+        ([("a", 4, 10), ("long", 12, 90)], [1, 2, 3, 0]),  # a third of 90 bytes each
+        ([("a", 8, 40), ("b", 3, 35), ("c", 1, 1)], [2, 0, 1]),  # 20, 20, and 36 of two clips
+        ([("a", 4, None), ("b", 4, None), ("c", 2, None)], [0, 1, 2]),  # nothing known: by windows
+        ([("a", 2, 10), ("b", 2, None), ("c", 2, 30), ("d", 2, 30)], [1, 0]),  # unknown: like the mean of the others
+        ([("a", 4, 0), ("b", 4, 10)], [1, 0]),
+    ],
+)
+def test_units_with_the_most_bytes_to_read_come_first(clips: list[tuple[str, int, int | None]], expected: list[int]):
+    plan = plan_features(table(*(clip(uri, windows, size_bytes=size) for uri, windows, size in clips)), settings())
+    assert [unit.index for unit in plan.units()] == expected
+
+
+@given(clips_strategy, st.lists(st.one_of(st.none(), st.integers(0, 100)), min_size=12, max_size=12))
+def test_the_order_changes_no_unit(clips: ClipTable, sizes: list[int | None]):
+    """Whatever the files weigh, the same units come; by the slow definition, none is heavier than one before it."""
+    rows = [row | {"size_bytes": size} for row, size in zip(clips.rows.to_pylist(), sizes, strict=False)]
+    plan = plan_features(make_table(rows, Path("/")), settings())
+    assert layout(plan) == layout(plan_features(clips, settings()))
+    known = [row["size_bytes"] / max(1, row["duration_s"]) for row in rows if row["size_bytes"] is not None]
+    mean = sum(known) / len(known) if known else 1.0
+
+    def bytes_of(item: Item) -> float:
+        size = item.clip["size_bytes"]
+        return item.n_windows * (mean if size is None else size / item.windows)
+
+    heavy = [sum(map(bytes_of, unit.items)) for unit in plan.units()]
+    assert all(one >= other - 1e-6 for one, other in zip(heavy, heavy[1:], strict=False))
+
+
+def test_labelling_first_scores_pieces_and_short_files_then_puts_the_long_ones_together():
+    plan = label_plan(table(clip("a", 3), clip("long", 1100), clip("b", 2), clip("longer", 513)))
+    first, then = plan.phases()
+    pieces = [unit for unit in first.units() if isinstance(unit, PieceUnit)]
+    assert sorted((unit.items[0].clip["uri"], unit.items[0].first_window, unit.n_windows) for unit in pieces) == [
+        ("long", 0, 512),
+        ("long", 512, 512),
+        ("long", 1024, 76),
+        ("longer", 0, 512),
+        ("longer", 512, 1),
+    ]
+    assert len({unit.index for unit in pieces}) == 5
+    assert min(unit.index for unit in pieces) >= plan.n_shards
+    others = [unit for unit in first.units() if not isinstance(unit, PieceUnit)]
+    whole = by_index(plan)
+    assert sorted(others, key=lambda unit: unit.index) == [whole[0], whole[2]]
+    assert by_index(then) == [whole[1], whole[3]]
+    assert (first.windows, len(first)) == (plan.windows, 7)
+    ahead = {(piece.clip["uri"], piece.first_window): piece for unit in pieces for piece in unit.items}
+    wanted = [piece for unit in then.units() for item in unit.items for piece in pieces_of(item)]
+    assert {(piece.clip["uri"], piece.first_window): piece for piece in wanted} == ahead
+
+
+@given(st.lists(st.sampled_from([1, 3, 511, 512, 513, 1024, 1500]), min_size=1, max_size=8), st.sets(st.integers(0, 9)))
+def test_phases_plan_every_window_once_and_commit_every_unit_once(windows: list[int], committed: set[int]):
+    plan = label_plan(table(*(clip(str(n), count) for n, count in enumerate(windows))), None, sorted(committed))
+    first, *then = plan.phases()
+    counted = Counter(
+        (item.clip["uri"], item.first_window + n)
+        for unit in first.units()
+        for item in unit.items
+        for n in range(item.n_windows)
+    )
+    assert counted == Counter((str(n), window) for n, count in enumerate(windows) for window in range(count))
+    commits = [unit for phase in (first, *then) for unit in phase.units() if not isinstance(unit, PieceUnit)]
+    assert sorted(commits, key=lambda unit: unit.index) == by_index(plan)
+    assert bool(then) == any(count > 512 for count in windows)
+
+
+def test_nothing_to_label_has_no_phases():
+    clips = table(clip("a", 3))
+    files = pd.DataFrame([{"clip_id": clip_id("a"), "version": "1", "attempts": 1, "status": "ok"}])
+    assert label_plan(clips, files, [0]).phases() == ()
 
 
 def changes(plan: Plan) -> tuple[int, int, int, int]:

@@ -164,7 +164,7 @@ def blocks(
         if channel is not None and not 0 <= channel < recording.channels:
             raise DecodeError(f"{path.name} has no channel {channel}; it has {recording.channels}, counted from 0")
         rate = recording.sample_rate
-        begin, skip = _aligned_start(first, rate, sample_rate)
+        begin, skip = aligned_start(first, rate, sample_rate)
         if recording.stated_frames == 0:
             raise EmptyAudio(f"{path.name} holds no samples")
         if begin >= recording.stated_frames:
@@ -265,7 +265,7 @@ def _halo_s(source_rate: int, rate: int) -> float:
     return max(_HALO_S, _HALO_SAMPLES / min(source_rate, rate))
 
 
-def _aligned_start(first: int, source_rate: int, rate: int) -> tuple[int, int]:
+def aligned_start(first: int, source_rate: int, rate: int) -> tuple[int, int]:
     """Source frame to begin at, and resampled samples to skip from there to reach `first`.
 
     Resampling starts on a source frame that falls on a whole output sample, or the phase would differ.

@@ -7,15 +7,17 @@
       windows/*.parquet     every window's scores
       events/*.parquet      events made from them by the rules in run.json
       files/*.parquet       every file, failed ones too; a unit's part here is its commit record, written last
+      pieces/*.parquet      scores of pieces of long recordings, until the units of these recordings are committed
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,15 @@ from hubbub.clips.table import CONTRACT, resolve
 from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.events import EventRule
-from hubbub.files import reaching, refuse_foreign_folder, sweep_partials, write_json, writing
-from hubbub.places import Place, is_local, place
-from hubbub.store.parts import joined, part_numbers, read_part, write_part
+from hubbub.files import names, reaching, refuse_foreign_folder, remove, sweep_partials, write_json, writing
+from hubbub.places import Place, absolute, is_local, place
+from hubbub.store.parts import joined, part_numbers, part_path, read_part, write_part
 from hubbub.store.rows import clip_columns
 
 FORMAT = "hubbub-labels/1"
 RUN = "run.json"
+PIECES = "pieces"
+PIECE_NAME = re.compile(r"(\d{8,20})\.parquet")
 _DRAFT, _OLD = ".events.draft", ".events.old"
 
 DECIDES = ("model_hash", "settings_hash", "hop_s", "labels")
@@ -116,6 +120,10 @@ class LabelTables:
 
     path: Place
     run: dict[str, Any]
+
+    def anywhere(self) -> LabelTables:
+        """The same tables by a path that means the same in every process, for tasks."""
+        return replace(self, path=absolute(self.path))
 
     @property
     def labels(self) -> list[str]:
@@ -198,6 +206,62 @@ class LabelTables:
         """
         for folder, table in (("windows", windows), ("events", events), ("files", files)):
             write_part(self.path / folder, unit, table, self._mark(folder, unit))
+
+    def pieces(self) -> set[int]:
+        """Numbers of the pieces that are there."""
+        matches = (PIECE_NAME.fullmatch(name) for name in names(self.path / PIECES))
+        return {int(match[1]) for match in matches if match}
+
+    def piece_number(self, piece: Mapping[str, Any]) -> int:
+        """Number of a piece: a hash of what it is of, and of what decides scores."""
+        return int(canonical_hash(self._piece_mark(piece)), 16)
+
+    def write_piece(self, piece: Mapping[str, Any], table: pa.Table, found: Mapping[str, Any]) -> None:
+        """Write the scores of a piece of a recording, whole or not at all.
+
+        Parameters
+        ----------
+        piece
+            What it is of, plain data: another clip, content or stretch is another piece.
+        table
+            Its windows.
+        found
+            What else its recording's unit has to know, plain data.
+
+        Raises
+        ------
+        StorageError
+            When the disk is full or permission is missing.
+        """
+        mark = {"piece": self._piece_mark(piece), "found": dict(found)}
+        write_part(self.path / PIECES, self.piece_number(piece), table, mark)
+
+    def read_piece(self, piece: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]] | None:
+        """What `write_piece` wrote, its table and `found`; None where that is missing, torn, or of something else.
+
+        Raises
+        ------
+        UsageError
+            When the bucket cannot be reached.
+        """
+        try:
+            table, mark = read_part(self.path / PIECES, self.piece_number(piece))
+            table.validate(full=True)
+        except (StoreError, pa.ArrowException):
+            return None
+        return (table, dict(mark["found"])) if mark.get("piece") == self._piece_mark(piece) else None
+
+    def remove_pieces(self, numbers: Iterable[int]) -> None:
+        """Remove pieces, where they are there (`StorageError`)."""
+        for number in numbers:
+            remove(part_path(self.path / PIECES, number))
+
+    def sweep_pieces(self, wanted: Collection[int] = ()) -> None:
+        """Remove all pieces but those that a run goes on with, by their numbers. Only the driver calls it."""
+        self.remove_pieces(self.pieces().difference(wanted))
+
+    def _piece_mark(self, piece: Mapping[str, Any]) -> dict[str, Any]:
+        return {"run": self.run["run_hash"], **piece}
 
     def replace_events(self, tables: Iterable[tuple[int, pa.Table]], rules: Mapping[str, EventRule]) -> LabelTables:
         """Replace all events by those that `rules` made, unit by unit.

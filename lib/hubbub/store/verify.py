@@ -31,7 +31,7 @@ from hubbub.store.features import ARRAYS, ROWS, FeatureStore, files_of_group
 from hubbub.store.ledger import IN_FLIGHT
 from hubbub.store.parts import joined, part_numbers, part_path, read_part
 from hubbub.store.rows import checksum, current
-from hubbub.store.tables import LabelTables
+from hubbub.store.tables import PIECE_NAME, PIECES, LabelTables
 from hubbub.takes import COLUMNS as TAKE
 
 BROKEN = "broken"
@@ -567,7 +567,18 @@ def verify_label_objects(tables: LabelTables) -> list[Problem]:
             is_part = re.fullmatch(r"\d{8}\.parquet", name) is not None  # of a unit without its commit record
             what = _LEFT_OVER if is_left or is_part else _FOREIGN
             problems.append(Problem(f"{folder}/{name}", what, mend="remove" if is_left or is_part else None))
-    return problems
+    return [*problems, *_piece_problems(tables)]
+
+
+def _piece_problems(tables: LabelTables) -> Iterator[Problem]:
+    """What lies among the pieces of long recordings: a run that ends leaves none."""
+    held = names(tables.path / PIECES)
+    pieces = {name for name in held if PIECE_NAME.fullmatch(name)}
+    for name, is_left in _strange(held, pieces):
+        yield Problem(f"{PIECES}/{name}", _LEFT_OVER if is_left else _FOREIGN, mend="remove" if is_left else None)
+    if pieces:
+        what = f"{len(pieces)} pieces of long recordings are left from a run that broke off; the next run uses them"
+        yield Problem(PIECES, what, mend="run")
 
 
 def _row_faults(rows: pd.DataFrame, shard: int, store: FeatureStore) -> Iterator[str]:

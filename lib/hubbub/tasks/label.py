@@ -1,14 +1,18 @@
-"""One unit of `label`: decode its files, score their windows with the model, make events, commit three parts."""
+"""One unit of `label`: decode its files, score their windows with the model, make events, commit three parts.
+
+A long recording was scored in pieces ahead of its unit (`tasks.pieces`); what of it is missing its unit scores itself.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +23,28 @@ import pyarrow as pa
 from hubbub.audio import decode
 from hubbub.audio.frontends import features_of
 from hubbub.audio.remote import local_copy
-from hubbub.audio.windows import Window, cut, grid_of
+from hubbub.audio.windows import Grid, Window, cut, grid_of
 from hubbub.clips.table import resolve
 from hubbub.config import Settings
-from hubbub.errors import AudioError, BundleError, EmptyAudio, UsageError
+from hubbub.cuts import LABEL_WINDOWS_MOST
+from hubbub.errors import AudioError, BundleError, EmptyAudio, OutOfMemory, UsageError
 from hubbub.events import events_from_windows
 from hubbub.places import Place
-from hubbub.plan import Item, Unit
+from hubbub.plan import Item, PieceUnit, Unit, pieces_of
 from hubbub.store.tables import LabelTables, carried_columns, label_schemas
+from hubbub.tasks.patience import patiently
+from hubbub.tasks.pieces import (
+    Cutting,
+    Piece,
+    content_of,
+    identity,
+    keep_piece,
+    put_together,
+    score_piece,
+    stored_piece,
+)
 from hubbub.tasks.result import MOST_REASONS, UnitResult
+from hubbub.tasks.watched import watched
 
 if TYPE_CHECKING:
     from hubbub.store.bundle import Bundle
@@ -54,7 +71,7 @@ class LabelTask:
     clips: pa.Schema
 
     def __call__(self, unit: Unit) -> UnitResult:
-        """Do the unit; files that cannot be labelled become failed rows.
+        """Do the unit; files that cannot be labelled become failed rows, pieces that cannot be scored are left out.
 
         Raises
         ------
@@ -65,8 +82,11 @@ class LabelTask:
         StorageError
             When the parts cannot be written; nothing of the unit then exists.
         """
-        draft = _Draft(self, _model(self.bundle, self.tables.run["model_hash"]))
-        for item in unit.items:
+        scorer = _Scorer(self)
+        if isinstance(unit, PieceUnit):
+            return _scored_ahead(unit, scorer)
+        draft = _Draft(scorer)
+        for item in watched(unit.items):
             draft.add(item)
         return draft.commit(unit)
 
@@ -94,42 +114,164 @@ class _Length:
             yield block
 
 
+class _Scorer:
+    """Decodes and scores, and counts the seconds it takes; the model is loaded when the first window comes."""
+
+    def __init__(self, task: LabelTask) -> None:
+        self.task = task
+        self.settings = task.tables.settings
+        self.grid: Grid = grid_of(self.settings, hop_s=task.tables.run["hop_s"])
+        self.rate = self.settings.frontend.sample_rate
+        self.channel = _channel(self.settings)
+        self.cutting = Cutting(task.tables.root, self.grid, self.rate, self.channel)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    def scored(self, item: Item) -> Piece:
+        """All windows of a file, decoded in one go; errors of `decode.blocks`, and `EmptyAudio` without any window."""
+        length = _Length()
+        with local_copy(resolve(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
+            valid, scores = self.score(cut(length.counted(self._blocks(item, path)), self.grid))
+        if not len(valid):
+            raise EmptyAudio(f"{item.clip['uri']} holds no samples in the stretch asked for")
+        return Piece(valid, scores, length.samples, "")
+
+    def decode(self, item: Item) -> None:
+        """Decode a file in one go, for the errors that this raises."""
+        with local_copy(resolve(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
+            for _ in self._blocks(item, path):
+                pass
+
+    def score(self, windows: Iterable[Window]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
+        """Go through windows; how many samples of each are sound, int64 [window], and scores, [window, label]."""
+        valid: list[int] = []
+        scores = [np.empty((0, len(self.task.tables.labels)), np.float16)]
+        stream = self._timed(iter(windows))
+        while batch := list(islice(stream, _BATCH)):
+            valid += [window.valid for window in batch]
+            scores.append(self._predict(batch))
+        return np.array(valid, np.int64), np.concatenate(scores)
+
+    def _blocks(self, item: Item, path: Path) -> Iterator[npt.NDArray[np.float32]]:
+        clip, rate = item.clip, self.rate
+        first = round((clip["start_s"] or 0.0) * rate)
+        count = None if clip["end_s"] is None else round(clip["end_s"] * rate) - first
+        return decode.blocks(path, sample_rate=rate, first=first, count=count, channel=self.channel)
+
+    def _timed(self, windows: Iterator[Window]) -> Iterator[Window]:
+        started = time.perf_counter()
+        while True:
+            window = next(windows, None)
+            self.seconds["decode"] += time.perf_counter() - started
+            if window is None:
+                return
+            yield window
+            started = time.perf_counter()
+
+    def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
+        model = _model(self.task.bundle, self.task.tables.run["model_hash"])
+        started = time.perf_counter()
+        features = np.stack([features_of(window.samples, self.settings) for window in batch])
+        transformed = time.perf_counter()
+        scores = model.predict(features).astype(np.float16)
+        self.seconds["features"] += transformed - started
+        self.seconds["model"] += time.perf_counter() - transformed
+        return scores
+
+
+def _scored_ahead(unit: PieceUnit, scorer: _Scorer) -> UnitResult:
+    """Score pieces and write them down, but for those that are there; what fails is left to the recording's unit."""
+    tables = scorer.task.tables
+    done = _Done(scorer.task.tables.run["hop_s"])
+    for item in watched(unit.items):
+        if item.failure is not None:
+            continue
+        piece = stored_piece(item, tables)
+        if piece is None or piece.content != content_of(item, tables.root):
+            piece = _tried(item, scorer)
+            if piece is None:
+                continue
+            started = time.perf_counter()
+            keep_piece(item, piece, tables)
+            scorer.seconds["store"] += time.perf_counter() - started
+        done.add(item, piece)
+    return UnitResult(
+        unit=unit.index,
+        ok=0,
+        failed=0,
+        windows=done.windows,
+        rows=0,
+        audio_s=done.audio_s,
+        bytes_read=done.size_bytes,
+        seconds=dict(scorer.seconds),
+    )
+
+
+def _tried(item: Item, scorer: _Scorer) -> Piece | None:
+    try:
+        return patiently(lambda: score_piece(item, scorer.cutting, scorer.score))
+    except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
+        raise
+    except Exception:  # decoded in one go, in its own unit, the recording tells what is wrong with it
+        return None
+
+
+class _Done:
+    """What of recordings was done in pieces, and is told of by the pieces' units."""
+
+    def __init__(self, hop_s: float) -> None:
+        self._hop_s = hop_s
+        self._counted: set[tuple[str, int]] = set()
+        self.windows = self.size_bytes = 0
+        self.audio_s = 0.0
+
+    def add(self, item: Item, piece: Piece) -> None:
+        """Count one piece in, once however often its recording is tried."""
+        if (what := (item.clip["clip_id"], item.first_window)) in self._counted:
+            return
+        self._counted.add(what)
+        self.windows += item.n_windows
+        self.size_bytes += (item.clip["size_bytes"] or 0) * item.n_windows // item.windows
+        self.audio_s += len(piece.valid) * self._hop_s
+
+
 class _Draft:
     """Three parts in the making."""
 
-    def __init__(self, task: LabelTask, model: Bundle) -> None:
-        self._task, self._model = task, model
-        self._settings = model.settings
-        self._grid = grid_of(model.settings, hop_s=task.tables.run["hop_s"])
+    def __init__(self, scorer: _Scorer) -> None:
+        self._scorer, self._task = scorer, scorer.task
         self._files: list[dict[str, Any]] = []
         self._windows: list[pa.RecordBatch] = []
         self._events: list[dict[str, Any]] = []
-        self._schemas = label_schemas(task.clips, len(model.labels))
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._schemas = label_schemas(self._task.clips, len(self._task.tables.labels))
+        self._ahead = _Done(self._task.tables.run["hop_s"])
 
     def add(self, item: Item) -> None:
         """Label one file; on its own failure leave one failed row."""
+        if item.failure is not None:
+            self._files.append(_file_row(item, status="failed", error=item.failure))
+            return
         try:
-            scored = self._scored(item)
-        except AudioError as error:
-            self._files.append(_file_row(item, status="failed", error=error.reason))
+            scored = patiently(lambda: self._scored(item))
         except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
             raise
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
-            self._files.append(_file_row(item, status="failed", error=f"{type(error).__name__}: {error}"))
+            self._files.append(_file_row(item, status="failed", error=_reason(error)))
         else:
             self._keep(item, scored)
 
     def commit(self, unit: Unit) -> UnitResult:
-        """Write the parts; the one of the files commits the unit."""
+        """Write the parts; the one of the files commits the unit. Then the pieces of its recordings go."""
         started = time.perf_counter()
-        self._task.tables.write_unit(
+        tables = self._task.tables
+        tables.write_unit(
             unit.index,
             files=pa.Table.from_pylist(self._files, schema=self._schemas.files),
             windows=pa.Table.from_batches(self._windows, schema=self._schemas.windows),
             events=pa.Table.from_pylist(self._events, schema=self._schemas.events),
         )
-        self._seconds["store"] += time.perf_counter() - started
+        long = [item for item in unit.items if item.windows > LABEL_WINDOWS_MOST]
+        tables.remove_pieces(tables.piece_number(identity(piece)) for item in long for piece in pieces_of(item))
+        self._scorer.seconds["store"] += time.perf_counter() - started
         return self._result(unit)
 
     def _keep(self, item: Item, scored: Scored) -> None:
@@ -145,66 +287,57 @@ class _Draft:
         self._events += event_rows(row, scored, self._task.tables)
 
     def _scored(self, item: Item) -> Scored:
-        rate = self._settings.frontend.sample_rate
-        starts: list[int] = []
-        valid: list[int] = []
-        scores = [np.empty((0, len(self._model.labels)), np.float16)]
-        length = _Length()
-        stream = self._decoded(item, length)
-        while batch := list(islice(stream, _BATCH)):
-            starts += [self._grid.start(window.number) for window in batch]
-            valid += [window.valid for window in batch]
-            scores.append(self._predict(batch))
-        if not starts:
-            raise EmptyAudio(f"{item.clip['uri']} holds no samples in the stretch asked for")
-        start_s = np.array(starts, np.float64) / rate
-        end_s = start_s + np.array(valid, np.float64) / rate
-        return Scored(start_s, end_s, np.concatenate(scores), length.samples / rate)
+        scorer = self._scorer
+        whole = self._from_pieces(item) if item.windows > LABEL_WINDOWS_MOST else None
+        whole = whole or scorer.scored(item)
+        assert whole.samples is not None  # all windows were gone through
+        start_s = scorer.grid.hop * np.arange(len(whole.valid), dtype=np.float64) / scorer.rate
+        return Scored(start_s, start_s + whole.valid / scorer.rate, whole.scores, whole.samples / scorer.rate)
 
-    def _decoded(self, item: Item, length: _Length) -> Iterator[Window]:
-        clip, rate = item.clip, self._settings.frontend.sample_rate
-        first = round((clip["start_s"] or 0.0) * rate)
-        count = None if clip["end_s"] is None else round(clip["end_s"] * rate) - first
-        started = time.perf_counter()
-        with local_copy(resolve(clip["uri"], self._task.tables.root), clip["version"]) as path:
-            blocks = decode.blocks(path, sample_rate=rate, first=first, count=count, **_channel(self._settings))
-            stream = cut(length.counted(blocks), self._grid)
-            while True:
-                window = next(stream, None)
-                self._seconds["decode"] += time.perf_counter() - started
-                if window is None:
-                    return
-                yield window
-                started = time.perf_counter()
+    def _from_pieces(self, item: Item) -> Piece | None:
+        """A long recording, put together; None where its pieces do not fit: then it is decoded in one go."""
+        items, content = pieces_of(item), content_of(item, self._task.tables.root)
+        pieces = [self._stored(part, content) for part in items]
+        for number, part in enumerate(items):
+            pieces[number] = pieces[number] or _tried(part, self._scorer)
+            if pieces[number] is None:
+                self._scorer.decode(item)
+                return None
+        whole = put_together([piece for piece in pieces if piece is not None], items, self._scorer.grid)
+        return whole if whole is not None and len(whole.valid) else None
 
-    def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
-        started = time.perf_counter()
-        features = np.stack([features_of(window.samples, self._settings) for window in batch])
-        transformed = time.perf_counter()
-        scores = self._model.predict(features).astype(np.float16)
-        self._seconds["features"] += transformed - started
-        self._seconds["model"] += time.perf_counter() - transformed
-        return scores
+    def _stored(self, item: Item, content: str | None) -> Piece | None:
+        piece = stored_piece(item, self._task.tables)
+        if piece is not None:  # also one of other content: its own unit has told of it
+            self._ahead.add(item, piece)
+        return piece if piece is not None and piece.content == content else None
 
     def _result(self, unit: Unit) -> UnitResult:
         failed = [row for row in self._files if row["status"] == "failed"]
+        ok_s = sum(row["duration_s"] for row in self._files if row["status"] == "ok")
         return UnitResult(
             unit=unit.index,
             ok=len(self._files) - len(failed),
             failed=len(failed),
-            windows=unit.n_windows,
+            windows=unit.n_windows - self._ahead.windows,
             rows=sum(len(batch) for batch in self._windows),
-            audio_s=sum(row["duration_s"] for row in self._files if row["status"] == "ok"),
-            bytes_read=sum(item.clip["size_bytes"] or 0 for item in unit.items),
-            seconds=dict(self._seconds),
+            audio_s=max(0.0, ok_s - self._ahead.audio_s),
+            bytes_read=sum(item.clip["size_bytes"] or 0 for item in unit.items) - self._ahead.size_bytes,
+            seconds=dict(self._scorer.seconds),
             reasons=tuple((row["uri"], row["error"]) for row in failed[:MOST_REASONS]),
             heard=dict(Counter(row["label"] for row in self._events)),
         )
 
 
-def _channel(settings: Settings) -> dict[str, Any]:
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        error = OutOfMemory(str(error) or "takes more memory than there is")
+    return error.reason if isinstance(error, AudioError) else f"{type(error).__name__}: {error}"
+
+
+def _channel(settings: Settings) -> int | None:
     """Which channel is heard: the first for a model of first channels, else the mix, of which every channel is part."""
-    return {"channel": 0} if settings.channels == "first" else {}
+    return 0 if settings.channels == "first" else None
 
 
 def event_rows(file: dict[str, Any], scored: Scored, tables: LabelTables) -> list[dict[str, Any]]:

@@ -120,10 +120,10 @@ def scores_by_hand(made: Chain, uri: str, start_s: np.ndarray) -> np.ndarray:
     [
         ("mfcc", "default"),
         ("pcen", "seed-cnn"),
-        ("chroma", "seed-cnn"),
-        ("mel", "seed-cnn"),
-        ("descriptors", "seed-cnn"),
-        ("stft-db", "seed-cnn"),
+        pytest.param("chroma", "seed-cnn", marks=pytest.mark.slow),
+        pytest.param("mel", "seed-cnn", marks=pytest.mark.slow),
+        pytest.param("descriptors", "seed-cnn", marks=pytest.mark.slow),
+        pytest.param("stft-db", "seed-cnn", marks=pytest.mark.slow),
         ("log-frequency", "seed-cnn"),
     ],
 )
