@@ -12,13 +12,16 @@ from functools import lru_cache
 from typing import Any
 
 from distributed import get_worker
-from distributed.protocol.pickle import loads
+from distributed.protocol.pickle import dumps, loads
 
 from hubbub.engine import Task
 from hubbub.engine.alone import do_alone
 from hubbub.engine.outcomes import Outcome, Refused, outcome
 from hubbub.engine.terms import Terms, objections
+from hubbub.engine.threads import limit_threads
 from hubbub.places import apply_storage
+
+_BEGIN_WITHIN_S = 600.0
 
 
 class Errand:
@@ -62,12 +65,34 @@ class Order:
     storage: dict[str, str]
     terms: Terms
 
+    def __reduce__(self) -> tuple[Any, tuple[Terms, bytes]]:
+        """Arrive as `Sealed`."""
+        return Sealed, (self.terms, dumps((self.task, self.storage)))
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """An order as it arrives: a worker with another hubbub reads the terms, and need not know the task's class.
+
+    Attributes
+    ----------
+    terms
+        What must hold on a worker.
+    rest
+        The task and the storage, pickled.
+    """
+
+    terms: Terms
+    rest: bytes
+
 
 def do(order: bytes, unit: bytes, alone: bool) -> Outcome:
     """Do one unit on this worker."""
+    worker = get_worker()
+    limit_threads(worker.state.nthreads)  # before libraries are loaded, which then begin with the right number
     task, refused = _begun(order)
-    if refused:
-        return Refused(get_worker().address, refused)
+    if task is None:
+        return Refused(worker.address, refused)
     work = loads(unit)
     if alone:
         return do_alone(task, work)
@@ -76,11 +101,15 @@ def do(order: bytes, unit: bytes, alone: bool) -> Outcome:
 
 
 @lru_cache(maxsize=2)
-def _begun(order: bytes) -> tuple[Task, tuple[str, ...]]:
-    """The task of a run, made once a worker and not once a unit; and what speaks against doing it here."""
-    opened = loads(order)
-    apply_storage(opened.storage)
-    return opened.task, tuple(objections(opened.terms))
+def _begun(order: bytes) -> tuple[Task | None, tuple[str, ...]]:
+    """The task of a run, made once a worker and not once a unit; or None, and what speaks against doing it here."""
+    with deadline(_BEGIN_WITHIN_S):  # a file system that hangs would else hang the run
+        sealed = loads(order)
+        if refused := objections(sealed.terms):
+            return None, tuple(refused)
+        task, storage = loads(sealed.rest)
+        apply_storage(storage)
+        return task, ()
 
 
 @contextmanager

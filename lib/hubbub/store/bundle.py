@@ -105,7 +105,12 @@ class Bundle:
 
     @cached_property
     def _model(self) -> Any:
-        keras = import_keras()
+        try:
+            keras = import_keras()
+        except ImportError as error:
+            raise BundleError(
+                f"{self.path} needs Keras, which is not installed here ({error}): pip install 'hubbub[cpu]'"
+            ) from None
         try:
             with fetched(self.path / MODEL) as local:
                 if not is_local(self.path):  # another time than when it was hashed
