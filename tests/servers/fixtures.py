@@ -1,4 +1,4 @@
-"""Fixtures that start servers: `s3` and `ceph`, each with a fresh bucket a test."""
+"""Fixtures that start servers: `s3` and `ceph`, each with a fresh bucket a test; `slurm`, one node; `sshd`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.servers import ceph as ceph_server
+from tests.servers import slurm as slurm_server
+from tests.servers import sshd as sshd_server
 from tests.servers.moto import moto
 from tests.servers.server import Server, forget_connections
 
@@ -50,3 +52,29 @@ def _fresh_bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
     server.reach(monkeypatch)
     yield server.bucket()
     forget_connections()
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[slurm_server.Slurm]:
+    """Give a SLURM cluster of one node, one a process of the test run; skips where it cannot be started."""
+    if reason := slurm_server.missing():
+        pytest.skip(reason)
+    with slurm_server.slurm() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(slurm_cluster: slurm_server.Slurm, monkeypatch: pytest.MonkeyPatch) -> slurm_server.Slurm:
+    """Give the same, for this process and the commands it starts."""
+    for name, value in slurm_cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    return slurm_cluster
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[sshd_server.Sshd]:
+    """Give an SSH server on loopback, one a process of the test run; skips where it is not installed."""
+    if reason := sshd_server.missing():
+        pytest.skip(reason)
+    with sshd_server.sshd() as server:
+        yield server

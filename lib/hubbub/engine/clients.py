@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
+import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, LocalCluster, Security, WorkerPlugin
+from distributed.comm import connect
+from distributed.comm.addressing import parse_host_port
+from distributed.deploy import Cluster
 
 from hubbub.errors import ClusterError, ClusterLost
 
-_CONNECT_TIMEOUT_S = 10
+_ANSWER_TIMEOUT_S = 10
+_PROBE_TIMEOUT_S = 2
+_CONNECT_TIMEOUT_S = _ANSWER_TIMEOUT_S - _PROBE_TIMEOUT_S
 _WORKERS_TIMEOUT_S = 60
+_CLOSE_NOW_S = 0.5
 
 # One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
 # library's own pool of threads has one as well, or two workers would fight over every core.
@@ -81,15 +90,8 @@ class DeafToInterrupts(WorkerPlugin):
 @contextmanager
 def local(workers: int) -> Iterator[Connection]:
     """Connect to a new cluster on this machine, which ends with the context."""
-    with (
-        dask.config.set(OWN_SETTINGS),
-        interrupts_held_back() as let_through,
-        _local_cluster(workers) as cluster,
-        Client(cluster) as client,
-    ):
-        client.register_plugin(DeafToInterrupts())
-        with let_through():
-            yield Connection(client)
+    with own(lambda: _local_cluster(workers), here=True) as (_, client):
+        yield Connection(client)
 
 
 def _local_cluster(workers: int) -> LocalCluster:
@@ -106,6 +108,50 @@ def _local_cluster(workers: int) -> LocalCluster:
 
 
 @contextmanager
+def own(start: Callable[[], Cluster], *, here: bool) -> Iterator[tuple[Cluster, Client]]:
+    """Connect to a cluster that `start` starts with hubbub's settings, and that ends with the context.
+
+    Parameters
+    ----------
+    start
+        Starts it.
+    here
+        Whether its workers are processes of this machine, which Ctrl-C in a terminal would reach.
+    """
+    _silence()
+    with (
+        dask.config.set(OWN_SETTINGS),
+        interrupts_held_back() if here else nullcontext(nullcontext) as let_through,
+        _no_warning_of_ports(),
+        start() as cluster,
+        Client(cluster) as client,
+    ):
+        if here:
+            client.register_plugin(DeafToInterrupts())
+        try:
+            with let_through():
+                yield cluster, client
+        except KeyboardInterrupt:
+            if here:
+                cluster.sync(_closed_now, cluster)
+            raise
+
+
+async def _closed_now(cluster: LocalCluster) -> None:
+    """End the workers of a cluster without waiting for the units that they do."""
+    nannies = cluster.workers.values()
+    await asyncio.gather(*(nanny.close(timeout=_CLOSE_NOW_S) for nanny in nannies), return_exceptions=True)
+
+
+@contextmanager
+def _no_warning_of_ports() -> Iterator[None]:
+    """The dashboard takes another port where its own is taken; its address is printed anyway."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Port .* is already in use")
+        yield
+
+
+@contextmanager
 def remote(address: str) -> Iterator[Connection]:
     """Connect to a scheduler that others started.
 
@@ -119,10 +165,12 @@ def remote(address: str) -> Iterator[Connection]:
 
     def connected() -> Client:
         try:
+            asyncio.run(asyncio.wait_for(_greet(address), _CONNECT_TIMEOUT_S))
             clients.append(Client(address, timeout=_CONNECT_TIMEOUT_S))
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
-                f"no Dask scheduler answers at {address} within {_CONNECT_TIMEOUT_S} s ({error})"
+                f"no Dask scheduler answers at {address} within {_ANSWER_TIMEOUT_S} s: {_what_is_at(address)} "
+                f"({str(error) or type(error).__name__})"
             ) from None
         return clients[-1]
 
@@ -131,17 +179,36 @@ def remote(address: str) -> Iterator[Connection]:
         try:
             client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
         except TimeoutError:
-            raise ClusterError(f"the scheduler at {address} has had no worker for {_WORKERS_TIMEOUT_S} s") from None
+            raise ClusterError(
+                f"the scheduler at {address} has had no worker for {_WORKERS_TIMEOUT_S} s; "
+                f"start some: dask worker {address}"
+            ) from None
         yield Connection(client, again=connected)
     finally:
         for client in clients:
             client.close()
 
 
+async def _greet(address: str) -> None:
+    """Shake hands with a scheduler. A client waits for ever where something takes connections and says nothing."""
+    comm = await connect(address, _CONNECT_TIMEOUT_S, **Security().get_connection_args("client"))
+    comm.abort()
+
+
+def _what_is_at(address: str) -> str:
+    """Say what a plain connection finds where no scheduler answered."""
+    try:
+        host, port = parse_host_port(address.partition("://")[2], 8786)
+        with socket.create_connection((host, port), _PROBE_TIMEOUT_S):
+            return f"something listens at port {port}, and it is no Dask scheduler, or wants TLS (tls://)"
+    except (OSError, ValueError) as error:
+        return f"a plain connection fails, too: {error}"
+
+
 def _silence() -> None:
     """Have a scheduler that goes away told in a sentence (`ClusterLost`), not in tracebacks of those who miss it."""
     for name in logging.root.manager.loggerDict:
-        if name.startswith("distributed"):
+        if name.startswith(("distributed", "tornado.application", "asyncio")):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 

@@ -1,38 +1,58 @@
-"""From what ``--cluster`` says to an engine: serial, local, or the address of a scheduler."""
+"""From what ``--cluster`` says to an engine: serial, local, the address of a scheduler, or a cluster file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hubbub.engine import Engine
 from hubbub.engine.serial import SerialEngine
 from hubbub.engine.terms import Sight, check_workers, terms_here
 from hubbub.errors import ClusterError
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from hubbub.engine.clients import Connection
+
 _ADDRESSES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
+_FILES = (".yaml", ".yml")
 
 
 def check_cluster(cluster: str, workers: int | None = None) -> None:
-    """Refuse what is no cluster by its looks, before any work is planned.
+    """Refuse what is no cluster, by its looks or by its file, before any work is planned.
 
     Parameters
     ----------
     cluster
-        ``serial``; ``local``, for workers on this machine; or a scheduler's address, ``tcp://host:8786``.
+        ``serial``; ``local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or the path of a
+        cluster file (`hubbub.engine.clusterfile`), ``FILE.yaml``.
     workers
         Processes of a local cluster; None: one a core.
 
     Raises
     ------
     ClusterError
-        For anything else, or a number of workers that does not go with it.
+        For anything else, a file or its class that will not do, or a number of workers that does not go with it.
     """
-    if cluster not in ("serial", "local") and not cluster.startswith(_ADDRESSES):
-        raise ClusterError(f"--cluster '{cluster}': expected serial, local or an address such as tcp://host:8786")
+    is_file = cluster.endswith(_FILES)
+    if cluster not in ("serial", "local") and not cluster.startswith(_ADDRESSES) and not is_file:
+        raise ClusterError(
+            f"--cluster '{cluster}': expected serial, local or an address such as tcp://host:8786, "
+            "or a cluster file such as cluster.yaml"
+        )
     if workers is not None and cluster != "local":
-        raise ClusterError(f"--workers {workers} goes with --cluster local; '{cluster}' has the workers that it has")
+        whose = " (of $DASK_SCHEDULER_ADDRESS)" if cluster == os.environ.get("DASK_SCHEDULER_ADDRESS") else ""
+        has = "says how many under 'scale'" if is_file else "has the workers that it has"
+        raise ClusterError(f"--workers {workers} goes with --cluster local; '{cluster}'{whose} {has}")
+    if is_file:
+        from hubbub.engine.clusterfile import cluster_maker, read_cluster_file
+
+        cluster_maker(Path(cluster), read_cluster_file(Path(cluster)))
 
 
 @contextmanager
@@ -41,6 +61,7 @@ def open_engine(
     workers: int | None = None,
     *,
     sights: Sequence[Sight] = (),
+    needs: Sequence[str] = (),
     ship: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Engine]:
@@ -52,6 +73,8 @@ def open_engine(
         The arguments of `check_cluster`.
     sights
         Files that every worker must see.
+    needs
+        Packages that workers must have beside those that hubbub always needs.
     ship
         Whether workers that others started get the hubbub of this process.
     notify
@@ -66,14 +89,40 @@ def open_engine(
     if cluster == "serial":
         yield SerialEngine()
         return
-    from hubbub.engine.clients import local, remote  # half a second that others need not wait
-    from hubbub.engine.dask import DaskEngine
+    from hubbub.engine.dask import DaskEngine  # half a second that others need not wait
 
-    if cluster == "local":
-        with local(workers or os.cpu_count() or 1) as connection:
+    with _connection(cluster, workers, notify) as connection:
+        if cluster == "local":
             yield DaskEngine(connection, notify=notify)
-        return
-    with remote(cluster) as connection:
-        terms = terms_here(sights)
+            return
+        if ship:
+            connection = _shipped(connection)
+        terms = terms_here(sights, needs)
         check_workers(connection.client, terms)
         yield DaskEngine(connection, terms, notify)
+
+
+def _connection(cluster: str, workers: int | None, notify: Callable[[str], None]) -> AbstractContextManager[Connection]:
+    from hubbub.engine.clients import local, remote
+
+    if cluster == "local":
+        return local(workers or os.cpu_count() or 1)
+    if cluster.endswith(_FILES):
+        from hubbub.engine.clusterfile import started
+
+        return started(Path(cluster), notify)
+    return remote(cluster)
+
+
+def _shipped(connection: Connection) -> Connection:
+    """A connection whose workers have the hubbub of this process, also when their scheduler was gone and is back."""
+    from hubbub.engine.ship import ship_to
+
+    def again() -> Client:
+        assert connection.again is not None
+        client = connection.again()
+        ship_to(client)
+        return client
+
+    ship_to(connection.client)
+    return replace(connection, again=again) if connection.again else connection

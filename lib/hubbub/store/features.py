@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -44,7 +44,7 @@ from hubbub.files import (
     write_bytes,
     writing,
 )
-from hubbub.places import Place, is_local, place
+from hubbub.places import Place, absolute, is_local, place
 from hubbub.store import arrays
 from hubbub.store.claim import Holder
 from hubbub.store.ledger import each_part, read_parts
@@ -109,6 +109,10 @@ class FeatureStore:
     settings: Settings
     provenance: dict[str, Any]
     holder: Holder | None = None
+
+    def anywhere(self) -> FeatureStore:
+        """The same store by a path that means the same in every process, for tasks."""
+        return replace(self, path=absolute(self.path))
 
     @cached_property
     def settings_hash(self) -> str:
