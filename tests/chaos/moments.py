@@ -14,21 +14,24 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
 import psutil
 
 from hubbub.store.features import FeatureStore, open_store
+from tests.chaos.poisonous import REASONS
 from tests.chaos.processes import (
+    PATIENCE_S,
     Cluster,
     Run,
+    disconnect,
     is_worker,
     kill_driver,
     kill_driver_and_workers,
-    kill_quietly,
     stop_driver,
     wait_until,
 )
@@ -54,7 +57,16 @@ LOCAL = ("worker", "driver", "driver_and_workers", "stop")
 """Kinds of kills where the driver has a cluster of its own, the scheduler being in its process."""
 
 GUEST = ("scheduler", "worker", "driver")
-"""Kinds of kills where scheduler and workers are processes of others."""
+"""Kinds of kills where scheduler and workers are processes of others; the scheduler comes back where it was."""
+
+FAULTS = (*GUEST, "stall", "disconnect")
+"""The same, and what befalls workers that live on: they stand still for a while, or lose their connections."""
+
+_SURVIVED = ("scheduler", "worker", "stall", "disconnect")
+"""After these the same run goes on."""
+
+_FAULT_S = (0.2, 4.0)
+"""How long a worker stands still, or a scheduler is away: from, to."""
 
 _HELD = "is being written by"
 
@@ -66,7 +78,7 @@ class Moment:
     Attributes
     ----------
     kind
-        One of `LOCAL` or `GUEST`.
+        One of `LOCAL` or `FAULTS`.
     commits
         Units to wait for; 0: any state, that before the store exists too.
     delay_s
@@ -97,7 +109,7 @@ class Figures:
     seed
         Of the moments.
     kills
-        Processes killed, or groups of them, by kind.
+        Processes killed, or groups of them, by kind; and clips that were poison.
     faults
         What the proxy did, by kind.
     requests
@@ -124,9 +136,9 @@ class Figures:
     def __str__(self) -> str:
         kills = ", ".join(f"{kind} {count}" for kind, count in sorted(self.kills.items()))
         faults = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
-        of_proxy = f"; {self.faults.total()} faults in {self.requests} requests ({faults})" if self.requests else ""
+        of_proxy = f"; {self.faults.total()} more in {self.requests} requests ({faults})" if self.requests else ""
         return (
-            f"{self.kills.total()} moments ({kills}){of_proxy}; {self.runs} runs, {self.waits} of them refused for a "
+            f"{self.kills.total()} faults ({kills}){of_proxy}; {self.runs} runs, {self.waits} of them refused for a "
             f"dead run's claim; {self.stores} stores, built and compared with the uninterrupted one; seed {self.seed}; "
             f"{time.monotonic() - self.began_at:.0f} s"
         )
@@ -152,6 +164,10 @@ class Chaos:
         Of the commands; None: this process's.
     cluster
         Where the driver is a guest; None: it has two workers of its own.
+    poison
+        Deeds by file name (`poisonous`) of clips that cannot be done on the cluster.
+    patience_s
+        After this time a run that commits nothing, or does not end, is thought to hang, s.
     """
 
     clips: str
@@ -161,6 +177,8 @@ class Chaos:
     count_parts: Callable[[str], int]
     environment: Mapping[str, str] | None = None
     cluster: Cluster | None = None
+    poison: Mapping[str, str] = field(default_factory=dict)
+    patience_s: float = PATIENCE_S
     _base: int = 0
 
     def build_until_all_struck(self, moments: Sequence[Moment], store_of: Callable[[int], str]) -> list[str]:
@@ -175,25 +193,23 @@ class Chaos:
         most = self.figures.runs + len(waiting) + 20
         while True:
             assert self.figures.runs < most, f"{store} is not done after so many runs without a kill"
-            if self._run(store, waiting) == 0:
+            if self._run(store, waiting):
+                self.figures.kills.update({"poison": len(self.poison)} if self.poison else {})
                 return
 
-    def _run(self, store: str, waiting: deque[Moment]) -> int:
-        """Run the command once, and strike while it runs; returns how it ended."""
+    def _run(self, store: str, waiting: deque[Moment]) -> bool:
+        """Run the command once, and strike while it runs; returns whether the store is done."""
         self.figures.runs += 1
         run = Run(self._words(store), self.folder / f"run-{self.figures.runs:03d}.log", self.environment)
         self._base = self.count_parts(store)
         killed = None
-        while killed in (None, "worker") and waiting and self._comes(waiting[0], run, store):
-            killed = waiting.popleft().kind
-            self._strike(killed, run)
+        while killed in (None, *_SURVIVED) and waiting and self._comes(waiting[0], run, store):
+            moment = waiting.popleft()
+            killed = moment.kind
+            self._strike(moment, run)
             self.figures.kills[killed] += 1
             self._base = self.count_parts(store)
-        code = run.wait()
-        self._judge(run, code, killed)
-        if killed == "scheduler" and self.cluster is not None:
-            self.cluster.start()
-        return code
+        return self._judge(run, run.wait(self.patience_s), killed)
 
     def _words(self, store: str) -> tuple[object, ...]:
         where = ("--workers", 2) if self.cluster is None else ("--cluster", self.cluster.address)
@@ -203,45 +219,82 @@ class Chaos:
         """Wait for a moment; False where the run ended before it."""
         if moment.commits:
             wanted = self._base + moment.commits
-            wait_until(lambda: run.over or self.count_parts(store) >= wanted, f"{wanted} parts in {store}")
+            wait_until(
+                lambda: run.over or self.count_parts(store) >= wanted, f"{wanted} parts in {store}", self.patience_s
+            )
         strike_at = time.monotonic() + moment.delay_s
         wait_until(lambda: run.over or time.monotonic() >= strike_at, "a moment")
-        if moment.kind == "worker":
+        if moment.kind in ("worker", "stall", "disconnect"):
             wait_until(lambda: run.over or bool(self._workers(run)), "a worker")
         return not run.over
 
     def _workers(self, run: Run) -> list[psutil.Process]:
         return self.cluster.workers() if self.cluster else [one for one in run.descendants() if is_worker(one)]
 
-    def _strike(self, kind: str, run: Run) -> None:
-        if kind == "worker":
-            kill_quietly(self._workers(run)[-1])
-        elif kind == "scheduler" and self.cluster is not None:
-            self.cluster.scheduler.kill()
+    def _strike(self, moment: Moment, run: Run) -> None:
+        chance = random.Random(moment.delay_s)
+        if moment.kind in ("worker", "stall", "disconnect"):
+            self._strike_worker(moment.kind, chance.choice(self._workers(run)), chance.uniform(*_FAULT_S))
+        elif moment.kind == "scheduler":
+            assert self.cluster is not None
+            self.cluster.kill_scheduler()
+            time.sleep(chance.uniform(*_FAULT_S))
+            self.cluster.start_scheduler()
         else:
-            {"driver": kill_driver, "driver_and_workers": kill_driver_and_workers, "stop": stop_driver}[kind](run)
+            {"driver": kill_driver, "driver_and_workers": kill_driver_and_workers, "stop": stop_driver}[moment.kind](
+                run
+            )
 
-    def _judge(self, run: Run, code: int, killed: str | None) -> None:
-        """A run that nobody killed ends well, or refuses in words; no run that can speak shows a traceback."""
+    def _strike_worker(self, kind: str, worker: psutil.Process, fault_s: float) -> None:
+        with suppress(psutil.NoSuchProcess):  # poison was faster
+            if kind == "worker":
+                worker.kill()
+            elif kind == "stall":
+                worker.suspend()
+                time.sleep(fault_s)
+                worker.resume()
+            elif self.cluster is not None:
+                disconnect(worker, self.cluster.address)
+
+    def _judge(self, run: Run, code: int, killed: str | None) -> bool:
+        """See that a run that nobody ended ends well, or refuses in words; returns whether nothing is left to do.
+
+        No run that can speak shows a traceback. One whose scheduler goes before it is reached may say so and end.
+        """
         said = run.said
         assert "Traceback" not in said, said
         assert "a fault in hubbub" not in said, said
-        if code and killed is None:
+        is_done = code == 0 or (bool(self.poison) and code == 1 and "features: done" in said)
+        if not is_done and killed in (None, "worker", "stall", "disconnect"):
             assert _HELD in said, f"a run that nobody killed ended with {code}; it said:\n{said}"
             self.figures.waits += 1
             time.sleep(1)
+        return is_done
 
 
-def assert_equal_stores(store: str, whole: str) -> None:
-    """Compare two stores row for row and value for value, wherever in them a row lies."""
+def assert_equal_stores(store: str, whole: str, poison: Mapping[str, str] | None = None) -> None:
+    """Compare two stores row for row and value for value, wherever in them a row lies.
+
+    Clips that are poison to the first (deeds by file name) have no values; `assert_poisoned` sees to them.
+    """
     ours, theirs = sorted_rows(open_store(store)), sorted_rows(open_store(whole))
     assert not ours.duplicated(KEY).any(), f"{store} has rows twice"
+    theirs = theirs[[PurePath(uri).name not in (poison or {}) for uri in theirs["uri"]]].reset_index(drop=True)
     assert list(ours["clip_id"]) == list(theirs["clip_id"]), f"{store} lost or doubled clips"
     pd.testing.assert_frame_equal(ours.drop(columns=MAY_DIFFER), theirs.drop(columns=MAY_DIFFER))
     values = open_store(store).read_rows(list(ours["row"]))
     expected = open_store(whole).read_rows(list(theirs["row"]))
     assert values.dtype == expected.dtype
     assert np.array_equal(values.view(np.uint8), expected.view(np.uint8)), f"{store} has other values"
+
+
+def assert_poisoned(store: str, poison: Mapping[str, str]) -> None:
+    """See that exactly the poisoned clips failed, each with its reason, in one row."""
+    rows = open_store(store).row_table(["uri", "status", "error"]).to_pandas().query("status == 'failed'")
+    errors = {PurePath(uri).name: error for uri, error in zip(rows["uri"], rows["error"], strict=True)}
+    assert sorted(PurePath(uri).name for uri in rows["uri"]) == sorted(poison), errors
+    for name, deed in poison.items():
+        assert re.match(REASONS[deed], errors[name]), f"{name}, poisoned by '{deed}': {errors[name]}"
 
 
 def sorted_rows(store: FeatureStore) -> pd.DataFrame:

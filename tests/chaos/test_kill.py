@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -23,12 +25,16 @@ from tests.chaos.processes import (
     is_worker,
     kill_driver,
     kill_driver_and_workers,
+    n_parts,
     wait_for_parts,
     wait_until,
 )
 from tests.jobs.command import hubbub, succeed
 
 pytestmark = pytest.mark.chaos
+
+NOW_S = 2
+"""What a run may take to stop at once, s."""
 
 AWAKE_S = 3
 """Time for workers to do what they had begun, s; more than a unit takes."""
@@ -79,6 +85,7 @@ def test_features_whose_worker_is_killed_end_by_themselves_and_equal(
     assert_equal_stores(str(store), str(whole_store))
 
 
+@pytest.mark.slow
 def test_workers_that_slept_while_another_run_took_over_do_no_harm(
     clips: Path, whole_store: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +122,7 @@ def bundle(whole_store: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_label_killed_in_the_middle_then_run_again_equals_an_uninterrupted_run(
     clips: Path, bundle: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +142,7 @@ def test_label_killed_in_the_middle_then_run_again_equals_an_uninterrupted_run(
     succeed("verify", labels)
 
 
+@pytest.mark.slow
 def test_a_training_killed_in_the_middle_goes_on_and_ends_equal(whole_store: Path, tmp_path: Path) -> None:
     words = ("train", whole_store, "--test-fold", 5, "--epochs", 4, "--model", "seed-cnn", "--seed", 3)
     succeed(*words, "-o", tmp_path / "whole")
@@ -151,12 +160,114 @@ def test_a_training_killed_in_the_middle_goes_on_and_ends_equal(whole_store: Pat
     assert whole["history"] == cut["history"]
 
 
-def test_ctrl_c_is_answered_with_a_sentence(clips: Path, tmp_path: Path) -> None:
+STOPPED = "hubbub: stopped; what is committed is kept, and the same command goes on from there"
+STOPPING = re.compile(r"stopping: \d+ units in flight are finished and committed; Ctrl-C again stops now")
+
+
+def interrupt(run: Run) -> None:
+    """Ctrl-C as in a terminal: all its processes get it, workers too."""
+    os.killpg(run.process.pid, signal.SIGINT)
+
+
+def status_of(store: Path) -> dict[str, Any]:
+    return json.loads(succeed_or_not("status", store, "--json"))
+
+
+def succeed_or_not(*words: object) -> str:
+    done = hubbub(*words)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+def reported_ok(said: str) -> int:
+    """Clips that the summary of a run calls ok."""
+    found = re.search(r"│ok\s+│ (\d+)", said)
+    assert found, said
+    return int(found[1])
+
+
+def assert_stopped(run: Run, store: Path) -> int:
+    """Assert that a run ended as after one Ctrl-C, having told exactly what is in the store; returns how many clips."""
+    assert run.wait() == 130, run.said
+    assert len(STOPPING.findall(run.said)) == 1
+    assert run.said.splitlines()[-1] == STOPPED
+    assert "features: stopped" in run.said
+    assert "Traceback" not in run.said
+    committed = open_store(store).rows()["clip_id"].nunique()
+    status = status_of(store)
+    assert committed == reported_ok(run.said)
+    assert (status["state"], status["result"]["ok"]) == ("stopped", committed)
+    return committed
+
+
+def test_a_run_that_is_stopped_once_commits_what_it_began_and_the_next_goes_on(
+    clips: Path, whole_store: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     run = Run(features(clips, store), tmp_path / "said")
     wait_for_parts(store / "rows", 2, run)
-    os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    assert run.wait() == 130
-    last = "hubbub: stopped; what is committed is kept, and the same command goes on from there"
-    assert run.said.splitlines()[-1] == last
-    assert "Traceback" not in run.said
+    interrupt(run)
+    committed = assert_stopped(run, store)
+    assert 4 <= committed < 100
+    broken = hubbub("verify", store).stdout
+    assert re.search(r"problems *│ 1 ", broken), broken
+    assert f"{committed} of 100 clips are there: a run broke off" in broken
+    succeed(*features(clips, store))
+    assert_equal_stores(str(store), str(whole_store))
+    assert_verified(str(store), str(clips))
+
+
+def test_sigterm_which_batch_systems_send_stops_a_run_as_ctrl_c_does(clips: Path, tmp_path: Path) -> None:
+    run = Run(("features", clips, "-o", tmp_path / "store", "--cluster", "serial", *SMALL_UNITS), tmp_path / "said")
+    wait_for_parts(tmp_path / "store" / "rows", 2, run)
+    run.process.terminate()
+    assert_stopped(run, tmp_path / "store")
+
+
+def test_a_run_that_is_stopped_twice_stops_now(clips: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    words = (
+        "features",
+        clips,
+        "-o",
+        store,
+        "--workers",
+        2,
+        "--set",
+        "layout.rows_per_shard=50",
+        "--set",
+        "layout.rows_per_chunk=50",
+    )
+    run = Run(words, tmp_path / "said")  # two units, which take seconds each
+    wait_until(lambda: run.over or "dashboard" in run.said, "a cluster")
+    time.sleep(1)
+    interrupt(run)
+    wait_until(lambda: run.over or bool(STOPPING.search(run.said)), "an answer")
+    assert not run.over, run.said
+    interrupt(run)
+    began = time.monotonic()
+    assert run.wait() == 130, run.said
+    took_s = time.monotonic() - began
+    assert took_s < NOW_S, run.said
+    assert run.said.splitlines()[-1] == STOPPED
+    assert status_of(store)["state"] == "stopped"
+    assert open_store(store).committed() == []
+
+
+def test_a_worker_that_was_started_again_is_deaf_to_ctrl_c(clips: Path, whole_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    run = Run(features(clips, store), tmp_path / "said")
+    wait_for_parts(store / "rows", 3, run)
+    first = {child.pid for child in run.descendants() if is_worker(child)}
+    psutil.Process(min(first)).kill()
+    wait_until(lambda: run.over or any(is_worker(c) and c.pid not in first for c in run.descendants()), "a new worker")
+    there = n_parts(store / "rows")
+    wait_for_parts(store / "rows", there + 6, run)  # some of them by the new worker
+    wait_until(lambda: run.over or status_of(store)["standing"]["retried"] > 0, "the dead worker's units, tried again")
+    retried = status_of(store)["standing"]["retried"]
+    interrupt(run)
+    assert run.wait() == 130, run.said
+    standing = status_of(store)["standing"]
+    assert (standing["retried"], standing["units"]["lost"]) == (retried, 0)
+    succeed(*features(clips, store))
+    assert_equal_stores(str(store), str(whole_store))

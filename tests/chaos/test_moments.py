@@ -29,7 +29,7 @@ from tests.servers.server import Server
 
 ASKED = int(os.environ.get("HUBBUB_CHAOS_MOMENTS") or 0)
 SEED = int(os.environ.get("HUBBUB_CHAOS_SEED") or 1)
-SHORT = {"local": 4, "guest": 3, "bucket": 3}
+SHORT = {"local": 2, "guest": 2, "bucket": 2}
 """Moments by test where nobody asked for more."""
 
 BUCKET_UNITS = ("--set", "layout.rows_per_shard=4", "--set", "layout.rows_per_chunk=4")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
@@ -79,3 +81,6 @@ class Engine(Protocol):
 
     def state(self) -> EngineState:
         """How it stands, asked from any thread while it runs."""
+
+    def report_to(self, path: Path) -> AbstractContextManager[None]:
+        """Have a page of what workers did in the context in a file, from engines that make one."""

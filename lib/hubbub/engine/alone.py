@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
@@ -34,8 +34,10 @@ from hubbub.tasks.result import UnitLost, UnitResult
 from hubbub.tasks.watched import can_condemn, condemned
 
 _LOOK_EVERY_S = 0.05
-_LEAST_MEMORY_BYTES = 512 * 2**20
+_START_WITHIN_S = 120.0
+_LEAST_MEMORY_BYTES = 2 * 2**30  # Keras alone is promised 0.5 GB on two cores, and more where there are more
 _NEARLY = 0.9  # of its memory: a child that dies there died for want of more
+_ENDED_BY_OTHERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what batch systems and terminals send to all
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,25 @@ class Death:
         Number of the item it was at; None: before the first, or after the last.
     failure
         Why, in the words of a failed row.
+    may_be_chance
+        Whether something else than the item may be the cause: a machine short of memory kills whom it likes.
     """
 
     item: int | None
     failure: str
+    may_be_chance: bool = False
 
 
 def do_alone(task: Task, unit: Any) -> UnitResult | UnitLost | Raised:
     """Do a unit in children of this process, one after the other, until one commits it or its task raises."""
-    limit_bytes = _memory_limit_bytes()
+    limit_bytes, doubted = _memory_limit_bytes(), set[int | None]()
     while True:
         end = _try(task, unit, limit_bytes)
         if not isinstance(end, Death):
             return end
+        if end.may_be_chance and end.item not in doubted:
+            doubted.add(end.item)
+            continue
         if not can_condemn(unit, end.item):
             return UnitLost(unit.index, len(unit.items), end.failure)
         assert end.item is not None
@@ -73,8 +81,10 @@ def _try(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised | Death
         while True:
             try:
                 message = messages.recv() if messages.poll(_LOOK_EVERY_S) else None
-            except EOFError:
+            except (EOFError, ConnectionError):  # reset, where it died before it read its work
                 return watch.ended()
+            if isinstance(message, Raised) and isinstance(message.error, MemoryError):
+                return watch.out_of_memory()
             if isinstance(message, UnitResult | Raised):
                 return message
             if isinstance(message, At):
@@ -90,38 +100,41 @@ class _Watch:
         self._unit, self._process, self._limit_bytes = unit, process, limit_bytes
         self._item: int | None = None
         self._began_at = time.monotonic()
+        self._limit_s = max(_START_WITHIN_S, unit.time_limit_s)
         self._most_bytes = 0
 
     def begins(self, item: int | None) -> None:
         self._item, self._began_at = item, time.monotonic()
+        limits = self._unit if item is None else self._unit.items[item]
+        self._limit_s = float(getattr(limits, "time_limit_s", self._unit.time_limit_s))
 
     def look(self) -> Death | None:
         """See that it keeps to its limits; None where it does."""
-        self._most_bytes = max(self._most_bytes, _resident_bytes(self._process.pid))
-        limit_s = self._limit_s()
+        self._most_bytes = max(self._most_bytes, _taken_bytes(self._process.pid))
         if self._most_bytes > self._limit_bytes:
-            return self._death(OutOfMemory(f"takes more than the {self._limit_bytes / 1e6:.0f} MB that a worker has"))
-        if time.monotonic() - self._began_at > limit_s:
-            return self._death(TimedOut(f"not done within {limit_s:g} s, alone in a process of its own"))
+            return self.out_of_memory()
+        if time.monotonic() - self._began_at > self._limit_s:
+            return self._death(TimedOut(f"not done within {self._limit_s:g} s, alone in a process of its own"))
         return None
 
-    def ended(self) -> Death:
+    def out_of_memory(self) -> Death:
+        """Say that it wants more memory than there is."""
+        return self._death(OutOfMemory(f"takes more than the {self._limit_bytes / 1e6:.0f} MB that a worker has"))
+
+    def ended(self) -> Death | Raised:
         """Say of what it died."""
         code = self._process.wait()
         if self._most_bytes > _NEARLY * self._limit_bytes:
-            limit_mb = self._limit_bytes / 1e6
-            return self._death(OutOfMemory(f"its process died at the limit of {limit_mb:.0f} MB that a worker has"))
+            return self.out_of_memory()
+        if -code in _ENDED_BY_OTHERS:
+            return Raised(InterruptedError(f"the child was ended by {_name(-code)}, as its worker may be"), True)
         how = f"signal {-code} ({_name(-code)})" if code < 0 else f"exit code {code}"
-        if -code == signal.SIGKILL:
-            how += ", as the kernel does where memory is short"
-        return self._death(WorkerDied(f"whoever reads it dies of it: {how}, alone in a process of its own"))
+        is_kill = -code == signal.SIGKILL
+        how += ", as the kernel does where memory is short" if is_kill else ""
+        return self._death(WorkerDied(f"whoever reads it dies of it: {how}, alone in a process of its own"), is_kill)
 
-    def _limit_s(self) -> float:
-        limits = self._unit if self._item is None else self._unit.items[self._item]
-        return float(getattr(limits, "time_limit_s", self._unit.time_limit_s))
-
-    def _death(self, error: WorkerDied | TimedOut | OutOfMemory) -> Death:
-        return Death(self._item, error.reason)
+    def _death(self, error: WorkerDied | TimedOut | OutOfMemory, may_be_chance: bool = False) -> Death:
+        return Death(self._item, error.reason, may_be_chance)
 
 
 @contextmanager
@@ -141,7 +154,8 @@ def _child(message: bytes) -> Iterator[tuple[subprocess.Popen[bytes], Connection
         )
         theirs.close()  # ours ends when the child does
         try:
-            ours.send_bytes(message)
+            with suppress(ConnectionError):  # it died at once: found out by who listens to it
+                ours.send_bytes(message)
             yield process, ours
         finally:
             process.kill()
@@ -161,6 +175,15 @@ def _resident_bytes(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
+
+
+def _taken_bytes(pid: int) -> int:
+    """What a process takes, and what it has been promised: the kernel's limit counts that (`RLIMIT_DATA`)."""
+    try:
+        memory = psutil.Process(pid).memory_info()
+    except psutil.NoSuchProcess:
+        return 0
+    return int(max(memory.rss, getattr(memory, "data", 0)))
 
 
 def _name(number: int) -> str:

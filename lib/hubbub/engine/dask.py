@@ -19,14 +19,15 @@ import pickle
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any
 
-from distributed import Future
+from distributed import Client, Future
 from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.protocol.pickle import dumps, loads
@@ -35,7 +36,8 @@ from distributed.scheduler import KilledWorker
 from hubbub.engine import EngineState, Task
 from hubbub.engine.clients import Connection
 from hubbub.engine.outcomes import Outcome, Raised, Refused
-from hubbub.engine.terms import Terms
+from hubbub.engine.performance import performance
+from hubbub.engine.terms import Terms, unfit_workers
 from hubbub.engine.worker import Errand, Order
 from hubbub.errors import ClusterError, ClusterLost
 from hubbub.places import shipped_storage
@@ -47,6 +49,8 @@ _REFILL = 0.25  # of the units in flight, handed out at once: half the cost of o
 _ASK_EVERY_S = 2.0
 _LOOK_EVERY_S = 0.25
 _MOST_DEATHS_ALONE = 3
+_MOST_REFUSALS = 16
+_GATHER_WITHIN_S = 10.0
 _RECONNECT_S = 120
 _GONE = (FutureCancelledError, CommClosedError, ClosedClientError)
 
@@ -139,6 +143,10 @@ class DaskEngine:
         finally:
             flight.end()
 
+    def report_to(self, path: Path) -> AbstractContextManager[None]:
+        """Have Dask's performance report of what is done in the context in a file."""
+        return performance(lambda: self._client, path)
+
     def _ask(self) -> None:
         """Ask the scheduler about its workers now and then: every question goes there and back."""
         if time.monotonic() - self._cluster.asked_at < _ASK_EVERY_S + self._cluster.workers / 100:
@@ -170,7 +178,7 @@ class _Flight:
         self._name, self._numbers = f"{type(task).__name__}-{uuid.uuid4().hex}", itertools.count()
         self._resources: dict[str, int] = {}
         self._had_workers_at = time.monotonic()
-        self._is_ending = False
+        self._is_ending = self._has_results = False
 
     def is_under_way(self) -> bool:
         """Hand out what there is room for; False when everything is done."""
@@ -200,9 +208,12 @@ class _Flight:
             elif isinstance(what, _GONE):
                 self._again.append(tried)
                 self._reconnect(what)
+            elif isinstance(what, ImportError) and (what.name or "").partition(".")[0] == "hubbub":
+                self._unread(tried, what)
             elif isinstance(what, Exception):
                 raise what
             else:
+                self._has_results = True
                 yield what
 
     def begin_no_more(self) -> None:
@@ -212,11 +223,10 @@ class _Flight:
         self._is_ending, self._fresh = True, iter(())
         self._again.clear()
         self._later.clear()
-        begun = {key for keys in self._engine._client.processing().values() for key in keys}
-        queued = [future for future in self._in_flight if future.key not in begun]
-        for future in queued:
-            del self._in_flight[future]
-        self._engine._client.cancel(queued)
+        with suppress(*_GONE, OSError):  # of a scheduler that is gone nothing comes back
+            taken_back = set(_take_back_queued(self._engine._client, self._name))
+            for future in [future for future in self._in_flight if future.key in taken_back]:
+                del self._in_flight[future]
 
     def end(self) -> None:
         """Leave nothing behind, however the run ended."""
@@ -237,9 +247,20 @@ class _Flight:
             yield _Try(unit.index, len(unit.items), pickle.dumps(unit))
 
     def _hand_out(self, tries: list[_Try]) -> None:
-        if not tries:
+        try:
+            futures = self._submitted(tries)
+        except _GONE as error:
+            self._again.extend(tries)
+            self._reconnect(error)
             return
-        futures = self._engine._client.map(
+        self._in_flight.update(zip(futures, tries, strict=True))
+        for future in futures:
+            future.add_done_callback(self._arrived.put)
+
+    def _submitted(self, tries: list[_Try]) -> list[Future]:
+        if not tries:
+            return []
+        return self._engine._client.map(
             loads,
             [pickle.dumps(Errand(self._order, one.packed, alone=one.alone)) for one in tries],
             # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
@@ -247,9 +268,6 @@ class _Flight:
             pure=False,
             resources=self._resources or None,
         )
-        self._in_flight.update(zip(futures, tries, strict=True))
-        for future in futures:
-            future.add_done_callback(self._arrived.put)
 
     def _batch(self) -> list[Future]:
         """What has arrived by now, one future at least, or nothing after a little while."""
@@ -261,18 +279,29 @@ class _Flight:
         return [future for future in batch if future in self._in_flight]
 
     def _outcomes(self, batch: list[Future]) -> Iterator[tuple[Future, Outcome | Exception]]:
-        """What came of each; never by `Future.status`: it reverts when the worker that holds the result dies."""
+        """What came of each; never by `Future.status`: it reverts when the worker that holds the result dies.
+
+        Then the result is made anew, and waited for as if it had not arrived.
+        """
+        client = self._engine._client
         try:
-            yield from zip(batch, self._engine._client.gather(batch) if batch else [], strict=True)
+            results = _within(client, lambda: client.gather(batch, asynchronous=True)) if batch else []
+            yield from zip(batch, results, strict=True)
         except Exception:
             for future in batch:
                 if future in self._in_flight:
-                    yield future, _outcome(future)
+                    what = _outcome(client, future)
+                    if isinstance(what, TimeoutError):
+                        self._arrived.put(future)
+                    else:
+                        yield future, what
 
     def _raised(self, tried: _Try, what: Raised) -> None:
         if isinstance(what.error, MemoryError) and not tried.alone:
             self._suspect(tried)  # whose fault it is can be told there
             return
+        if self._is_ending and what.may_pass:
+            return  # the next run makes it
         pause_s = next(tried.pauses_s, None) if what.may_pass else None
         if pause_s is None:
             raise what.error
@@ -298,13 +327,34 @@ class _Flight:
 
     def _refused(self, tried: _Try, what: Refused) -> None:
         """Send a worker away that came late and does not fit; its unit goes to another."""
+        self._send_away({what.worker: what.objections})
+        self._hand_on(tried)
+
+    def _unread(self, tried: _Try, error: Exception) -> None:
+        """Send workers away that cannot even say that they do not fit, since they have no hubbub."""
         engine = self._engine
-        if what.worker not in engine._refusals:
-            engine._refusals[what.worker] = what.objections
-            engine._notify(f"worker {what.worker} is sent away: {'; '.join(what.objections)}")
+        with suppress(*_GONE, OSError):
+            self._send_away(unfit_workers(engine._client, engine._terms))
+        if not engine._refusals:
+            raise error
+        self._hand_on(tried)
+
+    def _hand_on(self, tried: _Try) -> None:
+        if not self._is_ending:
+            self._again.append(tried)
+
+    def _send_away(self, unfit: Mapping[str, tuple[str, ...]]) -> None:
+        engine = self._engine
+        for worker in unfit.keys() - engine._refusals.keys():
+            engine._refusals[worker] = unfit[worker]
+            engine._notify(f"worker {worker} is sent away: {'; '.join(unfit[worker])}")
             with suppress(*_GONE, OSError):
-                engine._client.retire_workers([what.worker])
-        self._again.append(tried)
+                engine._client.retire_workers([worker])
+        if len(engine._refusals) >= _MOST_REFUSALS and not self._has_results:
+            raise ClusterLost(f"none of {len(engine._refusals)} workers fits: {self._refusals()}")
+
+    def _refusals(self) -> str:
+        return "; ".join(sorted({text for texts in self._engine._refusals.values() for text in texts}))
 
     def _reconnect(self, error: Exception) -> None:
         """Go on with the scheduler that comes back at the same address, or say that none does."""
@@ -334,7 +384,7 @@ class _Flight:
         if engine._cluster.workers:
             self._had_workers_at = time.monotonic()
         elif time.monotonic() - self._had_workers_at > limit_s:
-            why = "; ".join(sorted({text for texts in engine._refusals.values() for text in texts}))
+            why = self._refusals()
             raise ClusterLost(
                 f"the scheduler at {engine._address} has had no worker for {limit_s:g} s"
                 + (f" that fits ({why})" if why else "")
@@ -355,8 +405,31 @@ class _Flight:
             self._engine._client.cancel(futures)
 
 
-def _outcome(future: Future) -> Any:
+def _outcome(client: Client, future: Future) -> Any:
     try:
-        return future.result()
+        return _within(client, lambda: future.result(timeout=None))
     except Exception as error:
         return error
+
+
+def _within(client: Client, ask: Callable[[], Any]) -> Any:
+    """What a question of the client's is answered with; `TimeoutError` where that takes too long."""
+    return client.sync(ask, callback_timeout=_GATHER_WITHIN_S)
+
+
+def _take_back_queued(client: Client, name: str) -> list[Any]:
+    """Take back what no worker has been given, of the tasks whose keys begin with `name`; returns their keys.
+
+    At once and by the scheduler itself: what it gives out between a question and an answer would be done, and not told.
+    """
+
+    def take_back(dask_scheduler: Any = None) -> list[Any]:  # nested, so that it travels by value
+        waiting = ("queued", "no-worker", "waiting")
+        tasks = [task for key, task in dask_scheduler.tasks.items() if isinstance(key, tuple) and key[0] == name]
+        keys = [task.key for task in tasks if task.state in waiting]
+        for task in [dask_scheduler.tasks[key] for key in keys]:
+            for owner in [state.client_key for state in task.who_wants or ()]:
+                dask_scheduler.client_releases_keys(keys=[task.key], client=owner, stimulus_id="hubbub-stops")
+        return keys
+
+    return list(client.run_on_scheduler(take_back))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -33,6 +35,10 @@ class SerialEngine:
     def state(self) -> EngineState:
         """One unit at most is in flight."""
         return EngineState(in_flight=self._in_flight, retried=self._retried)
+
+    def report_to(self, path: Path) -> AbstractContextManager[None]:
+        """There is nothing to report."""
+        return nullcontext()
 
     def _done(self, task: Task, unit: Any, stop: Event) -> UnitResult:
         for pause_s in pauses():

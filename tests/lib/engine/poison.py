@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import soundfile
+
 from hubbub.tasks.result import UnitResult
 from hubbub.tasks.watched import watched
-
-LIMIT_S = 3.0
-"""How long an item may take: longer than a worker's start takes from a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +24,26 @@ class Thing:
     Attributes
     ----------
     kind
-        ok, segfault, kill, exit, sleep, loop (in C, holding Python's lock), bomb, raise.
+        Its deed, one of `DEEDS`.
+    failure
+        Why it is not to be tried again.
+    time_limit_s
+        How long it may take.
     """
 
     kind: str = "ok"
     failure: str | None = None
-    time_limit_s: float = LIMIT_S
+    time_limit_s: float = 60.0
 
 
 @dataclass(frozen=True)
 class Things:
-    """A unit."""
+    """A unit; `end` is the deed between its last item and its commit."""
 
     index: int
     items: tuple[Thing, ...]
-    time_limit_s: float = LIMIT_S
+    time_limit_s: float = 60.0
+    end: str = "ok"
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class DoThings:
             if item.failure is None:
                 DEEDS[item.kind]()
             lines.append(item.failure or "ok")
+        DEEDS[unit.end]()
         partial = self.folder / f".{unit.index}-{os.getpid()}"
         partial.write_text("\n".join(lines))
         partial.rename(self.folder / str(unit.index))
@@ -74,9 +81,18 @@ def _raise() -> None:
     raise RuntimeError("no way")
 
 
+def _long_ogg() -> None:
+    """Meet a real fault in a C library: libsndfile 1.2.2 overruns its stack."""
+    sound = np.random.default_rng(1).random(5_000_000, np.float32) - 0.5
+    soundfile.write(io.BytesIO(), sound, 44_100, format="OGG", subtype="VORBIS")
+    os.kill(os.getpid(), signal.SIGSEGV)  # by a libsndfile that has been mended
+
+
 DEEDS = {
     "ok": lambda: None,
+    "doze": lambda: time.sleep(0.1),
     "segfault": lambda: ctypes.string_at(0),
+    "ogg": _long_ogg,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda: os._exit(3),
     "sleep": lambda: time.sleep(10_000),
@@ -84,3 +100,5 @@ DEEDS = {
     "bomb": _bomb,
     "raise": _raise,
 }
+"""What things do: nothing, for a while or none; kill their process in one way or another; hang, in Python or in C with
+Python's lock held; take all memory; raise what no task should."""

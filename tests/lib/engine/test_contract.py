@@ -145,6 +145,6 @@ def test_what_is_no_cluster_is_refused(cluster_name: str, workers: int | None, m
 
 def test_an_address_where_nobody_answers(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("hubbub.engine.clients._CONNECT_TIMEOUT_S", 1)
-    with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 within 1 s"):
+    with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9.*Connection refused"):
         with open_engine("tcp://127.0.0.1:9"):
             pass
