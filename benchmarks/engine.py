@@ -1,6 +1,6 @@
 """What the Dask engine costs: a million clips and a task that does nothing; and real clips on one and two workers.
 
-    python benchmarks/engine.py [--clips N] [--units N] [--workers N] [--rounds N] [--check]
+    python benchmarks/engine.py [--clips N] [--units N] [--workers N] [--rounds N] [--limit N] [--check]
 
 The first table: a plan as `hubbub features` makes it goes through a cluster on this machine, whose scheduler lives in
 the driver's process; a task returns counts at once. The driver's process tells its seconds of processor, scheduler
@@ -139,7 +139,7 @@ def measured_apart(arguments: argparse.Namespace) -> Found:
     return Found(**json.loads(done.stdout))
 
 
-def speeds(rounds: int) -> dict[int, list[float]]:
+def speeds(rounds: int, limit: int | None) -> dict[int, list[float]]:
     """Clips a second of `hubbub features` with 1 and 2 workers, a figure a round."""
     from sounds import default_clips, index
     from ways import store_with_hubbub
@@ -149,7 +149,7 @@ def speeds(rounds: int) -> dict[int, list[float]]:
     found: dict[int, list[float]] = {1: [], 2: []}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubbub-engine-")))
-        table = index(default_clips())
+        table = index(default_clips(), limit)
         engines = {count: stack.enter_context(open_engine("local", count)) for count in found}
         for turn in range(rounds + 1):
             for count, engine in engines.items():
@@ -167,6 +167,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--units", type=_positive, default=20_000)
     parser.add_argument("--workers", type=_positive, default=2)
     parser.add_argument("--rounds", type=_positive, default=5)
+    parser.add_argument("--limit", type=_positive, help="only the first so many real clips")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -184,7 +185,7 @@ def main() -> int:
     if arguments.measure:
         print(json.dumps(asdict(measure(arguments.clips, arguments.units, arguments.workers))))
         return 0
-    found, rates = measured_apart(arguments), speeds(arguments.rounds)
+    found, rates = measured_apart(arguments), speeds(arguments.rounds, arguments.limit)
     return 1 if not _shown(found, rates, arguments) and arguments.check else 0
 
 
@@ -214,7 +215,8 @@ def _shown(found: Found, rates: dict[int, list[float]], arguments: argparse.Name
         (str(count), f"{value:.1f}", ", ".join(f"{one:.1f}" for one in rates[count])) for count, value in pace.items()
     ]
     print_table("Workers: features of real clips, stored", ("workers", "clips/s, median", "rounds"), table)
-    whole = found.units == arguments.units and found.clips == arguments.clips
+    per_unit = -(-arguments.clips // arguments.units)
+    whole = found.units == -(-arguments.clips // per_unit) and found.clips == arguments.clips
     figures = [
         ("driver and scheduler: processor s", CPU_S, found.processor_s),
         ("… ms a unit", UNIT_MS, unit_ms),

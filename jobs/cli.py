@@ -16,7 +16,7 @@ from hubbub.places import explained
 from .options import DEBUG_VARIABLE
 
 JOBS = (
-    *("index", "settings", "features", "verify", "compact", "info"),
+    *("index", "settings", "features", "status", "verify", "compact", "info"),
     *("train", "evaluate", "label", "events", "export", "report", "demo"),
 )
 """Commands in the order of the work; each is the function of its name in the module of its name."""
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 all is done, 1 some clips failed or the run broke off, 2 the command was asked wrongly, "
-    "130 stopped by Ctrl-C.",
+    "130 stopped by Ctrl-C or SIGTERM.",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hubbub.store.features import FeatureStore
 
     from .console import JsonLog
+    from .runs import Where
 
 
 def compact(
@@ -29,6 +30,7 @@ def compact(
     ] = False,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
+    ship: options.Ship = False,
     dry_run: options.DryRun = False,
     log_json: options.LogJson = None,
     storage: options.Storage = None,
@@ -39,26 +41,27 @@ def compact(
     Whoever opened the store before goes on reading the old shards. A run that was killed is gone on with by the same
     command.
     """
-    from hubbub.engine.cluster import check_cluster
     from hubbub.store.claim import claimed
     from hubbub.store.compaction import plan_compaction, prunable
     from hubbub.store.features import open_store
 
     from . import console
+    from .runs import Where
 
-    check_cluster(cluster, workers)
+    where = Where(cluster, workers, ship)
+    where.check()
     store = open_store(path)
     log = console.JsonLog(log_json, "compact")
     if dry_run:
-        _show(plan_compaction(store))
+        console.summary("compact: the plan", _lines(plan_compaction(store)))
         console.say(f"--prune would free {console.size(sum(prunable(store).values()))} now")
         return
     with claimed(store.path, "compact", notice=console.warn) as claim:
-        _compact(path, claim, log, cluster=cluster, workers=workers)
+        _compact(path, claim, where, log)
         _prune(open_store(path), claim, log, wanted=prune)
 
 
-def _compact(path: Place, claim: Claim, log: JsonLog, *, cluster: str, workers: int | None) -> None:
+def _compact(path: Place, claim: Claim, where: Where, log: JsonLog) -> None:
     """Compact a store that is held, if that is of use."""
     from hubbub.store.compaction import begin, old_parts, plan_compaction, remove_old_parts, swap
     from hubbub.store.features import open_store
@@ -70,13 +73,13 @@ def _compact(path: Place, claim: Claim, log: JsonLog, *, cluster: str, workers: 
         console.say(f"an earlier run was stopped at its end: removing the {len(left)} row parts that it replaced")
         remove_old_parts(store)
     plan = plan_compaction(store)
-    _show(plan)
+    console.summary("compact: the plan", _lines(plan))
     log.write("plan", rows=len(plan.live), todo=len(plan.todo), units=len(plan), parts=plan.parts)
     if not plan.is_needed:
         console.say("there is nothing to do: the store would have as many row parts as it has")
         return
     store = begin(store, plan, claim)
-    wall_s = _run(store, plan, log, cluster=cluster, workers=workers)
+    wall_s = _rewritten(store, plan, where, log)
     swap(store, plan, claim)
     log.write("end", rows=len(plan.live), parts=plan.parts_after, wall_s=round(wall_s, 3))
     console.summary(
@@ -90,46 +93,48 @@ def _compact(path: Place, claim: Claim, log: JsonLog, *, cluster: str, workers: 
     )
 
 
-def _show(plan: Compaction) -> None:
+def _lines(plan: Compaction) -> dict[str, Any]:
+    """What a compaction will do, for people."""
     from . import console
 
     done = len(plan.live) - len(plan.todo)
-    console.summary(
-        "compact: the plan",
-        {
-            "rows that count": len(plan.live),
-            **({"done already": f"{done} rows, by an earlier run"} if plan.is_begun else {}),
-            "row parts": f"{plan.parts} now, {plan.parts_after} after",
-            "to do": f"{len(plan.todo)} rows in {len(plan)} units" if plan.is_needed else "nothing",
-            "to read and write": f"{console.size(plan.bytes_to_move if plan.is_needed else 0)} before compression",
-            "memory a task": f"{console.size(plan.peak_bytes)} at most, beyond what a worker takes to start",
-        },
-    )
+    return {
+        "rows that count": len(plan.live),
+        **({"done already": f"{done} rows, by an earlier run"} if plan.is_begun else {}),
+        "row parts": f"{plan.parts} now, {plan.parts_after} after",
+        "to do": f"{len(plan.todo)} rows in {len(plan)} units" if plan.is_needed else "nothing",
+        "to read and write": f"{console.size(plan.bytes_to_move if plan.is_needed else 0)} before compression",
+        "memory a task": f"{console.size(plan.peak_bytes)} at most, beyond what a worker takes to start",
+    }
 
 
-def _run(store: FeatureStore, plan: Compaction, log: JsonLog, *, cluster: str, workers: int | None) -> float:
+def _rewritten(store: FeatureStore, plan: Compaction, where: Where, log: JsonLog) -> float:
     """Do every unit; returns the seconds that takes.
 
     Raises
     ------
     typer.Exit
-        When a unit was lost.
+        When a unit was lost, or the run was stopped.
     """
     from hubbub.tasks.compact import CompactTask
 
     from . import console
-    from .fanout import run_units
+    from .fanout import Goal, run_units
+    from .runs import INTERRUPTED, begun
 
     if not len(plan):
         return 0.0
-    task, rows = CompactTask(store), len(plan.todo)
-    tally = run_units("compact", plan.units(), task, rows, "rows", cluster=cluster, workers=workers, log=log)
-    for unit in tally.lost:
-        console.warn(f"lost: shard {unit.unit}: {unit.reason}")
-    if tally.lost:
-        lost = len(tally.lost)
-        console.warn(f"{lost} of {len(plan)} units were lost: the store is as it was; run the same command again")
-        raise typer.Exit(1)
+    with begun("compact", where, log, store.path, _lines(plan)) as run:
+        goal = Goal(len(plan.todo), len(plan), counted="rows")
+        tally = run_units(run, "compact", plan.units(), CompactTask(store.anywhere()), goal)
+        for unit in tally.lost:
+            console.warn(f"lost: shard {unit.unit}: {unit.reason}")
+        if run.is_stopped:
+            console.warn(f"{tally.units} of {len(plan)} units are rewritten; the store is as it was")
+            raise typer.Exit(INTERRUPTED)
+        if lost := tally.lost_units:
+            console.warn(f"{lost} of {len(plan)} units were lost: the store is as it was; run the same command again")
+            raise typer.Exit(1)
     return tally.wall_s
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,12 +24,19 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 _LINE_EVERY_S = 10.0  # without a terminal, progress is a line now and then
+_DRAW_EVERY_S = 0.5
+_SAMPLE_S = 0.5  # between samples that a pace keeps
+_SAMPLES_MOST = 1000
+_WINDOW_S = 60.0
+_SETTLED_S = 10.0  # after the first results, which come from all workers at once
 
 Advance = Callable[[float], None]
 
 
 class JsonLog:
     """What happens, as JSON lines; a log without a file swallows them.
+
+    A file that can no longer be written costs its lines, and not the run.
 
     Raises
     ------
@@ -36,16 +46,42 @@ class JsonLog:
 
     def __init__(self, path: Path | None, job: str) -> None:
         self._job = job
+        self._files: list[TextIO] = []
         try:
-            self._file = None if path is None else open(path, "a", encoding="utf-8", buffering=1)
+            if path is not None:
+                self._files.append(_appending(path))
         except OSError as error:
             raise UsageError(f"--log-json {path}: {error.strerror}; give a file that can be written") from None
 
     def write(self, event: str, **fields: Any) -> None:
         """Write one line: time (UTC), job, event, then the fields."""
-        if self._file is not None:
-            head = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "job": self._job, "event": event}
-            self._file.write(json.dumps(head | fields, default=str) + "\n")
+        if not self._files:
+            return
+        head = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "job": self._job, "event": event}
+        line = json.dumps(head | fields, default=str) + "\n"
+        for file in list(self._files):
+            try:
+                file.write(line)
+            except OSError as error:
+                self._files.remove(file)
+                warn(f"{file.name} cannot be written any more ({error.strerror}): the log ends here, the run goes on")
+
+    @contextmanager
+    def also_to(self, path: Path) -> Iterator[None]:
+        """Write what happens in this context to another file as well."""
+        file = _appending(path)
+        self._files.append(file)
+        try:
+            yield
+        finally:
+            if file in self._files:
+                self._files.remove(file)
+            with suppress(OSError):
+                file.close()
+
+
+def _appending(path: Path) -> TextIO:
+    return open(path, "a", encoding="utf-8", buffering=1)
 
 
 def summary(title: str, rows: Mapping[str, Any]) -> None:
@@ -120,6 +156,114 @@ def _lines(what: str, meter: _Meter) -> Iterator[Advance]:
             err.print(escape(f"{what}: {meter.done:g} of {meter.total:g} {pace}"), soft_wrap=True)
 
     yield advance
+
+
+@contextmanager
+def every(period_s: float, do: Callable[[], None]) -> Iterator[None]:
+    """Do something now and then in a thread, for as long as the context lasts."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(period_s):
+            do()
+
+    thread = threading.Thread(target=repeat, name="hubbub-every", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def live(what: str, look: Callable[[], tuple[float, str]]) -> Iterator[None]:
+    """Show how something stands that goes on by itself; a bar in a terminal, a line every ten seconds elsewhere.
+
+    Parameters
+    ----------
+    look
+        Says which share of it is done, 0…1, and all else in words; called from another thread.
+    """
+    if not err.is_terminal:
+
+        def tell() -> None:
+            err.print(escape(f"{what}: {look()[1]}"), soft_wrap=True)
+
+        with every(_LINE_EVERY_S, tell):
+            yield
+        tell()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[words]}"),
+    )
+    with Progress(*columns, console=err, auto_refresh=False) as bar:
+        task = bar.add_task(escape(what), total=1.0, words="")
+
+        def draw() -> None:
+            share, words = look()
+            bar.update(task, completed=share, words=escape(words), refresh=True)
+
+        draw()
+        with every(_DRAW_EVERY_S, draw):
+            yield
+        draw()
+
+
+class Pace:
+    """How fast amounts grow, from what they were when; in constant memory, however long that goes on.
+
+    Parameters
+    ----------
+    amounts
+        What they are now, when it begins.
+    now_s
+        The clock's time; a clock that never goes back.
+    """
+
+    def __init__(self, amounts: Sequence[float], now_s: float) -> None:
+        self._samples: list[tuple[float, tuple[float, ...]]] = [(now_s, tuple(amounts))]
+
+    def add(self, amounts: Sequence[float], now_s: float) -> None:
+        """Note what they are now."""
+        sample, samples = (now_s, tuple(amounts)), self._samples
+        # The start and the first result stay as they are: between them is what starting takes.
+        if len(samples) > 3 and samples[-1][0] - samples[-2][0] < _SAMPLE_S:
+            samples[-1] = sample
+        else:
+            samples.append(sample)
+        if len(samples) > _SAMPLES_MOST:
+            recent = _SAMPLES_MOST // 2
+            self._samples = samples[:2] + samples[2:-recent:2] + samples[-recent:]
+
+    def rates(self, now_s: float, window_s: float = math.inf) -> tuple[float, ...]:
+        """Amounts a second, over the last `window_s` or since the beginning."""
+        return self._rates_since(now_s - window_s, now_s)
+
+    def left_s(self, which: int, remaining: float, now_s: float) -> float:
+        """Seconds that what remains of an amount will take; infinity before the first result.
+
+        By the pace of the last minute, or quarter of the time where that is longer; never from before the first
+        result, which comes late where workers have to start, once that is some seconds ago.
+        """
+        if remaining <= 0:
+            return 0.0
+        start_s, first_s = self._samples[0][0], self._samples[:2][-1][0]
+        since_s = now_s - max(_WINDOW_S, (now_s - start_s) / 4)
+        if now_s - first_s >= _SETTLED_S:
+            since_s = max(since_s, first_s)
+        rate = self._rates_since(since_s, now_s)[which] or self.rates(now_s)[which]
+        return remaining / rate if rate > 0 else math.inf
+
+    def _rates_since(self, since_s: float, now_s: float) -> tuple[float, ...]:
+        """Amounts a second from the last sample of that time or before, or the first, until now."""
+        number = bisect_right(self._samples, since_s, key=lambda sample: sample[0]) - 1
+        began_s, before = self._samples[max(0, number)]
+        took_s = max(now_s - began_s, 1e-9)
+        return tuple((b - a) / took_s for a, b in zip(before, self._samples[-1][1], strict=True))
 
 
 @contextmanager

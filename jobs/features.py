@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hubbub.store.features import FeatureStore
 
     from .console import JsonLog
+    from .fanout import Tally
+    from .runs import Run, Where
 
 
 def features(
@@ -52,6 +54,7 @@ def features(
     ] = None,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
+    ship: options.Ship = False,
     dry_run: options.DryRun = False,
     retry_failed: options.RetryFailed = False,
     log_json: options.LogJson = None,
@@ -64,14 +67,15 @@ def features(
     grown, changed or shrunk. Clips that changed are made anew, those that left the table are counted out.
     """
     from hubbub.clips.table import read_table
-    from hubbub.engine.cluster import check_cluster
     from hubbub.store.claim import claimed
     from hubbub.store.features import check_place
     from hubbub.store.summary import SUMMARY, write_summary
 
     from . import console
+    from .runs import INTERRUPTED, Where
 
-    check_cluster(cluster, workers)
+    where = Where(cluster, workers, ship)
+    where.check()
     _check_summary(summary)
     check_place(output)
     log = console.JsonLog(log_json, "features")
@@ -88,8 +92,8 @@ def features(
     with claimed(output, "features", notice=console.warn) as claim:
         if run.is_stale:  # another builder was here since it was planned
             run = _prepared(table, output, asked, retry_failed=retry_failed)
-        store, code = _done(run, clips, claim, cluster=cluster, workers=workers, log=log)
-    if summary:
+        store, code = _done(run, clips, claim, where, log)
+    if summary and code != INTERRUPTED:
         lines = write_summary(store, store.path / SUMMARY)
         console.say(f"the means of {lines} examples are in {store.path / SUMMARY}")
     raise typer.Exit(code)
@@ -106,6 +110,13 @@ class _Run:
     ledger: pd.DataFrame | None
     plan: Plan
     committed: tuple[int, ...]
+
+    @property
+    def bytes_to_store(self) -> int:
+        """Bytes of the rows that it makes, before compression."""
+        from hubbub.plan import row_bytes
+
+        return self.plan.windows * row_bytes(self.settings)
 
     @property
     def is_stale(self) -> bool:
@@ -139,12 +150,10 @@ def _prepared(
 
 def _show(run: _Run) -> None:
     """Print what a run will do, and name what is odd about it."""
-    from hubbub.plan import row_bytes
-
     from . import console
     from .fanout import show_plan
 
-    show_plan("features", run.plan, to_store=run.plan.windows * row_bytes(run.settings))
+    show_plan("features", run.plan, to_store=run.bytes_to_store)
     if run.plan.removed_clips:
         console.warn(
             f"{run.plan.removed_clips} clips of the store are not in this clip table: their rows are retired, which "
@@ -152,46 +161,54 @@ def _show(run: _Run) -> None:
         )
 
 
-def _done(
-    run: _Run, source: Place, claim: Claim, *, cluster: str, workers: int | None, log: JsonLog
-) -> tuple[FeatureStore, int]:
+def _done(run: _Run, source: Place, claim: Claim, where: Where, log: JsonLog) -> tuple[FeatureStore, int]:
     """Do the run, and say what happened; returns the store and the exit code."""
-    from hubbub.files import sweep_partials
-    from hubbub.plan import plan_features
     from hubbub.store.features import create_store
+
+    from .fanout import Tally, plan_lines
+    from .runs import Run, begun
+
+    made = run.store or create_store(run.output, run.settings, source=str(source), root=run.table.root)
+    store = replace(made, holder=claim.holder)
+    if store.provenance.get("clips") != run.plan.clips:
+        store.note(clips=run.plan.clips)  # a run that breaks off can then be told from a whole one
+    if not len(run.plan):
+        return store, _settled(run, store, Run("features", where, log), Tally())
+    with begun("features", where, log, store.path, plan_lines(run.plan, to_store=run.bytes_to_store)) as doing:
+        tally = _extracted(run, store, doing)
+        return store, _settled(run, store, doing, tally)
+
+
+def _extracted(run: _Run, store: FeatureStore, doing: Run) -> Tally:
+    """Make what is missing."""
+    from hubbub.files import sweep_partials
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
 
-    from . import console
-    from .fanout import Tally, run_plan, tell
+    from .fanout import run_plan
 
-    table, plan = run.table, run.plan
-    made = run.store or create_store(run.output, run.settings, source=str(source), root=table.root)
-    store = replace(made, holder=claim.holder)
-    tally = Tally()
-    if store.provenance.get("clips") != plan.clips:
-        store.note(clips=plan.clips)  # a run that breaks off can then be told from a whole one
-    if len(plan):
-        store.grow(plan.n_shards)
-        task = ExtractTask(store, table.root, row_schema(table.rows.schema))
-        tally = run_plan("features", plan, task, cluster=cluster, workers=workers, log=log)
-        sweep_partials(store.path)  # of workers that were killed
+    store.grow(run.plan.n_shards)
+    task = ExtractTask(store.anywhere(), run.table.root, row_schema(run.table.rows.schema))
+    tally = run_plan(doing, run.plan, task, root=run.table.root)
+    sweep_partials(store.path)  # of workers that were killed
+    return tally
+
+
+def _settled(run: _Run, store: FeatureStore, doing: Run, tally: Tally) -> int:
+    """Bring rows of before up to the clip table, and say what is there now; returns the exit code."""
+    from hubbub.plan import plan_features
+
+    from . import console
+    from .fanout import tell
+
+    table = run.table
     if run.store is not None and (settled := store.settle(table.rows)).parts:
         console.say(
             f"{settled.clips} clips have other labels, columns or rows by the clip table: the store has them too"
         )
     now = plan_features(table, run.settings, store.progress(), store.committed(), first_shard=store.first_free_shard)
-    code = tell(
-        "features",
-        tally,
-        clips=now.clips,
-        ok=now.done,
-        failed=now.failed_before,
-        result=store.path,
-        reasons=store.rows_folder,
-        log=log,
-    )
-    return store, code
+    ok, failed = now.done, now.failed_before
+    return tell(doing, tally, clips=now.clips, ok=ok, failed=failed, result=store.path, reasons=store.rows_folder)
 
 
 def _check_summary(summary: str | None) -> None:

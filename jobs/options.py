@@ -12,6 +12,7 @@ from hubbub.errors import UsageError
 from hubbub.places import Place, is_local, place, use_storage
 
 DEBUG_VARIABLE = "HUBBUB_DEBUG"
+SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 
 
 def _debug(value: bool) -> bool:
@@ -44,10 +45,17 @@ def local_only(path: Place, instead: str) -> Path:
     return path.resolve()
 
 
-Cluster = Annotated[
-    str,
-    typer.Option(help="Where to run: serial, local, or a Dask scheduler such as tcp://host:8786.", metavar="CLUSTER"),
+_WHERE = "Where to run: serial, local, an address such as tcp://host:8786, or a cluster file (FILE.yaml)."
+Cluster = Annotated[str, typer.Option(help=_WHERE, metavar="CLUSTER", envvar=SCHEDULER_VARIABLE)]
+ClusterIfAny = Annotated[
+    str | None,
+    typer.Option(
+        help=f"{_WHERE} Default: serial for a small store, local for a large one.",
+        metavar="CLUSTER",
+        envvar=SCHEDULER_VARIABLE,
+    ),
 ]
+Ship = Annotated[bool, typer.Option("--ship", help="Send this hubbub to workers that have none, or another.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Worker processes of a local cluster; default: one a core.", metavar="N")
 ]

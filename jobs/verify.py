@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hubbub.tasks.verify import Known
 
     from .console import JsonLog
+    from .runs import Where
 
 _SHOWN = 100
 _BYTES_A_SECOND = 400e6  # of one process, decoding and adding up
@@ -45,30 +46,24 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Make broken clips again from their recordings, and remove what is left.")
     ] = False,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            help="Where to run: serial, local, or a Dask scheduler such as tcp://host:8786. Default: serial for a "
-            "small store, local for a large one.",
-            metavar="CLUSTER",
-        ),
-    ] = None,
+    cluster: options.ClusterIfAny = None,
     workers: options.Workers = None,
+    ship: options.Ship = False,
     log_json: options.LogJson = None,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """Check a feature store or label tables against their own records, on a disk or in a bucket."""
     from hubbub.clips.table import read_table
-    from hubbub.engine.cluster import check_cluster
     from hubbub.errors import StoreError, UsageError
     from hubbub.store.features import is_store, open_store
     from hubbub.store.tables import is_labels, open_labels
 
     from . import console
+    from .runs import Where
 
-    check_cluster(cluster or "local", workers)
-    run = _Run(path, cluster, workers, console.JsonLog(log_json, "verify"))
+    Where(cluster or "local", workers).check()
+    run = _Run(path, cluster, workers, ship, console.JsonLog(log_json, "verify"))
     if is_store(path):
         store, table = open_store(path), None if clips is None else read_table(clips)
         code = _store(run, store, table, repair=repair)
@@ -88,13 +83,16 @@ class _Run:
     path: Place
     cluster: str | None
     workers: int | None
+    ship: bool
     log: JsonLog
 
-    def engine(self, work_s: float) -> str:
-        """The engine asked for; else one that suits so many seconds of work."""
+    def where(self, work_s: float) -> Where:
+        """Where it was asked for; else what suits so many seconds of work."""
+        from .runs import Where
+
         if self.cluster is not None or self.workers is not None:
-            return self.cluster or "local"
-        return "serial" if work_s < _CLUSTER_STARTS_S else "local"
+            return Where(self.cluster or "local", self.workers, self.ship)
+        return Where("serial" if work_s < _CLUSTER_STARTS_S else "local")
 
 
 @dataclass(frozen=True)
@@ -153,39 +151,48 @@ def _check_store(run: _Run, store: FeatureStore, table: ClipTable | None, shards
     problems += verify_objects(store)
     shard_s = _SHARD_S if is_local(store.path) else _REMOTE_SHARD_S
     work_s = len(shards) * (shard_s + store.rows_per_shard * row_bytes(store.settings) / _BYTES_A_SECOND)
-    found = _check(run, VerifyTask(store, document), shards, "shards", work_s)
+    found = _check(run, VerifyTask(store.anywhere(), document), shards, "shards", store.rows_folder, work_s)
     every = (*problems, *found.problems, *verify_clips(store, table))
     return replace(found, document=document, problems=every)
 
 
-def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, work_s: float) -> _Found:
-    """Check shards or units, by their numbers, on an engine."""
-    from hubbub.engine.cluster import open_engine
+def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, parts: Place, work_s: float) -> _Found:
+    """Check shards or units, by their numbers, on an engine; `parts` is the folder of their commit records.
+
+    Raises
+    ------
+    typer.Exit
+        When it was stopped.
+    """
+    from hubbub.store.parts import part_path
     from hubbub.store.verify import Problem
-    from hubbub.tasks.result import UnitLost
+    from hubbub.tasks.result import UnitLost, UnitResult
     from hubbub.tasks.verify import VerifyResult, units_of
 
     from . import console
+    from .fanout import Goal, run_units
+    from .runs import INTERRUPTED, Run, sights_of
 
-    results: list[VerifyResult] = []
+    rows = size_bytes = checked = 0
     problems: list[Problem] = []
-    with open_engine(run.engine(work_s), run.workers if run.engine(work_s) == "local" else None) as engine:
-        with console.progress("verify", len(numbers), what) as advance:
-            for result in _results(engine, task, units_of(numbers)):
-                if isinstance(result, UnitLost):
-                    problems.append(Problem(what, f"{result.clips} could not be checked: {result.reason}"))
-                    continue
-                results.append(result)
-                problems += result.problems
-                advance(result.checked)
+
+    def see(result: VerifyResult | UnitLost) -> UnitResult | UnitLost:
+        nonlocal rows, size_bytes, checked
+        if isinstance(result, UnitLost):
+            problems.append(Problem(what, f"{result.clips} could not be checked: {result.reason}"))
+            return result
+        problems.extend(result.problems)
+        rows, size_bytes, checked = rows + result.rows, size_bytes + result.size_bytes, checked + result.checked
+        return UnitResult(result.unit, 0, 0, result.checked, result.rows, 0.0, result.size_bytes)
+
+    units, sights = units_of(numbers), sights_of("what is checked", *(part_path(parts, n) for n in numbers[:1]))
+    checking = Run("verify", run.where(work_s), console.JsonLog(None, "verify"))  # the log has problems, not units
+    run_units(checking, "verify", units, task, Goal(len(numbers), counted=what), sights=sights, see=see)
+    if checking.stop.is_set() and checked < len(numbers):
+        console.warn(f"{checked} of {len(numbers)} {what} are checked, {len(problems)} problems found among them")
+        raise typer.Exit(INTERRUPTED)
     problems.sort(key=lambda problem: (problem.unit is None, problem.unit or 0))
-    rows, size_bytes = sum(result.rows for result in results), sum(result.size_bytes for result in results)
-    return _Found(sum(result.checked for result in results), rows, size_bytes, b"", tuple(problems))
-
-
-def _results(engine: Any, task: Any, units: Iterable[Any]) -> Iterable[Any]:
-    """What an engine makes of units, whatever kind of result it is."""
-    return engine.run(task, units)
+    return _Found(checked, rows, size_bytes, b"", tuple(problems))
 
 
 def _calm(run: _Run, found: _Found) -> _Found:
@@ -299,13 +306,15 @@ def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | Non
     from hubbub.tasks.verify import plan_repair, repair_clips, root_of
 
     from . import console
-    from .fanout import run_plan, show_plan
+    from .fanout import plan_lines, run_plan, show_plan
+    from .runs import INTERRUPTED, begun
 
     clips = repair_clips(known, table, root_of(store, table))
     if clips is None:
         return _Made((), 0)
     plan = plan_repair(store, known, clips)
-    show_plan("repair", plan, to_store=plan.windows * row_bytes(store.settings))
+    to_store = plan.windows * row_bytes(store.settings)
+    show_plan("repair", plan, to_store=to_store)
     if not len(plan):
         return _Made((), 0)
     if store.settings.variants is not None:
@@ -313,13 +322,16 @@ def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | Non
 
         check_sounds(store.settings.variants, sample_rate=store.settings.frontend.sample_rate)
     store.grow(plan.n_shards)
-    task = ExtractTask(store, clips.root, row_schema(clips.rows.schema))
-    cluster = run.engine(plan.windows * _WINDOW_S)
-    workers = run.workers if cluster == "local" else None
-    tally = run_plan("repair", plan, task, cluster=cluster, workers=workers, log=run.log)
+    task = ExtractTask(store.anywhere(), clips.root, row_schema(clips.rows.schema))
+    where = run.where(plan.windows * _WINDOW_S)
+    with begun("repair", where, run.log, store.path, plan_lines(plan, to_store=to_store)) as doing:
+        tally = run_plan(doing, plan, task, root=clips.root)
+        if doing.is_stopped:
+            console.warn(f"{tally.units} of {len(plan)} units are made; the same command goes on with the others")
+            raise typer.Exit(INTERRUPTED)
     for uri, reason in tally.reasons:
         console.warn(f"failed: {uri}: {reason}")
-    return _Made(plan.indices, len(tally.lost))
+    return _Made(plan.indices, tally.lost_units)
 
 
 def _labels(run: _Run, tables: LabelTables, *, repair: bool) -> int:
@@ -355,5 +367,7 @@ def _check_labels(run: _Run, tables: LabelTables) -> _Found:
     from hubbub.tasks.verify import VerifyLabelsTask
 
     units = tables.committed()
-    found = _check(run, VerifyLabelsTask(tables), units, "units", len(units) * _UNIT_S)
+    found = _check(
+        run, VerifyLabelsTask(tables.anywhere()), units, "units", tables.path / "files", len(units) * _UNIT_S
+    )
     return replace(found, problems=(*found.problems, *verify_label_objects(tables), *verify_files(tables)))

@@ -170,11 +170,12 @@ def sizes(folder: Place) -> dict[str, int]:
             return {}
         head = len(folder.path.rstrip("/")) + 1
         return {key[head:]: int(info["size"]) for key, info in found.items()}
-    return {
-        (Path(root) / name).relative_to(folder).as_posix(): (Path(root) / name).stat().st_size
-        for root, _, held in os.walk(folder)
-        for name in held
-    }
+    held: dict[str, int] = {}
+    for root, _, files in os.walk(folder):
+        for path in (Path(root) / name for name in files):
+            with contextlib.suppress(FileNotFoundError):  # gone meanwhile, as what a run writes anew is
+                held[path.relative_to(folder).as_posix()] = path.stat().st_size
+    return held
 
 
 def remove(path: Place) -> None:

@@ -100,6 +100,7 @@ def test_the_whole_chain_in_a_bucket_is_the_chain_here(
     assert [text for text in everything if b"AWS_SECRET" in text] == []
 
 
+@pytest.mark.slow
 def test_training_and_testing_on_a_store_in_a_bucket(s3: str, moto_server: Server, store: Path, tmp_path: Path):
     copy_folder(moto_server, store, f"{s3}/store")
     words = ("--epochs", 1, "--model", "seed-cnn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -55,3 +56,11 @@ def test_a_traceback_is_shown_only_with_debug() -> None:
     loud = hubbub("verify", "/nowhere", "--debug")
     assert quiet.stderr.startswith("hubbub: /nowhere is neither")
     assert "Traceback" in loud.stderr
+
+
+@pytest.mark.parametrize("job", ["features", "label", "compact", "verify"])
+def test_every_distributed_job_says_where_it_can_run(job: str) -> None:
+    said = succeed(job, "--help", env=os.environ | {"COLUMNS": "200"})
+    assert "serial, local, an address such as tcp://host:8786, or a cluster file (FILE.yaml)" in said
+    assert "env var: DASK_SCHEDULER_ADDRESS" in said
+    assert "Send this hubbub to workers that have none, or another." in said

@@ -163,6 +163,7 @@ def wait_for_new_parts(path: Place, count: int, process: subprocess.Popen[bytes]
     raise AssertionError(f"no {count} new parts within {PATIENCE_S} s")
 
 
+@pytest.mark.slow
 def test_killed_on_a_bucket_the_next_run_ends_it(s3: str, tiny: FeatureStore):
     address = f"{s3}/some/store"
     path = place(address)
@@ -177,6 +178,7 @@ def test_killed_on_a_bucket_the_next_run_ends_it(s3: str, tiny: FeatureStore):
     assert len(list((path / "features.zarr" / "features" / "c").iterdir())) == N_TINY // 4
 
 
+@pytest.mark.slow
 def test_two_builders_at_once_the_second_is_refused(holes: FeatureStore, tmp_path: Path):
     path = copied(holes, tmp_path / "store")
     with claimed(path, "features"):
