@@ -232,7 +232,12 @@ def run_units(
         return tally
     lost_before = tally.lost_units
     engine_for = open_engine(
-        where.cluster, where.workers, sights=(*run.sights, *sights), ship=where.ship, notify=console.warn
+        where.cluster,
+        where.workers,
+        sights=(*run.sights, *sights),
+        needs=getattr(task, "needs", ()),
+        ship=where.ship,
+        notify=console.warn,
     )
     with engine_for as engine:
         console.say(engine.note)

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from hubbub.tasks.result import UnitLost, UnitResult
 
 Task = Callable[[Any], UnitResult]
+"""Does one unit. It may have two attributes: `resource`, which its units go by where workers have that resource of
+Dask's; and `needs`, packages that workers must have beside those that hubbub always needs."""
 
 
 class Unit(Protocol):

@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +64,16 @@ class LabelTask:
         The model's folder.
     clips
         Schema of the clip table.
+    resource, needs
+        What an engine goes by (`hubbub.engine.Task`).
     """
 
     tables: LabelTables
     bundle: Place
     clips: pa.Schema
+
+    resource: ClassVar[str] = "GPU"
+    needs: ClassVar[tuple[str, ...]] = ("keras",)
 
     def __call__(self, unit: Unit) -> UnitResult:
         """Do the unit; files that cannot be labelled become failed rows, pieces that cannot be scored are left out.
