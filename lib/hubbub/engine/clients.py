@@ -25,6 +25,7 @@ _ANSWER_TIMEOUT_S = 10
 _PROBE_TIMEOUT_S = 2
 _CONNECT_TIMEOUT_S = _ANSWER_TIMEOUT_S - _PROBE_TIMEOUT_S
 _WORKERS_TIMEOUT_S = 60
+_WORKERS_AWAY_S = 600.0  # in mid-run, on a cluster of others: new machines take minutes
 _CLOSE_NOW_S = 0.5
 
 # One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
@@ -183,7 +184,7 @@ def remote(address: str) -> Iterator[Connection]:
                 f"the scheduler at {address} has had no worker for {_WORKERS_TIMEOUT_S} s; "
                 f"start some: dask worker {address}"
             ) from None
-        yield Connection(client, again=connected)
+        yield Connection(client, workers_within_s=_WORKERS_AWAY_S, again=connected)
     finally:
         for client in clients:
             client.close()

@@ -191,7 +191,7 @@ class _Flight:
         room = self._room() - len(self._in_flight)
         if room >= _REFILL * self._room() or not self._in_flight:
             self._hand_out(list(itertools.islice(self._next(), room)))
-        return bool(self._in_flight or self._later)
+        return bool(self._in_flight or self._later or self._again)
 
     def results(self) -> Iterator[UnitResult | UnitLost]:
         """Wait a little; give the results that arrived, and see to the units that came back without one."""
