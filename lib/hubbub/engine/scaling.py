@@ -19,6 +19,7 @@ from hubbub.errors import ClusterError
 # workers the better, as long as each has a unit.
 _TARGET_DURATION = "1s"
 _IDLE_CHECKS = 10  # a second apart, before a worker that has nothing to do is sent away
+_SILENT = 60  # above every level of logging: what goes wrong is said in a sentence
 _GONE_S = 15.0  # as long as Dask waits for a worker that left (distributed.deploy.lost-worker-timeout)
 
 _TRY_AGAIN_S = 30.0  # after the queue refused a job
@@ -49,7 +50,7 @@ def with_environment(maker: Any, known: set[str], options: Mapping[str, Any]) ->
 
     Classes that start their workers themselves hand on the settings of this process.
     """
-    taken = dict(options)
+    taken = ({"silence_logs": _SILENT} if "silence_logs" in known else {}) | dict(options)
     for name in known.intersection(_TAKE_ENVIRONMENT):
         if isinstance(taken.get(name) or {}, Mapping):
             taken[name] = {**_ENVIRONMENT, **(taken.get(name) or {})}
