@@ -85,6 +85,14 @@ def replacing(path: Place) -> Iterator[Path]:
             raise
 
 
+def read_bytes(path: Place) -> bytes:
+    """A whole file, or object, as it is at one moment.
+
+    `UPath.read_bytes` asks a bucket twice, and fails where others write the object anew in between.
+    """
+    return path.read_bytes() if is_local(path) else bytes(path.fs.cat_file(path.path))
+
+
 def write_bytes(path: Place, data: bytes) -> None:
     """Write bytes whole or not at all; on a disk they survive a power cut. Errors of `replacing`."""
     if not is_local(path):

@@ -73,6 +73,7 @@ def test_a_store_whose_driver_was_killed_says_so_and_no_worker_outlives_it(clips
     assert "clips are there: a run broke off" in hubbub("verify", store).stdout
 
 
+@pytest.mark.slow
 def test_features_whose_worker_is_killed_end_by_themselves_and_equal(
     clips: Path, whole_store: Path, tmp_path: Path
 ) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import copy
 import inspect
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 import yaml
 
@@ -27,6 +31,17 @@ COILED_TAKES = {
     *("workspace", "worker_vm_types", "worker_gpu", "tags"),
 }
 """Options of coiled.Cluster 1.135.6; `test_what_coiled_takes_is_what_was_written_down` asks the package."""
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_before() -> Iterator[None]:
+    """EC2Cluster has all of this process encrypted, even where it is only made."""
+    with suppress(ImportError):
+        import dask_cloudprovider.aws  # noqa: F401  # whose own settings come with it, once
+    before = copy.deepcopy(dask.config.config)
+    yield
+    dask.config.config.clear()
+    dask.config.config.update(before)
 
 
 @pytest.fixture(params=["as it is", "as the page changes it"])

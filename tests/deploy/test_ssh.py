@@ -18,6 +18,7 @@ from hubbub.engine.cluster import open_engine
 from hubbub.engine.clusterfile import started
 from hubbub.errors import ClusterError
 from hubbub.store.features import open_store
+from tests.chaos.processes import wait_until
 from tests.deploy.commands import ROOT, files_named, hubbub_lines, indented, parse
 from tests.jobs.command import succeed
 from tests.servers.sshd import Sshd
@@ -69,7 +70,7 @@ def test_features_on_machines_over_ssh(file: Path, clips: Path) -> None:
     assert "2 Dask worker threads on tcp://127.0.0.1" in said
     succeed("verify", store, "--clips", clips)
     assert len(open_store(store).rows()) == 100
-    assert set(started_by_ssh()) <= set(before), "nothing is left running"
+    wait_until(lambda: set(started_by_ssh()) <= set(before), "the end of what was started by SSH", patience_s=20)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def test_the_plan_then_the_work_then_nothing_to_do_then_pruning(holes: FeatureSt
     succeed("verify", path)
 
 
+@pytest.mark.slow
 def test_a_grown_archive_goes_on_above_the_numbers_of_before(archive: Path, tmp_path: Path):
     store, table, grown = tmp_path / "store", tmp_path / "clips.parquet", tmp_path / "archive"
     files = sorted(archive.rglob("*.*"))

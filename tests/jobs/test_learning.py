@@ -161,6 +161,7 @@ def test_events_are_exported_and_reported(labels: Path, tmp_path: Path) -> None:
     assert "holds neither an evaluation nor label tables" in refuse("report", tmp_path, "-o", tmp_path / "x.html")
 
 
+@pytest.mark.slow
 def test_the_dask_engine_labels_as_the_serial_one(archive: Path, bundle: Path, labels: Path, tmp_path: Path) -> None:
     words = ("--model", bundle, "-o", tmp_path / "labels", "--hop", 2.5, "--threshold", "0.3", "--workers", 2)
     succeed("label", archive, *words)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import BundleError, SettingsError
-from hubbub.files import fetched, reaching
+from hubbub.files import fetched, reaching, read_bytes
 from hubbub.places import Place, is_local, place
 
 FORMAT = "hubbub-bundle/1"
@@ -162,7 +162,7 @@ def read_description(path: Place) -> dict[str, Any]:
     """
     try:
         with reaching(path):
-            description = json.loads((path / DESCRIPTION).read_bytes())
+            description = json.loads(read_bytes(path / DESCRIPTION))
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{path} is no model bundle; make one with: hubbub train STORE -o {path}") from None
     except (OSError, ValueError) as error:

@@ -31,7 +31,7 @@ from functools import cache
 from pathlib import Path
 
 from hubbub.errors import HubbubError, StorageError, StoreError
-from hubbub.files import create_only, names, reaching, remove, write_bytes
+from hubbub.files import create_only, names, reaching, read_bytes, remove, write_bytes
 from hubbub.places import Place
 
 CLAIMS = ".claims"
@@ -293,7 +293,7 @@ def _numbers(folder: Place) -> list[int]:
 def _read(folder: Place, number: int) -> _Found | None:
     """A claim; None where there is none."""
     try:
-        data = _path(folder, number).read_bytes()
+        data = read_bytes(_path(folder, number))
     except FileNotFoundError:
         return None
     return _Found(number, data, _parsed(data))

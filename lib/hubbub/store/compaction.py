@@ -24,7 +24,7 @@ import pandas as pd
 
 from hubbub.config import Settings
 from hubbub.errors import StoreError
-from hubbub.files import remove, remove_tree, sizes
+from hubbub.files import read_bytes, remove, remove_tree, sizes
 from hubbub.limits import time_limit_s
 from hubbub.plan import row_bytes
 from hubbub.store.arrays import DOCUMENT, n_rows
@@ -254,7 +254,7 @@ def _counting(store: FeatureStore) -> list[int]:
 
 def _never_used(store: FeatureStore) -> int:
     """The lowest number above all that any shard ever had: the array had room for each, and never shrinks."""
-    room = -(-n_rows((store.array_path / DOCUMENT).read_bytes()) // store.rows_per_shard)
+    room = -(-n_rows(read_bytes(store.array_path / DOCUMENT)) // store.rows_per_shard)
     return max(room, store.first_shard, max((*store.committed(), *store.shards_there()), default=-1) + 1)
 
 

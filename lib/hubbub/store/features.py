@@ -37,6 +37,7 @@ from hubbub.errors import SettingsError, StoreError
 from hubbub.files import (
     names,
     reaching,
+    read_bytes,
     refuse_foreign_folder,
     remove,
     remove_tree,
@@ -291,7 +292,7 @@ class FeatureStore:
     @cached_property
     def _document(self) -> bytes:
         """The description of the array; of its length it tells nothing that lasts."""
-        return (self.array_path / arrays.DOCUMENT).read_bytes()
+        return read_bytes(self.array_path / arrays.DOCUMENT)
 
     def write_shard(self, shard: int, values: npt.NDArray[np.floating], rows: pa.Table) -> None:
         """Write one whole shard, then its row part, which commits it.
@@ -361,7 +362,7 @@ class FeatureStore:
         with writing(self.path):
             sweep_partials(self.path)
             self._sweep_shards()
-            document = (self.array_path / arrays.DOCUMENT).read_bytes()
+            document = read_bytes(self.array_path / arrays.DOCUMENT)
             wanted = max(n_shards * self.rows_per_shard, arrays.n_rows(document))
             if wanted != arrays.n_rows(document):
                 write_bytes(self.array_path / arrays.DOCUMENT, arrays.with_rows(document, wanted))
@@ -382,7 +383,7 @@ class FeatureStore:
     def note(self, **entries: Any) -> None:
         """Write entries, and today's format, into the group's attribute `hubbub`. Only the driver calls it."""
         document = self.path / ARRAYS / arrays.DOCUMENT
-        held = json.loads(document.read_bytes())
+        held = json.loads(read_bytes(document))
         held["attributes"]["hubbub"] |= {"format": FORMAT, **entries}
         write_bytes(document, json.dumps(held, indent=2).encode())
 
@@ -417,7 +418,7 @@ def open_store(path: str | Place) -> FeatureStore:
     document = path / ARRAYS / arrays.DOCUMENT
     try:
         with reaching(path):
-            provenance = json.loads(document.read_bytes())["attributes"]["hubbub"]
+            provenance = json.loads(read_bytes(document))["attributes"]["hubbub"]
         if provenance["format"] not in READ:
             known = " and ".join(READ)
             raise StoreError(

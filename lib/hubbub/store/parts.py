@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError
-from hubbub.files import names, reaching, write_bytes
-from hubbub.places import Place, is_local
+from hubbub.files import names, reaching, read_bytes, write_bytes
+from hubbub.places import Place
 
 _NAME = re.compile(r"(\d{8})\.parquet")
 
@@ -109,4 +109,4 @@ def read_part(folder: Place, number: int, columns: Sequence[str] | None = None) 
 def _bytes(path: Place) -> bytes:
     """What a part holds; of a bucket it is asked once, where opening a file would ask for its size first."""
     with reaching(path):
-        return path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
+        return read_bytes(path)

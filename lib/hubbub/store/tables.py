@@ -31,7 +31,7 @@ from hubbub.clips.table import CONTRACT, resolve
 from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.events import EventRule
-from hubbub.files import names, reaching, refuse_foreign_folder, remove, sweep_partials, write_json, writing
+from hubbub.files import names, reaching, read_bytes, refuse_foreign_folder, remove, sweep_partials, write_json, writing
 from hubbub.places import Place, absolute, is_local, place
 from hubbub.store.parts import joined, part_numbers, part_path, read_part, write_part
 from hubbub.store.rows import clip_columns
@@ -370,7 +370,7 @@ def open_labels(path: str | Place) -> LabelTables:
     path = place(path)
     try:
         with reaching(path):
-            run = json.loads((path / RUN).read_bytes())
+            run = json.loads(read_bytes(path / RUN))
         found = run["format"]
     except FileNotFoundError:
         raise LabelsError(

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from hubbub.clips.table import ClipTable
 from hubbub.errors import LabelsError, StoreError
-from hubbub.files import names, reaching
+from hubbub.files import names, reaching, read_bytes
 from hubbub.places import Place, is_local
 from hubbub.store import arrays
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore, files_of_group
@@ -510,7 +510,7 @@ def bytes_at(path: Place) -> bytes | None:
     """
     try:
         with reaching(path):
-            return path.read_bytes()
+            return read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from hubbub.clips.table import CONTRACT, ClipTable, has_changed, resolve
 from hubbub.errors import StoreError
-from hubbub.files import reaching, remove, remove_tree, write_bytes
+from hubbub.files import reaching, read_bytes, remove, remove_tree, write_bytes
 from hubbub.limits import time_limit_s
 from hubbub.places import Place, place
 from hubbub.plan import Plan, plan_features
@@ -209,7 +209,7 @@ def put_aside(store: FeatureStore, broken: Sequence[int], document: bytes, root:
     """
     for shard in broken:
         path = part_path(store.rows_folder, shard)
-        write_bytes(part_path(store.path / BROKEN, shard), path.read_bytes())
+        write_bytes(part_path(store.path / BROKEN, shard), read_bytes(path))
         kept = _kept(store, shard, document, root)
         if kept is not None:
             store.write_shard(shard, *kept)

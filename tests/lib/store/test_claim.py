@@ -334,11 +334,11 @@ class Storage:
         self.step()
         return [f"{number:08d}.json" for number in self.files]
 
-    def read(self, number: int) -> bytes:
+    def read_bytes(self, path: FakePlace) -> bytes:
         self.step()
-        if number not in self.files:
+        if path.number not in self.files:
             raise FileNotFoundError
-        return self.files[number]
+        return self.files[path.number]
 
     def create_only(self, path: FakePlace, data: bytes) -> bool:
         self.step()
@@ -370,9 +370,6 @@ class FakePlace:
     @property
     def number(self) -> int:
         return int(self.name.removesuffix(".json"))
-
-    def read_bytes(self) -> bytes:
-        return self.storage.read(self.number)
 
 
 class Taker:
@@ -447,6 +444,7 @@ def run_schedule(
     takers = [Taker(storage, index, answers_lost=index in lost) for index in range(3)]
     monkeypatch.setattr(claim, "names", storage.names)
     monkeypatch.setattr(claim, "create_only", storage.create_only)
+    monkeypatch.setattr(claim, "read_bytes", storage.read_bytes)
     monkeypatch.setattr(claim, "remove", storage.remove)
 
     def process(record: Any) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from hubbub.clips.sources import Columns, Listing, bucket
 from hubbub.clips.table import CONTRACT, RESERVED, resolve
 from hubbub.errors import ClipTableError, nearest
-from hubbub.files import reaching
+from hubbub.files import reaching, read_bytes
 from hubbub.places import Place, is_local
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
@@ -61,7 +61,7 @@ def content(source: Place) -> Path | io.BytesIO:
     if is_local(source):
         return source
     with reaching(source):
-        return io.BytesIO(source.read_bytes())
+        return io.BytesIO(read_bytes(source))
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:
