@@ -215,6 +215,7 @@ class Run:
     def stage(self, look: Callable[[], Standing]) -> Iterator[None]:
         """Tell how a stage stands, by what `look` says, until the next one begins."""
         self._state, self._look = "running", look
+        _quietly(self.write)  # not only at the next beat: who asks before would read that nothing has begun
         try:
             yield
         finally:

@@ -228,9 +228,11 @@ class Plan:
 
     def _unit(self, number: int) -> Unit:
         begin, end = self._cuts.bounds[number], self._cuts.bounds[number + 1]
-        positions = self._cuts.clip[begin:end]
-        clips = self.todo.take(pa.array(np.unique(positions))).to_pylist()
-        by_position = dict(zip(np.unique(positions).tolist(), clips, strict=True))
+        positions = np.unique(self._cuts.clip[begin:end])
+        first, count = int(positions[0]), len(positions)
+        is_stretch = int(positions[-1]) - first + 1 == count  # of which nothing need be copied
+        held = self.todo.slice(first, count) if is_stretch else self.todo.take(pa.array(positions))
+        by_position = dict(zip(positions.tolist(), held.to_pylist(), strict=True))
         items = tuple(self._item(cut, by_position) for cut in range(begin, end))
         is_piece = self._is_in_pieces and items[0].n_windows < items[0].windows
         return (PieceUnit if is_piece else Unit)(self.indices[number], items)

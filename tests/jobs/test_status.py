@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.processes import SMALL_UNITS, Run, kill_driver, wait_for_parts, wait_until
+from tests.chaos.processes import SMALL_UNITS, Run, kill_driver, wait_for_parts
 from tests.jobs.command import COMMAND, hubbub, refuse, succeed
 from tests.servers.server import Server
 
@@ -84,11 +84,10 @@ def test_a_run_is_followed_while_it_goes_on_and_is_dead_once_its_process_is(esc1
     words = ("features", clips, "-o", store, *SERIAL, *SMALL_UNITS)
     run = Run(words, tmp_path / "said")
     wait_for_parts(store / "rows", 2, run)
-    wait_until(lambda: run.over or status(store)["state"] != "planned", "the next look at the run")
+    run.process.send_signal(signal.SIGSTOP)  # there, and silent
     seen = status(store)
     assert (seen["state"], seen["job"]) == ("running", "features")
     assert seen["standing"]["clips"]["total"] == 100
-    run.process.send_signal(signal.SIGSTOP)  # there, and silent
     watching = subprocess.Popen(
         [COMMAND, "status", store, "--watch"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

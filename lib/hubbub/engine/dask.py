@@ -44,7 +44,7 @@ from hubbub.places import shipped_storage
 from hubbub.tasks.patience import pauses
 from hubbub.tasks.result import UnitLost, UnitResult
 
-_IN_FLIGHT_PER_THREAD = 8  # a worker holds one that runs and one that is next; the scheduler queues the others
+_IN_FLIGHT_PER_THREAD = 16  # a worker holds one that runs and one that is next; the scheduler queues the others
 _REFILL = 0.25  # of the units in flight, handed out at once: half the cost of one by one
 _ASK_EVERY_S = 2.0
 _LOOK_EVERY_S = 0.25

@@ -17,7 +17,7 @@ from hubbub.engine.serial import SerialEngine
 from hubbub.errors import ClusterError, StorageError
 from hubbub.tasks.result import UnitResult
 
-FAR_AHEAD = 20
+FAR_AHEAD = 36
 """Units an engine of two workers may take before their results are asked for."""
 
 
