@@ -333,7 +333,7 @@ def test_the_bundle_is_copied_whole_and_again(machine: Machine, s3: str, moto_se
     (copies,) = [one for one in containers(of_kind("Job", "train")) if one["name"] == "copy"]
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "bundle.json").write_text("{}")
-    words = [word.replace("/work/", f"{tmp_path}/") for word in _in(s3, copies["args"])]
+    words = [word.replace("/scratch/", f"{tmp_path}/") for word in _in(s3, copies["args"])]
     for _ in range(2):
         machine.run(words, {})
         assert moto_server.keys(s3) == ["bundle/bundle.json"]
