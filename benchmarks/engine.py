@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
+from asked import positive
 from made import made_clips
 
 MB = 1e6
@@ -163,20 +164,14 @@ def speeds(rounds: int, limit: int | None) -> dict[int, list[float]]:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="What the Dask engine costs.")
-    parser.add_argument("--clips", type=_positive, default=1_000_000)
-    parser.add_argument("--units", type=_positive, default=20_000)
-    parser.add_argument("--workers", type=_positive, default=2)
-    parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--limit", type=_positive, help="only the first so many real clips")
+    parser.add_argument("--clips", type=positive, default=1_000_000)
+    parser.add_argument("--units", type=positive, default=20_000)
+    parser.add_argument("--workers", type=positive, default=2)
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--limit", type=positive, help="only the first so many real clips")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 def main() -> int:

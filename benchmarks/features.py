@@ -26,6 +26,7 @@ from pathlib import Path
 import memory
 import speed
 from agreement import agreement, print_agreement
+from asked import positive
 from memory import LENGTHS_S, SMALL_LENGTHS_S
 from sounds import FORMATS, default_clips, index
 from targets import print_verdicts, verdicts
@@ -36,9 +37,9 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="hubbub features: speed beside what people write, memory, agreement.")
     parser.add_argument("--clips", type=Path, default=default_clips(), help="recordings, or a CSV and audio/")
-    parser.add_argument("--workers", type=_positive, default=2, help="processes each way has")
-    parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--limit", type=_positive, help="only the first so many clips, and short long recordings")
+    parser.add_argument("--workers", type=positive, default=2, help="processes each way has")
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--limit", type=positive, help="only the first so many clips, and short long recordings")
     parser.add_argument("--formats", type=_some_of(FORMATS), default=list(FORMATS), help=",".join(FORMATS))
     parser.add_argument("--ways", type=_some_of(WAYS), default=list(WAYS), help=",".join(WAYS))
     parts = parser.add_mutually_exclusive_group()
@@ -47,12 +48,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--agreement", action="store_true", help="compare the values with librosa's too")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 def _some_of(known: Iterable[str]) -> Callable[[str], list[str]]:

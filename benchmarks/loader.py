@@ -27,6 +27,7 @@ from typing import Any
 
 import loader_ways
 import numpy as np
+from asked import positive
 from loader_ways import BATCH_ROWS, WAYS, Files, batches_of, pass_of
 from table import print_table
 from targets import Verdict, print_verdicts
@@ -54,8 +55,8 @@ class Times:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="hubbub's loader beside other ways of feeding a network.")
-    parser.add_argument("--rows", type=_positive, default=4096)
-    parser.add_argument("--rounds", type=_positive, default=9)
+    parser.add_argument("--rows", type=positive, default=4096)
+    parser.add_argument("--rounds", type=positive, default=9)
     parser.add_argument("--clips", type=Path, default=ROOT / "tests" / "data" / "esc10-mini", help="recordings")
     parser.add_argument("--ways", default=",".join(WAYS), help=",".join(WAYS))
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
@@ -64,12 +65,6 @@ def parse() -> argparse.Namespace:
     if unknown := [name for name in arguments.ways if name not in WAYS]:
         parser.error(f"unknown: {', '.join(unknown)}; choose from {','.join(WAYS)}")
     return arguments
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 def measure(files: Files, names: Sequence[str], rounds: int) -> dict[str, Times]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from asked import positive
 from made import made_clips
 
 MB = 1e6
@@ -154,18 +155,12 @@ def measured_apart(key: str, folder: Path) -> Found:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Opening a store of a million rows, and planning over it.")
-    parser.add_argument("--rows", type=_positive, default=1_000_000)
-    parser.add_argument("--per-shard", type=_positive, default=200)
+    parser.add_argument("--rows", type=positive, default=1_000_000)
+    parser.add_argument("--per-shard", type=positive, default=200)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the store there, or take the one that is")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     parser.add_argument("--measure", choices=[*MEASURES, "write"], help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 def main() -> int:
