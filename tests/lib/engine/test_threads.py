@@ -27,9 +27,12 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4"}
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Of a cluster whose worker has two threads, and that environment."""
     folder: Path = tmp_path_factory.mktemp("threads")
+    # A local cluster that this process had may have left settings of pools in it.
+    clean = {name: value for name, value in like_this_one().items() if not name.endswith("_NUM_THREADS")}
+    clean = {name: value for name, value in clean.items() if not name.startswith("TF_NUM_")}
     with (
         guest_cluster(folder, n_workers=0) as cluster,
-        worker(cluster, folder, like_this_one() | ENVIRONMENT, threads=WORKER_THREADS),
+        worker(cluster, folder, clean | ENVIRONMENT, threads=WORKER_THREADS),
         Client(cluster.address) as client,
     ):
         wait_for_workers(client, 1)
