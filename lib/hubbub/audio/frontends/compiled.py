@@ -152,6 +152,30 @@ def band(spectrum: Floats, begins: Integers, ends: Integers, weights: Floats, su
 
 
 @_compiled
+def product(values: Floats, basis: Floats, products: Floats) -> None:
+    """Multiply each row by a matrix, its terms summed in their order: ``products = values @ basis``.
+
+    A BLAS product sums in an order that depends on how many rows there are, and on the processor; here a row's values
+    are the same bits whatever rows lie beside it.
+
+    Parameters
+    ----------
+    values
+        [row, term].
+    basis
+        [term, column].
+    products
+        [row, column], written.
+    """
+    products[:] = 0
+    for row in range(len(values)):
+        for term in range(len(basis)):
+            value = values[row, term]
+            for column in range(basis.shape[1]):
+                products[row, column] += value * basis[term, column]
+
+
+@_compiled
 def brightness(magnitude: Floats, hz: Floats, share: float, silent: float, moments: Floats) -> None:
     """Centroid, bandwidth and roll-off of frames, whose magnitudes are taken as distributions over frequency.
 

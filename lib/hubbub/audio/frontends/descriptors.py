@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hubbub.audio.frontends import compiled
 from hubbub.audio.frontends.chroma import chroma_bank, normalise
 from hubbub.audio.frontends.mel import mel_bank
-from hubbub.audio.frontends.mfcc import cepstral_basis, numbered
+from hubbub.audio.frontends.mfcc import cepstra_of, cepstral_basis, numbered
 from hubbub.audio.frontends.spectrum import Spectrum, decibels
 from hubbub.config.frontends import ChromaSettings, DescriptorsSettings, Frames, MfccSettings
 
@@ -73,7 +73,7 @@ class Descriptors:
             magnitude = np.sqrt(power, out=power)
             compiled.brightness(magnitude, hz, self._settings.rolloff_share, _SILENT, brightness[block])
         normalise(chroma, "max")
-        cepstra = decibels(mel, self._timbre) @ self._basis
+        cepstra = cepstra_of(decibels(mel, self._timbre), self._basis)
         columns = [rms, brightness, self._crossings(samples), chroma, cepstra]
         return np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
 

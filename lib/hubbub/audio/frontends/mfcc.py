@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 
+from hubbub.audio.frontends import compiled
 from hubbub.audio.frontends.mel import mel_bank
 from hubbub.audio.frontends.spectrum import Spectrum, decibels
 from hubbub.config.frontends import MfccSettings
@@ -48,7 +49,7 @@ class Mfcc:
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
         power = self._spectrum.banded(samples, self._bank)
-        cepstra = decibels(power, self._settings) @ self._basis
+        cepstra = cepstra_of(decibels(power, self._settings), self._basis)
         slopes = [_slopes(cepstra, order, self._settings.delta_frames) for order in range(1, 1 + self._settings.deltas)]
         return np.concatenate([cepstra, *slopes], axis=1, dtype=np.float32, casting="same_kind")
 
@@ -64,6 +65,13 @@ def cepstral_basis(settings: MfccSettings) -> Floats:
         n = np.arange(1, 1 + settings.n_mfcc)
         basis = basis * (1 + settings.lifter / 2 * np.sin(np.pi * n / settings.lifter))
     return np.ascontiguousarray(basis, dtype=settings.precision)
+
+
+def cepstra_of(decibels: Floats, basis: Floats) -> Floats:
+    """Coefficients [frame, coefficient] of decibels [frame, mel band]; a frame's do not depend on the others."""
+    cepstra = np.empty((len(decibels), basis.shape[1]), decibels.dtype)
+    compiled.product(decibels, basis, cepstra)
+    return cepstra
 
 
 def numbered(prefix: str, count: int) -> list[str]:

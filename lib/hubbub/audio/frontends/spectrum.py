@@ -107,7 +107,8 @@ class Bank:
     Parameters
     ----------
     weights
-        [band, bin]. Where most are zero, and each band's others lie next to each other, only those are multiplied.
+        [band, bin]. Of each band, bins from the first to the last that is not zero are multiplied: one frame at a time
+        and in the order of the bins, since a BLAS product gives other bits to the same frame in another batch.
     dtype
         The precision to multiply in.
     """
@@ -119,14 +120,9 @@ class Bank:
         self._ends = np.array([bins[-1] + 1 if len(bins) else 0 for bins in touched], np.int64)
         spans = zip(weights, self._begins, self._ends, strict=True)
         self._weights = np.concatenate([row[begin:end] for row, begin, end in spans]).astype(dtype)
-        # Numba's loop is no match for BLAS where there is nothing to leave out.
-        self._dense = weights.T.astype(dtype) if self._weights.size > weights.size / 2 else None
 
     def lanes(self, spectrum: Floats, *, out: Floats) -> None:
         """Sum [bin, frame] into `out` [frame, band]."""
-        if self._dense is not None:
-            np.matmul(spectrum.T, self._dense, out=out)
-            return
         sums = np.empty(spectrum.shape[1], spectrum.dtype)
         compiled.band(spectrum, self._begins, self._ends, self._weights, sums, out)
 
