@@ -47,7 +47,7 @@ SPEEDUP = 1.85
 class DoNothing:
     """A task that returns counts and has looked at nothing."""
 
-    def __call__(self, unit):  # noqa: ANN001, ANN204  # hubbub.plan.Unit, UnitResult: imported where they are used
+    def __call__(self, unit):  # noqa: ANN001, ANN204  # hubbub.planning.plan.Unit, UnitResult: imported where they are used
         """Say that all went well."""
         from hubbub.tasks.result import UnitResult
 
@@ -96,7 +96,7 @@ def measure(clips: int, units: int, workers: int) -> Found:
     from hubbub.clips.table import ClipTable
     from hubbub.config import load_settings
     from hubbub.engine.cluster import open_engine
-    from hubbub.plan import plan_features
+    from hubbub.planning.plan import plan_features
 
     per_unit = -(-clips // units)
     settings = load_settings(None, [f"layout.rows_per_shard={per_unit}", f"layout.rows_per_chunk={per_unit}"])

@@ -113,7 +113,7 @@ def open_whole(folder: Path) -> str:
 def plan_nothing(folder: Path) -> str:
     """Read the clip table and plan a run over the store."""
     from hubbub.clips.table import read_table
-    from hubbub.plan import plan_features
+    from hubbub.planning.plan import plan_features
     from hubbub.store.features import open_store
 
     table, store = read_table(folder / "clips.parquet"), open_store(folder / "store")
@@ -134,7 +134,7 @@ def measure(key: str, folder: Path) -> Found:
     import resource
 
     import hubbub.clips.table  # noqa: F401  # imported before the clock starts
-    import hubbub.plan  # noqa: F401
+    import hubbub.planning.plan  # noqa: F401
     import hubbub.store.features  # noqa: F401
 
     started, busy = time.perf_counter(), time.process_time()

@@ -57,7 +57,7 @@ class Way:
 def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path, settings: Settings = SETTINGS) -> int:
     """Do what `hubbub features` does with a new store; return how many clips the store then holds."""
     from hubbub.audio.windows import grid_of
-    from hubbub.plan import plan_features, resolved, windows_of
+    from hubbub.planning.plan import plan_features, resolved, windows_of
     from hubbub.store.features import create_store
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask

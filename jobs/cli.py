@@ -11,7 +11,7 @@ import typer
 
 from hubbub import __version__
 from hubbub.errors import HubbubError
-from hubbub.places import explained
+from hubbub.io.paths import explained
 
 from .options import DEBUG_VARIABLE
 

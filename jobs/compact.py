@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
 if TYPE_CHECKING:
-    from hubbub.store.claim import Claim
+    from hubbub.io.lock import Claim
     from hubbub.store.compaction import Compaction
     from hubbub.store.features import FeatureStore
 
@@ -41,7 +41,7 @@ def compact(
     Whoever opened the store before goes on reading the old shards. A run that was killed is gone on with by the same
     command.
     """
-    from hubbub.store.claim import claimed
+    from hubbub.io.lock import claimed
     from hubbub.store.compaction import plan_compaction, prunable
     from hubbub.store.features import open_store
 

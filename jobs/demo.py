@@ -143,7 +143,7 @@ def _mix(clips: Path, folder: Path, seed: int) -> None:
 def _held_out(table: ClipTable) -> list[tuple[str, Any]]:
     """Label and samples of the held-out fold's clips, ordered so that every third of them has many classes."""
     from hubbub.audio import decode
-    from hubbub.places import is_local
+    from hubbub.io.paths import is_local
 
     root = table.root
     assert is_local(root)  # the clips of this repository
@@ -156,8 +156,8 @@ def _results(evaluation: Path, labels: Path, truth: Path) -> dict[str, str]:
     import json
 
     from hubbub.clips.sources.csv import read_frame
-    from hubbub.metrics import event_metrics
-    from hubbub.store.tables import open_labels
+    from hubbub.labels.metrics import event_metrics
+    from hubbub.labels.tables import open_labels
 
     scores = json.loads((evaluation / "evaluation.json").read_text(encoding="utf-8"))
     found, true = open_labels(labels).events(), read_frame(truth)

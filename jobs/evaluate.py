@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
@@ -32,13 +32,13 @@ def evaluate(
 
     folder = options.local_only(output, "evaluate into a folder here, then copy it there")
     with console.waiting("loading Keras"):
-        from hubbub.store.bundle import import_keras
+        from hubbub.models.bundle import import_keras
 
         import_keras()
         from hubbub.learn.evaluate import evaluate as evaluate_bundle
         from hubbub.learn.evaluate import held_out_fold
+        from hubbub.models.bundle import load_bundle
         from hubbub.report import evaluation_section, write_report
-        from hubbub.store.bundle import load_bundle
         from hubbub.store.features import open_store
     with console.waiting("scoring test clips"):
         opened = load_bundle(bundle)

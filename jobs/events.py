@@ -23,7 +23,7 @@ def events(
     """Make events anew with other thresholds; what is not given stays as it was."""
     from dataclasses import replace
 
-    from hubbub.store.tables import open_labels
+    from hubbub.labels.tables import open_labels
     from hubbub.tasks.label import remade_events
 
     from . import console

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
@@ -19,8 +19,8 @@ def export(
     debug: options.Debug = False,
 ) -> None:
     """Write events as CSV, Audacity label tracks or Raven selection tables."""
-    from hubbub.export import export_events
-    from hubbub.store.tables import open_labels
+    from hubbub.labels.export import export_events
+    from hubbub.labels.tables import open_labels
 
     from . import console
 

@@ -14,9 +14,9 @@ from typing import Any
 from hubbub.clips.table import resolve
 from hubbub.engine import Engine, Task
 from hubbub.engine.cluster import open_engine
-from hubbub.engine.terms import Sight
-from hubbub.places import Place
-from hubbub.plan import Plan
+from hubbub.engine.requirements import Sight
+from hubbub.io.paths import Place
+from hubbub.planning.plan import Plan
 from hubbub.tasks.result import UnitLost, UnitResult
 
 from . import console

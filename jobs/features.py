@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from hubbub.clips.table import ClipTable
     from hubbub.config import Settings
-    from hubbub.plan import Plan
-    from hubbub.store.claim import Claim
+    from hubbub.io.lock import Claim
+    from hubbub.planning.plan import Plan
     from hubbub.store.features import FeatureStore
 
     from .console import JsonLog
@@ -67,7 +67,7 @@ def features(
     grown, changed or shrunk. Clips that changed are made anew, those that left the table are counted out.
     """
     from hubbub.clips.table import read_table
-    from hubbub.store.claim import claimed
+    from hubbub.io.lock import claimed
     from hubbub.store.features import check_place
     from hubbub.store.summary import SUMMARY, write_summary
 
@@ -114,7 +114,7 @@ class _Run:
     @property
     def bytes_to_store(self) -> int:
         """Bytes of the rows that it makes, before compression."""
-        from hubbub.plan import row_bytes
+        from hubbub.planning.plan import row_bytes
 
         return self.plan.windows * row_bytes(self.settings)
 
@@ -131,7 +131,7 @@ def _prepared(
     table: ClipTable, output: Place, asked: Callable[[FeatureStore | None], Settings | None], *, retry_failed: bool
 ) -> _Run:
     """Look at what is there, and decide what is to be done."""
-    from hubbub.plan import plan_features
+    from hubbub.planning.plan import plan_features
     from hubbub.store.features import is_store, open_store
 
     store = open_store(output) if is_store(output) else None
@@ -181,7 +181,7 @@ def _done(run: _Run, source: Place, claim: Claim, where: Where, log: JsonLog) ->
 
 def _extracted(run: _Run, store: FeatureStore, doing: Run) -> Tally:
     """Make what is missing."""
-    from hubbub.files import sweep_partials
+    from hubbub.io.atomic import sweep_partials
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
 
@@ -196,7 +196,7 @@ def _extracted(run: _Run, store: FeatureStore, doing: Run) -> Tally:
 
 def _settled(run: _Run, store: FeatureStore, doing: Run, tally: Tally) -> int:
     """Bring rows of before up to the clip table, and say what is there now; returns the exit code."""
-    from hubbub.plan import plan_features
+    from hubbub.planning.plan import plan_features
 
     from . import console
     from .fanout import tell
@@ -226,7 +226,7 @@ def _check_variants(table: ClipTable, settings: Settings) -> None:
 
     if settings.variants is None:
         return
-    from hubbub.audio.augment import check_sounds
+    from hubbub.audio.effects import check_sounds
 
     check_sounds(settings.variants, sample_rate=settings.frontend.sample_rate)
     there = sorted({label for labels in table.rows["labels"].to_pylist() for label in labels})
@@ -278,10 +278,10 @@ def _asked(
 def _settings(table: ClipTable, store: FeatureStore | None, asked: Settings | None) -> Settings:
     """The settings of a run: those asked for, or those of the store to go on with."""
     from hubbub.audio.windows import grid_of
+    from hubbub.clips.examples import takes_of
     from hubbub.config import Settings
-    from hubbub.plan import resolved, windows_of
+    from hubbub.planning.plan import resolved, windows_of
     from hubbub.store.features import require_settings
-    from hubbub.takes import takes_of
 
     if store is not None:
         if asked is not None:

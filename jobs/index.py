@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
@@ -56,7 +56,7 @@ def index(
     from hubbub.clips.index import index_listing
     from hubbub.clips.sources import Columns, list_source
     from hubbub.clips.table import write_table
-    from hubbub.files import refuse_foreign_file
+    from hubbub.io.atomic import refuse_foreign_file
 
     from . import console
 

@@ -50,7 +50,7 @@ def info(
 
 def _check_plot(plot: Path | None) -> None:
     from hubbub.errors import UsageError
-    from hubbub.files import refuse_foreign_file
+    from hubbub.io.atomic import refuse_foreign_file
 
     if plot is None:
         return

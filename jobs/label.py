@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from hubbub.places import Place, absolute, place
+from hubbub.io.paths import Place, absolute, place
 
 from . import options
 
 if TYPE_CHECKING:
     from hubbub.clips.table import ClipTable
     from hubbub.config import Settings
-    from hubbub.events import EventRule
-    from hubbub.plan import Plan
-    from hubbub.store.tables import LabelTables
+    from hubbub.labels.events import EventRule
+    from hubbub.labels.tables import LabelTables
+    from hubbub.planning.plan import Plan
     from hubbub.tasks.result import UnitLost, UnitResult
 
     from .console import JsonLog
@@ -58,8 +58,8 @@ def label(
 
     What is labelled already is not done again: run the same command after a crash, or with a grown archive.
     """
-    from hubbub.store.claim import claimed
-    from hubbub.store.tables import check_place
+    from hubbub.io.lock import claimed
+    from hubbub.labels.tables import check_place
 
     from . import console
     from .fanout import show_plan
@@ -108,9 +108,9 @@ def _prepared(
 ) -> _Run:
     """Look at what is there, and decide what is to be done."""
     from hubbub.config import settings_from
-    from hubbub.plan import plan_labels
-    from hubbub.store.bundle import check_model, read_description
-    from hubbub.store.tables import is_labels, open_labels, require_run
+    from hubbub.labels.tables import is_labels, open_labels, require_run
+    from hubbub.models.bundle import check_model, read_description
+    from hubbub.planning.plan import plan_labels
 
     description = read_description(model)
     settings = settings_from(description["settings"], where=str(model))
@@ -148,7 +148,7 @@ def _rules(asked: _Rules, tables: LabelTables | None, description: dict[str, Any
 
 def _refuse_other_writer(run: _Run) -> None:
     from hubbub.errors import LabelsError
-    from hubbub.store.tables import is_labels, open_labels
+    from hubbub.labels.tables import is_labels, open_labels
 
     if (open_labels(run.output).committed() if is_labels(run.output) else []) != run.committed:
         raise LabelsError(f"{run.output} has just been written to by another run; run the same command again")
@@ -156,7 +156,7 @@ def _refuse_other_writer(run: _Run) -> None:
 
 def _done(run: _Run, source: Place, where: Where, log: JsonLog) -> int:
     """Do the run, and say what happened; returns the exit code."""
-    from hubbub.store.tables import create_labels
+    from hubbub.labels.tables import create_labels
 
     from . import console
     from .fanout import Tally, plan_lines
@@ -197,7 +197,7 @@ def _labelled(run: _Run, tables: LabelTables, doing: Run) -> Tally:
 
 def _settled(run: _Run, tables: LabelTables, doing: Run, tally: Tally) -> int:
     """Remove what nobody needs any more, and say what is there now; returns the exit code."""
-    from hubbub.plan import plan_labels
+    from hubbub.planning.plan import plan_labels
 
     from .fanout import tell
 
@@ -209,8 +209,8 @@ def _settled(run: _Run, tables: LabelTables, doing: Run, tally: Tally) -> int:
 
 def _pieces(plan: Plan, tables: LabelTables) -> set[int]:
     """Numbers of all pieces that a plan has."""
-    from hubbub.plan import pieces_of
-    from hubbub.tasks.pieces import identity
+    from hubbub.planning.plan import pieces_of
+    from hubbub.tasks.segments import identity
 
     long = (item for phase in plan.phases()[1:] for unit in phase.units() for item in unit.items)
     return {tables.piece_number(identity(piece)) for item in long for piece in pieces_of(item)}
@@ -223,7 +223,7 @@ def _table(source: Place) -> ClipTable:
     from hubbub.clips.sources.folder import is_audio
     from hubbub.clips.table import read_table
     from hubbub.errors import ClipTableError
-    from hubbub.files import reaching
+    from hubbub.io.atomic import reaching
 
     from . import console
 

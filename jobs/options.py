@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hubbub.errors import UsageError
-from hubbub.places import Place, is_local, place, use_storage
+from hubbub.io.paths import Place, is_local, place, use_storage
 
 DEBUG_VARIABLE = "HUBBUB_DEBUG"
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"

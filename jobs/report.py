@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.places import Place, is_local, place
+from hubbub.io.paths import Place, is_local, place
 
 from . import options
 
@@ -37,9 +37,9 @@ def report(
     """Write one self-contained page: scores, confusion, spectrograms with their events, players."""
     from hubbub.clips.sources.csv import read_frame
     from hubbub.errors import UsageError
-    from hubbub.files import reaching, refuse_foreign_file, replacing
+    from hubbub.io.atomic import reaching, refuse_foreign_file, replacing
+    from hubbub.labels.tables import is_labels, open_labels
     from hubbub.report import evaluation_section, labels_section, write_report
-    from hubbub.store.tables import is_labels, open_labels
 
     from . import console
 
@@ -72,7 +72,7 @@ def report(
 @contextmanager
 def _evaluation(source: Place) -> Iterator[Path]:
     """Give a local folder with the files of an evaluation, if there is one."""
-    from hubbub.files import fetched, names
+    from hubbub.io.atomic import fetched, names
 
     if is_local(source):
         yield source

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hubbub.errors import UsageError, nearest
-from hubbub.events import EventRule
+from hubbub.labels.events import EventRule
 
 RELEASE = 0.7
 """Default share of the threshold below which an event ends."""

@@ -39,9 +39,9 @@ import typer
 
 from hubbub import __version__
 from hubbub.engine.cluster import check_cluster
-from hubbub.engine.terms import Sight
-from hubbub.files import names, remove_tree, replacing, write_bytes, write_json
-from hubbub.places import Place, is_local
+from hubbub.engine.requirements import Sight
+from hubbub.io.atomic import names, remove_tree, replacing, write_bytes, write_json
+from hubbub.io.paths import Place, is_local
 
 from . import console
 from .console import JsonLog

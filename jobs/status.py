@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
@@ -90,7 +90,7 @@ def _run_folder(path: Place) -> Place:
         Where there is none.
     """
     from hubbub.errors import UsageError
-    from hubbub.files import names, reaching
+    from hubbub.io.atomic import names, reaching
 
     from .runs import RUNS, STATUS
 
@@ -180,7 +180,7 @@ def _read(folder: Place) -> tuple[dict[str, Any], Standing]:
     import json
 
     from hubbub.errors import UsageError
-    from hubbub.files import reaching
+    from hubbub.io.atomic import reaching
 
     from .runs import FORMAT, STATUS, standing_from
 

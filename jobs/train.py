@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
@@ -36,7 +36,7 @@ def train(
     bundle = options.local_only(output, "train into a folder here, then copy it there: --model reads it there, too")
     log = console.JsonLog(log_json, "train")
     with console.waiting("loading Keras"):
-        from hubbub.store.bundle import import_keras
+        from hubbub.models.bundle import import_keras
 
         import_keras()
         from hubbub.learn.train import train as train_model

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubbub.places import Place, place
+from hubbub.io.paths import Place, place
 
 from . import options
 
 if TYPE_CHECKING:
     from hubbub.clips.table import ClipTable
+    from hubbub.labels.tables import LabelTables
     from hubbub.store.features import FeatureStore
-    from hubbub.store.tables import LabelTables
     from hubbub.store.verify import Problem
     from hubbub.tasks.verify import Known
 
@@ -56,8 +56,8 @@ def verify(
     """Check a feature store or label tables against their own records, on a disk or in a bucket."""
     from hubbub.clips.table import read_table
     from hubbub.errors import StoreError, UsageError
+    from hubbub.labels.tables import is_labels, open_labels
     from hubbub.store.features import is_store, open_store
-    from hubbub.store.tables import is_labels, open_labels
 
     from . import console
     from .runs import Where
@@ -116,7 +116,7 @@ class _Found:
 
 
 def _store(run: _Run, store: FeatureStore, table: ClipTable | None, *, repair: bool) -> int:
-    from hubbub.store.claim import claimed
+    from hubbub.io.lock import claimed
 
     from . import console
 
@@ -142,8 +142,8 @@ def _counting(store: FeatureStore) -> list[int]:
 
 def _check_store(run: _Run, store: FeatureStore, table: ClipTable | None, shards: Sequence[int]) -> _Found:
     """Check some committed shards, and everything else about a store."""
-    from hubbub.places import is_local
-    from hubbub.plan import row_bytes
+    from hubbub.io.paths import is_local
+    from hubbub.planning.plan import row_bytes
     from hubbub.store.verify import verify_array, verify_clips, verify_objects
     from hubbub.tasks.verify import VerifyTask
 
@@ -197,7 +197,7 @@ def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, parts: Place
 
 def _calm(run: _Run, found: _Found) -> _Found:
     """What was found, without what a run that is under way explains."""
-    from hubbub.store.claim import holding
+    from hubbub.io.lock import holding
 
     from . import console
 
@@ -300,7 +300,7 @@ class _Made:
 
 def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | None) -> _Made:
     """Make what is missing, as ``hubbub features`` does."""
-    from hubbub.plan import row_bytes
+    from hubbub.planning.plan import row_bytes
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
     from hubbub.tasks.verify import plan_repair, repair_clips, root_of
@@ -318,7 +318,7 @@ def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | Non
     if not len(plan):
         return _Made((), 0)
     if store.settings.variants is not None:
-        from hubbub.audio.augment import check_sounds
+        from hubbub.audio.effects import check_sounds
 
         check_sounds(store.settings.variants, sample_rate=store.settings.frontend.sample_rate)
     store.grow(plan.n_shards)
@@ -336,7 +336,7 @@ def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | Non
 
 def _labels(run: _Run, tables: LabelTables, *, repair: bool) -> int:
     """Check label tables; a repair puts broken units aside, which ``hubbub label`` then makes again."""
-    from hubbub.store.claim import claimed
+    from hubbub.io.lock import claimed
 
     from . import console
 

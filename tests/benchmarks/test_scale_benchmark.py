@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.clips.table import read_table
-from hubbub.plan import plan_features
+from hubbub.planning.plan import plan_features
 from hubbub.store.features import open_store
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"

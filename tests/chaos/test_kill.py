@@ -15,8 +15,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from hubbub.labels.tables import open_labels
 from hubbub.store.features import open_store
-from hubbub.store.tables import open_labels
 from tests.chaos.moments import assert_equal_stores, assert_verified
 from tests.chaos.processes import (
     SMALL_UNITS,

@@ -19,7 +19,7 @@ import dask
 import pytest
 import yaml
 
-from hubbub.engine.clusterfile import read_cluster_file
+from hubbub.engine.cluster_file import read_cluster_file
 from tests.deploy.commands import ROOT, files_named, hubbub_lines, indented, parse
 
 FOLDER = ROOT / "deploy" / "cloud"

@@ -17,7 +17,7 @@ import yaml
 from dask_kubernetes.operator import KubeCluster
 from dask_kubernetes.operator.controller import controller as operator
 
-from hubbub.engine.clusterfile import cluster_maker, read_cluster_file
+from hubbub.engine.cluster_file import cluster_maker, read_cluster_file
 from tests.deploy.commands import ROOT, files_named, hubbub_lines, indented, parse
 from tests.deploy.processes import Machine
 from tests.deploy.schemas import problems

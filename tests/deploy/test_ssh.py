@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from hubbub.engine.cluster import open_engine
-from hubbub.engine.clusterfile import started
+from hubbub.engine.cluster_file import started
 from hubbub.errors import ClusterError
 from hubbub.store.features import open_store
 from tests.chaos.processes import wait_until

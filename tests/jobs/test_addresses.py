@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hubbub.places import place
+from hubbub.io.paths import place
+from hubbub.labels.tables import open_labels
 from hubbub.store.features import open_store
-from hubbub.store.tables import open_labels
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.servers.server import Server
 

@@ -14,8 +14,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from hubbub.places import Place, place
-from hubbub.store.claim import CLAIMS, claimed
+from hubbub.io.lock import CLAIMS, claimed
+from hubbub.io.paths import Place, place
 from hubbub.store.features import FeatureStore, open_store
 from hubbub.store.parts import part_numbers
 from tests.jobs.command import COMMAND, refuse, succeed

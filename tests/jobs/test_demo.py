@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hubbub.store.tables import open_labels
+from hubbub.labels.tables import open_labels
 from tests.jobs.command import refuse, succeed
 
 

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from hubbub.clips.table import ClipTable, read_table, write_table
-from hubbub.store.claim import claimed
+from hubbub.io.lock import claimed
 from hubbub.store.features import open_store
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.jobs.conftest import BAD_FILES

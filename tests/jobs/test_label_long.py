@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from hubbub.config import LogMelSettings, Settings, Windows
-from hubbub.store.bundle import write_bundle
-from hubbub.store.tables import LabelTables, open_labels
+from hubbub.labels.tables import LabelTables, open_labels
+from hubbub.models.bundle import write_bundle
 from tests.data.recordings import sweep, write
 from tests.jobs.command import COMMAND, hubbub, refuse, succeed
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from hubbub.store.bundle import load_bundle
+from hubbub.labels.tables import open_labels
+from hubbub.models.bundle import load_bundle
 from hubbub.store.features import open_store
-from hubbub.store.tables import open_labels
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.jobs.conftest import BAD_FILES
 

@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 
 from hubbub.clips.table import ClipTable, read_table, write_table
 from hubbub.errors import HubbubError
-from hubbub.files import names, remove, write_bytes
+from hubbub.io.atomic import names, remove, write_bytes
+from hubbub.io.lock import claimed
+from hubbub.io.paths import Place, place
 from hubbub.jobs.cli import app
-from hubbub.places import Place, place
-from hubbub.store.claim import claimed
+from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
 from hubbub.store.features import FeatureStore, open_store
 from hubbub.store.parts import part_path, read_part, write_part
-from hubbub.store.tables import LabelTables, create_labels, label_schemas, open_labels
 from tests.jobs.command import hubbub, refuse, succeed
 
 SMALL = [
@@ -241,7 +241,7 @@ def test_a_bucket_out_of_reach_is_no_damage(copy: Path, s3: str, monkeypatch: py
     from tests.servers.server import forget_connections, free_port
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr("hubbub.places.ATTEMPTS", 1)
+    monkeypatch.setattr("hubbub.io.paths.ATTEMPTS", 1)
     forget_connections()
     said = run("verify", f"{s3}/store", "--repair")
     assert said.code == 2

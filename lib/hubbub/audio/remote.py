@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.errors import DecodeError, FileChanged, UsageError
-from hubbub.places import ATTEMPTS, Place, explained, is_local
+from hubbub.io.paths import ATTEMPTS, Place, explained, is_local
 
 if TYPE_CHECKING:
     from upath import UPath

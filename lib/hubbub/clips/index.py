@@ -11,7 +11,7 @@ from hubbub.audio.remote import passing_copy
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import ClipTable, clip_id, make_table, resolve, version_of
 from hubbub.errors import AudioError
-from hubbub.places import Place, is_local
+from hubbub.io.paths import Place, is_local
 
 _THREADS = 8  # headers are read from disk or network, which waits more than it computes
 

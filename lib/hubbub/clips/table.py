@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hubbub.errors import ClipTableError, UsageError
-from hubbub.files import fetched, reaching, replacing
-from hubbub.places import Place, absolute, is_local, place, remote
+from hubbub.io.atomic import fetched, reaching, replacing
+from hubbub.io.paths import Place, absolute, is_local, place, remote
 
 FORMAT = "hubbub-clips/1"
 

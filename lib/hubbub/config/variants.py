@@ -15,7 +15,7 @@ done to each, in which order::
           - {kind: room, folder: rooms/}
 
 A pair is a range from which each variant draws its own value, a single number is that value. What the values do to
-sound is told in `hubbub.audio.augment`.
+sound is told in `hubbub.audio.effects`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbub.engine import Engine
+from hubbub.engine.requirements import Sight, check_workers, terms_here
 from hubbub.engine.serial import SerialEngine
-from hubbub.engine.terms import Sight, check_workers, terms_here
 from hubbub.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
     ----------
     cluster
         ``serial``; ``local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or the path of a
-        cluster file (`hubbub.engine.clusterfile`), ``FILE.yaml``.
+        cluster file (`hubbub.engine.cluster_file`), ``FILE.yaml``.
     workers
         Processes of a local cluster; None: one a core.
 
@@ -50,7 +50,7 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
         has = "says how many under 'scale'" if is_file else "has the workers that it has"
         raise ClusterError(f"--workers {workers} goes with --cluster local; '{cluster}'{whose} {has}")
     if is_file:
-        from hubbub.engine.clusterfile import cluster_maker, read_cluster_file
+        from hubbub.engine.cluster_file import cluster_maker, read_cluster_file
 
         cluster_maker(Path(cluster), read_cluster_file(Path(cluster)))
 
@@ -108,7 +108,7 @@ def _connection(cluster: str, workers: int | None, notify: Callable[[str], None]
     if cluster == "local":
         return local(workers or os.cpu_count() or 1)
     if cluster.endswith(_FILES):
-        from hubbub.engine.clusterfile import started
+        from hubbub.engine.cluster_file import started
 
         return started(Path(cluster), notify)
     return remote(cluster)

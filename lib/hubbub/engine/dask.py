@@ -37,11 +37,11 @@ from hubbub.engine import EngineState, Task
 from hubbub.engine.clients import Connection
 from hubbub.engine.outcomes import Outcome, Raised, Refused
 from hubbub.engine.performance import performance
-from hubbub.engine.terms import Terms, unfit_workers
+from hubbub.engine.requirements import Terms, unfit_workers
 from hubbub.engine.worker import Errand, Order
 from hubbub.errors import ClusterError, ClusterLost
-from hubbub.places import shipped_storage
-from hubbub.tasks.patience import pauses
+from hubbub.io.paths import shipped_storage
+from hubbub.io.retry import pauses
 from hubbub.tasks.result import UnitLost, UnitResult
 
 _IN_FLIGHT_PER_THREAD = 16  # a worker holds one that runs and one that is next; the scheduler queues the others

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hubbub.places import may_pass
+from hubbub.io.paths import may_pass
 from hubbub.tasks.result import UnitLost, UnitResult
 
 

@@ -9,8 +9,8 @@ from threading import Event
 from typing import Any
 
 from hubbub.engine import EngineState, Task
-from hubbub.places import may_pass
-from hubbub.tasks.patience import pauses
+from hubbub.io.paths import may_pass
+from hubbub.io.retry import pauses
 from hubbub.tasks.result import UnitLost, UnitResult
 
 

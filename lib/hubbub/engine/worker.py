@@ -15,11 +15,11 @@ from distributed import get_worker
 from distributed.protocol.pickle import dumps, loads
 
 from hubbub.engine import Task
-from hubbub.engine.alone import do_alone
+from hubbub.engine.isolated import do_alone
 from hubbub.engine.outcomes import Outcome, Refused, outcome
-from hubbub.engine.terms import Terms, objections
+from hubbub.engine.requirements import Terms, objections
 from hubbub.engine.threads import limit_threads
-from hubbub.places import apply_storage
+from hubbub.io.paths import apply_storage
 
 _BEGIN_WITHIN_S = 600.0
 

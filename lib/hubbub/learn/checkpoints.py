@@ -18,7 +18,7 @@ from pathlib import Path
 
 import keras
 
-from hubbub.store.bundle import MODEL
+from hubbub.models.bundle import MODEL
 
 STATE = "state.json"
 

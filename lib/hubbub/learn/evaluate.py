@@ -23,13 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError, TrainingError
-from hubbub.files import refuse_foreign_folder, writing
+from hubbub.io.atomic import refuse_foreign_folder, writing
+from hubbub.labels.metrics import ClipMetrics, clip_metrics
 from hubbub.learn.checked import Checked
 from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches
 from hubbub.learn.splits import SplitRule, as_recorded, labelled_rows, select_test
-from hubbub.metrics import ClipMetrics, clip_metrics
-from hubbub.store.bundle import Bundle, check_frontend, load_bundle
+from hubbub.models.bundle import Bundle, check_frontend, load_bundle
 from hubbub.store.features import FeatureStore, open_store
 
 FORMAT = "hubbub-evaluation/1"

@@ -30,7 +30,7 @@ import numpy as np
 from hubbub import __version__
 from hubbub.config import canonical_hash, difference
 from hubbub.errors import BundleError, TrainingError
-from hubbub.files import refuse_foreign_folder, write_json, writing
+from hubbub.io.atomic import refuse_foreign_folder, write_json, writing
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.card import model_card
@@ -38,10 +38,10 @@ from hubbub.learn.checked import Checked
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint
 from hubbub.learn.crops import covering_crops, heard_frames, random_crops, valid_within
 from hubbub.learn.dataset import BandStatistics, Pass, band_statistics
-from hubbub.learn.models import Recipe, Shape, recipe_of
+from hubbub.learn.networks import Recipe, Shape, recipe_of
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
 from hubbub.learn.tf_data import Failures, as_tf_data
-from hubbub.store.bundle import DESCRIPTION, read_description, write_bundle
+from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore, open_store
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -176,7 +176,7 @@ def train(
     out
         Folder of the bundle, new; or one that the same command made before, which is then left as it is.
     model
-        Name of a recipe (`hubbub.learn.models.NAMES`).
+        Name of a recipe (`hubbub.learn.networks.NAMES`).
     test_fold, split_by
         Which rows test (`choose_rule`). Test rows are not read.
     epochs

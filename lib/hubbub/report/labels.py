@@ -10,13 +10,13 @@ import pandas as pd
 
 from hubbub.config import Settings, settings_from
 from hubbub.errors import HubbubError, LabelsError
-from hubbub.metrics import EVENT_COLUMNS, EventMetrics, event_metrics, matched_events
+from hubbub.labels.metrics import EVENT_COLUMNS, EventMetrics, event_metrics, matched_events
 from hubbub.report.lanes import Bar, bar_rows, colours_of, legend
 from hubbub.report.page import Section, count, render, span
 from hubbub.report.recording import Picture, picture_of, sound_of
 
 if TYPE_CHECKING:
-    from hubbub.store.tables import LabelTables
+    from hubbub.labels.tables import LabelTables
 
 FAILED_SHOWN = 50
 """Failed recordings listed at most; `files/` holds all."""

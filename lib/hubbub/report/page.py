@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from hubbub import __version__
 from hubbub.errors import UsageError
-from hubbub.files import replacing
+from hubbub.io.atomic import replacing
 
 _HERE = Path(__file__).parent
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from hubbub.audio.frontends import frontend_of
 from hubbub.errors import StoreError
-from hubbub.files import replacing
+from hubbub.io.atomic import replacing
 from hubbub.store.features import FeatureStore
 from hubbub.store.info import sample_rows
 

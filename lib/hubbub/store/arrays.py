@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import StoreError
-from hubbub.places import Place, endpoint, is_anonymous, is_local
+from hubbub.io.paths import Place, endpoint, is_anonymous, is_local
 
 FEATURES = "features"
 DOCUMENT = "zarr.json"

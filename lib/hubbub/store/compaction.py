@@ -22,17 +22,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.config import Settings
 from hubbub.errors import StoreError
-from hubbub.files import read_bytes, remove, remove_tree, sizes
-from hubbub.limits import time_limit_s
-from hubbub.plan import row_bytes
+from hubbub.io.atomic import read_bytes, remove, remove_tree, sizes
+from hubbub.io.lock import Claim
+from hubbub.planning.plan import row_bytes
+from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.arrays import DOCUMENT, n_rows
-from hubbub.store.claim import Claim
 from hubbub.store.features import FeatureStore, open_store
 from hubbub.store.parts import part_numbers, part_path
 from hubbub.store.rows import current, usable
-from hubbub.takes import COLUMNS as TAKE
 
 _KEPT = [*TAKE, "window", "windows", "status", "attempts", "version", "crc32"]
 """What must be the same of every row before and after."""

@@ -9,7 +9,7 @@
       rows/00000000.parquet   the commit record of shard 0
 
 A shard has one writer, which writes it whole and then its row part. A shard without a row part does not exist. A store
-may lie on a disk or in a bucket (`hubbub.places`).
+may lie on a disk or in a bucket (`hubbub.io.paths`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from hubbub.audio.windows import grid_of
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import SettingsError, StoreError
-from hubbub.files import (
+from hubbub.io.atomic import (
     names,
     reaching,
     read_bytes,
@@ -45,11 +45,11 @@ from hubbub.files import (
     write_bytes,
     writing,
 )
-from hubbub.places import Place, absolute, is_local, place
+from hubbub.io.lock import Holder
+from hubbub.io.paths import Place, absolute, is_local, place
 from hubbub.store import arrays
-from hubbub.store.claim import Holder
-from hubbub.store.ledger import each_part, read_parts
 from hubbub.store.parts import PartGone, part_numbers, read_part, write_part
+from hubbub.store.row_index import each_part, read_parts
 from hubbub.store.rows import (
     PROGRESS,
     changed_clips,

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hubbub.audio.windows import grid_of
+from hubbub.clips.examples import MIX, NO_RULE
 from hubbub.config import Settings
-from hubbub.files import reaching, sizes
+from hubbub.io.atomic import reaching, sizes
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore
 from hubbub.store.rows import RETIRED, current, usable
-from hubbub.takes import MIX, NO_RULE
 
 HOLES_WORTH_COMPACTING = 1 / 3
 """Share of unused rows from which a store is better compacted, if it then has fewer shards."""

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError
-from hubbub.files import names, reaching, read_bytes, write_bytes
-from hubbub.places import Place
+from hubbub.io.atomic import names, reaching, read_bytes, write_bytes
+from hubbub.io.paths import Place
 
 _NAME = re.compile(r"(\d{8})\.parquet")
 

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hubbub.clips.examples import COLUMNS as TAKE
+from hubbub.clips.examples import MIX, NO_RULE, Kinds, kinds_of, rules_of
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings
-from hubbub.takes import COLUMNS as TAKE
-from hubbub.takes import MIX, NO_RULE, Kinds, kinds_of, rules_of
 
 RETIRED = "retired"
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hubbub.files import replacing
-from hubbub.places import Place
+from hubbub.clips.examples import COLUMNS as TAKE
+from hubbub.io.atomic import replacing
+from hubbub.io.paths import Place
 from hubbub.store.features import FeatureStore
-from hubbub.takes import COLUMNS as TAKE
 
 SUMMARY = "summary.csv"
 _KEPT = ["uri", "label", "fold", "split", "group"]

@@ -22,17 +22,17 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.clips.table import ClipTable
 from hubbub.errors import LabelsError, StoreError
-from hubbub.files import names, reaching, read_bytes
-from hubbub.places import Place, is_local
+from hubbub.io.atomic import names, reaching, read_bytes
+from hubbub.io.paths import Place, is_local
+from hubbub.labels.tables import PIECE_NAME, PIECES, LabelTables
 from hubbub.store import arrays
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore, files_of_group
-from hubbub.store.ledger import IN_FLIGHT
 from hubbub.store.parts import joined, part_numbers, part_path, read_part
+from hubbub.store.row_index import IN_FLIGHT
 from hubbub.store.rows import checksum, current
-from hubbub.store.tables import PIECE_NAME, PIECES, LabelTables
-from hubbub.takes import COLUMNS as TAKE
 
 BROKEN = "broken"
 """Folder of a store or of label tables where a repair puts row parts aside until their clips are made again."""

@@ -16,12 +16,12 @@ from hubbub.audio.frontends import n_frames, row_of
 from hubbub.audio.windows import Window, grid_of
 from hubbub.clips.table import has_changed, resolve
 from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
-from hubbub.places import Place
-from hubbub.plan import Item, Unit
+from hubbub.io.paths import Place
+from hubbub.io.retry import patiently
+from hubbub.planning.plan import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
-from hubbub.tasks.patience import patiently
-from hubbub.tasks.recorded import Recorded
+from hubbub.tasks.recordings import Recorded
 from hubbub.tasks.result import MOST_REASONS, UnitResult
 from hubbub.tasks.watched import watched
 
@@ -167,7 +167,7 @@ class _Draft:
         variants = self._settings.variants
         if not item.variant or variants is None:
             return Made(window.number, window.samples, window.valid)
-        from hubbub.audio.augment import augmented  # takes a second to import; only those who augment pay
+        from hubbub.audio.effects import augmented  # takes a second to import; only those who augment pay
 
         done = augmented(
             window.samples,

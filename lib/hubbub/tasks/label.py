@@ -26,14 +26,15 @@ from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import Grid, Window, cut, grid_of
 from hubbub.clips.table import resolve
 from hubbub.config import Settings
-from hubbub.cuts import LABEL_WINDOWS_MOST
 from hubbub.errors import AudioError, BundleError, EmptyAudio, OutOfMemory, UsageError
-from hubbub.events import events_from_windows
-from hubbub.places import Place
-from hubbub.plan import Item, PieceUnit, Unit, pieces_of
-from hubbub.store.tables import LabelTables, carried_columns, label_schemas
-from hubbub.tasks.patience import patiently
-from hubbub.tasks.pieces import (
+from hubbub.io.paths import Place
+from hubbub.io.retry import patiently
+from hubbub.labels.events import events_from_windows
+from hubbub.labels.tables import LabelTables, carried_columns, label_schemas
+from hubbub.planning.plan import Item, PieceUnit, Unit, pieces_of
+from hubbub.planning.sharding import LABEL_WINDOWS_MOST
+from hubbub.tasks.result import MOST_REASONS, UnitResult
+from hubbub.tasks.segments import (
     Cutting,
     Piece,
     content_of,
@@ -43,11 +44,10 @@ from hubbub.tasks.pieces import (
     score_piece,
     stored_piece,
 )
-from hubbub.tasks.result import MOST_REASONS, UnitResult
 from hubbub.tasks.watched import watched
 
 if TYPE_CHECKING:
-    from hubbub.store.bundle import Bundle
+    from hubbub.models.bundle import Bundle
 
 _BATCH = 64  # windows scored at once: 14 MB of float32 features at the default settings
 
@@ -413,7 +413,7 @@ def _window_rows(clip: dict[str, Any], scored: Scored, schema: pa.Schema) -> pa.
 @lru_cache(maxsize=1)
 def _model(path: Place, model_hash: str) -> Bundle:
     """The model, loaded once a process."""
-    from hubbub.store.bundle import load_bundle
+    from hubbub.models.bundle import load_bundle
 
     model = load_bundle(path)
     if model.model_hash != model_hash:

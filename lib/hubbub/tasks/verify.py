@@ -19,17 +19,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.clips.table import CONTRACT, ClipTable, has_changed, resolve
 from hubbub.errors import StoreError
-from hubbub.files import reaching, read_bytes, remove, remove_tree, write_bytes
-from hubbub.limits import time_limit_s
-from hubbub.places import Place, place
-from hubbub.plan import Plan, plan_features
+from hubbub.io.atomic import reaching, read_bytes, remove, remove_tree, write_bytes
+from hubbub.io.paths import Place, place
+from hubbub.labels.tables import LabelTables
+from hubbub.planning.plan import Plan, plan_features
+from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.arrays import shard_key
 from hubbub.store.features import ARRAYS, FeatureStore
 from hubbub.store.parts import joined, part_numbers, part_path, read_part
 from hubbub.store.rows import PROGRESS, ROW_COLUMNS, checksum, current, latest, with_added_columns
-from hubbub.store.tables import LabelTables
 from hubbub.store.verify import (
     BROKEN,
     Problem,
@@ -42,7 +43,6 @@ from hubbub.store.verify import (
     readable_parts,
     verify_labels,
 )
-from hubbub.takes import COLUMNS as TAKE
 
 _SHARDS_A_UNIT = 8
 _SHARD_BYTES_MOST = 100 * 2**20  # larger objects are sent to a bucket in parts

@@ -88,7 +88,7 @@ def _hubbub(*words: object, code: int = 0) -> None:
 def _train(store: Path, bundle: Path) -> None:
     """Train the default network, made narrow, so that its weights take kilobytes."""
     narrow = (
-        "import sys; from hubbub.learn.models import default; "
+        "import sys; from hubbub.learn.networks import default; "
         "default.FILTERS, default.HEAD_FILTERS, default.FLUTTER_UNITS = (2, 2, 2, 2), 4, 4; "
         "from hubbub.learn.train import train; from hubbub.store.features import open_store; from pathlib import Path; "
         "train(open_store(sys.argv[1]), Path(sys.argv[2]), epochs=3)"
@@ -106,8 +106,8 @@ def _forget_runs(out: Path) -> None:
 def _describe(out: Path) -> None:
     """Note what a reader must find, as `expected.json`."""
     import hubbub
-    from hubbub.store.bundle import load_bundle
-    from hubbub.store.tables import open_labels
+    from hubbub.labels.tables import open_labels
+    from hubbub.models.bundle import load_bundle
 
     store, bundle, labels = hubbub.open_store(out / "store"), load_bundle(out / "bundle"), open_labels(out / "labels")
     rows = store.rows()

@@ -13,8 +13,8 @@ import pytest
 
 import hubbub
 from hubbub.clips.table import read_table
-from hubbub.store.bundle import load_bundle
-from hubbub.store.tables import open_labels
+from hubbub.labels.tables import open_labels
+from hubbub.models.bundle import load_bundle
 from tests.data.formats.make_formats import LABELS, RATE_HZ, ROOT, touch, write_archive
 from tests.jobs.command import hubbub as command
 from tests.jobs.command import succeed

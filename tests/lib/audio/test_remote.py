@@ -19,7 +19,7 @@ import pytest
 from hubbub.audio import remote
 from hubbub.audio.remote import BucketError, Copies, fetch, kept_copy, local_copy, passing_copy
 from hubbub.errors import DecodeError, FileChanged
-from hubbub.places import place
+from hubbub.io.paths import place
 from tests.servers.proxy import Faults, proxy
 from tests.servers.server import Server, forget_connections
 
@@ -164,7 +164,7 @@ def test_a_passing_copy_goes(s3: str, put: Callable):
 _READER = """
 import sys, time
 from hubbub.audio.remote import kept_copy
-from hubbub.places import place
+from hubbub.io.paths import place
 print(kept_copy(place(sys.argv[1])), flush=True)
 time.sleep(float(sys.argv[2]))
 """

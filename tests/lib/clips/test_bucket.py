@@ -19,8 +19,8 @@ from hubbub.clips.table import ClipTable, make_table, read_table, resolve, write
 from hubbub.config import load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import ClipTableError, UsageError
-from hubbub.places import place
-from hubbub.plan import plan_features
+from hubbub.io.paths import place
+from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask

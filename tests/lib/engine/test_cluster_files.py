@@ -16,7 +16,7 @@ import pytest
 from distributed import LocalCluster
 
 from hubbub.engine.cluster import check_cluster, open_engine
-from hubbub.engine.clusterfile import started
+from hubbub.engine.cluster_file import started
 from hubbub.errors import ClusterError
 from hubbub.tasks.result import UnitResult
 

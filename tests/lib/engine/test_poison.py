@@ -123,7 +123,7 @@ def children() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            found += [process] if "hubbub.engine.child" in process.cmdline() else []
+            found += [process] if "hubbub.engine.isolated_child" in process.cmdline() else []
     return found
 
 

@@ -17,8 +17,8 @@ from hubbub.engine import ship
 from hubbub.engine.clients import Connection
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.dask import DaskEngine
+from hubbub.engine.requirements import check_workers, terms_here
 from hubbub.engine.ship import SOURCE, Ship, packed, ship_to, source_hash, unpack
-from hubbub.engine.terms import check_workers, terms_here
 from hubbub.errors import ClusterError
 from tests.chaos.processes import Cluster, guest_cluster
 from tests.jobs.command import succeed

@@ -13,7 +13,7 @@ from hubbub.config import Settings, load_settings
 from hubbub.learn import augment_any
 from hubbub.learn.augment import Scale, mask
 from hubbub.learn.augment_any import BACKGROUNDS_BYTES, AnyPolicy, Backgrounds
-from hubbub.learn.models import recipe_of
+from hubbub.learn.networks import recipe_of
 
 MIB = 2**20
 

@@ -15,7 +15,7 @@ pytest.importorskip("keras")
 
 from hubbub.learn.evaluate import evaluate  # noqa: E402
 from hubbub.learn.train import train  # noqa: E402
-from hubbub.store.bundle import load_bundle  # noqa: E402
+from hubbub.models.bundle import load_bundle  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ import pytest
 from hubbub.config import Layout, Settings, Windows
 from hubbub.config.frontends import MelSettings
 from hubbub.errors import BundleError, StorageError, StoreError, TrainingError
-from hubbub.store.bundle import load_bundle
+from hubbub.models.bundle import load_bundle
 
 keras = pytest.importorskip("keras")
 
-from hubbub.learn.models import NAMES, Shape, recipe_of  # noqa: E402
+from hubbub.learn.networks import NAMES, Shape, recipe_of  # noqa: E402
 from hubbub.learn.splits import SplitRule, split_rows  # noqa: E402
 from hubbub.learn.train import train  # noqa: E402
 

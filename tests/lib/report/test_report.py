@@ -21,12 +21,12 @@ from PIL import Image
 from hubbub.audio.frontends import frontend_of
 from hubbub.config import Settings, settings_from
 from hubbub.errors import LabelsError, StorageError, UsageError
-from hubbub.events import EventRule
-from hubbub.metrics import clip_metrics
+from hubbub.labels.events import EventRule
+from hubbub.labels.metrics import clip_metrics
+from hubbub.labels.tables import create_labels, label_schemas
 from hubbub.report import evaluation_section, labels_section, recording, write_report
 from hubbub.report.charts import line_chart, round_ticks
 from hubbub.report.lanes import bar_rows, colours_of
-from hubbub.store.tables import create_labels, label_schemas
 
 LABELS = ["dog", "rain", "<script>alert(1)</script>"]
 SETTINGS = settings_from(

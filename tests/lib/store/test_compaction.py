@@ -13,20 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.clips.table import CONTRACT
 from hubbub.config import load_settings
 from hubbub.errors import StorageError, StoreError
-from hubbub.files import remove
-from hubbub.places import Place, place
+from hubbub.io.atomic import remove
+from hubbub.io.lock import CLAIMS, claimed
+from hubbub.io.paths import Place, place
 from hubbub.store import compaction
 from hubbub.store.arrays import shard_key
-from hubbub.store.claim import CLAIMS, claimed
 from hubbub.store.compaction import begin, old_parts, plan_compaction, prunable, prune, remove_old_parts, swap
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.parts import part_path
 from hubbub.store.rows import checksum, current, row_schema
 from hubbub.store.verify import verify_shard
-from hubbub.takes import COLUMNS as TAKE
 from hubbub.tasks.compact import CompactTask
 
 PER_SHARD = 4

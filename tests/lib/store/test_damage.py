@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hubbub.errors import HubbubError, StoreError
+from hubbub.io.lock import CLAIMS
 from hubbub.jobs.features import features
 from hubbub.jobs.index import index
 from hubbub.jobs.verify import verify
-from hubbub.store.claim import CLAIMS
 from hubbub.store.features import FeatureStore, open_store
 from hubbub.store.parts import part_path, read_part, write_part
 

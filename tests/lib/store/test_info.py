@@ -19,7 +19,7 @@ from hubbub.clips.table import ClipTable
 from hubbub.config import load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import StorageError, StoreError
-from hubbub.plan import plan_features
+from hubbub.planning.plan import plan_features
 from hubbub.report.sheets import draw_sheet
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.info import describe, sample_rows
@@ -227,7 +227,7 @@ def test_a_torn_or_foreign_part_is_refused(store: FeatureStore):
 
 
 def test_a_store_in_a_bucket_has_the_same_facts(s3: str, store: FeatureStore):
-    from hubbub.places import place
+    from hubbub.io.paths import place
 
     remote = place(f"{s3}/stores/one")
     for path in sorted(store.path.rglob("*")):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hubbub.clips.table import clip_id, make_table
 from hubbub.config import Settings
 from hubbub.errors import StoreError
-from hubbub.store.ledger import read_parts
 from hubbub.store.parts import part_path, write_part
+from hubbub.store.row_index import read_parts
 from hubbub.store.rows import (
     changed_clips,
     columns_of_examples,

@@ -15,7 +15,7 @@ from hubbub.clips.sources import Columns, list_source
 from hubbub.config import load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import StorageError
-from hubbub.plan import plan_features
+from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.rows import row_schema
 from hubbub.store.summary import SUMMARY, write_summary

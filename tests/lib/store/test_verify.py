@@ -13,7 +13,7 @@ from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable
 from hubbub.config import load_settings
-from hubbub.plan import plan_features
+from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.parts import part_path, read_part, write_part
 from hubbub.store.rows import row_schema

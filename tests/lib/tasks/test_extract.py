@@ -26,7 +26,7 @@ from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings, load_settings
 from hubbub.engine.serial import SerialEngine
-from hubbub.plan import plan_features
+from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.rows import current, row_schema
 from hubbub.store.verify import verify_clips, verify_shard

@@ -20,13 +20,13 @@ from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable, resolve
 from hubbub.config import Settings, load_settings
 from hubbub.engine.serial import SerialEngine
-from hubbub.events import EventRule
-from hubbub.plan import plan_features, plan_labels
+from hubbub.labels.events import EventRule
+from hubbub.labels.tables import LabelTables, create_labels
+from hubbub.models.bundle import Bundle, load_bundle
+from hubbub.planning.plan import plan_features, plan_labels
 from hubbub.report import labels_section
-from hubbub.store.bundle import Bundle, load_bundle
 from hubbub.store.features import FeatureStore, create_store
 from hubbub.store.rows import row_schema
-from hubbub.store.tables import LabelTables, create_labels
 from hubbub.tasks.extract import ExtractTask
 from hubbub.tasks.label import LabelTask
 

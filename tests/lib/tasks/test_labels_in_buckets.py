@@ -11,9 +11,9 @@ import pytest
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings
 from hubbub.errors import LabelsError
-from hubbub.events import EventRule
-from hubbub.places import place
-from hubbub.store.tables import LabelTables, create_labels, label_schemas, open_labels
+from hubbub.io.paths import place
+from hubbub.labels.events import EventRule
+from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
 from hubbub.tasks.label import remade_events
 
 SCHEMAS = label_schemas(pa.schema(list(CONTRACT)), 1)

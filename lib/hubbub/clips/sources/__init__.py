@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubbub.errors import ClipTableError, nearest
-from hubbub.files import reaching
-from hubbub.places import Place
+from hubbub.io.atomic import reaching
+from hubbub.io.paths import Place
 
 AUDIO_SUFFIXES = frozenset(
     (

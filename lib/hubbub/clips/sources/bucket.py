@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubbub.audio.remote import quoted
-from hubbub.places import Place, remote
+from hubbub.io.paths import Place, remote
 
 if TYPE_CHECKING:
     from upath import UPath

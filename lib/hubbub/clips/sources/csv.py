@@ -13,8 +13,8 @@ import pandas as pd
 from hubbub.clips.sources import Columns, Listing, bucket
 from hubbub.clips.table import CONTRACT, RESERVED, resolve
 from hubbub.errors import ClipTableError, nearest
-from hubbub.files import reaching, read_bytes
-from hubbub.places import Place, is_local
+from hubbub.io.atomic import reaching, read_bytes
+from hubbub.io.paths import Place, is_local
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
 

@@ -12,7 +12,7 @@ import pandas as pd
 from hubbub.clips.sources import Columns, Listing
 from hubbub.clips.sources.csv import content, listing, read_frame
 from hubbub.errors import ClipTableError
-from hubbub.places import Place
+from hubbub.io.paths import Place
 
 _SHAPE = Columns(path="filename", label="category", fold="fold")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hubbub.clips.sources import AUDIO_SUFFIXES, Columns, Listing, bucket
 from hubbub.errors import ClipTableError
-from hubbub.places import Place, absolute, is_local
+from hubbub.io.paths import Place, absolute, is_local
 
 
 def is_flat(source: Place) -> bool:

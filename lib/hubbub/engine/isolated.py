@@ -1,0 +1,193 @@
+"""Quarantine: a unit whose worker died is done in a child process, which may die of it in its turn.
+
+The child tells which item it is at before it begins it. When it dies, hangs or takes too much memory, that item is
+condemned, and another child does the unit, with a failed row in the item's place::
+
+    worker    |--- unit 7 ---X            dies: of which clip?
+    another   |--- child: clip 0, 1, 2 X  of clip 2, by signal 11
+              |--- child: clip 0, 1, (2: WorkerDied), 3 … commits unit 7
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from typing import Any
+
+import psutil
+from distributed import get_worker
+from distributed.protocol.pickle import dumps
+from distributed.system import MEMORY_LIMIT
+
+from hubbub.engine import Task
+from hubbub.engine.outcomes import At, Raised
+from hubbub.errors import OutOfMemory, TimedOut, WorkerDied
+from hubbub.io.paths import shipped_storage
+from hubbub.tasks.result import UnitLost, UnitResult
+from hubbub.tasks.watched import can_condemn, condemned
+
+_LOOK_EVERY_S = 0.05
+_START_WITHIN_S = 120.0
+_LEAST_MEMORY_BYTES = 2 * 2**30  # Keras alone is promised 0.5 GB on two cores, and more where there are more
+_NEARLY = 0.9  # of its memory: a child that dies there died for want of more
+_ENDED_BY_OTHERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what batch systems and terminals send to all
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a child ended that did not end well.
+
+    Attributes
+    ----------
+    item
+        Number of the item it was at; None: before the first, or after the last.
+    failure
+        Why, in the words of a failed row.
+    may_be_chance
+        Whether something else than the item may be the cause: a machine short of memory kills whom it likes.
+    """
+
+    item: int | None
+    failure: str
+    may_be_chance: bool = False
+
+
+def do_alone(task: Task, unit: Any) -> UnitResult | UnitLost | Raised:
+    """Do a unit in children of this process, one after the other, until one commits it or its task raises."""
+    limit_bytes, doubted = _memory_limit_bytes(), set[int | None]()
+    while True:
+        end = _try(task, unit, limit_bytes)
+        if not isinstance(end, Death):
+            return end
+        if end.may_be_chance and end.item not in doubted:
+            doubted.add(end.item)
+            continue
+        if not can_condemn(unit, end.item):
+            return UnitLost(unit.index, len(unit.items), end.failure)
+        assert end.item is not None
+        unit = condemned(unit, end.item, end.failure)
+
+
+def _try(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised | Death:
+    with _child(dumps((task, shipped_storage(), unit, limit_bytes))) as (process, messages):
+        watch = _Watch(unit, process, limit_bytes)
+        while True:
+            try:
+                message = messages.recv() if messages.poll(_LOOK_EVERY_S) else None
+            except (EOFError, ConnectionError):  # reset, where it died before it read its work
+                return watch.ended()
+            if isinstance(message, Raised) and isinstance(message.error, MemoryError):
+                return watch.out_of_memory()
+            if isinstance(message, UnitResult | Raised):
+                return message
+            if isinstance(message, At):
+                watch.begins(message.item)
+            if (death := watch.look()) is not None:
+                return death
+
+
+class _Watch:
+    """What a child is at, since when, and with how much memory."""
+
+    def __init__(self, unit: Any, process: subprocess.Popen[bytes], limit_bytes: int) -> None:
+        self._unit, self._process, self._limit_bytes = unit, process, limit_bytes
+        self._item: int | None = None
+        self._began_at = time.monotonic()
+        self._limit_s = max(_START_WITHIN_S, unit.time_limit_s)
+        self._most_bytes = 0
+
+    def begins(self, item: int | None) -> None:
+        self._item, self._began_at = item, time.monotonic()
+        limits = self._unit if item is None else self._unit.items[item]
+        self._limit_s = float(getattr(limits, "time_limit_s", self._unit.time_limit_s))
+
+    def look(self) -> Death | None:
+        """See that it keeps to its limits; None where it does."""
+        self._most_bytes = max(self._most_bytes, _taken_bytes(self._process.pid))
+        if self._most_bytes > self._limit_bytes:
+            return self.out_of_memory()
+        if time.monotonic() - self._began_at > self._limit_s:
+            return self._death(TimedOut(f"not done within {self._limit_s:g} s, alone in a process of its own"))
+        return None
+
+    def out_of_memory(self) -> Death:
+        """Say that it wants more memory than there is."""
+        return self._death(OutOfMemory(f"takes more than the {self._limit_bytes / 1e6:.0f} MB that a worker has"))
+
+    def ended(self) -> Death | Raised:
+        """Say of what it died."""
+        code = self._process.wait()
+        if self._most_bytes > _NEARLY * self._limit_bytes:
+            return self.out_of_memory()
+        if -code in _ENDED_BY_OTHERS:
+            return Raised(InterruptedError(f"the child was ended by {_name(-code)}, as its worker may be"), True)
+        how = f"signal {-code} ({_name(-code)})" if code < 0 else f"exit code {code}"
+        is_kill = -code == signal.SIGKILL
+        how += ", as the kernel does where memory is short" if is_kill else ""
+        return self._death(WorkerDied(f"whoever reads it dies of it: {how}, alone in a process of its own"), is_kill)
+
+    def _death(self, error: WorkerDied | TimedOut | OutOfMemory, may_be_chance: bool = False) -> Death:
+        return Death(self._item, error.reason, may_be_chance)
+
+
+@contextmanager
+def _child(message: bytes) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
+    """A child that was given its work, and what it says; it is dead after the context, however that ends."""
+    ours, theirs = Pipe()
+    command = [sys.executable, "-m", "hubbub.engine.isolated_child", str(theirs.fileno())]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with ours, theirs:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # what a dying C library prints there is no help to a user
+            pass_fds=[theirs.fileno()],
+            env=environment,
+        )
+        theirs.close()  # ours ends when the child does
+        try:
+            with suppress(ConnectionError):  # it died at once: found out by who listens to it
+                ours.send_bytes(message)
+            yield process, ours
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def _memory_limit_bytes() -> int:
+    """What a child may take: what this worker's limit, or the machine's, leaves beside the worker itself."""
+    allowed = get_worker().memory_manager.memory_limit or MEMORY_LIMIT
+    return max(_LEAST_MEMORY_BYTES, int(min(allowed, MEMORY_LIMIT)) - _resident_bytes(os.getpid()))
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _taken_bytes(pid: int) -> int:
+    """What a process takes, and what it has been promised: the kernel's limit counts that (`RLIMIT_DATA`)."""
+    try:
+        memory = psutil.Process(pid).memory_info()
+    except psutil.NoSuchProcess:
+        return 0
+    return int(max(memory.rss, getattr(memory, "data", 0)))
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"

@@ -1,0 +1,305 @@
+"""What must hold on a worker before it may do units of a run.
+
+The same in has to give the same out, whichever worker does it. So a worker is refused that has
+
+- another hubbub: another version, or other source under the same one, as two checkouts have;
+- another release, down to the last figure, of a library that makes values: which release changes none, nobody can tell;
+- another Python, Dask, or library that stores values, by the first two figures: what passes between processes and into
+  files is kept by releases that fix faults;
+- another Keras, TensorFlow or PyAV, where it has them at all; a run that cannot do without says so (`Terms.needs`).
+
+What processors do differently in the last bit of a number is not refused: nobody could do anything about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import platform
+import stat
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from hubbub import __version__
+from hubbub.errors import ClusterError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_MAKE_VALUES = (
+    *("numpy", "scipy", "librosa", "numba", "llvmlite", "soundfile", "libsndfile", "soxr"),
+    *("audiomentations", "python-stretch"),
+)
+_DASK = ("dask", "distributed", "cloudpickle")
+_CARRY_VALUES = ("python", *_DASK, "zarr", "tensorstore", "pyarrow", "pandas")
+_NOT_FOR_ALL = ("keras", "tensorflow", "av")
+_CALLED_OTHERWISE = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-macos")}
+
+_SILENT = "does not answer"
+_ANSWER_WITHIN_S = 30.0
+_ASKED_AT_ONCE = 256
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A file that a worker must see as the driver does, where places are folders and not buckets.
+
+    Attributes
+    ----------
+    path
+        Absolute.
+    size_bytes
+        Its size.
+    what
+        What it stands for, in a message: ``the recordings``, ``the store``.
+    """
+
+    path: str
+    size_bytes: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What must hold on a worker; it goes with every unit, and is small.
+
+    Attributes
+    ----------
+    sights
+        Files to see.
+    versions
+        Names, and the versions that the driver has; libraries it does not have are not among them.
+    needs
+        Libraries that not every run needs, and this one does, whether the driver has them or not.
+    """
+
+    sights: tuple[Sight, ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+def terms_here(sights: Sequence[Sight], needs: Sequence[str] = ()) -> Terms:
+    """The terms of a run that this process drives."""
+    return Terms(tuple(sights), tuple(_versions().items()), tuple(needs))
+
+
+def objections(terms: Terms) -> list[str]:
+    """What speaks against this worker, a sentence each; none where it will do."""
+    here = (
+        _versions() if terms.versions or terms.needs else {}
+    )  # here is the worker: for a person, who is at the driver, it is there
+    told = [_difference(name, wanted, here.get(name)) for name, wanted in terms.versions]
+    told += [f"{name} is missing there" for name in terms.needs if name not in here]
+    told += [_blindness(sight) for sight in terms.sights]
+    return [text for text in told if text is not None]
+
+
+def check_workers(client: Client, terms: Terms) -> None:
+    """Refuse a cluster whose workers do not keep the terms, or whose scheduler is of another Dask.
+
+    Raises
+    ------
+    ClusterError
+        With which worker, what speaks against it, and what to do about it.
+    """
+    _check_scheduler(client, terms)
+    if unfit := unfit_workers(client, terms, or_silent=True):
+        raise ClusterError(_told(client, unfit))
+
+
+def unfit_workers(client: Client, terms: Terms, *, or_silent: bool = False) -> dict[str, tuple[str, ...]]:
+    """Ask all workers at once; addresses of those that do not keep the terms, and what speaks against them.
+
+    Parameters
+    ----------
+    or_silent
+        Whether those count that do not answer, which in mid-run may only be busy.
+    """
+    answers = client.sync(_answers, client, terms, list(_workers(client)))
+    there = _workers(client)  # whoever has left meanwhile is no matter
+    unfit = {address: tuple(texts) for address, texts in answers.items() if texts and address in there}
+    return {address: texts for address, texts in unfit.items() if or_silent or not texts[0].startswith(_SILENT)}
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    """What this process has, by name; what it has not is left out."""
+    from hubbub.engine.ship import SOURCE
+
+    names = (*_MAKE_VALUES, *_CARRY_VALUES, *_NOT_FOR_ALL)
+    found = {"hubbub": f"{__version__} (source {SOURCE})"} | {name: _version(name) for name in names}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _version(name: str) -> str | None:
+    if name == "python":
+        return platform.python_version()
+    if name == "libsndfile":
+        return _libsndfile()
+    for called in _CALLED_OTHERWISE.get(name, (name,)):
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(called)
+    return None
+
+
+def _libsndfile() -> str | None:
+    try:
+        import soundfile
+    except (ImportError, OSError):  # the package, or the library it binds
+        return None
+    return soundfile.__libsndfile_version__
+
+
+def _difference(name: str, wanted: str, found: str | None) -> str | None:
+    if found is None:
+        return None if name in _NOT_FOR_ALL else f"{name} is missing there"
+    if found == wanted or (name in _CARRY_VALUES and _release(found) == _release(wanted)):
+        return None
+    return f"{name} is {found} there and {wanted} here"
+
+
+def _release(version: str) -> list[str]:
+    return version.split(".")[:2]
+
+
+def _blindness(sight: Sight) -> str | None:
+    try:
+        seen = _stat(sight.path)
+    except OSError as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        return f"does not see {sight.what} at {sight.path} ({why})"
+    if stat.S_ISREG(seen.st_mode) and seen.st_size != sight.size_bytes:
+        return (
+            f"sees another file for {sight.what} at {sight.path} ({seen.st_size} bytes there, {sight.size_bytes} here)"
+        )
+    return None
+
+
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        # A network file system may remember that there was no such file; opening the folder has it ask again.
+        with suppress(OSError):
+            os.close(os.open(os.path.dirname(path), os.O_RDONLY))
+        return os.stat(path)
+
+
+def _asker() -> Callable[[bytes], Awaitable[list[str]]]:
+    """A function that asks a worker for its objections; as a local one it travels by value, and needs no hubbub."""
+
+    async def ask(packed: bytes) -> list[str]:
+        import asyncio
+        import pickle
+
+        def objections_here() -> list[str]:
+            try:
+                from hubbub.engine.requirements import objections
+
+                return objections(pickle.loads(packed))
+            except ModuleNotFoundError as error:
+                if error.name == "hubbub":
+                    return ["hubbub is missing there"]
+                return [f"hubbub cannot be used there ({error})"]
+            except Exception as error:
+                return [f"hubbub cannot be used there ({type(error).__name__}: {error})"]
+
+        return await asyncio.to_thread(objections_here)  # a file system that hangs must not hang the worker
+
+    return ask
+
+
+async def _answers(client: Client, terms: Terms, addresses: Sequence[str]) -> dict[str, list[str]]:
+    """What every worker says; of one that does not answer, that."""
+    from distributed.protocol.pickle import dumps
+
+    ask, packed = _asker(), dumps(terms)
+    answers: dict[str, list[str]] = {}
+
+    async def asked(address: str) -> tuple[str, list[str]]:
+        try:
+            answer = client.run(ask, packed, workers=[address], on_error="return")
+            said = (await asyncio.wait_for(answer, _ANSWER_WITHIN_S))[address]
+        except (TimeoutError, OSError) as error:
+            said = error
+        return address, said if isinstance(said, list) else [_silence(said)]
+
+    for first in range(0, len(addresses), _ASKED_AT_ONCE):
+        answers.update(await asyncio.gather(*map(asked, addresses[first : first + _ASKED_AT_ONCE])))
+    return answers
+
+
+def _silence(error: Any) -> str:
+    if isinstance(error, TimeoutError):
+        return f"{_SILENT} within {_ANSWER_WITHIN_S:g} s: it is overloaded, or a file system hangs there"
+    return f"{_SILENT} ({type(error).__name__}: {error})"
+
+
+def _check_scheduler(client: Client, terms: Terms) -> None:
+    """Refuse a scheduler of another Dask; it does not need the other libraries."""
+    found = client.sync(_scheduler_versions, client)
+    wanted = {name: version for name, version in terms.versions if name in _DASK}
+    told = [_difference(name, version, found.get(name)) for name, version in wanted.items()]
+    if texts := [text for text in told if text is not None]:
+        address = client.scheduler_info(n_workers=0)["address"]
+        raise ClusterError(f"the scheduler at {address} is of another Dask: {'; '.join(texts)}. {_remedy(texts)}")
+
+
+async def _scheduler_versions(client: Client) -> dict[str, str]:
+    assert client.scheduler is not None  # it is connected
+    return (await client.scheduler.versions(packages=[]))["packages"]
+
+
+def _workers(client: Client) -> dict[str, dict[str, Any]]:
+    return client.scheduler_info(n_workers=-1)["workers"]
+
+
+def _told(client: Client, unfit: dict[str, tuple[str, ...]]) -> str:
+    """The workers that do not fit, those alike together, and what to do."""
+    workers = _workers(client)
+    alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for address, texts in unfit.items():
+        host = workers.get(address, {}).get("host", "")
+        alike[texts].append(f"{address} on {host}" if host and host not in address else address)
+    lines = [f"  {_some(addresses)}: {'; '.join(texts)}" for texts, addresses in alike.items()]
+    more = [f"  … and {len(lines) - _NAMED} other kinds of unfit workers"] if len(lines) > _NAMED else []
+    head = f"{len(unfit)} of {len(workers)} workers cannot do this run:"
+    return "\n".join([head, *lines[:_NAMED], *more, _remedy(itertools.chain(*alike))])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _remedy(texts: Iterable[str]) -> str:
+    return " ".join(_remedies(list(texts)))
+
+
+def _remedies(texts: list[str]) -> Iterator[str]:
+    """What to type, for each kind of objection."""
+    here = _versions()
+    differing = [name for name in here if any(text.startswith(f"{name} is ") for text in texts)]
+    lacking = [name for name in _NOT_FOR_ALL if name not in here and f"{name} is missing there" in texts]
+    to_install = [f"'{name}=={here[name]}'" for name in differing if name not in ("hubbub", "python", "libsndfile")]
+    if "libsndfile" in differing and "soundfile" not in differing:
+        to_install.append(f"'soundfile=={here['soundfile']}' (its wheel brings libsndfile)")
+    if any(text.startswith("hubbub ") for text in texts):
+        yield f"Add --ship to send workers the hubbub of this process, or install it there: hubbub {here['hubbub']}."
+    if "python" in differing:
+        yield f"Start workers with Python {'.'.join(_release(here['python']))}."
+    if to_install:
+        yield f"Install there what is here: pip install {' '.join(dict.fromkeys(to_install))}."
+    if lacking:
+        yield f"Install {', '.join(lacking)} there: pip install 'hubbub[cpu]', or 'hubbub[gpu]'."
+    if any(" see" in text for text in texts):
+        yield "Mount the same folders at the same paths there, or use places in a bucket: s3://bucket/prefix."
+    if any(text.startswith(_SILENT) for text in texts):
+        yield "Restart workers that do not answer."

@@ -1,0 +1,43 @@
+"""What failed for a cause that may pass is tried again, with growing pauses."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from hubbub.errors import UsageError
+from hubbub.io.paths import may_pass
+
+T = TypeVar("T")
+
+_PAUSES_S = (0.5, 2.0, 8.0)
+_UNIT_PAUSES_S = (1.0, 4.0, 16.0, 60.0)
+
+
+def patiently(do: Callable[[], T]) -> T:
+    """Do something once, or once more after each of a few pauses where it fails for a cause that may pass.
+
+    Raises
+    ------
+    Exception
+        What `do` raised at its last try, or at any try for a cause that does not pass; `UsageError` at once: a bucket
+        that cannot be read has been asked many times already.
+    """
+    for pause_s in _PAUSES_S:
+        try:
+            return do()
+        except UsageError:
+            raise
+        except Exception as error:
+            if not may_pass(error):
+                raise
+        time.sleep(pause_s * random.uniform(0.5, 1.0))
+    return do()
+
+
+def pauses() -> Iterator[float]:
+    """Pauses before the next tries of a unit, s, none left after the last; jittered, lest all come back at once."""
+    for pause_s in _UNIT_PAUSES_S:
+        yield pause_s * random.uniform(0.5, 1.0)

@@ -1,0 +1,440 @@
+"""Label tables: what a model said of an archive, file by file, window by window, event by event.
+
+::
+
+    LABELS/
+      run.json              model, settings, event rules, versions
+      windows/*.parquet     every window's scores
+      events/*.parquet      events made from them by the rules in run.json
+      files/*.parquet       every file, failed ones too; a unit's part here is its commit record, written last
+      pieces/*.parquet      scores of pieces of long recordings, until the units of these recordings are committed
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from hubbub import __version__
+from hubbub.audio.remote import kept_copy
+from hubbub.clips.table import CONTRACT, resolve
+from hubbub.config import Settings, canonical_hash, difference, settings_from
+from hubbub.errors import LabelsError, StoreError
+from hubbub.io.atomic import (
+    names,
+    reaching,
+    read_bytes,
+    refuse_foreign_folder,
+    remove,
+    sweep_partials,
+    write_json,
+    writing,
+)
+from hubbub.io.paths import Place, absolute, is_local, place
+from hubbub.labels.events import EventRule
+from hubbub.store.parts import joined, part_numbers, part_path, read_part, write_part
+from hubbub.store.rows import clip_columns
+
+FORMAT = "hubbub-labels/1"
+RUN = "run.json"
+PIECES = "pieces"
+PIECE_NAME = re.compile(r"(\d{8,20})\.parquet")
+_DRAFT, _OLD = ".events.draft", ".events.old"
+
+DECIDES = ("model_hash", "settings_hash", "hop_s", "labels")
+"""The entries of run.json that decide window scores; `run_hash` is over them."""
+
+_FILE_COLUMNS = [
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("status", pa.string(), nullable=False),  # ok, failed
+    pa.field("error", pa.string()),
+    pa.field("attempts", pa.int32(), nullable=False),
+    pa.field("duration_s", pa.float64()),  # as decoded
+    pa.field("sample_rate", pa.int32()),
+    pa.field("channels", pa.int32()),
+    pa.field("windows", pa.int32()),
+    pa.field("version", pa.string()),
+]
+_EVENT_COLUMNS = [
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("label", pa.string(), nullable=False),
+    pa.field("onset_s", pa.float64(), nullable=False),
+    pa.field("offset_s", pa.float64(), nullable=False),
+    pa.field("peak", pa.float32(), nullable=False),
+    pa.field("mean", pa.float32(), nullable=False),
+    pa.field("onset_at", pa.timestamp("us", tz="UTC")),
+]
+_NOT_CARRIED = {"labels", "fold", "split", "group", "size_bytes"}  # of no meaning to a labelled event
+
+
+@dataclass(frozen=True)
+class LabelSchemas:
+    """Schemas of the three kinds of part, for one clip table and one model."""
+
+    files: pa.Schema
+    windows: pa.Schema
+    events: pa.Schema
+
+
+def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
+    """Schemas for a clip table's schema and a model's number of labels; carried columns come last."""
+    scores = pa.list_(pa.float16(), n_labels)
+    carried = [field for field in clips if field.name not in CONTRACT.names]
+    segment = [
+        pa.field("clip_id", pa.string()),
+        pa.field("clip_start_s", pa.float64()),
+        pa.field("clip_end_s", pa.float64()),
+    ]
+    summary = [pa.field("mean_scores", scores), pa.field("peak_scores", scores)]
+    window = [
+        ("uri", pa.string()),
+        ("clip_id", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("scores", scores),
+    ]
+    return LabelSchemas(
+        files=pa.schema([*_FILE_COLUMNS, *summary, CONTRACT.field("recorded_at"), *segment, *carried]),
+        windows=pa.schema(window),
+        events=pa.schema([*_EVENT_COLUMNS, segment[0], *carried]),
+    )
+
+
+def carried_columns(clip: dict[str, Any]) -> dict[str, Any]:
+    """A clip's columns under the names that label tables give them, without those that mean nothing there."""
+    return {name: value for name, value in clip_columns(clip).items() if name not in _NOT_CARRIED}
+
+
+@dataclass(frozen=True)
+class LabelTables:
+    """Open label tables.
+
+    Attributes
+    ----------
+    path
+        Their folder.
+    run
+        What run.json holds.
+    """
+
+    path: Place
+    run: dict[str, Any]
+
+    def anywhere(self) -> LabelTables:
+        """The same tables by a path that means the same in every process, for tasks."""
+        return replace(self, path=absolute(self.path))
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels in the order of the scores."""
+        return list(self.run["labels"])
+
+    @property
+    def root(self) -> Place:
+        """What relative uris are relative to."""
+        return place(str(self.run["root"]))
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the features the model was trained on."""
+        return settings_from(self.run["settings"], where=str(self.path / RUN))
+
+    @property
+    def rules(self) -> dict[str, EventRule]:
+        """The rule that made each label's events."""
+        return {label: EventRule(**rule) for label, rule in self.run["rules"].items()}
+
+    @property
+    def _schemas(self) -> LabelSchemas:
+        return label_schemas(pa.schema([]), len(self.labels))
+
+    def event_schema(self, files: pa.Schema) -> pa.Schema:
+        """Schema of the events that belong to a part of the files table."""
+        own = self._schemas.files.names
+        carried = pa.schema([field for field in files if field.name not in own])
+        return label_schemas(carried, len(self.labels)).events
+
+    def resolve(self, uri: str) -> Path:
+        """Local path of a file; one in a bucket is fetched (`audio.remote.kept_copy`, with its errors)."""
+        return kept_copy(resolve(uri, self.root))
+
+    def committed(self) -> list[int]:
+        """Numbers of the units that are done."""
+        return part_numbers(self.path / "files")
+
+    def files(self) -> pd.DataFrame:
+        """Every file once: its newest content, its last attempt; with the `unit` that holds its windows and events.
+
+        Raises
+        ------
+        LabelsError
+            For a torn part.
+        """
+        files = self._read("files", self._schemas.files).sort_values("attempts", kind="stable")
+        return files.drop_duplicates("clip_id", keep="last", ignore_index=True)
+
+    @property
+    def missing(self) -> int:
+        """Files that the last run set out to label and has no row of: it broke off."""
+        return max(0, self.run.get("clips", 0) - len(self.files()))
+
+    def begin(self, clips: int) -> LabelTables:
+        """Sweep what killed writers left, and write down how many files there shall be. Only the driver calls it."""
+        begun = LabelTables(self.path, self.run | {"clips": clips})
+        with writing(self.path):
+            sweep_partials(self.path)
+        write_json(self.path / RUN, begun.run)
+        return begun
+
+    def windows(self, uri: str | None = None) -> pd.DataFrame:
+        """Windows of the files that count, in the order of the files; of one file, if `uri` says which."""
+        return self._of_counting_files(self._read("windows", self._schemas.windows), uri)
+
+    def events(self, uri: str | None = None) -> pd.DataFrame:
+        """Events of the files that count, sorted by file and onset; of one file, if `uri` says which."""
+        events = self._of_counting_files(self._read("events", self._schemas.events), uri)
+        return events.sort_values(["uri", "onset_s", "label"], kind="stable", ignore_index=True)
+
+    def write_unit(self, unit: int, *, files: pa.Table, windows: pa.Table, events: pa.Table) -> None:
+        """Write a unit's three parts; the one in files/ commits it.
+
+        Raises
+        ------
+        StorageError
+            When the disk is full or permission is missing; the unit then does not exist.
+        """
+        for folder, table in (("windows", windows), ("events", events), ("files", files)):
+            write_part(self.path / folder, unit, table, self._mark(folder, unit))
+
+    def pieces(self) -> set[int]:
+        """Numbers of the pieces that are there."""
+        matches = (PIECE_NAME.fullmatch(name) for name in names(self.path / PIECES))
+        return {int(match[1]) for match in matches if match}
+
+    def piece_number(self, piece: Mapping[str, Any]) -> int:
+        """Number of a piece: a hash of what it is of, and of what decides scores."""
+        return int(canonical_hash(self._piece_mark(piece)), 16)
+
+    def write_piece(self, piece: Mapping[str, Any], table: pa.Table, found: Mapping[str, Any]) -> None:
+        """Write the scores of a piece of a recording, whole or not at all.
+
+        Parameters
+        ----------
+        piece
+            What it is of, plain data: another clip, content or stretch is another piece.
+        table
+            Its windows.
+        found
+            What else its recording's unit has to know, plain data.
+
+        Raises
+        ------
+        StorageError
+            When the disk is full or permission is missing.
+        """
+        mark = {"piece": self._piece_mark(piece), "found": dict(found)}
+        write_part(self.path / PIECES, self.piece_number(piece), table, mark)
+
+    def read_piece(self, piece: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]] | None:
+        """What `write_piece` wrote, its table and `found`; None where that is missing, torn, or of something else.
+
+        Raises
+        ------
+        UsageError
+            When the bucket cannot be reached.
+        """
+        try:
+            table, mark = read_part(self.path / PIECES, self.piece_number(piece))
+            table.validate(full=True)
+        except (StoreError, pa.ArrowException):
+            return None
+        return (table, dict(mark["found"])) if mark.get("piece") == self._piece_mark(piece) else None
+
+    def remove_pieces(self, numbers: Iterable[int]) -> None:
+        """Remove pieces, where they are there (`StorageError`)."""
+        for number in numbers:
+            remove(part_path(self.path / PIECES, number))
+
+    def sweep_pieces(self, wanted: Collection[int] = ()) -> None:
+        """Remove all pieces but those that a run goes on with, by their numbers. Only the driver calls it."""
+        self.remove_pieces(self.pieces().difference(wanted))
+
+    def _piece_mark(self, piece: Mapping[str, Any]) -> dict[str, Any]:
+        return {"run": self.run["run_hash"], **piece}
+
+    def replace_events(self, tables: Iterable[tuple[int, pa.Table]], rules: Mapping[str, EventRule]) -> LabelTables:
+        """Replace all events by those that `rules` made, unit by unit.
+
+        On a disk the new parts are written beside the old ones and take their place when all are there; in a bucket,
+        which renames nothing, each takes the place of its old one. Events carry a hash of their rules: where a kill
+        falls before run.json is written, reading says so, and the next ``hubbub events`` mends it.
+        """
+        changed = LabelTables(self.path, self.run | {"rules": {label: asdict(rule) for label, rule in rules.items()}})
+        if is_local(self.path):
+            changed._swap_events(self.path, tables)
+        else:
+            changed._write_events(self.path / "events", tables)
+        write_json(self.path / RUN, changed.run)
+        if is_local(self.path):
+            shutil.rmtree(self.path / _OLD, ignore_errors=True)
+        return changed
+
+    def _swap_events(self, path: Path, tables: Iterable[tuple[int, pa.Table]]) -> None:
+        draft, old = path / _DRAFT, path / _OLD
+        with writing(path):
+            for left in (draft, old):
+                shutil.rmtree(left, ignore_errors=True)
+            draft.mkdir()
+        self._write_events(draft, tables)
+        with writing(path):
+            if (path / "events").exists():
+                os.rename(path / "events", old)
+            os.rename(draft, path / "events")
+
+    def _write_events(self, folder: Place, tables: Iterable[tuple[int, pa.Table]]) -> None:
+        for unit, table in tables:
+            write_part(folder, unit, table, self._mark("events", unit))
+
+    def _mark(self, folder: str, unit: int) -> dict[str, Any]:
+        mark = {"unit": unit, "run": self.run["run_hash"]}
+        return mark | {"rules": canonical_hash(self.run["rules"])} if folder == "events" else mark
+
+    def _read(self, folder: str, empty: pa.Schema) -> pd.DataFrame:
+        """Parts of committed units, with their `unit`; windows of a unit that has no commit record do not count."""
+        tables = []
+        for unit in self.committed():
+            table = self.read_part(folder, unit)
+            tables.append(table.append_column("unit", pa.repeat(pa.scalar(unit, pa.int64()), table.num_rows)))
+        if not tables:
+            tables = [empty.append(pa.field("unit", pa.int64())).empty_table()]
+        frame = joined(tables).to_pandas()
+        return (
+            frame.astype({"windows": "Int32", "sample_rate": "Int32", "channels": "Int32"})
+            if folder == "files"
+            else frame
+        )
+
+    def read_part(self, folder: str, unit: int) -> pa.Table:
+        """One part of one unit.
+
+        Raises
+        ------
+        LabelsError
+            When it is missing, torn, or of another run.
+        """
+        if folder == "events" and is_local(self.path) and not (self.path / folder).is_dir():
+            again = f"hubbub events {self.path} --threshold …"
+            raise LabelsError(f"{self.path}: making events anew was broken off; run again: {again}")
+        try:
+            table, mark = read_part(self.path / folder, unit)
+        except StoreError as error:
+            raise LabelsError(str(error)) from None
+        expected = self._mark(folder, unit)
+        if {**mark, "rules": None} == {**expected, "rules": None} and mark != expected:
+            again = f"hubbub events {self.path} --threshold …"
+            raise LabelsError(f"{self.path}: its events were made by other rules than run.json has; run again: {again}")
+        if mark != expected:
+            raise LabelsError(f"{self.path / folder}: part {unit:08d} belongs to another run ({mark}); move it away")
+        return table
+
+    def _of_counting_files(self, frame: pd.DataFrame, uri: str | None) -> pd.DataFrame:
+        files = self.files()
+        counting = (
+            files[files["status"] == "ok"] if uri is None else files[(files["status"] == "ok") & (files["uri"] == uri)]
+        )
+        return frame.merge(counting[["clip_id", "unit"]], on=["clip_id", "unit"]).drop(columns="unit")
+
+
+def is_labels(path: Place) -> bool:
+    """Whether a folder looks like label tables; `UsageError` where its bucket cannot be read."""
+    with reaching(path):
+        return (path / RUN).is_file()
+
+
+def check_place(path: Place) -> None:
+    """Refuse to make or grow label tables where something else lies (`StoreError`)."""
+    refuse_foreign_folder(path, RUN, "the labels")
+
+
+def open_labels(path: str | Place) -> LabelTables:
+    """Open label tables.
+
+    Raises
+    ------
+    LabelsError
+        When there are none, or they have a format this version does not read.
+    UsageError
+        When their bucket cannot be reached, or does not let us in.
+    """
+    path = place(path)
+    try:
+        with reaching(path):
+            run = json.loads(read_bytes(path / RUN))
+        found = run["format"]
+    except FileNotFoundError:
+        raise LabelsError(
+            f"{path} holds no label tables; make them with: hubbub label FILES --model BUNDLE -o {path}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabelsError(f"{path / RUN} cannot be read: {type(error).__name__}: {error}") from None
+    if found != FORMAT:
+        raise LabelsError(f"{path} has the format {found}; this hubbub {__version__} reads {FORMAT}")
+    return LabelTables(path, run)
+
+
+def create_labels(path: Place, run: dict[str, Any]) -> LabelTables:
+    """Make empty label tables.
+
+    Parameters
+    ----------
+    run
+        The entries that `DECIDES` names, and `settings`, `rules`, `root`, `command`.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds something else.
+    StorageError
+        When it cannot be written.
+    """
+    check_place(path)
+    created = {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), "versions": {"hubbub": __version__}}
+    run_hash = canonical_hash({name: run[name] for name in DECIDES})
+    document = {"format": FORMAT, "run_hash": run_hash, **run, **created}
+    if is_local(path):
+        with writing(path):
+            for folder in ("files", "windows", "events"):
+                os.makedirs(path / folder, exist_ok=True)
+    write_json(path / RUN, document)
+    return LabelTables(path, document)
+
+
+def require_run(tables: LabelTables, asked: Mapping[str, Any]) -> None:
+    """Refuse to go on with label tables that another model, hop or rule made.
+
+    Parameters
+    ----------
+    asked
+        Entries of run.json as this run would write them.
+
+    Raises
+    ------
+    LabelsError
+        Says what differs and what to do.
+    """
+    lines = difference(asked, {name: tables.run.get(name) for name in asked})
+    if lines:
+        raise LabelsError(
+            f"{tables.path} was made otherwise: {'; '.join(lines)}. Give another -o; "
+            f"for other thresholds on the same scores: hubbub events {tables.path} --threshold …"
+        )

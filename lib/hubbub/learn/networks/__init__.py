@@ -1,0 +1,96 @@
+"""Models by name, one file a model: its network, and the recipe that trains it well.
+
+Every file offers `RECIPE`. Networks take a store's rows (or crops of them) as they are, float [row, frame, band] in the
+frontend's unit, and standardise them inside, so that whoever has the model needs nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from hubbub.config import Settings
+from hubbub.errors import TrainingError, nearest
+
+if TYPE_CHECKING:
+    from hubbub.learn.augment import Augmentation
+    from hubbub.learn.dataset import BandStatistics
+
+_MODULES = {"default": "hubbub.learn.networks.default", "seed-cnn": "hubbub.learn.networks.seed_cnn"}
+NAMES = tuple(_MODULES)
+"""Models that can be trained."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is built for."""
+
+    n_frames: int
+    """Frames of what it hears at a time."""
+
+    n_bands: int
+    """Bands of a frame."""
+
+    n_labels: int
+    """Labels to score."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and how to train it."""
+
+    name: str
+    """What a user types."""
+
+    summary: str
+    """One sentence for the model card."""
+
+    activation: Literal["softmax", "sigmoid"]
+    """`softmax`: one label is always right, scores add up to 1. `sigmoid`: each label is judged alone, none may fit."""
+
+    loss: str
+    """Keras's name of the loss."""
+
+    build: Callable[[Shape, BandStatistics], Any]
+    """Makes the `keras.Model`, uncompiled."""
+
+    optimizer: Callable[[int], Any]
+    """Makes the optimizer for a number of steps."""
+
+    policy: Callable[[Settings], Augmentation | None]
+    """Makes the augmentation for a frontend; None for none."""
+
+    batch_rows: int
+    """Rows a training batch where there are plenty."""
+
+    row_passes: int
+    """Rows, counted as often as they are shown, that make a whole training; sets the default number of epochs."""
+
+    most_epochs: int
+    """Epochs at most, by default, where rows are few."""
+
+    patience: float
+    """Share of the epochs without a better validation loss after which training stops."""
+
+    def batch_for(self, n_rows: int) -> int:
+        """Rows a batch: fewer where rows are few, so that an epoch has several steps."""
+        return max(1, min(self.batch_rows, max(self.batch_rows // 2, n_rows // 8), n_rows))
+
+    def epochs_for(self, n_rows: int) -> int:
+        """Epochs by default: 15 for any large store, up to `most_epochs` for a small one."""
+        return max(15, min(self.most_epochs, round(self.row_passes / n_rows)))
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return the recipe a user named.
+
+    Raises
+    ------
+    TrainingError
+        There is no such model; says the nearest.
+    """
+    if name not in _MODULES:
+        raise TrainingError(f"there is no model '{name}': {nearest(name, NAMES)}")
+    return importlib.import_module(_MODULES[name]).RECIPE

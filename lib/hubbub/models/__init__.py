@@ -1,0 +1,1 @@
+"""Model bundles: what scores windows."""

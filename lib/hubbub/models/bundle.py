@@ -1,0 +1,267 @@
+"""The model bundle: a folder with a model, what it was trained on, and a card that a person can read.
+
+::
+
+    BUNDLE/
+      model.keras    network and weights, loaded in Keras's safe mode: no pickles, no code
+      bundle.json    labels, frontend settings and their hash, thresholds, split, history, provenance
+      README.md      the model card
+      logs/          for TensorBoard
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hubbub.config import Settings, difference, settings_from
+from hubbub.errors import BundleError, SettingsError
+from hubbub.io.atomic import fetched, reaching, read_bytes
+from hubbub.io.paths import Place, is_local, place
+
+FORMAT = "hubbub-bundle/1"
+MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
+BATCH_ROWS = 16
+"""Rows scored at once. Batches are filled up to it: one compiled graph, and no score depends on its neighbours."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model and what has to be known to use it."""
+
+    path: Place
+    """Its folder."""
+
+    description: dict[str, Any]
+    """All of `bundle.json`."""
+
+    settings: Settings
+    """What its features were made with."""
+
+    model_hash: str
+    """16 hex digits of SHA-256 over `model.keras`."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels, in the order of the scores."""
+        return list(self.description["labels"])
+
+    @property
+    def settings_hash(self) -> str:
+        """Hash of the settings that decide features."""
+        return self.settings.hash
+
+    @property
+    def activation(self) -> Literal["softmax", "sigmoid"]:
+        """Whether scores share 1 between the labels, or each stands alone."""
+        return self.description["activation"]
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The score at which each label counts as heard."""
+        return dict(self.description["thresholds"])
+
+    def predict(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Score rows.
+
+        Parameters
+        ----------
+        features
+            [row, frame, band], any float dtype, any number of rows, each what the frontend makes of as much sound as
+            the model hears at a time.
+
+        Returns
+        -------
+        scores
+            float32 [row, label], 0 to 1. A row's scores do not depend on the rows beside it.
+
+        Raises
+        ------
+        BundleError
+            The rows have another shape than the model's.
+        """
+        expected = (self.description["n_frames"], self.description["n_bands"])
+        if features.ndim != 3 or features.shape[1:] != expected:
+            raise BundleError(
+                f"{self.path} scores rows of {expected[0]} frames x {expected[1]} bands; got {list(features.shape)}"
+            )
+        scores = np.empty((len(features), len(self.labels)), np.float32)
+        for begin in range(0, len(features), BATCH_ROWS):
+            rows = features[begin : begin + BATCH_ROWS]
+            batch = np.zeros((BATCH_ROWS, *expected), np.float32)
+            batch[: len(rows)] = rows
+            scores[begin : begin + len(rows)] = self._model.predict_on_batch(batch)[: len(rows)]
+        return scores
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            keras = import_keras()
+        except ImportError as error:
+            raise BundleError(
+                f"{self.path} needs Keras, which is not installed here ({error}): pip install 'hubbub[cpu]'"
+            ) from None
+        try:
+            with fetched(self.path / MODEL) as local:
+                if not is_local(self.path):  # another time than when it was hashed
+                    _refuse_change(self.path, self.description, hash_file(local))
+                return keras.saving.load_model(local, compile=False, safe_mode=True)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
+
+
+def load_bundle(path: str | Place) -> Bundle:
+    """Open a bundle and load its model.
+
+    Parameters
+    ----------
+    path
+        Its folder, or its address, ``s3://bucket/prefix``.
+
+    Raises
+    ------
+    BundleError
+        There is none, it is damaged, or this version does not read it.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
+    """
+    path = place(path)
+    description = read_description(path)
+    try:
+        settings = settings_from(description["settings"], where=str(path / DESCRIPTION))
+        model_hash = hash_file(path / MODEL)
+    except FileNotFoundError:
+        raise BundleError(f"{path / MODEL} is missing; train the model again") from None
+    except (SettingsError, KeyError, OSError) as error:
+        raise BundleError(f"{path} is a damaged bundle: {error}") from None
+    _refuse_damage(path, description, settings, model_hash)
+    bundle = Bundle(path, description, settings, model_hash)
+    bundle._model  # noqa: B018  what is broken shows here, not at the first row
+    return bundle
+
+
+def read_description(path: Place) -> dict[str, Any]:
+    """`bundle.json` of a bundle, checked for its format; imports no Keras.
+
+    Raises
+    ------
+    BundleError
+        There is no bundle, or it has another format.
+    UsageError
+        When its bucket cannot be reached, or does not let us in.
+    """
+    try:
+        with reaching(path):
+            description = json.loads(read_bytes(path / DESCRIPTION))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{path} is no model bundle; make one with: hubbub train STORE -o {path}") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from None
+    held = description.get("format") if isinstance(description, dict) else None
+    if held != FORMAT:
+        raise BundleError(f"{path / DESCRIPTION} has the format {held!r}; expected {FORMAT!r}")
+    return description
+
+
+def write_bundle(folder: Path, model: Any, description: Mapping[str, Any], card: str) -> None:
+    """Write a bundle's files into a folder; the caller gives it its name when it is whole.
+
+    Parameters
+    ----------
+    model
+        A `keras.Model`.
+    description
+        What `bundle.json` shall hold; `format` and `model_hash` are added.
+    card
+        The model card, Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / MODEL)
+    whole = {"format": FORMAT, **description, "model_hash": hash_file(folder / MODEL)}
+    (folder / DESCRIPTION).write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    for name in (MODEL, DESCRIPTION, CARD):
+        with open(folder / name, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
+    """Refuse features that the model was not trained on.
+
+    Raises
+    ------
+    BundleError
+        With both hashes and what differs.
+    """
+    if bundle_settings.hash != store_settings.hash:
+        lines = "; ".join(difference(bundle_settings.spelt_out, store_settings.spelt_out))
+        raise BundleError(
+            f"the model was trained on features {bundle_settings.hash}, these are {store_settings.hash}; "
+            f"the model's are {lines}. Make features with the model's settings, or train on these"
+        )
+
+
+def check_model(path: Place) -> None:
+    """Refuse a bundle whose model is not the one that `bundle.json` describes; loads nothing.
+
+    Raises
+    ------
+    BundleError
+        The model is missing, changed or cut short.
+    """
+    description = read_description(path)
+    try:
+        model_hash = hash_file(path / MODEL)
+    except (FileNotFoundError, IsADirectoryError):
+        raise BundleError(f"{path / MODEL} is missing; train the model again") from None
+    _refuse_change(path, description, model_hash)
+
+
+def hash_file(path: Place) -> str:
+    """16 hex digits of SHA-256 over a file's bytes."""
+    with fetched(path) as local, open(local, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _refuse_change(path: Place, description: Mapping[str, Any], model_hash: str) -> None:
+    if description.get("model_hash") != model_hash:
+        raise BundleError(
+            f"{path / MODEL} has the hash {model_hash}, but {DESCRIPTION} says {description.get('model_hash')}: "
+            "one of the two was changed or cut short; train again, or copy the bundle again"
+        )
+
+
+def _refuse_damage(path: Place, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
+    _refuse_change(path, description, model_hash)
+    if description.get("settings_hash") != settings.hash:
+        said = description.get("settings_hash")
+        raise BundleError(f"{path / DESCRIPTION}: its settings hash to {settings.hash}, but it says {said}")
+
+
+def import_keras() -> Any:
+    """Import Keras and its backend without what they say on standard error, where jobs draw their progress.
+
+    TensorFlow greets before any setting of its log is read, so the descriptor itself is turned away meanwhile. What
+    goes wrong is an exception and not lost.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import keras
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+    return keras

@@ -1,0 +1,427 @@
+"""Clips and what is already done, to units of work: pure arithmetic on tables, before anything starts.
+
+A unit fills one shard. Clips go into units in the order of their table; a clip with more windows than are left
+in a shard goes on in the next::
+
+    shard of 4 rows    | a a b b | b c c d | e . . . |
+    unit               |    0    |    1    |    2    |
+
+Every unit but the last is full. So when a killed run left units 0 and 2 behind, the windows that are missing make the
+same unit 1 again, also those of clips that were begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from hubbub.audio.decode import BLOCK_VALUES
+from hubbub.audio.frontends import n_frames
+from hubbub.audio.windows import Grid, grid_of
+from hubbub.clips.examples import MIX, NO_RULE, Takes, takes_of, whole_clips
+from hubbub.clips.table import ClipTable
+from hubbub.config import Settings
+from hubbub.planning.reconcile import Changes, States, states_of
+from hubbub.planning.sharding import (
+    LABEL_WINDOWS_MOST,
+    Cuts,
+    Missing,
+    chosen_units,
+    cut,
+    gaps,
+    long_units,
+    pieced,
+    weights,
+    whole_cuts,
+)
+from hubbub.planning.time_limits import time_limit_s
+
+_SHARDS_WANTED = 16  # so that a small set still spreads over workers
+_ROWS_LEAST, _ROWS_MOST = 16, 128  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
+_INNER_BANDS = 128  # of mel, where a frontend makes its values from them
+HELD_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
+_SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 128 rows of 5 s are 7 MB
+
+
+@dataclass(frozen=True)
+class Item:
+    """Part of a unit: some windows of one take of a clip.
+
+    Attributes
+    ----------
+    clip
+        The clip's row of the clip table.
+    channel, variant, policy_rule
+        Which of its takes (`hubbub.clips.examples`).
+    first_window, n_windows
+        Which windows, by their numbers in the clip.
+    windows
+        How many the whole clip has, as its header says.
+    attempt
+        1 at first, one more at every retry.
+    failure
+        Why it is not to be tried: found to kill or stall whoever reads it; None for every other.
+    """
+
+    clip: dict[str, Any]
+    channel: str
+    variant: int
+    policy_rule: str
+    first_window: int
+    n_windows: int
+    windows: int
+    attempt: int
+    failure: str | None = None
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds after which it is thought to hang; its file counts whole."""
+        return time_limit_s(self.clip["size_bytes"] or 0, self.n_windows)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One output shard's worth of work; `index` is the shard's number."""
+
+    index: int
+    items: tuple[Item, ...]
+
+    @property
+    def n_windows(self) -> int:
+        """Windows of all items."""
+        return sum(item.n_windows for item in self.items)
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds after which it is thought to hang; each of its files counts whole, and once."""
+        sizes = {item.clip["uri"]: item.clip["size_bytes"] or 0 for item in self.items}
+        return time_limit_s(sum(sizes.values()), self.n_windows)
+
+
+@dataclass(frozen=True)
+class PieceUnit(Unit):
+    """One piece of a long recording, scored ahead of the recording's own unit, which commits it.
+
+    Its one item has some of the recording's windows. `index` is a number that no shard and no other unit has.
+    """
+
+
+def pieces_of(item: Item) -> list[Item]:
+    """The pieces that a long recording is scored in, in order."""
+    return [
+        replace(item, first_window=first, n_windows=min(LABEL_WINDOWS_MOST, item.windows - first))
+        for first in range(0, item.windows, LABEL_WINDOWS_MOST)
+    ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do; immutable, printable, refusable.
+
+    Attributes
+    ----------
+    clips
+        Clips in the table.
+    done
+        Of these, clips whose content and settings are in the store already.
+    failed_before
+        Of these, clips that failed in earlier runs and are left alone.
+    todo_clips
+        The other clips.
+    todo
+        Their takes that are to be made, one row each.
+    indices
+        Numbers of the shards that will be written, in order.
+    bytes_to_read
+        Sum of the sizes of the files of the clips to do, where known; each counts once, however many takes it has.
+    peak_bytes
+        The most memory a task takes; see `peak_bytes_of`.
+    n_shards
+        Shards the store must have room for.
+    changes
+        Clips that are new, changed, removed, and to be brought back.
+    """
+
+    clips: int
+    done: int
+    failed_before: int
+    todo_clips: int
+    todo: pa.Table
+    indices: tuple[int, ...]
+    bytes_to_read: int
+    peak_bytes: int
+    n_shards: int
+    changes: Changes
+    _cuts: Cuts
+    _is_in_pieces: bool = field(default=False, kw_only=True)
+
+    def __len__(self) -> int:
+        """Units."""
+        return len(self.indices)
+
+    @property
+    def windows(self) -> int:
+        """Windows that will be computed."""
+        return int(self._cuts.n_windows.sum())
+
+    @property
+    def shares(self) -> int:
+        """Clips of all units, each counted once for every unit that has windows of it."""
+        unit = np.repeat(np.arange(len(self)), np.diff(self._cuts.bounds))
+        clip = pd.factorize(self.todo["clip_id"].to_pandas())[0][self._cuts.clip]
+        return len(np.unique(unit * (int(clip.max(initial=0)) + 1) + clip))
+
+    @property
+    def new_clips(self) -> int:
+        """Clips of the table that the store has never seen."""
+        return self.changes.new
+
+    @property
+    def changed_clips(self) -> int:
+        """Clips that the store has with other content only."""
+        return self.changes.changed
+
+    @property
+    def removed_clips(self) -> int:
+        """Clips that count in the store, and are not in the table."""
+        return self.changes.removed
+
+    @property
+    def to_restore(self) -> int:
+        """Clips of the table that have retired rows of their content, which are brought back and not made again."""
+        return self.changes.to_restore
+
+    def units(self) -> Iterator[Unit]:
+        """The units, the one with the most bytes to read first, so that no worker is left with a large one at the end.
+
+        They are made one at a time: a plan of a million clips holds arrays, not a million objects. Those that weigh
+        the same come in the order of the table.
+        """
+        sizes = pd.to_numeric(self.todo["size_bytes"].to_pandas()).to_numpy(np.float64, na_value=np.nan)
+        for number in np.argsort(-weights(self._cuts, sizes), kind="stable").tolist():
+            yield self._unit(number)
+
+    def phases(self) -> tuple[Plan, ...]:
+        """What labelling does one after the other; nothing where nothing is to do.
+
+        Pieces of long recordings and all other units come first; then the units of the long recordings, which put the
+        pieces together. Windows are planned in both.
+        """
+        if not len(self):
+            return ()
+        is_long = long_units(self._cuts)
+        if not is_long.any():
+            return (self,)
+        cuts, unit = pieced(self._cuts)
+        own = np.array(self.indices)[unit]
+        is_piece = is_long[unit]
+        own[is_piece] = self.n_shards + np.arange(is_piece.sum())
+        first = replace(self, indices=tuple(own.tolist()), _cuts=cuts, _is_in_pieces=True)
+        indices = tuple(np.array(self.indices)[is_long].tolist())
+        return first, replace(self, indices=indices, _cuts=chosen_units(self._cuts, is_long))
+
+    def _unit(self, number: int) -> Unit:
+        begin, end = self._cuts.bounds[number], self._cuts.bounds[number + 1]
+        positions = np.unique(self._cuts.clip[begin:end])
+        first, count = int(positions[0]), len(positions)
+        is_stretch = int(positions[-1]) - first + 1 == count  # of which nothing need be copied
+        held = self.todo.slice(first, count) if is_stretch else self.todo.take(pa.array(positions))
+        by_position = dict(zip(positions.tolist(), held.to_pylist(), strict=True))
+        items = tuple(self._item(cut, by_position) for cut in range(begin, end))
+        is_piece = self._is_in_pieces and items[0].n_windows < items[0].windows
+        return (PieceUnit if is_piece else Unit)(self.indices[number], items)
+
+    def _item(self, cut: int, clips: dict[int, dict[str, Any]]) -> Item:
+        cuts = self._cuts
+        position = int(cuts.clip[cut])
+        clip = dict(clips[position])
+        return Item(
+            channel=clip.pop("channel"),
+            variant=clip.pop("variant"),
+            policy_rule=clip.pop("policy_rule"),
+            clip=clip,
+            first_window=int(cuts.first_window[cut]),
+            n_windows=int(cuts.n_windows[cut]),
+            windows=int(cuts.windows[position]),
+            attempt=int(cuts.attempt[position]),
+        )
+
+
+def plan_features(
+    table: ClipTable,
+    settings: Settings,
+    ledger: pd.DataFrame | None = None,
+    committed: tuple[int, ...] | list[int] = (),
+    *,
+    retry_failed: bool = False,
+    first_shard: int = 0,
+) -> Plan:
+    """Plan which windows of which clips go into which new shards.
+
+    Parameters
+    ----------
+    table
+        The clips.
+    settings
+        With `layout.rows_per_shard` resolved (`resolved`).
+    ledger
+        What an existing store holds (`FeatureStore.progress`); None for a new one.
+    committed
+        Numbers of the shards that exist.
+    retry_failed
+        Whether clips that failed before are tried again.
+    first_shard
+        Lowest number that a new shard may have.
+    """
+    per_shard = settings.layout.rows_per_shard
+    assert per_shard is not None  # resolved by the caller
+    takes = takes_of(table.rows, settings)
+    windows = windows_of(takes.rows, grid_of(settings), settings.frontend.sample_rate)
+    states = states_of(takes, ledger, retry_failed=retry_failed)
+    cuts = cut(_missing(windows, states), per_shard)
+    return _plan(takes, states, cuts, committed, peak_bytes_of(settings), first_shard)
+
+
+def plan_labels(
+    table: ClipTable,
+    settings: Settings,
+    hop_s: float,
+    files: pd.DataFrame | None = None,
+    committed: tuple[int, ...] | list[int] = (),
+    *,
+    retry_failed: bool = False,
+) -> Plan:
+    """Plan which files are labelled by which unit; whole files, because an event may cross any window.
+
+    Parameters
+    ----------
+    table
+        The files.
+    settings
+        Of the model's features.
+    hop_s
+        Seconds from one window to the next.
+    files
+        Files of existing label tables (`LabelTables.files`); None for new ones.
+    committed
+        Numbers of the units that exist.
+    retry_failed
+        Whether files that failed before are tried again.
+    """
+    grid, rate = grid_of(settings, hop_s=hop_s), settings.frontend.sample_rate
+    takes = whole_clips(table.rows)
+    ledger = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
+    states = states_of(takes, ledger, retry_failed=retry_failed)
+    windows = windows_of(table.rows, grid, rate)[states.wanted]
+    cuts = whole_cuts(windows, states.attempt[states.wanted])
+    # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
+    block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
+    return _plan(takes, states, cuts, committed, block_and_batch)
+
+
+def _plan(
+    takes: Takes,
+    states: States,
+    cuts: Cuts,
+    committed: tuple[int, ...] | list[int],
+    peak_bytes: int,
+    first_shard: int = 0,
+) -> Plan:
+    indices = _free_indices(len(cuts.bounds) - 1, committed, first_shard)
+    todo_clips = np.unique(takes.clip[states.wanted])
+    clips = int(takes.clip[-1]) + 1
+    failed_before = takes.clips_where(states.failed & ~states.wanted)
+    first = np.unique(takes.clip, return_index=True)[1]
+    sizes = pd.Series(takes.rows["size_bytes"].take(pa.array(first[todo_clips])).to_pandas())
+    return Plan(
+        clips=clips,
+        done=clips - takes.clips_where(~states.done),
+        failed_before=failed_before,
+        todo_clips=len(todo_clips),
+        todo=takes.rows.filter(pa.array(states.wanted)),
+        indices=indices,
+        bytes_to_read=int(sizes.fillna(0).sum()),
+        peak_bytes=peak_bytes,
+        n_shards=max((*indices, *committed), default=-1) + 1,
+        changes=states.changes,
+        _cuts=cuts,
+    )
+
+
+def resolved(settings: Settings, n_windows: int) -> Settings:
+    """Settings with the layout chosen where it was left open: 16 equal shards, of no less than 16 and 128 rows at most.
+
+    Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up;
+    rows of many bands or of long windows are fewer, that a worker may hold them and a bucket take them at once.
+    """
+    if settings.layout.rows_per_shard is not None:
+        return settings
+    chunk, most = settings.layout.rows_per_chunk, max(1, min(_ROWS_MOST, _SHARD_BYTES // row_bytes(settings)))
+    rows = min(most, max(_ROWS_LEAST, -(-n_windows // _SHARDS_WANTED)))
+    if rows > chunk:
+        rows = min(-(-rows // chunk), max(1, most // chunk)) * chunk
+    return settings.model_copy(update={"layout": settings.layout.model_copy(update={"rows_per_shard": rows})})
+
+
+def row_bytes(settings: Settings) -> int:
+    """Bytes of one row of a store, before compression."""
+    frames = n_frames(settings.frontend, grid_of(settings).window)
+    return frames * settings.frontend.n_bands * np.dtype(settings.dtype).itemsize
+
+
+def windows_of(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
+    """Windows each clip is planned to have, int64 [clip]: by its segment and its header; 1 where nothing is known."""
+    frame = clips.select(["start_s", "end_s", "duration_s"]).to_pandas().astype(float)
+    end_s = np.fmin(frame["end_s"].fillna(np.inf), frame["duration_s"].fillna(np.inf))
+    samples = np.round((end_s - frame["start_s"].fillna(0.0)) * rate)
+    return np.maximum(1, _counts(np.where(np.isfinite(samples), samples, 1).astype(np.int64), grid))
+
+
+def peak_bytes_of(settings: Settings) -> int:
+    """The most memory one task takes, beyond what a worker takes to start.
+
+    Three times the shard (the rows, as chunks, and compressed), a block as decoded, mixed and resampled (4 bytes a
+    value each), a window's samples four times (cut, padded twice, and transformed), and its features twice, with the
+    mel bands that some are made from. Where there are variants, a window's samples five times more, and those that
+    are kept for them.
+    """
+    frontend, rows = settings.frontend, settings.layout.rows_per_shard or _ROWS_MOST
+    window, itemsize = grid_of(settings).window, np.dtype(frontend.precision).itemsize
+    transform = (4 * window + 2 * n_frames(frontend, window) * (frontend.n_bands + _INNER_BANDS)) * itemsize
+    varied = 5 * 4 * window + HELD_BYTES if settings.variants is not None else 0
+    return 3 * rows * row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform + varied
+
+
+def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]:
+    unique, inverse = np.unique(samples, return_inverse=True)
+    return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]
+
+
+def _missing(windows: npt.NDArray[np.int64], states: States) -> Missing:
+    """All windows of new takes; of one that was begun, or failed in part, those that are not there."""
+    wanted = np.flatnonzero(states.wanted)
+    total = np.where(states.windows[wanted] > 0, np.minimum(states.windows[wanted], windows[wanted]), windows[wanted])
+    begun = np.flatnonzero(states.windows[wanted] > 0)
+    new = np.setdiff1d(np.arange(len(wanted)), begun)
+    begun_gaps = [
+        (position, first, count)
+        for position in begun.tolist()
+        for first, count in gaps(states.windows_there(int(wanted[position])), int(total[position]))
+    ]
+    stretches = np.stack([new, np.zeros_like(new), total[new]], axis=1)
+    stretches = np.concatenate([stretches, np.array(begun_gaps, np.int64).reshape(-1, 3)])
+    clip, first, count = stretches[np.argsort(stretches[:, 0], kind="stable")].T
+    return Missing(clip, first, count, windows=total, attempt=states.attempt[wanted])
+
+
+def _free_indices(n_units: int, committed: tuple[int, ...] | list[int], first: int) -> tuple[int, ...]:
+    """The lowest shard numbers from `first` on that no row part has: holes that a killed run left are filled first."""
+    taken = set(committed)
+    free = (index for index in range(first, first + n_units + len(taken)) if index not in taken)
+    return tuple(next(free) for _ in range(n_units))

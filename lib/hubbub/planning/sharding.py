@@ -1,0 +1,145 @@
+"""Sharding: windows divided over units, each of which writes one output shard; arithmetic on arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+_UNITS_WANTED = 16  # of labelling, so that a small set still spreads over workers
+_LABEL_WINDOWS_LEAST = 16
+
+LABEL_WINDOWS_MOST = 512
+"""Windows of a unit of labelling: a model of 10 ms a window takes 5 s for them. A recording that has more is long: it
+is scored in pieces of so many. A multiple of every batch, so that a window has the same place in its batch in a piece
+as in the whole."""
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Clips cut along shard borders, as arrays.
+
+    Attributes
+    ----------
+    clip, first_window, n_windows
+        int64 [cut]: position of the take in `Plan.todo`, and which windows.
+    bounds
+        int64 [unit + 1]: unit u holds cuts ``bounds[u]`` to ``bounds[u + 1]``.
+    windows, attempt
+        int64 [take].
+    """
+
+    clip: npt.NDArray[np.int64]
+    first_window: npt.NDArray[np.int64]
+    n_windows: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
+    windows: npt.NDArray[np.int64]
+    attempt: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is to be computed: stretches of windows, arrays [stretch], and what each take is like, arrays [take].
+
+    `clip` is a position among the takes that this run makes.
+    """
+
+    clip: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]
+    windows: npt.NDArray[np.int64]
+    attempt: npt.NDArray[np.int64]
+
+
+def gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int]]:
+    """First window and length of each stretch of windows below `total` that is not there."""
+    if there is None:
+        return [(0, total)]
+    absent = np.setdiff1d(np.arange(total), there)
+    runs = np.split(absent, np.flatnonzero(np.diff(absent) > 1) + 1)
+    return [(int(run[0]), len(run)) for run in runs if len(run)]
+
+
+def whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Cuts:
+    """Whole clips, one at least a unit, and some 16 units unless those would be very small or very large."""
+    most = max(_LABEL_WINDOWS_LEAST, min(LABEL_WINDOWS_MOST, int(windows.sum()) // _UNITS_WANTED))
+    bounds, held = [0], 0
+    for position, count in enumerate(windows.tolist()):
+        if held and held + count > most:
+            bounds.append(position)
+            held = 0
+        held += count
+    bounds = [*bounds, len(windows)] if len(windows) else bounds
+    clip = np.arange(len(windows), dtype=np.int64)
+    return Cuts(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
+
+
+def long_units(cuts: Cuts) -> npt.NDArray[np.bool_]:
+    """Which units of whole clips are one long recording, bool [unit]; such a one never shares its unit."""
+    return cuts.n_windows[cuts.bounds[:-1]] > LABEL_WINDOWS_MOST
+
+
+def chosen_units(cuts: Cuts, chosen: npt.NDArray[np.bool_]) -> Cuts:
+    """Some of the units, bool [unit], as they are."""
+    sizes = np.diff(cuts.bounds)
+    kept = np.repeat(chosen, sizes)
+    bounds = np.append(0, np.cumsum(sizes[chosen])).astype(np.int64)
+    return replace(
+        cuts, clip=cuts.clip[kept], first_window=cuts.first_window[kept], n_windows=cuts.n_windows[kept], bounds=bounds
+    )
+
+
+def pieced(cuts: Cuts) -> tuple[Cuts, npt.NDArray[np.int64]]:
+    """Cut long recordings into pieces, each a unit of its own.
+
+    Returns
+    -------
+    cuts
+        All other units are as they were.
+    unit
+        int64 [unit]: which unit each one was, or is a piece of.
+    """
+    most, is_long = LABEL_WINDOWS_MOST, cuts.n_windows > LABEL_WINDOWS_MOST
+    pieces = np.where(is_long, -(-cuts.n_windows // most), 1)
+    source = np.repeat(np.arange(len(pieces)), pieces)
+    number = np.arange(len(source)) - (np.cumsum(pieces) - pieces)[source]
+    first = np.where(is_long[source], number * most, cuts.first_window[source])
+    count = np.where(is_long[source], np.minimum(most, cuts.n_windows[source] - first), cuts.n_windows[source])
+    begins = np.isin(source, cuts.bounds[:-1]) & (number == 0) | is_long[source]
+    bounds = np.append(np.flatnonzero(begins), len(source)).astype(np.int64)
+    unit = np.searchsorted(cuts.bounds, source[bounds[:-1]], side="right") - 1
+    return replace(cuts, clip=cuts.clip[source], first_window=first, n_windows=count, bounds=bounds), unit
+
+
+def weights(cuts: Cuts, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What units weigh, float64 [unit]: of each clip the share of its file's bytes that its windows are.
+
+    Parameters
+    ----------
+    size_bytes
+        float64 [take], NaN: unknown. Such a one weighs by its windows, each like one of the others.
+    """
+    a_window = size_bytes / cuts.windows
+    known = np.isfinite(a_window)
+    a_window = np.where(known, a_window, a_window[known].mean() if known.any() else 1.0)
+    weight = cuts.n_windows * a_window[cuts.clip]
+    return np.add.reduceat(weight, cuts.bounds[:-1]) if len(weight) else weight
+
+
+def cut(missing: Missing, per_shard: int) -> Cuts:
+    """Lay all stretches end to end and cut them at stretches' and shards' borders."""
+    ends = np.cumsum(missing.count)
+    total = int(ends[-1]) if len(ends) else 0
+    borders = np.arange(0, total, per_shard)
+    begins = ends - missing.count
+    starts = np.unique(np.concatenate([begins, borders])).astype(np.int64)
+    stretch = np.searchsorted(ends, starts, side="right")
+    return Cuts(
+        clip=missing.clip[stretch],
+        first_window=missing.first[stretch] + starts - begins[stretch],
+        n_windows=np.diff(np.append(starts, total)),
+        bounds=np.append(np.searchsorted(starts, borders), len(starts)).astype(np.int64),
+        windows=missing.windows,
+        attempt=missing.attempt,
+    )

@@ -1,0 +1,334 @@
+"""Pieces of long recordings: each is scored by itself, on any worker; their recording's unit puts them together.
+
+::
+
+    windows    0 ........ 511 | 512 ....... 1023 | 1024 ... 1500
+    pieces          a                 b                 c ...          the last goes on to the end of the sound
+    decoded    [-----------~]
+                           [~~-----------~]                            ~ sound around a seam
+                                             [~~-----------]
+
+What a piece holds is, to the bit, what the recording decoded in one go would give. For that a resampler must do at a
+piece's begin what it would do there in mid-stream. It works in blocks, so it is started a whole number of its periods
+after the recording's begin (`resampler_period`), and early enough to have settled. Where that is not possible, or a
+decoder remembers what came before, the recording is decoded from its start, and the worker that has the next piece
+goes on where it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import soundfile
+import soxr
+
+from hubbub.audio import decode
+from hubbub.audio.decode import aligned_start
+from hubbub.audio.remote import etag_of, local_copy
+from hubbub.audio.windows import Grid, Window, cut
+from hubbub.clips.table import resolve, version_of
+from hubbub.io.paths import Place, is_local
+from hubbub.labels.tables import LabelTables
+from hubbub.planning.plan import Item
+
+Score = Callable[[Iterable[Window]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]
+"""Goes through windows, and gives how many samples each holds, int64 [window], and scores, [window, label]."""
+
+_SETTLED_S, _SETTLED_SAMPLES = 1.0, 4096  # around a seam; the samples, a few of soxr's blocks, are of the lower rate
+_PERIOD_S, _PERIOD_STEPS = 30, 2**14  # the longest period that is looked for
+_TRIED_FRAMES_MOST = 2**23  # 32 MB of noise; no recorder in the air needs more
+
+# Decoders of these give the same from any place on. MP3 differs by the last bits, Opus by more.
+_MEMORYLESS = {*(f"PCM_{kind}" for kind in ("16", "24", "32", "S8", "U8")), "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS"}
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How recordings are cut into windows: where uris lie, the grid, the rate in Hz, the channel (None: all, mixed)."""
+
+    root: Place
+    grid: Grid
+    sample_rate: int
+    channel: int | None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece, scored.
+
+    Attributes
+    ----------
+    valid
+        int64 [window]: samples of each that are sound.
+    scores
+        float16 [window, label].
+    samples
+        Of the whole clip, where its end was met; else None.
+    content
+        What tells the content that was read from any other.
+    """
+
+    valid: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float16]
+    samples: int | None
+    content: str
+
+
+def content_of(item: Item, root: Place) -> str | None:
+    """What tells changed content of an item's file: the version it has now; None where that cannot be known."""
+    source = resolve(item.clip["uri"], root)
+    if not is_local(source):
+        return etag_of(item.clip["version"])  # nothing else is fetched
+    try:
+        return version_of(source.stat())
+    except OSError:
+        return None
+
+
+def score_piece(item: Item, cutting: Cutting, score: Score) -> Piece | None:
+    """Decode and score one piece; None where its content cannot be told from another, or changes meanwhile.
+
+    Raises
+    ------
+    AudioError
+        The piece cannot be decoded; what then is wrong with the recording, decoding it from its start will tell.
+    BucketError
+        It lies in a bucket that cannot be read at all.
+    """
+    content = content_of(item, cutting.root)
+    if content is None:
+        return None
+    source = resolve(item.clip["uri"], cutting.root)
+    with local_copy(source, item.clip["version"]) as path:
+        sound = _Stretch(item, path, cutting)
+        valid, scores = score(sound.windows(str(source)))
+    return Piece(valid, scores, sound.samples, content) if content_of(item, cutting.root) == content else None
+
+
+def stored_piece(item: Item, tables: LabelTables) -> Piece | None:
+    """The piece that an earlier unit or run left; None where there is none that can be read and fits."""
+    if (held := tables.read_piece(identity(item))) is None:
+        return None
+    table, found = held
+    try:
+        scores = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        scores = scores.reshape(-1, len(tables.labels)).astype(np.float16)
+        return Piece(table["valid"].to_numpy(), scores, found["samples"], found["content"])
+    except (KeyError, ValueError, pa.ArrowException):
+        return None
+
+
+def keep_piece(item: Item, piece: Piece, tables: LabelTables) -> None:
+    """Write a piece down; errors of `LabelTables.write_piece`."""
+    scores = pa.FixedSizeListArray.from_arrays(pa.array(piece.scores.ravel()), len(tables.labels))
+    table = pa.table({"valid": pa.array(piece.valid, pa.int64()), "scores": scores})
+    tables.write_piece(identity(item), table, {"samples": piece.samples, "content": piece.content})
+
+
+def identity(item: Item) -> dict[str, Any]:
+    """What a piece is of, as plain data."""
+    clip = {name: item.clip[name] for name in ("clip_id", "version")}
+    return clip | {name: getattr(item, name) for name in ("first_window", "n_windows", "windows")}
+
+
+def put_together(pieces: Sequence[Piece], items: Sequence[Item], grid: Grid) -> Piece | None:
+    """All pieces of a recording as one; None where they are not what one decoding of one content gives."""
+    samples = next((piece.samples for piece in pieces if piece.samples is not None), None)
+    if samples is None or len({piece.content for piece in pieces}) > 1:
+        return None
+    ends = [*(item.first_window for item in items[1:]), math.inf]  # the last goes on to the end of the sound
+    for item, piece, end in zip(items, pieces, ends, strict=True):
+        if len(piece.valid) != max(0, min(grid.count(samples), end) - item.first_window):
+            return None
+    valid, scores = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("valid", "scores"))
+    return Piece(valid, scores, samples, pieces[0].content)
+
+
+class _Stretch:
+    """Where the windows of one piece lie in its file.
+
+    Attributes
+    ----------
+    samples
+        Of the clip, once the windows were gone through and its end was met; else None.
+    """
+
+    samples: int | None = None
+
+    def __init__(self, item: Item, path: Path, cutting: Cutting) -> None:
+        clip, rate = item.clip, cutting.sample_rate
+        self._item, self._path, self._grid, self._cutting = item, path, cutting.grid, cutting
+        self._start = round((clip["start_s"] or 0.0) * rate)
+        self._end = None if clip["end_s"] is None else round(clip["end_s"] * rate)
+        self._is_last = item.first_window + item.n_windows >= item.windows
+        self._beyond = math.inf if self._is_last else item.first_window + item.n_windows
+        self._rate, self._source_rate = rate, _rate_if_memoryless(path)
+
+    def windows(self, source: str) -> Iterator[Window]:
+        """The piece's windows; the last piece's go on to the end of the sound, whatever was planned."""
+        for window in self._sought() if self._can_be_sought() else self._onward(source):
+            if window.number < self._beyond:
+                yield window
+
+    def _can_be_sought(self) -> bool:
+        """Whether the file, from the middle on, gives the same values to the bit."""
+        source_rate, rate = self._source_rate, self._rate
+        if source_rate is None or (source_rate != rate and resampler_period(source_rate, rate) is None):
+            return False
+        return decode.seeks(self._path)
+
+    def _sought(self) -> Iterator[Window]:
+        item, grid = self._item, self._grid
+        # Windows closer than a tail need sound beyond them to show that they are no tail.
+        own = None if self._is_last else grid.span(item.n_windows) + max(0, grid.min_tail - grid.hop)
+        return cut(self._sound(grid.start(item.first_window), own), grid, first=item.first_window)
+
+    def _sound(self, begin: int, own: int | None) -> Iterator[npt.NDArray[np.float32]]:
+        """The clip's sound from sample `begin` on, `own` samples of it; decoded with what lies around it."""
+        around = self._settled()
+        lead, wanted = self._lead(begin), math.inf if own is None else own + around
+        left = math.inf if self._end is None else max(0, self._end - self._start - begin)
+        asked, seen = min(wanted, left), -lead
+        for block in self._blocks(begin - lead, None if asked == math.inf else lead + int(asked)):
+            ours = block[max(0, -seen) : None if own is None else max(0, own - seen)]
+            seen += len(block)
+            if len(ours):
+                yield ours
+        if seen > 0 and (seen < wanted or wanted == math.inf):
+            self.samples = begin + seen
+
+    def _settled(self) -> int:
+        return _around(self._source_rate or self._rate, self._rate, self._rate)
+
+    def _lead(self, begin: int) -> int:
+        """Samples to decode before `begin`, so that the resampler has settled, and stands as it would in mid-stream."""
+        source_rate, rate = self._source_rate, self._rate
+        if begin == 0 or source_rate is None or source_rate == rate:
+            return 0
+        period = resampler_period(source_rate, rate)
+        assert period is not None  # or the piece would be decoded from its recording's start
+        step = rate // math.gcd(source_rate, rate)
+        source_step = source_rate // math.gcd(source_rate, rate)
+        whole, _ = aligned_start(self._start, source_rate, rate)
+        early = self._start + begin - self._settled()
+        at, _ = aligned_start(max(self._start, early), source_rate, rate)
+        to_go_back = (at - whole) % period
+        if early <= self._start or at - to_go_back <= whole:
+            return begin
+        return self._settled() + to_go_back // source_step * step
+
+    def _onward(self, source: str) -> Iterator[Window]:
+        """The same of a recording that has to be decoded from its start: a worker goes on where it stands."""
+        item, cutting = self._item, self._cutting
+        what = (source, item.clip["version"], item.clip["clip_id"], cutting)
+        at = _UNDER_WAY.pop(what, None)  # taken out: no two threads share a decoder
+        if at is None or at.number > item.first_window:
+            at = _UnderWay(self._blocks(0, None if self._end is None else self._end - self._start), self._grid)
+        while at.number < self._beyond:
+            window = next(at.windows, None)
+            if window is None:
+                self.samples = at.samples
+                break
+            at.number = window.number + 1
+            if window.number >= item.first_window:
+                yield window
+        _UNDER_WAY.clear()
+        _UNDER_WAY[what] = at
+
+    def _blocks(self, begin: int, count: int | None) -> Iterator[npt.NDArray[np.float32]]:
+        """Blocks from the clip's sample `begin` on."""
+        return decode.blocks(
+            self._path,
+            sample_rate=self._cutting.sample_rate,
+            channel=self._cutting.channel,
+            first=self._start + begin,
+            count=count,
+        )
+
+
+class _UnderWay:
+    """A recording that is being decoded: its next window's number, and the samples that came by."""
+
+    def __init__(self, blocks: Iterator[npt.NDArray[np.float32]], grid: Grid) -> None:
+        self.number = self.samples = 0
+        self.windows = cut(self._counted(blocks), grid)
+
+    def _counted(self, blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+        for block in blocks:
+            self.samples += len(block)
+            yield block
+
+
+_UNDER_WAY: dict[Any, _UnderWay] = {}
+"""The recording that `_Stretch._onward` stands in: one a process."""
+
+
+def _rate_if_memoryless(path: Path) -> int | None:
+    """Hz of a file whose decoder remembers nothing of what came before; None for any other."""
+    try:
+        info = soundfile.info(str(path)) if path.is_file() else None  # a pipe would be waited for
+    except (soundfile.SoundFileError, TypeError, ValueError):  # what only a mended header, or PyAV, makes readable
+        return None
+    return info.samplerate if info is not None and info.subtype in _MEMORYLESS else None
+
+
+def _around(source_rate: int, rate: int, at_rate: int) -> int:
+    """Samples at `at_rate` around a stretch, in which a resampler has settled."""
+    return math.ceil((_SETTLED_S + _SETTLED_SAMPLES / min(source_rate, rate)) * at_rate)
+
+
+@lru_cache
+def resampler_period(source_rate: int, rate: int) -> int | None:
+    """Frames after which a resampler does the same again, to the bit; None where no such number was found.
+
+    soxr filters by blocks, in the frequency domain, so that the last bits of a sample depend on where in its block it
+    lies. How long its blocks are, it does not tell; but its output comes in bursts, one a block, and their pattern
+    repeats when all stages are at their blocks' begin together. What is found is tried out on noise.
+
+    Parameters
+    ----------
+    source_rate, rate
+        Hz, different.
+
+    Returns
+    -------
+    int or None
+        A multiple of the frames that make a whole number of samples.
+    """
+    divisor = math.gcd(source_rate, rate)
+    source_step, step = source_rate // divisor, rate // divisor
+    stream, silence = _resampler(source_rate, rate), np.zeros(source_step, np.float32)
+    steps = min(_PERIOD_STEPS, _PERIOD_S * source_rate // source_step)
+    bursts = np.array([len(stream.resample_chunk(silence)) for _ in range(steps)], np.int64)
+    settled = bursts[steps // 4 :]
+    made = np.cumsum(settled)
+    for count in np.flatnonzero(made == step * np.arange(1, len(made) + 1)) + 1:
+        if count <= len(settled) // 2 and np.array_equal(settled[count:], settled[:-count]):
+            period = int(count) * source_step
+            return period if _repeats(period, source_rate, rate) else None
+    return None
+
+
+def _repeats(period: int, source_rate: int, rate: int) -> bool:
+    """Whether noise, begun a period later, is resampled to the same bits once all has settled."""
+    around = _around(source_rate, rate, source_rate)
+    if period + 3 * around > _TRIED_FRAMES_MOST:
+        return False
+    noise = np.random.default_rng(0).standard_normal(period + 3 * around, np.float32)
+    whole = _resampler(source_rate, rate).resample_chunk(noise, last=True)
+    later = _resampler(source_rate, rate).resample_chunk(noise[period:], last=True)
+    begin, end = (n * around * rate // source_rate for n in (1, 2))
+    shift = period * rate // source_rate
+    return np.array_equal(whole[shift + begin : shift + end], later[begin:end])
+
+
+def _resampler(source_rate: int, rate: int) -> soxr.ResampleStream:
+    return soxr.ResampleStream(source_rate, rate, 1, dtype="float32", quality="HQ")
