@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hubbub.io.paths import may_pass
+from hubbub.io.paths import is_transient
 from hubbub.tasks.result import UnitLost, UnitResult
 
 
@@ -20,7 +20,7 @@ class Raised:
     """A task's exception, and whether another try may end better."""
 
     error: Exception
-    may_pass: bool
+    is_transient: bool
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def outcome(do: Callable[[], UnitResult]) -> UnitResult | Raised:
     try:
         return do()
     except Exception as error:
-        return Raised(_sendable(error), may_pass(error))
+        return Raised(_sendable(error), is_transient(error))
 
 
 def _sendable(error: Exception) -> Exception:

@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 from hubbub.engine import EngineState, Task
-from hubbub.io.paths import may_pass
+from hubbub.io.paths import is_transient
 from hubbub.io.retry import pauses
 from hubbub.tasks.result import UnitLost, UnitResult
 
@@ -45,7 +45,7 @@ class SerialEngine:
             try:
                 return task(unit)
             except Exception as error:
-                if not may_pass(error) or stop.wait(pause_s):
+                if not is_transient(error) or stop.wait(pause_s):
                     raise
             self._retried += 1
         return task(unit)

@@ -189,7 +189,7 @@ def explained(error: BaseException) -> str | None:
     return None
 
 
-def may_pass(error: BaseException | None) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """Whether an error, or what led to it, may be gone in a while: it comes from a network, a server, a disk far off.
 
     A full disk, a missing permission and a broken file do not pass by themselves.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from hubbub.errors import UsageError
-from hubbub.io.paths import may_pass
+from hubbub.io.paths import is_transient
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ def patiently(do: Callable[[], T]) -> T:
         except UsageError:
             raise
         except Exception as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise
         time.sleep(pause_s * random.uniform(0.5, 1.0))
     return do()
