@@ -12,6 +12,7 @@ CHECKED := lib jobs tests benchmarks
 # In CI the tests that kill real processes run as well, in their short form.
 MARKS := $(if $(CI),not slow,not slow and not chaos)
 
+FRONTENDS := $(wildcard tests/lib/audio/test_frontend_*.py)
 # A process a core, four at most; a file stays in one process, so that what its tests share is made once.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
@@ -19,7 +20,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format slow chaos constraints clean distclean
+.PHONY: help venv demo test coverage lint format slow chaos constraints clean distclean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -30,8 +31,14 @@ venv: $(READY)  ## set up .venv (EXTRA=gpu for TensorFlow with CUDA)
 demo: $(READY)  ## run the whole chain on the sounds in the repository (DEMO_ARGS="...")
 	$(BIN)/hubbub demo $(DEMO_ARGS)
 
+# In CI the frontends' tests run a second time, with the BLAS kernel that older processors pick: it sums the rows of a
+# product in another order.
 test: lint  ## what CI runs: lint, then the tests (PYTEST_ARGS="...")
+	$(if $(CI),OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -m "$(MARKS)" $(PARALLEL) $(FRONTENDS))
 	$(BIN)/python -m pytest -m "$(MARKS)" $(PARALLEL) $(PYTEST_ARGS)
+
+coverage: $(READY)  ## the tests again, with the share of lines they run
+	$(BIN)/python -m pytest -m "$(MARKS)" $(PARALLEL) --cov=lib/hubbub --cov=jobs --cov-report=term $(PYTEST_ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check $(CHECKED)
@@ -48,13 +55,15 @@ slow: $(READY)  ## the longer proofs
 chaos: $(READY)  ## the tests that kill real processes (MOMENTS=50 for the long form, SEED=2 for other moments)
 	HUBBUB_CHAOS_MOMENTS=$(MOMENTS) HUBBUB_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
 
-constraints:  ## write constraints.txt anew, from the newest releases that fit pyproject.toml
+constraints:  ## write constraints.txt anew: new packages only, or with UPGRADE=1 the newest releases of all
 	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	"$(PYTHON)" -m venv "$$fresh"; \
-	"$$fresh/bin/python" -m pip install --quiet -e '.[cpu,dev]'; \
+	"$$fresh/bin/python" -m pip install --quiet uv; \
+	"$$fresh/bin/uv" pip compile --quiet --universal --python-version 3.11 --extra cpu --extra dev --no-annotate \
+	  --no-header $(if $(UPGRADE),--upgrade) --output-file constraints.txt pyproject.toml; \
 	{ echo '# The versions hubbub is tested with. Made by `make constraints`; installed by `make venv`.'; \
-	  "$$fresh/bin/python" -m pip freeze --exclude-editable; } > constraints.txt.new
-	mv constraints.txt.new constraints.txt
+	  cat constraints.txt; } > "$$fresh/constraints.txt"; \
+	cp "$$fresh/constraints.txt" constraints.txt
 
 clean:  ## remove what demo, tests and builds left, not .venv
 	rm -rf demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -72,5 +81,6 @@ $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, sudo apt install python3-venv" >&2; exit 2; }
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRA),dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRA),dev]'
 	@touch $@

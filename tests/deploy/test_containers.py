@@ -38,7 +38,7 @@ JOBS = ("bucket", "index", "features")
 
 def pins(*files: Path) -> dict[str, str]:
     """Versions by name, as package indexes spell it."""
-    lines = [line for file in files for line in file.read_text().splitlines() if "==" in line]
+    lines = [line.partition(";")[0].strip() for file in files for line in file.read_text().splitlines() if "==" in line]
     return {_canonical(name): version for name, _, version in (line.partition("==") for line in lines)}
 
 
