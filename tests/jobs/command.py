@@ -1,20 +1,61 @@
-"""Runs `hubbub` as a user does: the installed command, in a process of its own."""
+"""Runs `hubbub` as a user does: the installed command, in a process of its own or in this one.
+
+A process of its own costs seconds of imports. So a command that leaves nothing behind in its process (no cluster of
+worker processes, no bucket whose credentials are in the environment) runs in this one, through the same `main`, and
+what it set in the environment is undone. Whatever is about processes themselves asks for one of its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 COMMAND = Path(sys.executable).with_name("hubbub")
 """The command that the installation put beside Python."""
 
+_WITHOUT_CLUSTER = {"index", "settings", "train", "evaluate", "events", "export", "report", "info", "status"}
 
-def hubbub(*words: object, timeout_s: float = 300, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; its output is text."""
-    return subprocess.run(
-        [str(COMMAND), *map(str, words)], capture_output=True, text=True, timeout=timeout_s, check=False, **options
-    )
+
+def hubbub(
+    *words: object, timeout_s: float = 300, own_process: bool = False, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; its output is text. `options` are those of `subprocess.run`."""
+    texts = [str(word) for word in words]
+    if own_process or options or not _leaves_nothing_behind(texts):
+        return subprocess.run(
+            [str(COMMAND), *texts], capture_output=True, text=True, timeout=timeout_s, check=False, **options
+        )
+    return _run_here(texts)
+
+
+def _leaves_nothing_behind(words: list[str]) -> bool:
+    if any("://" in word or word == "--storage" for word in words):
+        return False
+    return words[0] in _WITHOUT_CLUSTER or ("--cluster" in words and words[words.index("--cluster") + 1] == "serial")
+
+
+def _run_here(words: list[str]) -> subprocess.CompletedProcess[str]:
+    from hubbub.jobs.cli import main
+
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()  # names of layers count up from 1, as in a new process
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.dict(os.environ),
+        mock.patch.object(sys, "argv", ["hubbub", *words]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return subprocess.CompletedProcess(["hubbub", *words], code, out.getvalue(), err.getvalue())
 
 
 def succeed(*words: object, **options: object) -> str:
