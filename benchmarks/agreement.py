@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sounds import paths_of
+from recordings import paths_of
 from table import print_table
 
 from hubbub.clips.table import ClipTable

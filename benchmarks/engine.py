@@ -25,8 +25,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from asked import positive
-from made import made_clips
+from arguments import positive
+from synthetic_clips import make_clips
 
 MB = 1e6
 
@@ -100,7 +100,7 @@ def measure(clips: int, units: int, workers: int) -> Found:
 
     per_unit = -(-clips // units)
     settings = load_settings(None, [f"layout.rows_per_shard={per_unit}", f"layout.rows_per_chunk={per_unit}"])
-    plan = plan_features(ClipTable(made_clips(clips), Path("/nowhere")), settings)
+    plan = plan_features(ClipTable(make_clips(clips), Path("/nowhere")), settings)
     with open_engine("local", workers) as engine, _memory_mb() as memory_mb:
         planning_s, started, most = time.process_time(), time.perf_counter(), 0
         done = counted = 0
@@ -142,7 +142,7 @@ def measured_apart(arguments: argparse.Namespace) -> Found:
 
 def speeds(rounds: int, limit: int | None) -> dict[int, list[float]]:
     """Clips a second of `hubbub features` with 1 and 2 workers, a figure a round."""
-    from sounds import default_clips, index
+    from recordings import default_clips, index
     from ways import store_with_hubbub
 
     from hubbub.engine.cluster import open_engine

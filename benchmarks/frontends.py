@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sounds import default_clips, index
+from recordings import default_clips, index
 from table import print_table
 from threadpoolctl import threadpool_limits
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import loader_ways
 import numpy as np
-from asked import positive
+from arguments import positive
 from loader_ways import BATCH_ROWS, WAYS, Files, batches_of, pass_of
 from table import print_table
 from targets import Verdict, print_verdicts

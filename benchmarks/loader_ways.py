@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sounds import index, paths_of
+from recordings import index, paths_of
 
 from hubbub.clips.table import CONTRACT, clip_id
 from hubbub.config import Layout, Settings

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sounds import index, write_long
+from recordings import index, write_long
 from table import print_table
 from ways import store_with_hubbub
 

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from asked import positive
-from made import made_clips
+from arguments import positive
+from synthetic_clips import make_clips
 
 MB = 1e6
 TRAINER = ["row", "clip_id", "uri", "labels", "variant", "fold", "split", "group", "valid_frames", "crc32"]
@@ -65,7 +65,7 @@ def write_all(folder: Path, rows: int, per_shard: int) -> None:
     settings = load_settings(None, layout)
     store = create_store(folder / "store", settings, source="made", root=folder)
     store.grow(-(-rows // per_shard), clips=rows)
-    clips = made_clips(rows)
+    clips = make_clips(rows)
     write_table(ClipTable(clips, folder), folder / "clips.parquet")
     for shard, first in enumerate(range(0, rows, per_shard)):
         part = _rows(clips.slice(first, per_shard).combine_chunks(), first)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sounds import in_format
+from recordings import in_format, repeat
 from table import print_table
 from ways import WAYS, Missing, Way
 
@@ -58,12 +58,23 @@ Speeds = dict[str, dict[str, Times]]
 """Format -> key of the way -> times."""
 
 
-def measure(table: ClipTable, keys: Sequence[str], formats: Sequence[str], workers: int, rounds: int) -> Speeds:
-    """Time the ways through the clips in every format, and print a table for each as soon as it is done."""
+def measure(
+    table: ClipTable, keys: Sequence[str], formats: Sequence[str], *, workers: int, rounds: int, repeats: int = 1
+) -> Speeds:
+    """Time the ways through the clips in every format, and print a table for each as soon as it is done.
+
+    Parameters
+    ----------
+    repeats
+        How often each clip is read in a round.
+    """
     speeds: Speeds = {}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubbub-benchmark-")))
-        tables = _tables(table, formats, scratch)
+        tables = {
+            suffix: repeat(clips, repeats, scratch / f"{suffix}-repeated")
+            for suffix, clips in _tables(table, formats, scratch).items()
+        }
         opened = _open(stack, keys, workers, scratch)
         for number, (suffix, clips) in enumerate(tables.items()):
             _warm_up(opened.values(), clips, first=number == 0)

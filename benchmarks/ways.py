@@ -11,13 +11,13 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
-from sounds import paths_of
+from recordings import paths_of
 
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
@@ -130,6 +130,13 @@ def hubbub_way(workers: int, scratch: Path) -> Iterator[Way]:
             lambda table: store_with_hubbub(table, engine, next(stores)),
             "what `hubbub features` does with a clip table: plan, decode, transform, write and commit every shard",
         )
+
+
+@contextmanager
+def one_worker_way(workers: int, scratch: Path) -> Iterator[Way]:
+    """Offer hubbub on a local cluster of one worker, whatever the others have."""
+    with hubbub_way(1, scratch / "one-worker") as way:
+        yield replace(way, name="hubbub, one worker", note="the same with one worker process, whatever the others have")
 
 
 @contextmanager
@@ -248,7 +255,7 @@ def _one_torch_thread() -> None:
 
 @contextmanager
 def bare_way(workers: int, scratch: Path) -> Iterator[Way]:
-    """Offer hubbub's decoding and transform in a bare loop: what Dask, Zarr and the ledger come on top of."""
+    """Offer hubbub's decoding and transform in a bare loop: to which Dask, Zarr and the row parts add."""
     with pool_of(workers, worker_environment()) as pool:
         run = partial(_run_in_pool, pool, workers, transform_with_hubbub)
         yield Way("hubbub, a bare loop", run, "its decoding and transform in a pool of processes; nothing stored")
@@ -264,6 +271,7 @@ def decoding_way(workers: int, scratch: Path) -> Iterator[Way]:
 
 WAYS: Mapping[str, Callable[[int, Path], AbstractContextManager[Way]]] = {
     "hubbub": hubbub_way,
+    "hubbub-one": one_worker_way,
     "joblib": joblib_way,
     "dask-bag": dask_bag_way,
     "tensorflow": tensorflow_way,

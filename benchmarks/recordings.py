@@ -1,4 +1,4 @@
-"""The recordings that a benchmark goes through: a folder's clips, the same in other formats, and very long ones."""
+"""The recordings a benchmark reads: a folder's clips, the same in other formats or several times, and long ones."""
 
 from __future__ import annotations
 
@@ -57,6 +57,23 @@ def in_format(table: ClipTable, suffix: str, folder: Path) -> ClipTable:
     folder.mkdir()
     for number, path in enumerate(paths):
         transcode(path, folder / f"{number:06d}-{path.stem}.{suffix}")
+    return index(folder)
+
+
+def repeat(table: ClipTable, times: int, folder: Path) -> ClipTable:
+    """Link every recording `times` times into a new folder: a small data set then makes as many units as a large one.
+
+    Returns
+    -------
+    ClipTable
+        The clips of that folder; the given table where `times` is 1.
+    """
+    if times == 1:
+        return table
+    folder.mkdir()
+    for number in range(times):
+        for path in paths_of(table):
+            (folder / f"{number:03d}-{path.name}").symlink_to(path)
     return index(folder)
 
 

@@ -1,4 +1,4 @@
-"""Clip tables of recordings that are nowhere: for measures in which no sound is read."""
+"""Clip tables of recordings that do not exist, for benchmarks that read no audio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def made_clips(n: int) -> pa.Table:
+def make_clips(n: int) -> pa.Table:
     """Clips of a network of recorders, as their names, versions and labels would be."""
     import pyarrow as pa
 

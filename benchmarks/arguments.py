@@ -1,4 +1,4 @@
-"""What the benchmarks' command lines may hold."""
+"""Types of the arguments that several benchmarks take."""
 
 from __future__ import annotations
 
