@@ -11,7 +11,7 @@ import typer
 
 from hubbub import __version__
 from hubbub.errors import HubbubError
-from hubbub.io.paths import explained
+from hubbub.io.paths import explain_storage_error
 
 from .options import DEBUG_VARIABLE
 
@@ -67,7 +67,7 @@ def main() -> None:
     except BrokenPipeError:
         os._exit(141)  # whoever read our output has gone; nothing is left to say
     except Exception as error:
-        if (why := explained(error)) is not None:
+        if (why := explain_storage_error(error)) is not None:
             _fail(error, why, 2)
         _fail(error, f"this is a fault in hubbub: {type(error).__name__}: {error} (--debug shows where)", 1)
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
 if TYPE_CHECKING:
-    from hubbub.io.lock import Claim
+    from hubbub.io.lock import WriteLock
     from hubbub.store.compaction import Compaction
     from hubbub.store.features import FeatureStore
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def compact(
-    path: Annotated[Place, typer.Argument(parser=place, help="A feature store.", metavar="STORE")],
+    path: Annotated[StoragePath, typer.Argument(parser=parse_path, help="A feature store.", metavar="STORE")],
     prune: Annotated[
         bool,
         typer.Option(
@@ -41,7 +41,7 @@ def compact(
     Whoever opened the store before goes on reading the old shards. A run that was killed is gone on with by the same
     command.
     """
-    from hubbub.io.lock import claimed
+    from hubbub.io.lock import write_lock
     from hubbub.store.compaction import plan_compaction, prunable
     from hubbub.store.features import open_store
 
@@ -56,12 +56,12 @@ def compact(
         console.summary("compact: the plan", _lines(plan_compaction(store)))
         console.say(f"--prune would free {console.size(sum(prunable(store).values()))} now")
         return
-    with claimed(store.path, "compact", notice=console.warn) as claim:
+    with write_lock(store.path, "compact", notice=console.warn) as claim:
         _compact(path, claim, where, log)
         _prune(open_store(path), claim, log, wanted=prune)
 
 
-def _compact(path: Place, claim: Claim, where: Where, log: JsonLog) -> None:
+def _compact(path: StoragePath, claim: WriteLock, where: Where, log: JsonLog) -> None:
     """Compact a store that is held, if that is of use."""
     from hubbub.store.compaction import begin, old_parts, plan_compaction, remove_old_parts, swap
     from hubbub.store.features import open_store
@@ -138,7 +138,7 @@ def _rewritten(store: FeatureStore, plan: Compaction, where: Where, log: JsonLog
     return tally.wall_s
 
 
-def _prune(store: FeatureStore, claim: Claim, log: JsonLog, *, wanted: bool) -> None:
+def _prune(store: FeatureStore, claim: WriteLock, log: JsonLog, *, wanted: bool) -> None:
     """Remove the shards of before, or say what that would free."""
     from hubbub.store.compaction import prunable, prune
 

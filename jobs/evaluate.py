@@ -6,20 +6,21 @@ from typing import Annotated
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
 
 def evaluate(
     bundle: Annotated[
-        Place, typer.Argument(parser=place, help="A model bundle, made by hubbub train.", metavar="BUNDLE")
+        StoragePath, typer.Argument(parser=parse_path, help="A model bundle, made by hubbub train.", metavar="BUNDLE")
     ],
     store: Annotated[
-        Place, typer.Argument(parser=place, help="A feature store with the same settings.", metavar="STORE")
+        StoragePath, typer.Argument(parser=parse_path, help="A feature store with the same settings.", metavar="STORE")
     ],
     output: Annotated[
-        Place, typer.Option("--output", "-o", parser=place, help="Folder for scores and report.", metavar="REPORT")
+        StoragePath,
+        typer.Option("--output", "-o", parser=parse_path, help="Folder for scores and report.", metavar="REPORT"),
     ],
     fold: Annotated[
         int | None, typer.Option(help="Fold to test on. Default: what training kept out.", metavar="K")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
@@ -14,7 +14,9 @@ from . import options
 def export(
     labels: options.Labels,
     format: Annotated[str, typer.Option(help="csv, audacity or raven.", metavar="NAME")],
-    output: Annotated[Place, typer.Option("--output", "-o", parser=place, help="Folder to write to.", metavar="DIR")],
+    output: Annotated[
+        StoragePath, typer.Option("--output", "-o", parser=parse_path, help="Folder to write to.", metavar="DIR")
+    ],
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:

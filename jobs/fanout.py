@@ -15,7 +15,7 @@ from hubbub.clips.table import resolve
 from hubbub.engine import Engine, Task
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.requirements import Sight
-from hubbub.io.paths import Place
+from hubbub.io.paths import StoragePath
 from hubbub.planning.plan import Plan
 from hubbub.tasks.result import UnitLost, UnitResult
 
@@ -189,7 +189,7 @@ def show_plan(job: str, plan: Plan, *, to_store: int | None = None) -> None:
     console.summary(f"{job}: the plan", plan_lines(plan, to_store=to_store))
 
 
-def run_plan(run: Run, plan: Plan, task: Task, *, root: Place) -> Tally:
+def run_plan(run: Run, plan: Plan, task: Task, *, root: StoragePath) -> Tally:
     """Run every unit of a plan, with progress; returns what the results add up to.
 
     Parameters
@@ -283,14 +283,14 @@ def _watched(run: Run, stage: str, engine: Engine, progress: _Progress) -> Itera
         yield
 
 
-def recordings(plan: Plan, root: Place) -> tuple[Sight, ...]:
+def recordings(plan: Plan, root: StoragePath) -> tuple[Sight, ...]:
     """Two recordings of a plan, which workers must see as this machine does: its first and its last."""
     uris = plan.todo["uri"]
     ends = dict.fromkeys(uris[number].as_py() for number in (0, -1)) if len(uris) else {}
     return sights_of("the recordings", *(resolve(uri, root) for uri in ends))
 
 
-def tell(run: Run, tally: Tally, *, clips: int, ok: int, failed: int, result: Place, reasons: Place) -> int:
+def tell(run: Run, tally: Tally, *, clips: int, ok: int, failed: int, result: StoragePath, reasons: StoragePath) -> int:
     """Print the summary table, name failures, and return the exit code.
 
     Parameters

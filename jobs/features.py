@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hubbub.clips.table import ClipTable
     from hubbub.config import Settings
-    from hubbub.io.lock import Claim
+    from hubbub.io.lock import WriteLock
     from hubbub.planning.plan import Plan
     from hubbub.store.features import FeatureStore
 
@@ -28,10 +28,14 @@ if TYPE_CHECKING:
 
 
 def features(
-    clips: Annotated[Place, typer.Argument(parser=place, help="A clip table, made by hubbub index.", metavar="CLIPS")],
+    clips: Annotated[
+        StoragePath, typer.Argument(parser=parse_path, help="A clip table, made by hubbub index.", metavar="CLIPS")
+    ],
     output: Annotated[
-        Place,
-        typer.Option("--output", "-o", parser=place, help="The store: new, or one to go on with.", metavar="STORE"),
+        StoragePath,
+        typer.Option(
+            "--output", "-o", parser=parse_path, help="The store: new, or one to go on with.", metavar="STORE"
+        ),
     ],
     settings: Annotated[
         Path | None, typer.Option(help="Settings (YAML); hubbub settings prints all there are.", metavar="FILE")
@@ -67,7 +71,7 @@ def features(
     grown, changed or shrunk. Clips that changed are made anew, those that left the table are counted out.
     """
     from hubbub.clips.table import read_table
-    from hubbub.io.lock import claimed
+    from hubbub.io.lock import write_lock
     from hubbub.store.features import check_place
     from hubbub.store.summary import SUMMARY, write_summary
 
@@ -89,7 +93,7 @@ def features(
     if dry_run:
         return
     _refuse_other_archive(run)
-    with claimed(output, "features", notice=console.warn) as claim:
+    with write_lock(output, "features", notice=console.warn) as claim:
         if run.is_stale:  # another builder was here since it was planned
             run = _prepared(table, output, asked, retry_failed=retry_failed)
         store, code = _done(run, clips, claim, where, log)
@@ -104,7 +108,7 @@ class _Run:
     """A run, decided and not begun; `store` is None where it is to be made."""
 
     table: ClipTable
-    output: Place
+    output: StoragePath
     store: FeatureStore | None
     settings: Settings
     ledger: pd.DataFrame | None
@@ -128,7 +132,11 @@ class _Run:
 
 
 def _prepared(
-    table: ClipTable, output: Place, asked: Callable[[FeatureStore | None], Settings | None], *, retry_failed: bool
+    table: ClipTable,
+    output: StoragePath,
+    asked: Callable[[FeatureStore | None], Settings | None],
+    *,
+    retry_failed: bool,
 ) -> _Run:
     """Look at what is there, and decide what is to be done."""
     from hubbub.planning.plan import plan_features
@@ -161,7 +169,7 @@ def _show(run: _Run) -> None:
         )
 
 
-def _done(run: _Run, source: Place, claim: Claim, where: Where, log: JsonLog) -> tuple[FeatureStore, int]:
+def _done(run: _Run, source: StoragePath, claim: WriteLock, where: Where, log: JsonLog) -> tuple[FeatureStore, int]:
     """Do the run, and say what happened; returns the store and the exit code."""
     from hubbub.store.features import create_store
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
@@ -17,12 +17,12 @@ _Column = "Column of a CSV that holds the"
 
 def index(
     source: Annotated[
-        Place,
-        typer.Argument(parser=place, help="A folder of recordings, or a CSV file; also s3://….", metavar="SOURCE"),
+        StoragePath,
+        typer.Argument(parser=parse_path, help="A folder of recordings, or a CSV file; also s3://….", metavar="SOURCE"),
     ],
     output: Annotated[
-        Place,
-        typer.Option("--output", "-o", parser=place, help="The clip table to write (Parquet).", metavar="FILE"),
+        StoragePath,
+        typer.Option("--output", "-o", parser=parse_path, help="The clip table to write (Parquet).", metavar="FILE"),
     ],
     format: Annotated[
         str | None,

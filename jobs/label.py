@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from hubbub.io.paths import Place, absolute, place
+from hubbub.io.paths import StoragePath, absolute_path, parse_path
 
 from . import options
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 def label(
     source: Annotated[
-        Place,
+        StoragePath,
         typer.Argument(
-            parser=place,
+            parser=parse_path,
             help="A clip table, a folder of recordings, or one recording; also s3://….",
             metavar="CLIPS|FOLDER|FILE",
         ),
     ],
     model: options.Bundle,
     output: Annotated[
-        Place,
-        typer.Option("--output", "-o", parser=place, help="The tables: new, or to go on with.", metavar="LABELS"),
+        StoragePath,
+        typer.Option("--output", "-o", parser=parse_path, help="The tables: new, or to go on with.", metavar="LABELS"),
     ],
     hop: Annotated[
         float | None, typer.Option(help="From one window to the next. Default: a fifth of a window.", metavar="S")
@@ -58,7 +58,7 @@ def label(
 
     What is labelled already is not done again: run the same command after a crash, or with a grown archive.
     """
-    from hubbub.io.lock import claimed
+    from hubbub.io.lock import write_lock
     from hubbub.labels.tables import check_place
 
     from . import console
@@ -74,7 +74,7 @@ def label(
     show_plan("label", run.plan)
     if dry_run:
         return
-    with claimed(output, "label", notice=console.warn):
+    with write_lock(output, "label", notice=console.warn):
         _refuse_other_writer(run)
         code = _done(run, source, where, log)
     raise typer.Exit(code)
@@ -94,8 +94,8 @@ class _Run:
     """A run, decided and not begun; `tables` is None where they are to be made."""
 
     table: ClipTable
-    model: Place
-    output: Place
+    model: StoragePath
+    output: StoragePath
     tables: LabelTables | None
     document: dict[str, Any]
     settings: Settings
@@ -104,7 +104,13 @@ class _Run:
 
 
 def _prepared(
-    source: Place, model: Place, output: Place, hop: float | None, asked: _Rules, *, retry_failed: bool
+    source: StoragePath,
+    model: StoragePath,
+    output: StoragePath,
+    hop: float | None,
+    asked: _Rules,
+    *,
+    retry_failed: bool,
 ) -> _Run:
     """Look at what is there, and decide what is to be done."""
     from hubbub.config import settings_from
@@ -154,7 +160,7 @@ def _refuse_other_writer(run: _Run) -> None:
         raise LabelsError(f"{run.output} has just been written to by another run; run the same command again")
 
 
-def _done(run: _Run, source: Place, where: Where, log: JsonLog) -> int:
+def _done(run: _Run, source: StoragePath, where: Where, log: JsonLog) -> int:
     """Do the run, and say what happened; returns the exit code."""
     from hubbub.labels.tables import create_labels
 
@@ -186,7 +192,7 @@ def _labelled(run: _Run, tables: LabelTables, doing: Run) -> Tally:
 
     plan, phases, tally = run.plan, run.plan.phases(), Tally()
     tables.sweep_pieces(_pieces(plan, tables))
-    task = LabelTask(tables.anywhere(), absolute(run.model), run.table.rows.schema)
+    task = LabelTask(tables.anywhere(), absolute_path(run.model), run.table.rows.schema)
     goal = Goal(plan.windows, sum(map(len, phases)), plan.todo_clips)
     doing.log.write("plan", clips=plan.clips, done=plan.done, todo=goal.clips, windows=goal.windows, units=goal.units)
     for stage, phase in zip(("label", "put together"), phases, strict=False):
@@ -216,18 +222,18 @@ def _pieces(plan: Plan, tables: LabelTables) -> set[int]:
     return {tables.piece_number(identity(piece)) for item in long for piece in pieces_of(item)}
 
 
-def _table(source: Place) -> ClipTable:
+def _table(source: StoragePath) -> ClipTable:
     """The clip table of what is to be labelled; folders and files are indexed on the way, without labels."""
     from hubbub.clips.index import index_listing
     from hubbub.clips.sources import Columns, Listing, list_source
     from hubbub.clips.sources.folder import is_audio
     from hubbub.clips.table import read_table
     from hubbub.errors import ClipTableError
-    from hubbub.io.atomic import reaching
+    from hubbub.io.atomic import explain_read_errors
 
     from . import console
 
-    with reaching(source):
+    with explain_read_errors(source):
         there, is_file, is_folder = source.exists(), source.is_file(), source.is_dir()
     if not there:
         raise ClipTableError(
@@ -238,7 +244,7 @@ def _table(source: Place) -> ClipTable:
             f"{source} is a CSV; make a clip table of it first: hubbub index {source} -o clips.parquet"
         )
     if is_file and is_audio(source.name):
-        listing = Listing(absolute(source).parent, [{"uri": source.name, "labels": []}])
+        listing = Listing(absolute_path(source).parent, [{"uri": source.name, "labels": []}])
     elif is_folder:
         listing = list_source(source, "flat", Columns())
     else:
@@ -263,7 +269,7 @@ def _document(
     }
 
 
-def _command(source: Place, model: Place, hop_s: float) -> str:
+def _command(source: StoragePath, model: StoragePath, hop_s: float) -> str:
     return f"hubbub label {source} --model {model} --hop {hop_s:g}"
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hubbub.errors import UsageError
-from hubbub.io.paths import Place, is_local, place, use_storage
+from hubbub.io.paths import StoragePath, is_local, load_storage_file, parse_path
 
 DEBUG_VARIABLE = "HUBBUB_DEBUG"
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
@@ -23,11 +23,11 @@ def _debug(value: bool) -> bool:
 
 def _storage(file: Path | None) -> Path | None:
     if file is not None:
-        use_storage(file)
+        load_storage_file(file)
     return file
 
 
-def local_only(path: Place, instead: str) -> Path:
+def local_only(path: StoragePath, instead: str) -> Path:
     """A place that has to be on this machine, whole.
 
     Parameters
@@ -77,9 +77,11 @@ Storage = Annotated[
     ),
 ]
 Bundle = Annotated[
-    Place, typer.Option("--model", parser=place, help="The model bundle to label with.", metavar="BUNDLE")
+    StoragePath, typer.Option("--model", parser=parse_path, help="The model bundle to label with.", metavar="BUNDLE")
 ]
-Labels = Annotated[Place, typer.Argument(parser=place, help="Label tables, made by hubbub label.", metavar="LABELS")]
+Labels = Annotated[
+    StoragePath, typer.Argument(parser=parse_path, help="Label tables, made by hubbub label.", metavar="LABELS")
+]
 Threshold = Annotated[
     list[str] | None,
     typer.Option(

@@ -40,8 +40,8 @@ import typer
 from hubbub import __version__
 from hubbub.engine.cluster import check_cluster
 from hubbub.engine.requirements import Sight
-from hubbub.io.atomic import names, remove_tree, replacing, write_bytes, write_json
-from hubbub.io.paths import Place, is_local
+from hubbub.io.atomic import atomic_write, list_names, remove_tree, write_bytes, write_json
+from hubbub.io.paths import StoragePath, is_local
 
 from . import console
 from .console import JsonLog
@@ -197,7 +197,7 @@ class Run:
         Its run folder; None for one that leaves no trace.
     """
 
-    def __init__(self, job: str, where: Where, log: JsonLog, folder: Place | None = None) -> None:
+    def __init__(self, job: str, where: Where, log: JsonLog, folder: StoragePath | None = None) -> None:
         self.job, self.where, self.log, self.folder = job, where, log, folder
         self.stop = Event()
         self.is_stopped, self.lost = False, 0
@@ -258,7 +258,7 @@ class Run:
         if not is_local(self.folder):
             write_bytes(self.folder / STATUS, data)
             return
-        with replacing(self.folder / STATUS) as partial:  # of which nothing need survive a power cut
+        with atomic_write(self.folder / STATUS) as partial:  # of which nothing need survive a power cut
             partial.write_bytes(data)
 
     def _document(self) -> dict[str, Any]:
@@ -281,7 +281,7 @@ class Run:
 
 
 @contextmanager
-def begun(job: str, where: Where, log: JsonLog, output: Place | None, plan: Mapping[str, Any]) -> Iterator[Run]:
+def begun(job: str, where: Where, log: JsonLog, output: StoragePath | None, plan: Mapping[str, Any]) -> Iterator[Run]:
     """Give a run that has a run folder, and note at the end how it ended.
 
     Parameters
@@ -366,7 +366,7 @@ def stoppable(stop: Event, in_flight: Callable[[], int], settled: Callable[[], b
         thread.join()
 
 
-def sights_of(what: str, *places: Place) -> tuple[Sight, ...]:
+def sights_of(what: str, *places: StoragePath) -> tuple[Sight, ...]:
     """Files of this machine that workers have to see; those that are not there say nothing."""
     found = []
     for path in places:
@@ -397,7 +397,7 @@ def own_process() -> Process:
     return Process(socket.gethostname(), machine, os.getpid(), psutil.Process().create_time())
 
 
-def every_s(folder: Place | None) -> float:
+def every_s(folder: StoragePath | None) -> float:
     """Seconds from one beat to the next of a run with that folder."""
     return _EVERY_S if folder is None or is_local(folder) else _REMOTE_EVERY_S
 
@@ -430,7 +430,7 @@ def _versions() -> dict[str, str]:
 
 
 @contextmanager
-def _logged(log: JsonLog, folder: Place) -> Iterator[None]:
+def _logged(log: JsonLog, folder: StoragePath) -> Iterator[None]:
     """Have the log in the run folder as well; in a bucket a copy that is put there now and then."""
     if is_local(folder):
         with log.also_to(folder / LOG):
@@ -448,7 +448,7 @@ def _logged(log: JsonLog, folder: Place) -> Iterator[None]:
 class _Copy:
     """A file that grows here and is put in a bucket again and again, which takes a small share of the time."""
 
-    def __init__(self, local: Path, there: Place) -> None:
+    def __init__(self, local: Path, there: StoragePath) -> None:
         self.local, self._there = local, there
         self._size, self._next = 0, time.monotonic() + _LOG_EVERY_S
 
@@ -465,8 +465,8 @@ class _Copy:
         self._next = now + max(_LOG_EVERY_S, _LOG_SHARE * (now - began))
 
 
-def _put(local: Path, there: Place) -> None:
-    with replacing(there) as partial:
+def _put(local: Path, there: StoragePath) -> None:
+    with atomic_write(there) as partial:
         shutil.copyfile(local, partial)
 
 
@@ -476,8 +476,8 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _keep_newest(folder: Place) -> None:
-    for name in sorted(names(folder))[:-_KEPT]:
+def _keep_newest(folder: StoragePath) -> None:
+    for name in sorted(list_names(folder))[:-_KEPT]:
         remove_tree(folder / name)
 
 

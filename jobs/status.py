@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
@@ -26,9 +26,9 @@ _ENDS_BADLY = ("failed", "stopped", "broken off")
 
 def status(
     path: Annotated[
-        Place,
+        StoragePath,
         typer.Argument(
-            parser=place,
+            parser=parse_path,
             help="A run folder, or a store or label tables, of which it is the newest run.",
             metavar="RUN|STORE|LABELS",
         ),
@@ -81,7 +81,7 @@ class _Seen:
         return self.state in _GOES_ON
 
 
-def _run_folder(path: Place) -> Place:
+def _run_folder(path: StoragePath) -> StoragePath:
     """The run folder that is meant.
 
     Raises
@@ -90,14 +90,14 @@ def _run_folder(path: Place) -> Place:
         Where there is none.
     """
     from hubbub.errors import UsageError
-    from hubbub.io.atomic import names, reaching
+    from hubbub.io.atomic import explain_read_errors, list_names
 
     from .runs import RUNS, STATUS
 
-    with reaching(path):
+    with explain_read_errors(path):
         if (path / STATUS).is_file():
             return path
-        for name in sorted(names(path / RUNS), reverse=True):
+        for name in sorted(list_names(path / RUNS), reverse=True):
             if (path / RUNS / name / STATUS).is_file():
                 return path / RUNS / name
         there = path.exists()
@@ -108,7 +108,7 @@ def _run_folder(path: Place) -> Place:
     )
 
 
-def _look(folder: Place, before: _Seen | None) -> _Seen:
+def _look(folder: StoragePath, before: _Seen | None) -> _Seen:
     """See how a run stands; `before` is how it was seen last, which then takes until its next beat.
 
     Raises
@@ -176,17 +176,17 @@ def _process(document: dict[str, Any]) -> str:
     return "there" if is_it else "gone"
 
 
-def _read(folder: Place) -> tuple[dict[str, Any], Standing]:
+def _read(folder: StoragePath) -> tuple[dict[str, Any], Standing]:
     import json
 
     from hubbub.errors import UsageError
-    from hubbub.io.atomic import reaching
+    from hubbub.io.atomic import explain_read_errors
 
     from .runs import FORMAT, STATUS, standing_from
 
     path = folder / STATUS
     try:
-        with reaching(path):
+        with explain_read_errors(path):
             document = json.loads(path.read_bytes())
         if document["format"] != FORMAT:
             raise UsageError(f"{path} has format {document['format']}; this hubbub reads {FORMAT}: use the run's own")
@@ -204,7 +204,7 @@ def _print_line(seen: _Seen) -> None:
     console.warn(f"{seen.document['job']}: {seen.state}{note}: {seen.standing}")
 
 
-def _print(folder: Place, seen: _Seen, *, as_json: bool) -> None:
+def _print(folder: StoragePath, seen: _Seen, *, as_json: bool) -> None:
     from . import console
 
     if as_json:
@@ -215,7 +215,7 @@ def _print(folder: Place, seen: _Seen, *, as_json: bool) -> None:
     console.summary(f"{seen.document['job']}: {seen.state}", _lines(folder, seen))
 
 
-def _lines(folder: Place, seen: _Seen) -> dict[str, Any]:
+def _lines(folder: StoragePath, seen: _Seen) -> dict[str, Any]:
     """How a run stands, for people."""
     from . import console
 

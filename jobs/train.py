@@ -6,17 +6,18 @@ from typing import Annotated
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
 
 def train(
     store: Annotated[
-        Place, typer.Argument(parser=place, help="A feature store, made by hubbub features.", metavar="STORE")
+        StoragePath,
+        typer.Argument(parser=parse_path, help="A feature store, made by hubbub features.", metavar="STORE"),
     ],
     output: Annotated[
-        Place, typer.Option("--output", "-o", parser=place, help="The bundle to make.", metavar="BUNDLE")
+        StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
     model: Annotated[str, typer.Option(help="default, or seed-cnn.", metavar="NAME")] = "default",
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubbub.io.paths import Place, place
+from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
 
@@ -33,12 +33,12 @@ _CLUSTER_STARTS_S = 4.0
 
 def verify(
     path: Annotated[
-        Place, typer.Argument(parser=place, help="A feature store or label tables.", metavar="STORE|LABELS")
+        StoragePath, typer.Argument(parser=parse_path, help="A feature store or label tables.", metavar="STORE|LABELS")
     ],
     clips: Annotated[
-        Place | None,
+        StoragePath | None,
         typer.Option(
-            parser=place,
+            parser=parse_path,
             help="Check as well that each clip of this table is in the store; --repair then makes those that are not.",
             metavar="CLIPS",
         ),
@@ -80,7 +80,7 @@ def verify(
 class _Run:
     """Where a check runs, and what it is of."""
 
-    path: Place
+    path: StoragePath
     cluster: str | None
     workers: int | None
     ship: bool
@@ -116,7 +116,7 @@ class _Found:
 
 
 def _store(run: _Run, store: FeatureStore, table: ClipTable | None, *, repair: bool) -> int:
-    from hubbub.io.lock import claimed
+    from hubbub.io.lock import write_lock
 
     from . import console
 
@@ -126,7 +126,7 @@ def _store(run: _Run, store: FeatureStore, table: ClipTable | None, *, repair: b
         if any(problem.mend for problem in found.problems):
             console.warn(f"hubbub verify {run.path} --repair mends what can be mended")
         return 1 if found.problems else 0
-    with claimed(run.path, "verify --repair", notice=console.warn) as claim:
+    with write_lock(run.path, "verify --repair", notice=console.warn) as claim:
         found = _check_store(run, store, table, _counting(store))
         _tell(run, found, "shards")
         if not found.problems:
@@ -156,7 +156,7 @@ def _check_store(run: _Run, store: FeatureStore, table: ClipTable | None, shards
     return replace(found, document=document, problems=every)
 
 
-def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, parts: Place, work_s: float) -> _Found:
+def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, parts: StoragePath, work_s: float) -> _Found:
     """Check shards or units, by their numbers, on an engine; `parts` is the folder of their commit records.
 
     Raises
@@ -197,12 +197,12 @@ def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, parts: Place
 
 def _calm(run: _Run, found: _Found) -> _Found:
     """What was found, without what a run that is under way explains."""
-    from hubbub.io.lock import holding
+    from hubbub.io.lock import read_holder
 
     from . import console
 
     in_flight = [problem for problem in found.problems if problem.in_flight]
-    holder = holding(run.path) if in_flight else None
+    holder = read_holder(run.path) if in_flight else None
     if holder is None:
         return found
     console.warn(f"a run is under way: {holder}; {len(in_flight)} things that it has in hand are left out")
@@ -281,7 +281,7 @@ def _source(store: FeatureStore, found: _Found) -> ClipTable | None:
     if not needed or not source:
         return None
     try:
-        table = read_table(place(source))
+        table = read_table(parse_path(source))
     except (HubbubError, OSError):
         return None
     if root is not None and str(table.root) != root:
@@ -336,7 +336,7 @@ def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | Non
 
 def _labels(run: _Run, tables: LabelTables, *, repair: bool) -> int:
     """Check label tables; a repair puts broken units aside, which ``hubbub label`` then makes again."""
-    from hubbub.io.lock import claimed
+    from hubbub.io.lock import write_lock
 
     from . import console
 
@@ -348,7 +348,7 @@ def _labels(run: _Run, tables: LabelTables, *, repair: bool) -> int:
         return 1 if found.problems else 0
     from hubbub.tasks.verify import put_units_aside
 
-    with claimed(run.path, "verify --repair", notice=console.warn):
+    with write_lock(run.path, "verify --repair", notice=console.warn):
         found = _check_labels(run, tables)
         _tell(run, found, "units")
         if not found.problems:

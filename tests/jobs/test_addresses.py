@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hubbub.io.paths import place
+from hubbub.io.paths import parse_path
 from hubbub.labels.tables import open_labels
 from hubbub.store.features import open_store
 from tests.jobs.command import hubbub, refuse, succeed
@@ -155,7 +155,7 @@ def test_a_storage_file_leads_to_the_server_and_is_not_repeated(
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    assert b"my-" not in place(f"{s3}/clips.parquet").read_bytes()
+    assert b"my-" not in parse_path(f"{s3}/clips.parquet").read_bytes()
     storage.write_text("secret: my-secret-words")
     said = refuse("index", f"{s3}/a", "-o", f"{s3}/c.parquet", "--storage", storage)
     assert "unknown entry 'secret'" in said

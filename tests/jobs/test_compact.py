@@ -14,8 +14,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from hubbub.io.lock import CLAIMS, claimed
-from hubbub.io.paths import Place, place
+from hubbub.io.lock import LOCK_FOLDER, write_lock
+from hubbub.io.paths import StoragePath, parse_path
 from hubbub.store.features import FeatureStore, open_store
 from hubbub.store.parts import part_numbers
 from tests.jobs.command import COMMAND, refuse, succeed
@@ -65,13 +65,13 @@ def copied(store: FeatureStore, path: Path) -> Path:
     return path
 
 
-def assert_compacted(path: Place, before: FeatureStore, n_parts: int) -> None:
+def assert_compacted(path: StoragePath, before: FeatureStore, n_parts: int) -> None:
     after = open_store(path)
     pd.testing.assert_frame_equal(held(after), held(before))
     pd.testing.assert_frame_equal(progress(after), progress(before))
     assert len(list((path / "rows").iterdir())) == len(after.committed()) == n_parts
     if isinstance(path, Path):
-        assert not [left for left in path.rglob("*partial*") if CLAIMS not in left.parts]
+        assert not [left for left in path.rglob("*partial*") if LOCK_FOLDER not in left.parts]
 
 
 def test_the_plan_then_the_work_then_nothing_to_do_then_pruning(holes: FeatureStore, tmp_path: Path):
@@ -154,7 +154,7 @@ def test_killed_with_two_workers_the_next_run_ends_it(tiny: FeatureStore, tmp_pa
     assert_compacted(path, tiny, N_TINY // 4)
 
 
-def wait_for_new_parts(path: Place, count: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_new_parts(path: StoragePath, count: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if len(part_numbers(path / "rows")) >= N_TINY + count:
@@ -167,7 +167,7 @@ def wait_for_new_parts(path: Place, count: int, process: subprocess.Popen[bytes]
 @pytest.mark.slow
 def test_killed_on_a_bucket_the_next_run_ends_it(s3: str, tiny: FeatureStore):
     address = f"{s3}/some/store"
-    path = place(address)
+    path = parse_path(address)
     path.fs.put(f"{tiny.path}/", path.path, recursive=True)
     words = [str(COMMAND), "compact", address, "--cluster", "serial"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -182,7 +182,7 @@ def test_killed_on_a_bucket_the_next_run_ends_it(s3: str, tiny: FeatureStore):
 @pytest.mark.slow
 def test_two_builders_at_once_the_second_is_refused(holes: FeatureStore, tmp_path: Path):
     path = copied(holes, tmp_path / "store")
-    with claimed(path, "features"):
+    with write_lock(path, "features"):
         said = refuse("compact", path)
         assert f"{path} is being written by" in said
         assert "hubbub features) since 20" in said

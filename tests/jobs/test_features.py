@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from hubbub.clips.table import ClipTable, read_table, write_table
-from hubbub.io.lock import claimed
+from hubbub.io.lock import write_lock
 from hubbub.store.features import open_store
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.jobs.conftest import BAD_FILES
@@ -414,7 +414,7 @@ def test_another_archive_is_not_taken_for_one_that_shrank(clips: Path, store: Pa
 
 
 def test_a_second_builder_is_refused_with_who_holds_the_store(clips: Path, store: Path) -> None:
-    with claimed(store, "features"):
+    with write_lock(store, "features"):
         said = refuse("features", clips, "-o", store, *SERIAL)
     assert f"(process {os.getpid()}, hubbub features) since 20" in said
     succeed("features", clips, "-o", store, *SERIAL)

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from hubbub.clips.table import ClipTable, read_table, write_table
 from hubbub.errors import HubbubError
-from hubbub.io.atomic import names, remove, write_bytes
-from hubbub.io.lock import claimed
-from hubbub.io.paths import Place, place
+from hubbub.io.atomic import list_names, remove_file, write_bytes
+from hubbub.io.lock import write_lock
+from hubbub.io.paths import StoragePath, parse_path
 from hubbub.jobs.cli import app
 from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
 from hubbub.store.features import FeatureStore, open_store
@@ -79,11 +79,11 @@ def values_of(store: FeatureStore) -> dict[tuple[str, int], bytes]:
     return {(uri, window): v.tobytes() for uri, window, v in zip(rows["uri"], rows["window"], values, strict=True)}
 
 
-def shard(store: Place, number: int) -> Place:
+def shard(store: StoragePath, number: int) -> StoragePath:
     return store / "features.zarr" / "features" / "c" / str(number) / "0" / "0"
 
 
-def cut(path: Place) -> None:
+def cut(path: StoragePath) -> None:
     write_bytes(path, path.read_bytes()[:-40])
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_goes_on_is_not_blamed_for_what_it_has_in_hand(copy: Path) ->
     part_path(copy / "rows", 1).unlink()  # its shard is there: so it looks between the two
     (copy / "rows" / ".00000007.parquet.partial-1").write_bytes(b"half")
     assert "is left over from a run that broke off" in run("verify", copy).text
-    with claimed(copy, "features"):
+    with write_lock(copy, "features"):
         said = run("verify", copy)
         assert said.code == 0, said.text
         assert re.search(r"a run is under way: .*hubbub features\) since", said.text)
@@ -210,18 +210,18 @@ def test_a_compaction_that_broke_off_at_its_end_is_told_and_ended(compacted: Pat
 
 
 def test_a_store_in_a_bucket_is_checked_and_mended(small: Path, s3: str) -> None:
-    there = place(f"{s3}/stores/städte #1")
+    there = parse_path(f"{s3}/stores/städte #1")
     for path in small.rglob("*"):
         if path.is_file() and not path.relative_to(small).parts[0].startswith("."):
             write_bytes(there / path.relative_to(small).as_posix(), path.read_bytes())
     whole = values_of(open_store(small))
     assert values_of(open_store(there)) == whole
     assert run("verify", there).code == 0
-    remove(shard(there, 0))
+    remove_file(shard(there, 0))
     cut(shard(there, 1))
     cut(part_path(there / "rows", 2))
     write_bytes(shard(there, 9), b"left")
-    remove(there / "features.zarr" / "features" / "zarr.json")
+    remove_file(there / "features.zarr" / "features" / "zarr.json")
     said = run("verify", there)
     assert said.code == 1
     for words in (
@@ -232,7 +232,7 @@ def test_a_store_in_a_bucket_is_checked_and_mended(small: Path, s3: str) -> None
     mended = run("verify", there, "--repair")
     assert mended.code == 0, mended.text
     assert values_of(open_store(there)) == whole
-    assert names(there / "broken") == []
+    assert list_names(there / "broken") == []
     assert run("verify", there).code == 0
 
 
@@ -241,7 +241,7 @@ def test_a_bucket_out_of_reach_is_no_damage(copy: Path, s3: str, monkeypatch: py
     from tests.servers.server import forget_connections, free_port
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr("hubbub.io.paths.ATTEMPTS", 1)
+    monkeypatch.setattr("hubbub.io.paths.REQUEST_ATTEMPTS", 1)
     forget_connections()
     said = run("verify", f"{s3}/store", "--repair")
     assert said.code == 2

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.errors import DecodeError, FileChanged, UsageError
-from hubbub.io.paths import ATTEMPTS, Place, explained, is_local
+from hubbub.io.paths import REQUEST_ATTEMPTS, StoragePath, explain_storage_error, is_local
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -82,7 +82,7 @@ class Copy:
 
 
 @contextlib.contextmanager
-def local_copy(source: Place, version: str | None = None) -> Iterator[Path]:
+def local_copy(source: StoragePath, version: str | None = None) -> Iterator[Path]:
     """Give a recording as a file of this machine; one that is on this machine is given itself.
 
     Parameters
@@ -108,7 +108,7 @@ def local_copy(source: Place, version: str | None = None) -> Iterator[Path]:
         yield path
 
 
-def kept_copy(source: Place, version: str | None = None) -> Path:
+def kept_copy(source: StoragePath, version: str | None = None) -> Path:
     """The same without an end: it is there until others are fetched. Arguments and errors of `local_copy`."""
     with local_copy(source, version) as path:
         return path
@@ -255,11 +255,11 @@ def _block(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes
     """ETag and size of an object, and its next bytes; tried again where they break off."""
     from s3fs.core import S3_RETRYABLE_ERRORS
 
-    for attempt in range(ATTEMPTS):
+    for attempt in range(REQUEST_ATTEMPTS):
         try:
             found, size_bytes, block = _asked(source, begin, etag)
         except S3_RETRYABLE_ERRORS:
-            if attempt == ATTEMPTS - 1:
+            if attempt == REQUEST_ATTEMPTS - 1:
                 raise
         else:
             if etag is not None and found != etag:
@@ -267,7 +267,7 @@ def _block(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes
             if len(block) == min(BLOCK_BYTES, size_bytes - begin):
                 return found, size_bytes, block
         time.sleep(_NOT_YET_S * 2**attempt)
-    raise BucketError(f"{source} cannot be read: the server sends fewer bytes than it says, {ATTEMPTS} times")
+    raise BucketError(f"{source} cannot be read: the server sends fewer bytes than it says, {REQUEST_ATTEMPTS} times")
 
 
 def _asked(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes]:

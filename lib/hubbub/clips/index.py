@@ -11,7 +11,7 @@ from hubbub.audio.remote import passing_copy
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import ClipTable, clip_id, make_table, resolve, version_of
 from hubbub.errors import AudioError
-from hubbub.io.paths import Place, is_local
+from hubbub.io.paths import StoragePath, is_local
 
 _THREADS = 8  # headers are read from disk or network, which waits more than it computes
 
@@ -49,7 +49,7 @@ def index_listing(listing: Listing, *, on_clip: Callable[[], object] = lambda: N
     return make_table(clips, listing.root), unreadable
 
 
-def _probed(listed: Mapping[str, Any], root: Place) -> tuple[dict[str, Any], str | None]:
+def _probed(listed: Mapping[str, Any], root: StoragePath) -> tuple[dict[str, Any], str | None]:
     uri = listed["uri"]
     clip = {"clip_id": clip_id(uri, listed.get("start_s"), listed.get("end_s")), **listed}
     source = resolve(uri, root)
@@ -62,7 +62,7 @@ def _probed(listed: Mapping[str, Any], root: Place) -> tuple[dict[str, Any], str
     return clip | vars(info), None
 
 
-def _told_by(source: Place, clip: dict[str, Any]) -> AudioInfo:
+def _told_by(source: StoragePath, clip: dict[str, Any]) -> AudioInfo:
     """What a recording's header says; its version and size go into `clip`, whatever the header is like."""
     if is_local(source):
         stat = source.stat()

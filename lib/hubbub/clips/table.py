@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hubbub.errors import ClipTableError, UsageError
-from hubbub.io.atomic import fetched, reaching, replacing
-from hubbub.io.paths import Place, absolute, is_local, place, remote
+from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
+from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path, remote_path
 
 FORMAT = "hubbub-clips/1"
 
@@ -67,7 +67,7 @@ class ClipTable:
     """
 
     rows: pa.Table
-    root: Place
+    root: StoragePath
 
     def __len__(self) -> int:
         """Clips."""
@@ -93,11 +93,11 @@ def version_of(stat: os.stat_result) -> str:
 _VERSION = re.compile(r"\d+-\d+")
 
 
-def has_changed(path: Place, version: str | None) -> bool:
+def has_changed(path: StoragePath, version: str | None) -> bool:
     """Whether a local file is no longer what a clip table's `version` says.
 
     False where that cannot be told: the version is null, or of another kind than `version_of` makes. False also in a
-    bucket, where nothing is read but the content that the version names (`audio.remote`).
+    bucket, where nothing is read but the content that the version names (`audio.remote_path`).
     """
     if version is None or not is_local(path) or not _VERSION.fullmatch(version):
         return False
@@ -107,7 +107,7 @@ def has_changed(path: Place, version: str | None) -> bool:
         return False  # gone: opening it says so in better words
 
 
-def resolve(uri: str, root: Place) -> Place:
+def resolve(uri: str, root: StoragePath) -> StoragePath:
     """Where a clip's recording lies.
 
     In a bucket a relative uri is what follows the root and a slash in the key, letter by letter: ``#``, ``?``, ``%``
@@ -121,11 +121,11 @@ def resolve(uri: str, root: Place) -> Place:
     if "://" not in uri:
         return root / uri if is_local(root) else _in_bucket(f"{root.path.rstrip('/')}/{uri}", uri)
     _refuse_bad_address(uri)
-    return _in_bucket(uri.removeprefix("s3://"), uri) if uri.startswith("s3://") else place(uri)
+    return _in_bucket(uri.removeprefix("s3://"), uri) if uri.startswith("s3://") else parse_path(uri)
 
 
-def _in_bucket(path: str, uri: str) -> Place:
-    found = remote(path)
+def _in_bucket(path: str, uri: str) -> StoragePath:
+    found = remote_path(path)
     if found.path != path:
         raise ClipTableError(f"'{uri}' names no recording in a bucket; expected the rest of a key below {path}")
     return found
@@ -140,7 +140,7 @@ def _refuse_bad_address(uri: str) -> None:
         raise ClipTableError(f"'{uri}' names no recording in a bucket; expected s3://bucket/key")
 
 
-def make_table(clips: Sequence[Mapping[str, Any]], root: Place) -> ClipTable:
+def make_table(clips: Sequence[Mapping[str, Any]], root: StoragePath) -> ClipTable:
     """Build and validate a clip table from one mapping a clip (missing contract columns are null).
 
     Raises
@@ -166,7 +166,7 @@ def make_table(clips: Sequence[Mapping[str, Any]], root: Place) -> ClipTable:
     return _validated(pa.table(columns, schema=schema), root, where="the clips")
 
 
-def write_table(table: ClipTable, path: Place) -> None:
+def write_table(table: ClipTable, path: StoragePath) -> None:
     """Write a clip table as Parquet; it appears at `path` only when whole.
 
     Raises
@@ -175,11 +175,11 @@ def write_table(table: ClipTable, path: Place) -> None:
         When the place cannot be written.
     """
     metadata = {b"hubbub": json.dumps({"format": FORMAT, "root": str(table.root)}).encode()}
-    with replacing(path) as partial, open(partial, "wb") as file:
+    with atomic_write(path) as partial, open(partial, "wb") as file:
         pq.write_table(table.rows.replace_schema_metadata(metadata), file)
 
 
-def read_table(path: Place) -> ClipTable:
+def read_table(path: StoragePath) -> ClipTable:
     """Read a clip table.
 
     Raises
@@ -189,12 +189,12 @@ def read_table(path: Place) -> ClipTable:
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
-    with reaching(path):
+    with explain_read_errors(path):
         there = path.exists()
     if not there:
         raise ClipTableError(f"{path} does not exist; make a clip table with: hubbub index SOURCE -o {path}")
     try:
-        with fetched(path) as local:
+        with local_file(path) as local:
             # One reader of one file: pq.read_table would treat a path with '=' as a partitioned set.
             rows = pq.ParquetFile(local).read()
     except (OSError, pa.ArrowException) as error:
@@ -203,12 +203,12 @@ def read_table(path: Place) -> ClipTable:
     return _validated(rows.replace_schema_metadata(None), root, where=str(path))
 
 
-def _root_of(metadata: Mapping[bytes, bytes], path: Place) -> Place:
+def _root_of(metadata: Mapping[bytes, bytes], path: StoragePath) -> StoragePath:
     """The root a table was written with; the folder it lies in for one that others made."""
     if b"hubbub" not in metadata:
-        return absolute(path).parent
+        return absolute_path(path).parent
     try:
-        return place(str(json.loads(metadata[b"hubbub"])["root"]))
+        return parse_path(str(json.loads(metadata[b"hubbub"])["root"]))
     except UsageError as error:
         raise ClipTableError(f"{path}: its root cannot be read: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -220,7 +220,7 @@ def _inferred(values: list[Any]) -> pa.Array:
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
 
 
-def _validated(rows: pa.Table, root: Place, *, where: str) -> ClipTable:
+def _validated(rows: pa.Table, root: StoragePath, *, where: str) -> ClipTable:
     rows = _with_contract_types(rows, where)
     if rows.num_rows == 0:
         raise ClipTableError(f"{where}: no clips")

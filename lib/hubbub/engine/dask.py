@@ -40,8 +40,8 @@ from hubbub.engine.performance import performance
 from hubbub.engine.requirements import Terms, unfit_workers
 from hubbub.engine.worker import Errand, Order
 from hubbub.errors import ClusterError, ClusterLost
-from hubbub.io.paths import shipped_storage
-from hubbub.io.retry import pauses
+from hubbub.io.paths import storage_environment
+from hubbub.io.retry import unit_backoffs_s
 from hubbub.tasks.result import UnitLost, UnitResult
 
 _IN_FLIGHT_PER_THREAD = 16  # a worker holds one that runs and one that is next; the scheduler queues the others
@@ -64,7 +64,7 @@ class _Try:
     packed: bytes
     alone: bool = False
     deaths_alone: int = 0
-    pauses_s: Iterator[float] = field(default_factory=pauses)
+    backoffs_s: Iterator[float] = field(default_factory=unit_backoffs_s)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class _Flight:
     def __init__(self, engine: DaskEngine, task: Task, units: Iterable[Any]) -> None:
         self._engine, self._task = engine, task
         # As Dask does, for tasks of a notebook; units are hubbub's own, and cost half as much pickled as they are.
-        self._order = dumps(Order(task, shipped_storage(), engine._terms))
+        self._order = dumps(Order(task, storage_environment(), engine._terms))
         self._fresh = iter(units)
         self._again: deque[_Try] = deque()
         self._later: list[tuple[float, int, _Try]] = []
@@ -302,7 +302,7 @@ class _Flight:
             return
         if self._is_ending and what.may_pass:
             return  # the next run makes it
-        pause_s = next(tried.pauses_s, None) if what.may_pass else None
+        pause_s = next(tried.backoffs_s, None) if what.may_pass else None
         if pause_s is None:
             raise what.error
         self._engine._retried += 1

@@ -29,7 +29,7 @@ from distributed.system import MEMORY_LIMIT
 from hubbub.engine import Task
 from hubbub.engine.outcomes import At, Raised
 from hubbub.errors import OutOfMemory, TimedOut, WorkerDied
-from hubbub.io.paths import shipped_storage
+from hubbub.io.paths import storage_environment
 from hubbub.tasks.result import UnitLost, UnitResult
 from hubbub.tasks.watched import can_condemn, condemned
 
@@ -76,7 +76,7 @@ def do_alone(task: Task, unit: Any) -> UnitResult | UnitLost | Raised:
 
 
 def _try(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised | Death:
-    with _child(dumps((task, shipped_storage(), unit, limit_bytes))) as (process, messages):
+    with _child(dumps((task, storage_environment(), unit, limit_bytes))) as (process, messages):
         watch = _Watch(unit, process, limit_bytes)
         while True:
             try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hubbub.engine import EngineState, Task
 from hubbub.io.paths import is_transient
-from hubbub.io.retry import pauses
+from hubbub.io.retry import unit_backoffs_s
 from hubbub.tasks.result import UnitLost, UnitResult
 
 
@@ -41,7 +41,7 @@ class SerialEngine:
         return nullcontext()
 
     def _done(self, task: Task, unit: Any, stop: Event) -> UnitResult:
-        for pause_s in pauses():
+        for pause_s in unit_backoffs_s():
             try:
                 return task(unit)
             except Exception as error:

@@ -56,7 +56,7 @@ class Order:
     task
         What is to be done with a unit.
     storage
-        Environment for places in buckets (`places.shipped_storage`).
+        Environment for places in buckets (`places.storage_environment`).
     terms
         What must hold on a worker.
     """

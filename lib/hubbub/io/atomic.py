@@ -15,22 +15,22 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubbub.errors import StorageError, StoreError, UsageError
-from hubbub.io.paths import Place, explained, is_local
+from hubbub.io.paths import StoragePath, explain_storage_error, is_local
 
 if TYPE_CHECKING:
     from upath import UPath
 
-_P = TypeVar("_P", bound=Place)
-_AT_ONCE = 16  # objects removed at a time
+_P = TypeVar("_P", bound=StoragePath)
+_REMOVALS_AT_ONCE = 16  # objects removed at a time
 
 
 @contextlib.contextmanager
-def writing(path: Place) -> Iterator[None]:
+def explain_write_errors(path: StoragePath) -> Iterator[None]:
     """Turn failures to write at `path` into `StorageError`, said in the user's words."""
     try:
         yield
     except Exception as error:
-        if (why := explained(error)) is not None:
+        if (why := explain_storage_error(error)) is not None:
             raise StorageError(f"cannot write {path}: {why}") from error
         if not isinstance(error, OSError):
             raise
@@ -45,18 +45,18 @@ def writing(path: Place) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reaching(path: Place) -> Iterator[None]:
+def explain_read_errors(path: StoragePath) -> Iterator[None]:
     """Turn what keeps a bucket from being read into `UsageError`; errors of this machine's files pass as they are."""
     try:
         yield
     except Exception as error:
-        if isinstance(error, FileNotFoundError) or (why := explained(error)) is None:
+        if isinstance(error, FileNotFoundError) or (why := explain_storage_error(error)) is None:
             raise
         raise UsageError(f"cannot read {path}: {why}") from error
 
 
 @contextlib.contextmanager
-def replacing(path: Place) -> Iterator[Path]:
+def atomic_write(path: StoragePath) -> Iterator[Path]:
     """Give a local name to write to; what is written there takes the place of `path` when the context ends well.
 
     Folders are made on the way. After an error, or a kill, `path` is as it was.
@@ -70,11 +70,11 @@ def replacing(path: Place) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="hubbub-") as folder:
             partial = Path(folder) / "partial"
             yield partial
-            with writing(path):
+            with explain_write_errors(path):
                 path.fs.put_file(str(partial), path.path)
         return
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
-    with writing(path):
+    with explain_write_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
@@ -85,7 +85,7 @@ def replacing(path: Place) -> Iterator[Path]:
             raise
 
 
-def read_bytes(path: Place) -> bytes:
+def read_bytes(path: StoragePath) -> bytes:
     """A whole file, or object, as it is at one moment.
 
     `UPath.read_bytes` asks a bucket twice, and fails where others write the object anew in between.
@@ -93,20 +93,20 @@ def read_bytes(path: Place) -> bytes:
     return path.read_bytes() if is_local(path) else bytes(path.fs.cat_file(path.path))
 
 
-def write_bytes(path: Place, data: bytes) -> None:
-    """Write bytes whole or not at all; on a disk they survive a power cut. Errors of `replacing`."""
+def write_bytes(path: StoragePath, data: bytes) -> None:
+    """Write bytes whole or not at all; on a disk they survive a power cut. Errors of `atomic_write`."""
     if not is_local(path):
-        with writing(path):
+        with explain_write_errors(path):
             path.fs.pipe_file(path.path, data)
         return
-    with replacing(path) as partial, open(partial, "wb") as file:
+    with atomic_write(path) as partial, open(partial, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def create_only(path: Place, data: bytes) -> bool:
-    """Write bytes if nothing is there; of several who try, one succeeds. Errors of `replacing`.
+def create_if_absent(path: StoragePath, data: bytes) -> bool:
+    """Write bytes if nothing is there; of several who try, one succeeds. Errors of `atomic_write`.
 
     Returns
     -------
@@ -114,9 +114,9 @@ def create_only(path: Place, data: bytes) -> bool:
         Whether they were written. On S3 a request whose answer was lost may have written them all the same: compare
         what is there.
     """
-    with writing(path):
+    with explain_write_errors(path):
         if not is_local(path):
-            return _created(path, data)
+            return _create_object(path, data)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
         try:
@@ -133,7 +133,7 @@ def create_only(path: Place, data: bytes) -> bool:
         return True
 
 
-def _created(path: UPath, data: bytes) -> bool:
+def _create_object(path: UPath, data: bytes) -> bool:
     for again in (True, False):
         try:
             path.fs.pipe_file(path.path, data, mode="create")
@@ -147,17 +147,17 @@ def _created(path: UPath, data: bytes) -> bool:
 
 
 def write_text(path: _P, text: str) -> _P:
-    """Write UTF-8 text whole or not at all; errors of `replacing`."""
+    """Write UTF-8 text whole or not at all; errors of `atomic_write`."""
     write_bytes(path, text.encode())
     return path
 
 
 def write_json(path: _P, data: Any) -> _P:
-    """Write JSON whole or not at all; errors of `replacing`."""
+    """Write JSON whole or not at all; errors of `atomic_write`."""
     return write_text(path, json.dumps(data, indent=2) + "\n")
 
 
-def names(folder: Place) -> list[str]:
+def list_names(folder: StoragePath) -> list[str]:
     """Names of what lies in a folder, in no order; none where there is no such folder."""
     try:
         if is_local(folder):
@@ -169,7 +169,7 @@ def names(folder: Place) -> list[str]:
     return sorted(found)
 
 
-def sizes(folder: Place) -> dict[str, int]:
+def list_sizes(folder: StoragePath) -> dict[str, int]:
     """Bytes of every file under a folder, by its path within it, with slashes."""
     if not is_local(folder):
         try:
@@ -186,38 +186,38 @@ def sizes(folder: Place) -> dict[str, int]:
     return held
 
 
-def remove(path: Place) -> None:
-    """Remove a file, if it is there; errors of `replacing`."""
-    with writing(path), contextlib.suppress(FileNotFoundError):
+def remove_file(path: StoragePath) -> None:
+    """Remove a file, if it is there; errors of `atomic_write`."""
+    with explain_write_errors(path), contextlib.suppress(FileNotFoundError):
         path.unlink() if is_local(path) else path.fs.rm_file(path.path)
 
 
-def remove_tree(path: Place) -> None:
-    """Remove a folder with all that it holds, if it is there; errors of `replacing`."""
-    with writing(path), contextlib.suppress(FileNotFoundError):
+def remove_tree(path: StoragePath) -> None:
+    """Remove a folder with all that it holds, if it is there; errors of `atomic_write`."""
+    with explain_write_errors(path), contextlib.suppress(FileNotFoundError):
         if is_local(path):
             shutil.rmtree(path)
             return
         # Key by key: s3fs would take a name with * or [ for a pattern, and remove its neighbours too.
-        keys = [f"{path.path.rstrip('/')}/{name}" for name in sizes(path)]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        keys = [f"{path.path.rstrip('/')}/{name}" for name in list_sizes(path)]
+        with ThreadPoolExecutor(_REMOVALS_AT_ONCE) as pool:
             list(pool.map(path.fs.rm_file, keys))
 
 
 @contextlib.contextmanager
-def fetched(path: Place) -> Iterator[Path]:
+def local_file(path: StoragePath) -> Iterator[Path]:
     """Give a local file with what is at `path`, for as long as the context lasts; a local one is given itself."""
     if is_local(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="hubbub-") as folder:
         local = Path(folder) / path.name
-        with reaching(path):
+        with explain_read_errors(path):
             path.fs.get_file(path.path, str(local))
         yield local
 
 
-def sweep_partials(folder: Place) -> None:
+def sweep_partials(folder: StoragePath) -> None:
     """Remove what killed writers left half-written under a folder. Only for the one who starts a run."""
     if not is_local(folder):
         return  # an object is there whole or not at all
@@ -227,7 +227,7 @@ def sweep_partials(folder: Place) -> None:
                 path.unlink(missing_ok=True)
 
 
-def refuse_foreign_folder(path: Place, mark: str, what: str) -> None:
+def refuse_foreign_folder(path: StoragePath, mark: str, what: str) -> None:
     """Refuse to put a new `what` on something else.
 
     Empty folders are no thing: a run that was killed before it wrote anything leaves some.
@@ -237,18 +237,18 @@ def refuse_foreign_folder(path: Place, mark: str, what: str) -> None:
     StoreError
         Where `path` is a file, or a folder that holds something and not `mark`.
     """
-    with reaching(path):
+    with explain_read_errors(path):
         if not path.exists() or (path / mark).exists():
             return
         if path.is_file():
             raise StoreError(f"{path} is a file; expected a folder for {what}, new or made by an earlier run")
-        held = sorted(name for name in names(path) if _is_something(path / name))
+        held = sorted(name for name in list_names(path) if _holds_anything(path / name))
     if held:
         some = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
         raise StoreError(f"{path} holds something else ({some}); give a new folder for {what}")
 
 
-def refuse_foreign_file(path: Place, begins: bytes, what: str) -> None:
+def refuse_foreign_file(path: StoragePath, begins: bytes, what: str) -> None:
     """Refuse to put `what` in the place of something else.
 
     Raises
@@ -256,7 +256,7 @@ def refuse_foreign_file(path: Place, begins: bytes, what: str) -> None:
     StoreError
         Where `path` is a folder, or a file that does not begin as `what` does.
     """
-    with reaching(path):
+    with explain_read_errors(path):
         if path.is_dir():
             raise StoreError(f"{path} is a folder; give a file for {what}")
         if path.is_file():
@@ -265,7 +265,7 @@ def refuse_foreign_file(path: Place, begins: bytes, what: str) -> None:
                     raise StoreError(f"{path} is something else than {what}, and is not overwritten; give another name")
 
 
-def _is_something(path: Place) -> bool:
+def _holds_anything(path: StoragePath) -> bool:
     if path.name.startswith("."):
         return False
-    return not (path.is_dir() and not names(path))
+    return not (path.is_dir() and not list_names(path))

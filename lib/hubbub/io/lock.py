@@ -1,6 +1,6 @@
 """Claims: one builder of a folder at a time, airtight on a disk and in a bucket alike.
 
-All that it takes is to create a file only where there is none (`files.create_only`), and listings that show what was
+All that it takes is to create a file only where there is none (`files.create_if_absent`), and listings that show what was
 created before. Claims are numbered files, and the highest number holds::
 
     STORE/.claims/00000007.json     {"token": …, "user": …, "host": …, "job": …, "beat": 12, "released": false}
@@ -31,10 +31,10 @@ from functools import cache
 from pathlib import Path
 
 from hubbub.errors import HubbubError, StorageError, StoreError
-from hubbub.io.atomic import create_only, names, reaching, read_bytes, remove, write_bytes
-from hubbub.io.paths import Place
+from hubbub.io.atomic import create_if_absent, explain_read_errors, list_names, read_bytes, remove_file, write_bytes
+from hubbub.io.paths import StoragePath
 
-CLAIMS = ".claims"
+LOCK_FOLDER = ".claims"
 LEASE_S = 20.0
 """Seconds without a beat after which a holder elsewhere counts as dead."""
 
@@ -60,7 +60,7 @@ class Holder:
     number: int
     token: str
 
-    def check(self, folder: Place) -> None:
+    def check(self, folder: StoragePath) -> None:
         """See that the folder is still held; to be called just before something is written to it.
 
         Raises
@@ -68,9 +68,9 @@ class Holder:
         StorageError
             When another has taken it over, or the claim was removed.
         """
-        found = _highest(folder)
+        found = _read_highest(folder)
         if found is None or found.record is None or found.record.token != self.token:
-            raise StorageError(_lost(folder, found))
+            raise StorageError(_lost_error(folder, found))
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Record:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FoundRecord:
     """The claim with the highest number; `record` is None where its file says nothing that can be read."""
 
     number: int
@@ -126,8 +126,8 @@ class _Found:
     record: _Record | None
 
 
-class Claim:
-    """A folder that is held; `claimed` gives it.
+class WriteLock:
+    """A folder that is held; `write_lock` gives it.
 
     Attributes
     ----------
@@ -137,8 +137,8 @@ class Claim:
         Set once it was noticed that another has taken over.
     """
 
-    def __init__(self, folder: Place, number: int, record: _Record, lease_s: float) -> None:
-        self._folder, self._path, self._record = folder, _path(folder, number), record
+    def __init__(self, folder: StoragePath, number: int, record: _Record, lease_s: float) -> None:
+        self._folder, self._path, self._record = folder, _record_path(folder, number), record
         self.holder = Holder(number, record.token)
         self.lost = threading.Event()
         self._ended = threading.Event()
@@ -184,7 +184,9 @@ class Claim:
 
 
 @contextlib.contextmanager
-def claimed(folder: Place, job: str, *, lease_s: float = LEASE_S, notice: Notice | None = None) -> Iterator[Claim]:
+def write_lock(
+    folder: StoragePath, job: str, *, lease_s: float = LEASE_S, notice: Notice | None = None
+) -> Iterator[WriteLock]:
     """Hold a folder as its one builder for as long as the context lasts.
 
     Parameters
@@ -205,52 +207,52 @@ def claimed(folder: Place, job: str, *, lease_s: float = LEASE_S, notice: Notice
     StorageError
         When nothing can be written there.
     """
-    record = _own_record(job)
-    number = _take(folder, record, lease_s, notice or (lambda text: None))
-    claim = Claim(folder, number, record, lease_s)
+    record = _make_own_record(job)
+    number = _acquire(folder, record, lease_s, notice or (lambda text: None))
+    claim = WriteLock(folder, number, record, lease_s)
     try:
         yield claim
     finally:
         claim.release()
 
 
-def holding(folder: Place) -> str | None:
+def read_holder(folder: StoragePath) -> str | None:
     """Who holds a folder, in words; None where no one does, or the holder's process is gone."""
-    found = _highest(folder)
+    found = _read_highest(folder)
     if found is None or (found.record and (found.record.released or _process(found.record) == "gone")):
         return None
     return str(found.record or "an unreadable claim")
 
 
-def _take(folder: Place, record: _Record, lease_s: float, notice: Notice) -> int:
+def _acquire(folder: StoragePath, record: _Record, lease_s: float, notice: Notice) -> int:
     """Create the next claim once no other holds; returns its number."""
     while True:
-        found = _highest(folder)
+        found = _read_highest(folder)
         if found is not None:
-            _await_end(folder, found, lease_s, notice)
+            _wait_until_free(folder, found, lease_s, notice)
         number = 1 if found is None else found.number + 1
-        if not _create(folder, number, record):
+        if not _create_record(folder, number, record):
             continue  # another was faster
-        if _numbers(folder)[-1:] == [number]:
-            for lower in _numbers(folder)[:-1]:
-                remove(_path(folder, lower))
+        if _list_numbers(folder)[-1:] == [number]:
+            for lower in _list_numbers(folder)[:-1]:
+                remove_file(_record_path(folder, lower))
             return number
-        remove(_path(folder, number))  # a number that was used, while we slept, and removed
+        remove_file(_record_path(folder, number))  # a number that was used, while we slept, and removed
 
 
-def _create(folder: Place, number: int, record: _Record) -> bool:
+def _create_record(folder: StoragePath, number: int, record: _Record) -> bool:
     """Create a claim; where the answer got lost, the file itself says whose it is."""
     try:
-        if create_only(_path(folder, number), record.data):
+        if create_if_absent(_record_path(folder, number), record.data):
             return True
     except StorageError:  # also where the winner of a race swept away what we were about to rename
-        if _numbers(folder)[-1:] < [number]:
+        if _list_numbers(folder)[-1:] < [number]:
             raise
-    found = _read(folder, number)
+    found = _read_record(folder, number)
     return found is not None and found.record is not None and found.record.token == record.token
 
 
-def _await_end(folder: Place, found: _Found, lease_s: float, notice: Notice) -> None:
+def _wait_until_free(folder: StoragePath, found: _FoundRecord, lease_s: float, notice: Notice) -> None:
     """Return when the claim found no longer holds, which for a holder elsewhere takes up to `lease_s`.
 
     Raises
@@ -263,43 +265,43 @@ def _await_end(folder: Place, found: _Found, lease_s: float, notice: Notice) -> 
         if record.released or _process(record) == "gone":
             return
         if _process(record) == "there":
-            raise StoreError(_held(folder, record))
+            raise StoreError(_held_error(folder, record))
     notice(f"{folder} is held by {record or 'an unreadable claim'}; waiting up to {lease_s:g} s for a sign of life")
     began = time.monotonic()
     while time.monotonic() - began < lease_s:
         time.sleep(lease_s / _LOOKS_A_LEASE)
-        now = _highest(folder)
+        now = _read_highest(folder)
         if now is None or now.number != found.number or (now.record and now.record.released):
             return
         if now.data != found.data:
-            raise StoreError(_held(folder, now.record))
+            raise StoreError(_held_error(folder, now.record))
 
 
-def _highest(folder: Place) -> _Found | None:
+def _read_highest(folder: StoragePath) -> _FoundRecord | None:
     """The claim that holds, or was the last to hold; None where there never was one."""
-    with reaching(folder):
-        while numbers := _numbers(folder):
-            found = _read(folder, numbers[-1])
+    with explain_read_errors(folder):
+        while numbers := _list_numbers(folder):
+            found = _read_record(folder, numbers[-1])
             if found is not None:  # else it was removed meanwhile: there is a higher one
                 return found
     return None
 
 
-def _numbers(folder: Place) -> list[int]:
-    matches = (_NAME.fullmatch(name) for name in names(folder / CLAIMS))
+def _list_numbers(folder: StoragePath) -> list[int]:
+    matches = (_NAME.fullmatch(name) for name in list_names(folder / LOCK_FOLDER))
     return sorted(int(match[1]) for match in matches if match)
 
 
-def _read(folder: Place, number: int) -> _Found | None:
+def _read_record(folder: StoragePath, number: int) -> _FoundRecord | None:
     """A claim; None where there is none."""
     try:
-        data = read_bytes(_path(folder, number))
+        data = read_bytes(_record_path(folder, number))
     except FileNotFoundError:
         return None
-    return _Found(number, data, _parsed(data))
+    return _FoundRecord(number, data, _parse_record(data))
 
 
-def _parsed(data: bytes) -> _Record | None:
+def _parse_record(data: bytes) -> _Record | None:
     """What a claim's file says; None for one that a power cut shortened, or that a newer hubbub wrote."""
     try:
         held = json.loads(data)
@@ -309,17 +311,19 @@ def _parsed(data: bytes) -> _Record | None:
     return _Record(**held) if kinds == {field.name: field.type for field in fields(_Record)} else None
 
 
-def _path(folder: Place, number: int) -> Place:
-    return folder / CLAIMS / f"{number:08d}.json"
+def _record_path(folder: StoragePath, number: int) -> StoragePath:
+    return folder / LOCK_FOLDER / f"{number:08d}.json"
 
 
-def _own_record(job: str) -> _Record:
+def _make_own_record(job: str) -> _Record:
     pid = os.getpid()
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return _Record(uuid.uuid4().hex, _user(), socket.gethostname(), _machine(), pid, _started(pid), job, since)
+    return _Record(
+        uuid.uuid4().hex, _user_name(), socket.gethostname(), _machine_id(), pid, _start_time_s(pid), job, since
+    )
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a number without a name, as in containers
@@ -327,7 +331,7 @@ def _user() -> str:
 
 
 @cache
-def _machine() -> str:
+def _machine_id() -> str:
     """Name and boot of the machine, and whose processes are seen (a container's own); empty where it cannot be told."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -338,7 +342,7 @@ def _machine() -> str:
 
 def _process(record: _Record) -> str:
     """What is known of a holder's process: ``there``, ``gone``, or ``unknown`` where it is none of this machine."""
-    if not record.machine or record.machine != _machine():
+    if not record.machine or record.machine != _machine_id():
         return "unknown"
     with contextlib.suppress(PermissionError):  # there, but another user's
         try:
@@ -346,12 +350,12 @@ def _process(record: _Record) -> str:
         except ProcessLookupError:
             return "gone"
     try:
-        return "there" if _started(record.pid) == record.started else "gone"
+        return "there" if _start_time_s(record.pid) == record.started else "gone"
     except OSError:  # gone this moment, or hidden from us
         return "unknown"
 
 
-def _started(pid: int) -> int:
+def _start_time_s(pid: int) -> int:
     """When a process started, in ticks since the boot; -1 for one that has ended and whose parent was not told yet.
 
     Source: ``man 5 proc``, fields 3 and 22 of ``/proc/PID/stat``. The second may hold blanks and brackets.
@@ -359,20 +363,20 @@ def _started(pid: int) -> int:
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
-        if _machine():
+        if _machine_id():
             raise
         return 0  # a system without /proc, where processes are never compared
     return -1 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def _held(folder: Place, record: _Record | None) -> str:
+def _held_error(folder: StoragePath, record: _Record | None) -> str:
     return (
         f"{folder} is being written by {record or 'another'}. One at a time: wait until it ends, or end it, "
         "and run the same command again"
     )
 
 
-def _lost(folder: Place, found: _Found | None) -> str:
+def _lost_error(folder: StoragePath, found: _FoundRecord | None) -> str:
     now = f"now {found.record} holds it" if found is not None and found.record is not None else "its claim is gone"
     return (
         f"{folder} is no longer ours to write: {now}. What is committed is kept; this run stopped answering for a "

@@ -3,7 +3,7 @@
 A local place is a plain `pathlib.Path`. One in a bucket is a `upath.UPath`, which has the same methods on s3fs. How a
 bucket is reached says the usual AWS environment: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
 ``AWS_SECRET_ACCESS_KEY``, ``AWS_PROFILE`` …, and ``AWS_NO_SIGN_REQUEST=YES`` for one that is open to all. A storage
-file (`use_storage`) is another way to write that environment.
+file (`load_storage_file`) is another way to write that environment.
 
 Credentials are in the environment of processes alone: no place, setting, store or message holds them.
 """
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
     from upath import UPath
 
-    Place = Path | UPath
+    StoragePath = Path | UPath
 else:
-    Place = Path  # what Typer reads; upath costs a tenth of a second that only buckets need pay
+    StoragePath = Path  # what Typer reads; upath costs a tenth of a second that only buckets need pay
 
-ANONYMOUS = "AWS_NO_SIGN_REQUEST"
-ATTEMPTS = 8
+ANONYMOUS_VARIABLE = "AWS_NO_SIGN_REQUEST"
+REQUEST_ATTEMPTS = 8
 """Times that a request is sent, with growing pauses, to a server that answers 5xx or SlowDown, or breaks off."""
 
 _OPTIONS = {
@@ -41,22 +41,22 @@ _OPTIONS = {
     "secret_access_key": "AWS_SECRET_ACCESS_KEY",
     "session_token": "AWS_SESSION_TOKEN",
     "ca_bundle": "AWS_CA_BUNDLE",
-    "anonymous": ANONYMOUS,
+    "anonymous": ANONYMOUS_VARIABLE,
 }
 _CONNECT_TIMEOUT_S = 5.0
-_PASSING_ERRNOS = {
+_TRANSIENT_ERRNOS = {
     *(errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ESTALE, errno.EINTR, errno.ENFILE, errno.EMFILE),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN),
 }
-_PASSING_KINDS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError"}
-_PASSING_CODES = {
+_TRANSIENT_KINDS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError"}
+_TRANSIENT_CODES = {
     *("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "429"),
     *("InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"),
 }
 _used: dict[str, str] = {}
 
 
-def place(text: str | Place) -> Place:
+def parse_path(text: str | StoragePath) -> StoragePath:
     """What a person typed, as a place.
 
     Parameters
@@ -89,29 +89,29 @@ def place(text: str | Place) -> Place:
         raise UsageError(
             f"{text}: names one version (?versionId=) of an object; expected s3://bucket/prefix without it"
         )
-    if (address := endpoint()) is not None:
+    if (address := s3_endpoint()) is not None:
         _refuse_silent(address)
-    return remote("/".join([bucket, *parts]))
+    return remote_path("/".join([bucket, *parts]))
 
 
-def remote(key: str) -> UPath:
+def remote_path(key: str) -> UPath:
     """The place in a bucket that has this key, ``bucket/prefix/name``, taken letter by letter."""
     from upath import UPath
 
     return UPath(f"s3://{key}", **_options())
 
 
-def is_local(path: Place) -> TypeIs[Path]:
+def is_local(path: StoragePath) -> TypeIs[Path]:
     """Whether a place is on this machine."""
     return isinstance(path, Path)
 
 
-def absolute(path: Place) -> Place:
+def absolute_path(path: StoragePath) -> StoragePath:
     """A place that means the same in every process."""
     return path.resolve() if is_local(path) else path
 
 
-def use_storage(file: Path) -> None:
+def load_storage_file(file: Path) -> None:
     """Set the AWS environment of this process, and of those that it starts, by a storage file.
 
     Parameters
@@ -145,35 +145,35 @@ def use_storage(file: Path) -> None:
 
 
 def apply_storage(environment: Mapping[str, str]) -> None:
-    """Set entries of the environment, here and on workers that a driver sends them to (`shipped_storage`)."""
+    """Set entries of the environment, here and on workers that a driver sends them to (`storage_environment`)."""
     os.environ.update(environment)
     _used.update(environment)
 
 
-def shipped_storage() -> dict[str, str]:
+def storage_environment() -> dict[str, str]:
     """What workers elsewhere have to set, too: what a storage file said, and nothing of this user's own environment."""
     return dict(_used)
 
 
 def is_anonymous() -> bool:
     """Whether requests are to go unsigned."""
-    return os.environ.get(ANONYMOUS, "").lower() in ("yes", "true", "1", "on")
+    return os.environ.get(ANONYMOUS_VARIABLE, "").lower() in ("yes", "true", "1", "on")
 
 
-def endpoint() -> str | None:
+def s3_endpoint() -> str | None:
     """Address of the S3 server; None: Amazon's own."""
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
-def explained(error: BaseException) -> str | None:
+def explain_storage_error(error: BaseException) -> str | None:
     """What a person can do about an error that an S3 server, or the way to it, gave; None for any other error."""
     kind, cause = type(error).__name__, error.__cause__ or error.__context__
     answer = getattr(cause, "response", None) or {}
     code = (answer.get("Error") or {}).get("Code")
     text = str(error)
-    at = endpoint() or "Amazon S3"
+    at = s3_endpoint() or "Amazon S3"
     if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-        return f"no credentials for {at} ({kind}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or {ANONYMOUS}=YES"
+        return f"no credentials for {at} ({kind}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or {ANONYMOUS_VARIABLE}=YES"
     if kind in ("EndpointConnectionError", "ConnectTimeoutError", "InvalidEndpoint", "ConnectionError", "SSLError"):
         return f"no S3 server answers at {at} ({kind}); check AWS_ENDPOINT_URL"
     if code == "RequestTimeTooSkewed" or "RequestTimeTooSkewed" in text or "request time and the" in text:
@@ -198,9 +198,9 @@ def is_transient(error: BaseException | None) -> bool:
         code = ((getattr(error, "response", None) or {}).get("Error") or {}).get("Code")
         passing = (
             isinstance(error, (TimeoutError, ConnectionError))
-            or (isinstance(error, OSError) and error.errno in _PASSING_ERRNOS)
-            or type(error).__name__ in _PASSING_KINDS
-            or code in _PASSING_CODES
+            or (isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNOS)
+            or type(error).__name__ in _TRANSIENT_KINDS
+            or code in _TRANSIENT_CODES
         )
         if passing:
             return True
@@ -228,9 +228,9 @@ def _options() -> dict[str, Any]:
     """Options of s3fs that travel with a place to workers: none of them is secret."""
     options: dict[str, Any] = {
         "use_listings_cache": False,  # others write to the same store
-        "config_kwargs": {"retries": {"mode": "standard", "max_attempts": ATTEMPTS}, **_timeouts()},
+        "config_kwargs": {"retries": {"mode": "standard", "max_attempts": REQUEST_ATTEMPTS}, **_timeouts()},
     }
-    if (address := endpoint()) is not None:
+    if (address := s3_endpoint()) is not None:
         options["endpoint_url"] = address
     return options | ({"anon": True} if is_anonymous() else {})
 

@@ -12,11 +12,11 @@ from hubbub.io.paths import is_transient
 
 T = TypeVar("T")
 
-_PAUSES_S = (0.5, 2.0, 8.0)
-_UNIT_PAUSES_S = (1.0, 4.0, 16.0, 60.0)
+_BACKOFFS_S = (0.5, 2.0, 8.0)
+_UNIT_BACKOFFS_S = (1.0, 4.0, 16.0, 60.0)
 
 
-def patiently(do: Callable[[], T]) -> T:
+def retry_with_backoff(do: Callable[[], T]) -> T:
     """Do something once, or once more after each of a few pauses where it fails for a cause that may pass.
 
     Raises
@@ -25,7 +25,7 @@ def patiently(do: Callable[[], T]) -> T:
         What `do` raised at its last try, or at any try for a cause that does not pass; `UsageError` at once: a bucket
         that cannot be read has been asked many times already.
     """
-    for pause_s in _PAUSES_S:
+    for pause_s in _BACKOFFS_S:
         try:
             return do()
         except UsageError:
@@ -37,7 +37,7 @@ def patiently(do: Callable[[], T]) -> T:
     return do()
 
 
-def pauses() -> Iterator[float]:
+def unit_backoffs_s() -> Iterator[float]:
     """Pauses before the next tries of a unit, s, none left after the last; jittered, lest all come back at once."""
-    for pause_s in _UNIT_PAUSES_S:
+    for pause_s in _UNIT_BACKOFFS_S:
         yield pause_s * random.uniform(0.5, 1.0)

@@ -31,16 +31,16 @@ from hubbub.clips.table import CONTRACT, resolve
 from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.io.atomic import (
-    names,
-    reaching,
+    explain_read_errors,
+    explain_write_errors,
+    list_names,
     read_bytes,
     refuse_foreign_folder,
-    remove,
+    remove_file,
     sweep_partials,
     write_json,
-    writing,
 )
-from hubbub.io.paths import Place, absolute, is_local, place
+from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.labels.events import EventRule
 from hubbub.store.parts import joined, part_numbers, part_path, read_part, write_part
 from hubbub.store.rows import clip_columns
@@ -127,12 +127,12 @@ class LabelTables:
         What run.json holds.
     """
 
-    path: Place
+    path: StoragePath
     run: dict[str, Any]
 
     def anywhere(self) -> LabelTables:
         """The same tables by a path that means the same in every process, for tasks."""
-        return replace(self, path=absolute(self.path))
+        return replace(self, path=absolute_path(self.path))
 
     @property
     def labels(self) -> list[str]:
@@ -140,9 +140,9 @@ class LabelTables:
         return list(self.run["labels"])
 
     @property
-    def root(self) -> Place:
+    def root(self) -> StoragePath:
         """What relative uris are relative to."""
-        return place(str(self.run["root"]))
+        return parse_path(str(self.run["root"]))
 
     @property
     def settings(self) -> Settings:
@@ -191,7 +191,7 @@ class LabelTables:
     def begin(self, clips: int) -> LabelTables:
         """Sweep what killed writers left, and write down how many files there shall be. Only the driver calls it."""
         begun = LabelTables(self.path, self.run | {"clips": clips})
-        with writing(self.path):
+        with explain_write_errors(self.path):
             sweep_partials(self.path)
         write_json(self.path / RUN, begun.run)
         return begun
@@ -218,7 +218,7 @@ class LabelTables:
 
     def pieces(self) -> set[int]:
         """Numbers of the pieces that are there."""
-        matches = (PIECE_NAME.fullmatch(name) for name in names(self.path / PIECES))
+        matches = (PIECE_NAME.fullmatch(name) for name in list_names(self.path / PIECES))
         return {int(match[1]) for match in matches if match}
 
     def piece_number(self, piece: Mapping[str, Any]) -> int:
@@ -263,7 +263,7 @@ class LabelTables:
     def remove_pieces(self, numbers: Iterable[int]) -> None:
         """Remove pieces, where they are there (`StorageError`)."""
         for number in numbers:
-            remove(part_path(self.path / PIECES, number))
+            remove_file(part_path(self.path / PIECES, number))
 
     def sweep_pieces(self, wanted: Collection[int] = ()) -> None:
         """Remove all pieces but those that a run goes on with, by their numbers. Only the driver calls it."""
@@ -291,17 +291,17 @@ class LabelTables:
 
     def _swap_events(self, path: Path, tables: Iterable[tuple[int, pa.Table]]) -> None:
         draft, old = path / _DRAFT, path / _OLD
-        with writing(path):
+        with explain_write_errors(path):
             for left in (draft, old):
                 shutil.rmtree(left, ignore_errors=True)
             draft.mkdir()
         self._write_events(draft, tables)
-        with writing(path):
+        with explain_write_errors(path):
             if (path / "events").exists():
                 os.rename(path / "events", old)
             os.rename(draft, path / "events")
 
-    def _write_events(self, folder: Place, tables: Iterable[tuple[int, pa.Table]]) -> None:
+    def _write_events(self, folder: StoragePath, tables: Iterable[tuple[int, pa.Table]]) -> None:
         for unit, table in tables:
             write_part(folder, unit, table, self._mark("events", unit))
 
@@ -355,18 +355,18 @@ class LabelTables:
         return frame.merge(counting[["clip_id", "unit"]], on=["clip_id", "unit"]).drop(columns="unit")
 
 
-def is_labels(path: Place) -> bool:
+def is_labels(path: StoragePath) -> bool:
     """Whether a folder looks like label tables; `UsageError` where its bucket cannot be read."""
-    with reaching(path):
+    with explain_read_errors(path):
         return (path / RUN).is_file()
 
 
-def check_place(path: Place) -> None:
+def check_place(path: StoragePath) -> None:
     """Refuse to make or grow label tables where something else lies (`StoreError`)."""
     refuse_foreign_folder(path, RUN, "the labels")
 
 
-def open_labels(path: str | Place) -> LabelTables:
+def open_labels(path: str | StoragePath) -> LabelTables:
     """Open label tables.
 
     Raises
@@ -376,9 +376,9 @@ def open_labels(path: str | Place) -> LabelTables:
     UsageError
         When their bucket cannot be reached, or does not let us in.
     """
-    path = place(path)
+    path = parse_path(path)
     try:
-        with reaching(path):
+        with explain_read_errors(path):
             run = json.loads(read_bytes(path / RUN))
         found = run["format"]
     except FileNotFoundError:
@@ -392,7 +392,7 @@ def open_labels(path: str | Place) -> LabelTables:
     return LabelTables(path, run)
 
 
-def create_labels(path: Place, run: dict[str, Any]) -> LabelTables:
+def create_labels(path: StoragePath, run: dict[str, Any]) -> LabelTables:
     """Make empty label tables.
 
     Parameters
@@ -412,7 +412,7 @@ def create_labels(path: Place, run: dict[str, Any]) -> LabelTables:
     run_hash = canonical_hash({name: run[name] for name in DECIDES})
     document = {"format": FORMAT, "run_hash": run_hash, **run, **created}
     if is_local(path):
-        with writing(path):
+        with explain_write_errors(path):
             for folder in ("files", "windows", "events"):
                 os.makedirs(path / folder, exist_ok=True)
     write_json(path / RUN, document)

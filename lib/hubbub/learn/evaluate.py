@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError, TrainingError
-from hubbub.io.atomic import refuse_foreign_folder, writing
+from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder
 from hubbub.labels.metrics import ClipMetrics, clip_metrics
 from hubbub.learn.checked import Checked
 from hubbub.learn.crops import covering_crops
@@ -158,7 +158,7 @@ def _refuse_others_files(out: Path) -> None:
 def _write(out: Path, summary: dict[str, Any], predictions: pa.Table) -> None:
     """Write both files beside the place, then put the folder there; an earlier evaluation makes way for it."""
     draft, old = (out.with_name(f".{out.name}.{role}-{os.getpid()}") for role in ("partial", "old"))
-    with writing(out):
+    with explain_write_errors(out):
         _refuse_others_files(out)
         try:
             draft.mkdir(parents=True)

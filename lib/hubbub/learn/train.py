@@ -30,7 +30,7 @@ import numpy as np
 from hubbub import __version__
 from hubbub.config import canonical_hash, difference
 from hubbub.errors import BundleError, TrainingError
-from hubbub.io.atomic import refuse_foreign_folder, write_json, writing
+from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder, write_json
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.card import model_card
@@ -203,7 +203,7 @@ def train(
     if _is_done(job):
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
-    with writing(job.partial):
+    with explain_write_errors(job.partial):
         _open_workshop(job)
         state, trained = _resume(job)
         resumed = state.epoch

@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import BundleError, SettingsError
-from hubbub.io.atomic import fetched, reaching, read_bytes
-from hubbub.io.paths import Place, is_local, place
+from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
+from hubbub.io.paths import StoragePath, is_local, parse_path
 
 FORMAT = "hubbub-bundle/1"
 MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
@@ -39,7 +39,7 @@ BATCH_ROWS = 16
 class Bundle:
     """A trained model and what has to be known to use it."""
 
-    path: Place
+    path: StoragePath
     """Its folder."""
 
     description: dict[str, Any]
@@ -112,7 +112,7 @@ class Bundle:
                 f"{self.path} needs Keras, which is not installed here ({error}): pip install 'hubbub[cpu]'"
             ) from None
         try:
-            with fetched(self.path / MODEL) as local:
+            with local_file(self.path / MODEL) as local:
                 if not is_local(self.path):  # another time than when it was hashed
                     _refuse_change(self.path, self.description, hash_file(local))
                 return keras.saving.load_model(local, compile=False, safe_mode=True)
@@ -120,7 +120,7 @@ class Bundle:
             raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def load_bundle(path: str | Place) -> Bundle:
+def load_bundle(path: str | StoragePath) -> Bundle:
     """Open a bundle and load its model.
 
     Parameters
@@ -135,7 +135,7 @@ def load_bundle(path: str | Place) -> Bundle:
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
-    path = place(path)
+    path = parse_path(path)
     description = read_description(path)
     try:
         settings = settings_from(description["settings"], where=str(path / DESCRIPTION))
@@ -150,7 +150,7 @@ def load_bundle(path: str | Place) -> Bundle:
     return bundle
 
 
-def read_description(path: Place) -> dict[str, Any]:
+def read_description(path: StoragePath) -> dict[str, Any]:
     """`bundle.json` of a bundle, checked for its format; imports no Keras.
 
     Raises
@@ -161,7 +161,7 @@ def read_description(path: Place) -> dict[str, Any]:
         When its bucket cannot be reached, or does not let us in.
     """
     try:
-        with reaching(path):
+        with explain_read_errors(path):
             description = json.loads(read_bytes(path / DESCRIPTION))
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{path} is no model bundle; make one with: hubbub train STORE -o {path}") from None
@@ -211,7 +211,7 @@ def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
         )
 
 
-def check_model(path: Place) -> None:
+def check_model(path: StoragePath) -> None:
     """Refuse a bundle whose model is not the one that `bundle.json` describes; loads nothing.
 
     Raises
@@ -227,13 +227,13 @@ def check_model(path: Place) -> None:
     _refuse_change(path, description, model_hash)
 
 
-def hash_file(path: Place) -> str:
+def hash_file(path: StoragePath) -> str:
     """16 hex digits of SHA-256 over a file's bytes."""
-    with fetched(path) as local, open(local, "rb") as file:
+    with local_file(path) as local, open(local, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _refuse_change(path: Place, description: Mapping[str, Any], model_hash: str) -> None:
+def _refuse_change(path: StoragePath, description: Mapping[str, Any], model_hash: str) -> None:
     if description.get("model_hash") != model_hash:
         raise BundleError(
             f"{path / MODEL} has the hash {model_hash}, but {DESCRIPTION} says {description.get('model_hash')}: "
@@ -241,7 +241,7 @@ def _refuse_change(path: Place, description: Mapping[str, Any], model_hash: str)
         )
 
 
-def _refuse_damage(path: Place, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
+def _refuse_damage(path: StoragePath, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
     _refuse_change(path, description, model_hash)
     if description.get("settings_hash") != settings.hash:
         said = description.get("settings_hash")

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from hubbub import __version__
 from hubbub.errors import UsageError
-from hubbub.io.atomic import replacing
+from hubbub.io.atomic import atomic_write
 
 _HERE = Path(__file__).parent
 
@@ -57,7 +57,7 @@ def write_report(sections: Sequence[Section], path: Path, *, title: str = "hubbu
     page = _environment().get_template("page.html.j2")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give a file for the report, such as {path / 'report.html'}")
-    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
+    with atomic_write(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
         # Piece by piece: with many sounds in it the page is long.
         file.writelines(page.generate(title=title, sections=sections, hashes=list(hashes), version=__version__))
     return path

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from hubbub.audio.frontends import frontend_of
 from hubbub.errors import StoreError
-from hubbub.io.atomic import replacing
+from hubbub.io.atomic import atomic_write
 from hubbub.store.features import FeatureStore
 from hubbub.store.info import sample_rows
 
@@ -56,7 +56,7 @@ def draw_sheet(store: FeatureStore, path: Path, *, per_label: int = PER_LABEL) -
     padding = np.arange(store.n_frames) >= rows["valid_frames"].to_numpy()[:, np.newaxis]
     values[padding] = np.nan
     figure = _figure(store, rows, values)
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, format="png", dpi=_DPI)
     return len(rows)
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import StoreError
-from hubbub.io.paths import Place, endpoint, is_anonymous, is_local
+from hubbub.io.paths import StoragePath, is_anonymous, is_local, s3_endpoint
 
 FEATURES = "features"
 DOCUMENT = "zarr.json"
@@ -114,7 +114,7 @@ def _of_one_shard(document: bytes, rows: int) -> dict[str, Any]:
     return json.loads(with_rows(document, rows))
 
 
-def open_array(path: Place) -> Any:
+def open_array(path: StoragePath) -> Any:
     """The array as tensorstore reads it: many chunks at once, decompressed outside Python's lock.
 
     Raises
@@ -129,12 +129,12 @@ def open_array(path: Place) -> Any:
         raise StoreError(f"{path} is no array that can be read: {error}") from None
 
 
-def _kvstore(path: Place) -> dict[str, Any]:
+def _kvstore(path: StoragePath) -> dict[str, Any]:
     if is_local(path):
         return {"driver": "file", "path": str(path.resolve())}
     bucket, _, prefix = path.path.partition("/")
     spec: dict[str, Any] = {"driver": "s3", "bucket": bucket, "path": prefix}
-    if (address := endpoint()) is not None:
+    if (address := s3_endpoint()) is not None:
         # An address of one's own has no region to be asked for.
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         spec |= {"endpoint": address, "aws_region": region}

@@ -25,8 +25,8 @@ import pandas as pd
 from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.config import Settings
 from hubbub.errors import StoreError
-from hubbub.io.atomic import read_bytes, remove, remove_tree, sizes
-from hubbub.io.lock import Claim
+from hubbub.io.atomic import list_sizes, read_bytes, remove_file, remove_tree
+from hubbub.io.lock import WriteLock
 from hubbub.planning.plan import row_bytes
 from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.arrays import DOCUMENT, n_rows
@@ -179,7 +179,7 @@ def live_rows(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     return counting.sort_values(["shard", "position"], kind="stable", ignore_index=True)
 
 
-def begin(store: FeatureStore, plan: Compaction, claim: Claim) -> FeatureStore:
+def begin(store: FeatureStore, plan: Compaction, claim: WriteLock) -> FeatureStore:
     """Write down where the new shards begin, and make room for them; returns the store as it then is, to write to."""
     if not plan.is_begun:
         store.note(compacting={"from": plan.begins})
@@ -187,7 +187,7 @@ def begin(store: FeatureStore, plan: Compaction, claim: Claim) -> FeatureStore:
     return replace(open_store(store.path), holder=claim.holder)
 
 
-def swap(store: FeatureStore, plan: Compaction, claim: Claim) -> None:
+def swap(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None:
     """Let the new shards be the store, once all are there, and remove the old row parts.
 
     Raises
@@ -220,13 +220,13 @@ def old_parts(store: FeatureStore) -> list[int]:
 def remove_old_parts(store: FeatureStore) -> None:
     """Remove the row parts that a compaction replaced."""
     for number in old_parts(store):
-        remove(part_path(store.rows_folder, number))
+        remove_file(part_path(store.rows_folder, number))
 
 
 def prunable(store: FeatureStore) -> dict[int, int]:
     """Bytes of each shard object that only readers of before a compaction need."""
     held: dict[int, int] = {}
-    for name, count in sizes(store.array_path / "c").items():
+    for name, count in list_sizes(store.array_path / "c").items():
         shard = name.partition("/")[0]
         if shard.isdecimal() and int(shard) < store.first_shard:
             held[int(shard)] = held.get(int(shard), 0) + count

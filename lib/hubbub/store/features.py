@@ -35,18 +35,18 @@ from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import SettingsError, StoreError
 from hubbub.io.atomic import (
-    names,
-    reaching,
+    explain_read_errors,
+    explain_write_errors,
+    list_names,
     read_bytes,
     refuse_foreign_folder,
-    remove,
+    remove_file,
     remove_tree,
     sweep_partials,
     write_bytes,
-    writing,
 )
 from hubbub.io.lock import Holder
-from hubbub.io.paths import Place, absolute, is_local, place
+from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.store import arrays
 from hubbub.store.parts import PartGone, part_numbers, read_part, write_part
 from hubbub.store.row_index import each_part, read_parts
@@ -106,14 +106,14 @@ class FeatureStore:
         Whose claim lets rows be written (`store.claim`); None where no other can be about.
     """
 
-    path: Place
+    path: StoragePath
     settings: Settings
     provenance: dict[str, Any]
     holder: Holder | None = None
 
     def anywhere(self) -> FeatureStore:
         """The same store by a path that means the same in every process, for tasks."""
-        return replace(self, path=absolute(self.path))
+        return replace(self, path=absolute_path(self.path))
 
     @cached_property
     def settings_hash(self) -> str:
@@ -152,7 +152,7 @@ class FeatureStore:
         return frame_s(self.settings.frontend, self.n_frames)
 
     @property
-    def rows_folder(self) -> Place:
+    def rows_folder(self) -> StoragePath:
         """Where the row parts lie."""
         return self.path / ROWS
 
@@ -256,13 +256,13 @@ class FeatureStore:
         return self._array
 
     @property
-    def array_path(self) -> Place:
+    def array_path(self) -> StoragePath:
         """Where the array of features lies."""
         return self.path / ARRAYS / arrays.FEATURES
 
     @cached_property
     def _array(self) -> Any:
-        with reaching(self.path):
+        with explain_read_errors(self.path):
             array = arrays.open_array(self.array_path)
         held = (array.shape[1:], array.dtype.numpy_dtype)
         if held != ((self.n_frames, self.n_bands), np.dtype(self.settings.dtype)):
@@ -359,7 +359,7 @@ class FeatureStore:
         clips
             How many the store shall hold when the run is done, so that one that broke off can be told from a whole one.
         """
-        with writing(self.path):
+        with explain_write_errors(self.path):
             sweep_partials(self.path)
             self._sweep_shards()
             document = read_bytes(self.array_path / arrays.DOCUMENT)
@@ -371,7 +371,7 @@ class FeatureStore:
 
     def shards_there(self) -> list[int]:
         """Numbers of the shards of which there is any object, committed or not."""
-        return sorted(int(name) for name in names(self.array_path / "c") if name.isdecimal())
+        return sorted(int(name) for name in list_names(self.array_path / "c") if name.isdecimal())
 
     def _sweep_shards(self) -> None:
         """Remove shards that killed writers left without a row part; those of before a compaction stay for readers."""
@@ -388,18 +388,18 @@ class FeatureStore:
         write_bytes(document, json.dumps(held, indent=2).encode())
 
 
-def is_store(path: Place) -> bool:
+def is_store(path: StoragePath) -> bool:
     """Whether a folder looks like a feature store, whole or damaged."""
-    with reaching(path):
+    with explain_read_errors(path):
         return (path / ARRAYS / arrays.DOCUMENT).exists() or bool(part_numbers(path / ROWS))
 
 
-def check_place(path: Place) -> None:
+def check_place(path: StoragePath) -> None:
     """Refuse to make or grow a store where something else lies (`StoreError`)."""
     refuse_foreign_folder(path, ARRAYS, "the store")
 
 
-def open_store(path: str | Place) -> FeatureStore:
+def open_store(path: str | StoragePath) -> FeatureStore:
     """Open a feature store.
 
     Parameters
@@ -414,10 +414,10 @@ def open_store(path: str | Place) -> FeatureStore:
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
-    path = place(path)
+    path = parse_path(path)
     document = path / ARRAYS / arrays.DOCUMENT
     try:
-        with reaching(path):
+        with explain_read_errors(path):
             provenance = json.loads(read_bytes(document))["attributes"]["hubbub"]
         if provenance["format"] not in READ:
             known = " and ".join(READ)
@@ -435,7 +435,7 @@ def open_store(path: str | Place) -> FeatureStore:
     return FeatureStore(path, settings, provenance)
 
 
-def _what_lacks(path: Place) -> str:
+def _what_lacks(path: StoragePath) -> str:
     """Why a folder without the group's ``zarr.json`` is no store, or no longer."""
     if part_numbers(path / ROWS):
         return (
@@ -445,7 +445,9 @@ def _what_lacks(path: Place) -> str:
     return f"{path} is no feature store; make one with: hubbub features CLIPS -o {path}"
 
 
-def create_store(path: Place, settings: Settings, *, source: str, root: Place | None = None) -> FeatureStore:
+def create_store(
+    path: StoragePath, settings: Settings, *, source: str, root: StoragePath | None = None
+) -> FeatureStore:
     """Make an empty store, also in the place of one that holds nothing; it appears whole or not at all.
 
     Parameters
@@ -469,8 +471,8 @@ def create_store(path: Place, settings: Settings, *, source: str, root: Place | 
         raise StoreError(f"{path} is a feature store that holds rows; give a new folder")
     provenance = _provenance(settings, source) | {"root": None if root is None else str(root)}
     store = FeatureStore(path, settings, provenance)
-    with writing(path):
-        remove(path / ARRAYS / arrays.DOCUMENT)  # until it is there again, last, there is no store
+    with explain_write_errors(path):
+        remove_file(path / ARRAYS / arrays.DOCUMENT)  # until it is there again, last, there is no store
         remove_tree(path / ARRAYS / arrays.FEATURES)
         for name, data in files_of_group(store).items():
             write_bytes(path / ARRAYS / name, data)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from hubbub.audio.windows import grid_of
 from hubbub.clips.examples import MIX, NO_RULE
 from hubbub.config import Settings
-from hubbub.io.atomic import reaching, sizes
+from hubbub.io.atomic import explain_read_errors, list_sizes
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore
 from hubbub.store.rows import RETIRED, current, usable
 
@@ -186,9 +186,9 @@ def describe(store: FeatureStore) -> StoreInfo:
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
-    with reaching(store.path):
+    with explain_read_errors(store.path):
         rows = _read(store)
-        files = sizes(store.path)
+        files = list_sizes(store.path)
         failures = _failures(rows)
     retired = rows.ledger.loc[rows.ledger["status"] == RETIRED, "clip_id"]
     n_rows, provenance = len(rows.usable), store.provenance
@@ -241,7 +241,7 @@ def sample_rows(store: FeatureStore, *, per_label: int, most_labels: int) -> pd.
     StoreError
         For a row part that is torn or foreign.
     """
-    with reaching(store.path):
+    with explain_read_errors(store.path):
         rows = _read(store, "row")
     labels = rows.of(rows.clips, "labels").combine_chunks()
     clip, label = pc.list_parent_indices(labels).to_numpy(), pc.list_flatten(labels).to_numpy(zero_copy_only=False)

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError
-from hubbub.io.atomic import names, reaching, read_bytes, write_bytes
-from hubbub.io.paths import Place
+from hubbub.io.atomic import explain_read_errors, list_names, read_bytes, write_bytes
+from hubbub.io.paths import StoragePath
 
 _NAME = re.compile(r"(\d{8})\.parquet")
 
@@ -25,14 +25,14 @@ class PartGone(StoreError):
     """A part that was listed is there no longer."""
 
 
-def part_path(folder: Place, number: int) -> Place:
+def part_path(folder: StoragePath, number: int) -> StoragePath:
     """Where part `number` of a folder lies."""
     return folder / f"{number:08d}.parquet"
 
 
-def part_numbers(folder: Place) -> list[int]:
+def part_numbers(folder: StoragePath) -> list[int]:
     """Numbers of the parts that are there, sorted; half-written ones have other names and do not count."""
-    matches = (_NAME.fullmatch(name) for name in names(folder))
+    matches = (_NAME.fullmatch(name) for name in list_names(folder))
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -68,7 +68,7 @@ def _as_text(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def write_part(folder: Place, number: int, table: pa.Table, metadata: dict[str, Any]) -> None:
+def write_part(folder: StoragePath, number: int, table: pa.Table, metadata: dict[str, Any]) -> None:
     """Write one part so that it is there whole or not at all, and survives a power cut once it is there.
 
     Raises
@@ -85,7 +85,9 @@ def write_part(folder: Place, number: int, table: pa.Table, metadata: dict[str, 
     write_bytes(part_path(folder, number), buffer.getvalue())
 
 
-def read_part(folder: Place, number: int, columns: Sequence[str] | None = None) -> tuple[pa.Table, dict[str, Any]]:
+def read_part(
+    folder: StoragePath, number: int, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, dict[str, Any]]:
     """Read one part, or some of its columns, and the metadata it was written with.
 
     Raises
@@ -106,7 +108,7 @@ def read_part(folder: Place, number: int, columns: Sequence[str] | None = None) 
     return table.replace_schema_metadata(None), metadata
 
 
-def _bytes(path: Place) -> bytes:
+def _bytes(path: StoragePath) -> bytes:
     """What a part holds; of a bucket it is asked once, where opening a file would ask for its size first."""
-    with reaching(path):
+    with explain_read_errors(path):
         return read_bytes(path)

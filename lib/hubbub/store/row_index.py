@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hubbub.io.paths import Place, is_local
+from hubbub.io.paths import StoragePath, is_local
 from hubbub.store.parts import joined, read_part
 
 IN_FLIGHT = 64
@@ -28,7 +28,7 @@ Check = Callable[[int, dict[str, Any]], None]
 
 
 def read_parts(
-    folder: Place,
+    folder: StoragePath,
     numbers: Sequence[int],
     columns: Sequence[str] | None = None,
     *,
@@ -68,7 +68,7 @@ def read_parts(
 
 
 def each_part(
-    folder: Place, numbers: Sequence[int], columns: Sequence[str] | None = None, *, check: Check
+    folder: StoragePath, numbers: Sequence[int], columns: Sequence[str] | None = None, *, check: Check
 ) -> Iterator[tuple[int, pa.Table]]:
     """Read parts, several at once, and give them one by one in order, some ahead; else as `read_parts`."""
     threads, together = _threads(folder), _TOGETHER if is_local(folder) else 1
@@ -93,7 +93,7 @@ def _checked(numbers: Sequence[int], read: Future, check: Check) -> Iterator[tup
         yield number, table
 
 
-def _threads(folder: Place) -> int:
+def _threads(folder: StoragePath) -> int:
     """How many parts are read at once: as many as this machine unpacks, or as a bucket sends."""
     return min(4, os.cpu_count() or 1) if is_local(folder) else IN_FLIGHT
 

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from hubbub.clips.examples import COLUMNS as TAKE
-from hubbub.io.atomic import replacing
-from hubbub.io.paths import Place
+from hubbub.io.atomic import atomic_write
+from hubbub.io.paths import StoragePath
 from hubbub.store.features import FeatureStore
 
 SUMMARY = "summary.csv"
 _KEPT = ["uri", "label", "fold", "split", "group"]
 
 
-def write_summary(store: FeatureStore, path: Place) -> int:
+def write_summary(store: FeatureStore, path: StoragePath) -> int:
     """Write the means of every clip, and of every channel and variant of it that is an example of its own, as CSV.
 
     Columns: clip_id, channel, variant; uri, label (several joined by ``|``), fold, split, group; frames, how many the
@@ -44,7 +44,7 @@ def write_summary(store: FeatureStore, path: Place) -> int:
         The file cannot be written.
     """
     lines = 0
-    with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*TAKE, *_KEPT, "frames", *store.band_names])
         for line in _lines(store):

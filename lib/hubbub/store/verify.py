@@ -25,8 +25,8 @@ import pyarrow as pa
 from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.clips.table import ClipTable
 from hubbub.errors import LabelsError, StoreError
-from hubbub.io.atomic import names, reaching, read_bytes
-from hubbub.io.paths import Place, is_local
+from hubbub.io.atomic import explain_read_errors, list_names, read_bytes
+from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import PIECE_NAME, PIECES, LabelTables
 from hubbub.store import arrays
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore, files_of_group
@@ -210,7 +210,7 @@ def part_of(store: FeatureStore, shard: int, columns: Sequence[str] | None = Non
         return _valid(store.read_part(shard, columns), part_path(store.rows_folder, shard))
 
 
-def _valid(table: pa.Table, path: Place) -> pa.Table:
+def _valid(table: pa.Table, path: StoragePath) -> pa.Table:
     """A part whose every value is one of its type: text may be none after a byte was flipped."""
     try:
         table.validate(full=True)
@@ -290,7 +290,7 @@ def verify_objects(store: FeatureStore) -> list[Problem]:
     parts, first = part_numbers(store.rows_folder), store.first_shard
     problems = [
         Problem(f"{ROWS}/{name}", _LEFT_OVER if is_left else _FOREIGN, mend="remove" if is_left else None)
-        for name, is_left in _strange(names(store.rows_folder), {f"{n:08d}.parquet" for n in parts})
+        for name, is_left in _strange(list_names(store.rows_folder), {f"{n:08d}.parquet" for n in parts})
     ]
     problems += [Problem(f"{ROWS}/{n:08d}.parquet", _REPLACED, mend="remove") for n in parts if n < first]
     committed = set(parts)
@@ -337,10 +337,10 @@ def _shard_of(name: str) -> int | None:
     return int(parts[2])
 
 
-def _names_within(folder: Place) -> Iterator[str]:
+def _names_within(folder: StoragePath) -> Iterator[str]:
     """Names of all files under a folder, with slashes."""
     if not is_local(folder):
-        with reaching(folder):
+        with explain_read_errors(folder):
             head = len(folder.path.rstrip("/")) + 1
             yield from (key[head:] for key in folder.fs.find(folder.path, withdirs=False, refresh=True))
         return
@@ -498,7 +498,7 @@ def _decoded(described: dict[str, Any], objects: dict[str, bytes]) -> npt.NDArra
     return array.read().result()
 
 
-def bytes_at(path: Place) -> bytes | None:
+def bytes_at(path: StoragePath) -> bytes | None:
     """What a file holds; None where there is none.
 
     Raises
@@ -509,7 +509,7 @@ def bytes_at(path: Place) -> bytes | None:
         When this machine cannot read it.
     """
     try:
-        with reaching(path):
+        with explain_read_errors(path):
             return read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -563,7 +563,7 @@ def verify_label_objects(tables: LabelTables) -> list[Problem]:
     committed = {f"{unit:08d}.parquet" for unit in tables.committed()}
     problems = []
     for folder in ("files", "windows", "events"):
-        for name, is_left in _strange(names(tables.path / folder), committed):
+        for name, is_left in _strange(list_names(tables.path / folder), committed):
             is_part = re.fullmatch(r"\d{8}\.parquet", name) is not None  # of a unit without its commit record
             what = _LEFT_OVER if is_left or is_part else _FOREIGN
             problems.append(Problem(f"{folder}/{name}", what, mend="remove" if is_left or is_part else None))
@@ -572,7 +572,7 @@ def verify_label_objects(tables: LabelTables) -> list[Problem]:
 
 def _piece_problems(tables: LabelTables) -> Iterator[Problem]:
     """What lies among the pieces of long recordings: a run that ends leaves none."""
-    held = names(tables.path / PIECES)
+    held = list_names(tables.path / PIECES)
     pieces = {name for name in held if PIECE_NAME.fullmatch(name)}
     for name, is_left in _strange(held, pieces):
         yield Problem(f"{PIECES}/{name}", _LEFT_OVER if is_left else _FOREIGN, mend="remove" if is_left else None)

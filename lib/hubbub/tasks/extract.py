@@ -16,8 +16,8 @@ from hubbub.audio.frontends import n_frames, row_of
 from hubbub.audio.windows import Window, grid_of
 from hubbub.clips.table import has_changed, resolve
 from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
-from hubbub.io.paths import Place
-from hubbub.io.retry import patiently
+from hubbub.io.paths import StoragePath
+from hubbub.io.retry import retry_with_backoff
 from hubbub.planning.plan import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
@@ -41,7 +41,7 @@ class ExtractTask:
     """
 
     store: FeatureStore
-    root: Place
+    root: StoragePath
     schema: pa.Schema
 
     def __call__(self, unit: Unit) -> UnitResult:
@@ -109,7 +109,7 @@ class _Draft:
             return list(self._ok_rows(item)) or [self._ended_row(item)]
 
         try:
-            rows = patiently(rows_of_item)
+            rows = retry_with_backoff(rows_of_item)
             self._refuse_unknown_channels(item)
         except UsageError:  # a bucket that cannot be read: all other clips would fail as well, by no fault of theirs
             raise

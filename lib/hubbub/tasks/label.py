@@ -27,8 +27,8 @@ from hubbub.audio.windows import Grid, Window, cut, grid_of
 from hubbub.clips.table import resolve
 from hubbub.config import Settings
 from hubbub.errors import AudioError, BundleError, EmptyAudio, OutOfMemory, UsageError
-from hubbub.io.paths import Place
-from hubbub.io.retry import patiently
+from hubbub.io.paths import StoragePath
+from hubbub.io.retry import retry_with_backoff
 from hubbub.labels.events import events_from_windows
 from hubbub.labels.tables import LabelTables, carried_columns, label_schemas
 from hubbub.planning.plan import Item, PieceUnit, Unit, pieces_of
@@ -69,7 +69,7 @@ class LabelTask:
     """
 
     tables: LabelTables
-    bundle: Place
+    bundle: StoragePath
     clips: pa.Schema
 
     resource: ClassVar[str] = "GPU"
@@ -213,7 +213,7 @@ def _scored_ahead(unit: PieceUnit, scorer: _Scorer) -> UnitResult:
 
 def _tried(item: Item, scorer: _Scorer) -> Piece | None:
     try:
-        return patiently(lambda: score_piece(item, scorer.cutting, scorer.score))
+        return retry_with_backoff(lambda: score_piece(item, scorer.cutting, scorer.score))
     except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
         raise
     except Exception:  # decoded in one go, in its own unit, the recording tells what is wrong with it
@@ -256,7 +256,7 @@ class _Draft:
             self._files.append(_file_row(item, status="failed", error=item.failure))
             return
         try:
-            scored = patiently(lambda: self._scored(item))
+            scored = retry_with_backoff(lambda: self._scored(item))
         except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
             raise
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
@@ -411,7 +411,7 @@ def _window_rows(clip: dict[str, Any], scored: Scored, schema: pa.Schema) -> pa.
 
 
 @lru_cache(maxsize=1)
-def _model(path: Place, model_hash: str) -> Bundle:
+def _model(path: StoragePath, model_hash: str) -> Bundle:
     """The model, loaded once a process."""
     from hubbub.models.bundle import load_bundle
 

@@ -16,14 +16,14 @@ from hubbub.clips.examples import channel_index
 from hubbub.clips.table import resolve
 from hubbub.config import Settings
 from hubbub.errors import LengthMismatch
-from hubbub.io.paths import Place
+from hubbub.io.paths import StoragePath
 from hubbub.planning.plan import HELD_BYTES, Item
 
 
 class Recorded:
     """Windows as recorded. Those decoded last are kept where a clip has variants: these begin with the same sound."""
 
-    def __init__(self, settings: Settings, root: Place) -> None:
+    def __init__(self, settings: Settings, root: StoragePath) -> None:
         self._grid, self._rate, self._root = grid_of(settings), settings.frontend.sample_rate, root
         self._keeps = settings.variants is not None
         self._held: tuple[Any, list[Window]] = (None, [])
@@ -46,7 +46,7 @@ class Recorded:
         return self._held[1]
 
 
-def _windows(item: Item, root: Place, grid: Grid, sample_rate: int) -> Iterator[Window]:
+def _windows(item: Item, root: StoragePath, grid: Grid, sample_rate: int) -> Iterator[Window]:
     source, beyond = resolve(item.clip["uri"], root), item.first_window + item.n_windows
     with local_copy(source, item.clip["version"]) as path:
         stretch = _Stretch(item, path, grid, sample_rate)

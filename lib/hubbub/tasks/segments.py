@@ -35,7 +35,7 @@ from hubbub.audio.decode import aligned_start
 from hubbub.audio.remote import etag_of, local_copy
 from hubbub.audio.windows import Grid, Window, cut
 from hubbub.clips.table import resolve, version_of
-from hubbub.io.paths import Place, is_local
+from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import LabelTables
 from hubbub.planning.plan import Item
 
@@ -54,7 +54,7 @@ _MEMORYLESS = {*(f"PCM_{kind}" for kind in ("16", "24", "32", "S8", "U8")), "FLO
 class Cutting:
     """How recordings are cut into windows: where uris lie, the grid, the rate in Hz, the channel (None: all, mixed)."""
 
-    root: Place
+    root: StoragePath
     grid: Grid
     sample_rate: int
     channel: int | None
@@ -82,7 +82,7 @@ class Piece:
     content: str
 
 
-def content_of(item: Item, root: Place) -> str | None:
+def content_of(item: Item, root: StoragePath) -> str | None:
     """What tells changed content of an item's file: the version it has now; None where that cannot be known."""
     source = resolve(item.clip["uri"], root)
     if not is_local(source):

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.clips.table import CONTRACT, ClipTable, has_changed, resolve
 from hubbub.errors import StoreError
-from hubbub.io.atomic import reaching, read_bytes, remove, remove_tree, write_bytes
-from hubbub.io.paths import Place, place
+from hubbub.io.atomic import explain_read_errors, read_bytes, remove_file, remove_tree, write_bytes
+from hubbub.io.paths import StoragePath, parse_path
 from hubbub.labels.tables import LabelTables
 from hubbub.planning.plan import Plan, plan_features
 from hubbub.planning.time_limits import time_limit_s
@@ -190,7 +190,7 @@ def _told(part: pa.Table, shard: int, *, lost: bool) -> pa.Table:
     return part
 
 
-def put_aside(store: FeatureStore, broken: Sequence[int], document: bytes, root: Place) -> None:
+def put_aside(store: FeatureStore, broken: Sequence[int], document: bytes, root: StoragePath) -> None:
     """Move row parts of broken shards to ``STORE/broken/`` and remove the shards: from then on they do not exist.
 
     A shard of which not all recordings can be read again keeps its good rows: they could not be made anew.
@@ -214,12 +214,12 @@ def put_aside(store: FeatureStore, broken: Sequence[int], document: bytes, root:
         if kept is not None:
             store.write_shard(shard, *kept)
             continue
-        remove(path)
+        remove_file(path)
         remove_tree((store.array_path / shard_key(shard)).parent.parent)
 
 
 def _kept(
-    store: FeatureStore, shard: int, document: bytes, root: Place
+    store: FeatureStore, shard: int, document: bytes, root: StoragePath
 ) -> tuple[npt.NDArray[np.floating], pa.Table] | None:
     """Values and rows of the takes that are whole; None where all can be made again, or none is whole."""
     try:
@@ -243,13 +243,13 @@ def _kept(
     return (values, part.filter(pa.array(good))) if rows[good].notna().any() else None
 
 
-def _is_there(uri: str, version: str | None, root: Place) -> bool:
+def _is_there(uri: str, version: str | None, root: StoragePath) -> bool:
     path = resolve(uri, root)
-    with reaching(path):
+    with explain_read_errors(path):
         return path.exists() and not has_changed(path, version)
 
 
-def repair_clips(known: Known, table: ClipTable | None, root: Place) -> ClipTable | None:
+def repair_clips(known: Known, table: ClipTable | None, root: StoragePath) -> ClipTable | None:
     """The clips of a store: as row parts tell of them; from a clip table those that are lost or not known.
 
     Returns
@@ -274,7 +274,7 @@ def _where(clips: pa.Table, wanted: Callable[[str], bool]) -> pa.Table:
 
 def _in_order(clips: pa.Table, table: ClipTable) -> pa.Table:
     """Clips in the order of the table; those that it does not have come last."""
-    places = {clip: place for place, clip in enumerate(table.rows["clip_id"].to_pylist())}
+    places = {clip: parse_path for parse_path, clip in enumerate(table.rows["clip_id"].to_pylist())}
     order = np.argsort([places.get(clip, len(places)) for clip in clips["clip_id"].to_pylist()], kind="stable")
     return clips.take(pa.array(order))
 
@@ -295,7 +295,7 @@ def _clips_told(known: Known) -> tuple[pa.Table, set[str]]:
     return pa.table(columns), lost
 
 
-def root_of(store: FeatureStore, table: ClipTable | None) -> Place:
+def root_of(store: FeatureStore, table: ClipTable | None) -> StoragePath:
     """What uris are relative to: as the clip table says, else as the store does.
 
     Raises
@@ -308,7 +308,7 @@ def root_of(store: FeatureStore, table: ClipTable | None) -> Place:
     root = store.provenance.get("root")
     if root is None:
         raise StoreError(f"{store.path} does not say where its recordings lie; give the clip table: --clips CLIPS")
-    return place(root)
+    return parse_path(root)
 
 
 def plan_repair(store: FeatureStore, known: Known, clips: ClipTable) -> Plan:
@@ -378,7 +378,7 @@ def put_units_aside(tables: LabelTables, broken: Sequence[int], problems: Sequen
             path = part_path(tables.path / folder, unit)
             if (data := bytes_at(path)) is not None:
                 write_bytes(part_path(tables.path / BROKEN / folder, unit), data)
-                remove(path)
+                remove_file(path)
     for problem in problems:
         if problem.mend == "remove":
-            remove(tables.path / problem.where)
+            remove_file(tables.path / problem.where)

@@ -19,7 +19,7 @@ import pytest
 from hubbub.audio import remote
 from hubbub.audio.remote import BucketError, Copies, fetch, kept_copy, local_copy, passing_copy
 from hubbub.errors import DecodeError, FileChanged
-from hubbub.io.paths import place
+from hubbub.io.paths import parse_path
 from tests.servers.proxy import Faults, proxy
 from tests.servers.server import Server, forget_connections
 
@@ -48,7 +48,7 @@ def test_what_is_fetched_is_what_lies_there(s3: str, put: Callable, tmp_path: Pa
     data = os.urandom(size)
     version = put("a b#.wav", data)
     for asked in (version, None, "12-34"):
-        copy = fetch(place(f"{s3}/a b#.wav"), tmp_path, asked)
+        copy = fetch(parse_path(f"{s3}/a b#.wav"), tmp_path, asked)
         assert copy.path.read_bytes() == data
         assert (copy.path.name, copy.version, copy.size_bytes) == ("a b#.wav", version, size)
 
@@ -63,7 +63,7 @@ def test_another_version_is_refused(s3: str, put: Callable, tmp_path: Path):
         version = put("a.wav", data + b"thing")
         put("a.wav", data)
         with pytest.raises(FileChanged, match="changed since it was indexed; index it again"):
-            fetch(place(f"{s3}/a.wav"), tmp_path, version)
+            fetch(parse_path(f"{s3}/a.wav"), tmp_path, version)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,7 +73,7 @@ def test_content_that_changes_between_two_blocks_is_refused(
 ):
     put("a.wav", b"x" * 3 * BLOCK)
     with pytest.raises(FileChanged):
-        fetch(place(f"{s3}/a.wav"), tmp_path, make_room=lambda size: put("a.wav", new))
+        fetch(parse_path(f"{s3}/a.wav"), tmp_path, make_room=lambda size: put("a.wav", new))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,7 +82,7 @@ def test_only_so_many_bytes_are_kept_and_what_is_read_stays(s3: str, put: Callab
     copies = Copies(tmp_path, kept_bytes=250)
 
     def got(number: int):
-        return copies.held(place(f"{s3}/{number}.wav"), versions[number])
+        return copies.held(parse_path(f"{s3}/{number}.wav"), versions[number])
 
     with got(0) as first, got(1), got(2):
         assert len(list(tmp_path.iterdir())) == 3  # more than may be kept, but all are read
@@ -98,13 +98,13 @@ def test_only_so_many_bytes_are_kept_and_what_is_read_stays(s3: str, put: Callab
 def test_a_recording_larger_than_all_that_is_kept_is_there_while_it_is_read(s3: str, put: Callable, tmp_path: Path):
     version = put("long.wav", bytes(1000))
     copies = Copies(tmp_path, kept_bytes=250)
-    with copies.held(place(f"{s3}/long.wav"), version) as path:
+    with copies.held(parse_path(f"{s3}/long.wav"), version) as path:
         assert path.stat().st_size == 1000
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_version_new_content_is_seen(s3: str, put: Callable, tmp_path: Path):
-    copies, source = Copies(tmp_path), place(f"{s3}/a.wav")
+    copies, source = Copies(tmp_path), parse_path(f"{s3}/a.wav")
     for data in (b"old", b"old", b"new!"):
         put("a.wav", data)
         with copies.held(source, None) as path:
@@ -112,7 +112,7 @@ def test_without_a_version_new_content_is_seen(s3: str, put: Callable, tmp_path:
 
 
 def test_threads_share_one_copy(s3: str, put: Callable, tmp_path: Path):
-    version, copies, source = put("a.wav", bytes(10_000)), Copies(tmp_path), place(f"{s3}/a.wav")
+    version, copies, source = put("a.wav", bytes(10_000)), Copies(tmp_path), parse_path(f"{s3}/a.wav")
     found: list[Path] = []
 
     def read() -> None:
@@ -130,7 +130,7 @@ def test_threads_share_one_copy(s3: str, put: Callable, tmp_path: Path):
 
 
 def test_a_failed_fetch_is_tried_again_by_the_next(s3: str, put: Callable, tmp_path: Path):
-    copies, source = Copies(tmp_path), place(f"{s3}/a.wav")
+    copies, source = Copies(tmp_path), parse_path(f"{s3}/a.wav")
     with pytest.raises(DecodeError), copies.held(source, None):
         pass
     put("a.wav", b"now")
@@ -142,21 +142,21 @@ def test_a_full_disk_says_where_and_what_to_do(s3: str, put: Callable, tmp_path:
     put("a.wav", bytes(5 * 2**20))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=66 * 2**20))
     with pytest.raises(DecodeError, match=r"a\.wav cannot be fetched to /.*: 5 MiB, .* room for 2; set TMPDIR"):
-        fetch(place(f"{s3}/a.wav"), tmp_path)
+        fetch(parse_path(f"{s3}/a.wav"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_names_that_files_cannot_have_are_fetched_all_the_same(s3: str, put: Callable, tmp_path: Path):
     for key in ("n" * 700 + ".wav", "x/..", "ü" * 200 + ".wav"):
         put(key, b"data")
-        copy = fetch(place(f"{s3}/x") / ".." if key == "x/.." else place(f"{s3}/{key}"), tmp_path)
+        copy = fetch(parse_path(f"{s3}/x") / ".." if key == "x/.." else parse_path(f"{s3}/{key}"), tmp_path)
         assert copy.path.read_bytes() == b"data"
         assert copy.path.resolve().parent.parent == tmp_path
 
 
 def test_a_passing_copy_goes(s3: str, put: Callable):
     put("a.wav", b"data")
-    with passing_copy(place(f"{s3}/a.wav")) as copy:
+    with passing_copy(parse_path(f"{s3}/a.wav")) as copy:
         assert copy.path.read_bytes() == b"data"
     assert not copy.path.exists()
 
@@ -201,7 +201,7 @@ def test_a_bad_line_is_borne(s3: str, put: Callable, tmp_path: Path, blocks: Non
     faults = Faults(error_500=0.05, slow_down=0.05, reset=0.05, cut_answer=0.1)
     with proxy(moto_server.url, faults, seed=3) as between:
         moto_server.at(between.url).reach(monkeypatch)
-        assert fetch(place(f"{s3}/a.wav"), tmp_path, version).path.read_bytes() == data
+        assert fetch(parse_path(f"{s3}/a.wav"), tmp_path, version).path.read_bytes() == data
 
 
 class _Refusing(BaseHTTPRequestHandler):
@@ -258,7 +258,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_what_one_key_is_to_blame_for_is_one_clips_failure(refusing: None, address: str, message: str, tmp_path: Path):
     with pytest.raises(DecodeError, match=message):
-        fetch(place(address), tmp_path)
+        fetch(parse_path(address), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_what_one_key_is_to_blame_for_is_one_clips_failure(refusing: None, addre
 )
 def test_what_all_clips_would_fail_of_stops_the_run(refusing: None, address: str, message: str, tmp_path: Path):
     with pytest.raises(BucketError, match=message) as told:
-        fetch(place(address), tmp_path)
+        fetch(parse_path(address), tmp_path)
     assert "SECRET-KEY" not in str(told.value)
     assert "KNOWN-KEY" not in str(told.value)
 
@@ -288,9 +288,9 @@ def test_who_has_no_credentials_reads_what_is_open_to_all(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     forget_connections()
     with pytest.raises(BucketError, match="no credentials for http.*; set AWS_ACCESS_KEY_ID .*AWS_NO_SIGN_REQUEST=YES"):
-        kept_copy(place(f"{s3}/a.wav"))
+        kept_copy(parse_path(f"{s3}/a.wav"))
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
-    assert kept_copy(place(f"{s3}/a.wav")).read_bytes() == b"data"
+    assert kept_copy(parse_path(f"{s3}/a.wav")).read_bytes() == b"data"
 
 
 @pytest.mark.parametrize("secret", ["right", "wrong"])
@@ -298,12 +298,12 @@ def test_a_gateway_that_checks_lets_in_who_may(ceph: str, ceph_gateway: Server, 
     ceph_gateway.client().put_object(Bucket=ceph.removeprefix("s3://"), Key="a #.wav", Body=b"data")
     source = f"{ceph}/a #.wav"
     if secret == "right":
-        assert kept_copy(place(source)).read_bytes() == b"data"
+        assert kept_copy(parse_path(source)).read_bytes() == b"data"
         with pytest.raises(DecodeError, match="no such key"):
-            kept_copy(place(f"{ceph}/gone.wav"))
+            kept_copy(parse_path(f"{ceph}/gone.wav"))
         return
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-of-mine")
     forget_connections()
     with pytest.raises(BucketError, match="SignatureDoesNotMatch") as told:
-        kept_copy(place(source))
+        kept_copy(parse_path(source))
     assert "wrong-secret-of-mine" not in str(told.value)

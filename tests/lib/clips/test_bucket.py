@@ -19,7 +19,7 @@ from hubbub.clips.table import ClipTable, make_table, read_table, resolve, write
 from hubbub.config import load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import ClipTableError, UsageError
-from hubbub.io.paths import place
+from hubbub.io.paths import parse_path
 from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.rows import row_schema
@@ -67,7 +67,7 @@ def put(server: Server, address: str, key: str, data: bytes) -> None:
 
 
 def listed(address: str, name: str | None = None, **columns: str) -> Listing:
-    return list_source(place(address), name, Columns(**columns))
+    return list_source(parse_path(address), name, Columns(**columns))
 
 
 def uris(listing: Listing) -> list[str]:
@@ -155,7 +155,7 @@ def test_a_bucket_is_listed_like_the_folder_that_it_was(s3: str, moto_server: Se
 def test_listings_of_many_pages_are_whole(s3: str, moto_server: Server, monkeypatch: pytest.MonkeyPatch):
     for number in range(25):
         put(moto_server, s3, f"{number:02d}.wav", b"x")
-    folder = place(s3)
+    folder = parse_path(s3)
     really = folder.fs.call_s3
     monkeypatch.setattr(folder.fs, "call_s3", lambda *args, **options: really(*args, **options, MaxKeys=10))
     assert [held.name for held in bucket.objects_below(folder)] == [f"{number:02d}.wav" for number in range(25)]
@@ -188,7 +188,7 @@ def test_a_csv_beside_its_recordings(s3: str, moto_server: Server, esc10_mini: P
 def test_clip_tables_go_anywhere_and_come_back(s3: str, moto_server: Server, tmp_path: Path):
     put(moto_server, f"{s3}/my set", "a.wav", sound(0))
     table = indexed(f"{s3}/my set")
-    for where in (place(f"{s3}/my tables/c#1?.parquet"), tmp_path / "c.parquet"):
+    for where in (parse_path(f"{s3}/my tables/c#1?.parquet"), tmp_path / "c.parquet"):
         write_table(table, where)
         again = read_table(where)
         assert again.rows.equals(table.rows)
@@ -203,7 +203,7 @@ def test_a_table_that_others_made_lies_where_its_recordings_do(s3: str, moto_ser
     file = io.BytesIO()
     pq.write_table(pa.table({"clip_id": ["1"], "uri": ["a.wav"], "labels": [["x"]]}), file)
     put(moto_server, f"{s3}/p", "t.parquet", file.getvalue())
-    assert str(read_table(place(f"{s3}/p/t.parquet")).root) == f"{s3}/p"
+    assert str(read_table(parse_path(f"{s3}/p/t.parquet")).root) == f"{s3}/p"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_other_addresses_are_refused_before_anything_starts(uri: str, message: s
 @pytest.mark.parametrize("uri", ["", "a.wav/"])
 def test_what_no_key_can_be_is_refused(uri: str):
     with pytest.raises(ClipTableError, match="names no recording in a bucket"):
-        resolve(uri, place("s3://bucket/prefix"))
+        resolve(uri, parse_path("s3://bucket/prefix"))
 
 
 def test_what_is_missing_or_no_audio_is_a_line_and_a_failed_row(s3: str, moto_server: Server, tmp_path: Path):
@@ -234,7 +234,7 @@ def test_what_is_missing_or_no_audio_is_a_line_and_a_failed_row(s3: str, moto_se
     put(moto_server, s3, "text.wav", b"no sound")
     put(moto_server, s3, "empty.wav", b"")
     clips = [{"uri": uri, "labels": []} for uri in ("good.wav", "text.wav", "empty.wav", "x/gone.wav")]
-    table, unreadable = index_listing(Listing(place(s3), clips))
+    table, unreadable = index_listing(Listing(parse_path(s3), clips))
     name = s3.removeprefix("s3://")
     assert unreadable == [
         "text.wav: text.wav is not audio that can be decoded (Format not recognised)",
@@ -303,7 +303,7 @@ def test_local_recordings_cost_no_more_than_before(tmp_path: Path, monkeypatch: 
 def test_a_bucket_that_is_not_there_stops_the_run_and_fails_no_clip(s3: str, moto_server: Server, tmp_path: Path):
     put(moto_server, s3, "0.wav", sound(0))
     table = indexed(s3)
-    gone = ClipTable(table.rows, place("s3://no-such-bucket-here"))
+    gone = ClipTable(table.rows, parse_path("s3://no-such-bucket-here"))
     with pytest.raises(remote.BucketError, match=r"s3://no-such-bucket-here/0\.wav: there is no bucket"):
         run(tmp_path / "store", gone)
     assert open_store(tmp_path / "store").committed() == []

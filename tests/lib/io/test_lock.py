@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from hubbub.errors import StorageError, StoreError
 from hubbub.io import lock
-from hubbub.io.lock import CLAIMS, Holder, claimed
-from hubbub.io.paths import Place, place
+from hubbub.io.lock import LOCK_FOLDER, Holder, write_lock
+from hubbub.io.paths import StoragePath, parse_path
 
 LEASE_S = 1.0
 """Shorter than the real one, and still four beats that a busy machine keeps."""
@@ -31,28 +31,28 @@ RACES = 20
 
 
 @pytest.fixture(params=["disk", "bucket"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
     if request.param == "disk":
         return tmp_path / "store"
-    return place(request.getfixturevalue("s3")) / "some" / "store"
+    return parse_path(request.getfixturevalue("s3")) / "some" / "store"
 
 
-def numbers(folder: Place) -> list[str]:
-    return sorted(path.name for path in (folder / CLAIMS).iterdir())
+def numbers(folder: StoragePath) -> list[str]:
+    return sorted(path.name for path in (folder / LOCK_FOLDER).iterdir())
 
 
-def elsewhere(folder: Place, number: int, **changed: Any) -> dict[str, Any]:
+def elsewhere(folder: StoragePath, number: int, **changed: Any) -> dict[str, Any]:
     """Make a claim say that it is held on another machine."""
-    path = folder / CLAIMS / f"{number:08d}.json"
+    path = folder / LOCK_FOLDER / f"{number:08d}.json"
     held = json.loads(path.read_bytes()) | {"host": "other", "machine": "other boot"} | changed
     path.write_bytes(json.dumps(held).encode())
     return held
 
 
-def test_a_held_folder_is_refused_with_who_what_and_since_when(folder: Place):
-    with claimed(folder, "features") as held:
+def test_a_held_folder_is_refused_with_who_what_and_since_when(folder: StoragePath):
+    with write_lock(folder, "features") as held:
         assert held.number == 1
-        with pytest.raises(StoreError) as caught, claimed(folder, "compact"):
+        with pytest.raises(StoreError) as caught, write_lock(folder, "compact"):
             pass
         held.check()
         held.holder.check(folder)
@@ -62,34 +62,34 @@ def test_a_held_folder_is_refused_with_who_what_and_since_when(folder: Place):
     assert "wait until it ends, or end it, and run the same command again" in text
 
 
-def test_what_is_released_is_taken_again_under_a_new_number(folder: Place):
+def test_what_is_released_is_taken_again_under_a_new_number(folder: StoragePath):
     for number in (1, 2, 3):
-        with claimed(folder, "features") as held:
+        with write_lock(folder, "features") as held:
             assert held.number == number
             assert numbers(folder) == [f"{number:08d}.json"]
     assert numbers(folder) == ["00000003.json"]
 
 
-def test_a_run_that_fails_releases(folder: Place):
-    with pytest.raises(KeyError), claimed(folder, "features"):
+def test_a_run_that_fails_releases(folder: StoragePath):
+    with pytest.raises(KeyError), write_lock(folder, "features"):
         raise KeyError
-    with claimed(folder, "features") as held:
+    with write_lock(folder, "features") as held:
         assert held.number == 2
 
 
-def test_two_folders_do_not_stand_in_each_others_way(folder: Place):
-    with claimed(folder / "one", "features"), claimed(folder / "two", "features") as other:
+def test_two_folders_do_not_stand_in_each_others_way(folder: StoragePath):
+    with write_lock(folder / "one", "features"), write_lock(folder / "two", "features") as other:
         other.check()
 
 
-def test_a_holder_elsewhere_that_is_alive_is_left_alone(folder: Place):
-    with claimed(folder, "features", lease_s=LEASE_S) as held:
+def test_a_holder_elsewhere_that_is_alive_is_left_alone(folder: StoragePath):
+    with write_lock(folder, "features", lease_s=LEASE_S) as held:
         elsewhere(folder, held.number)
-        held._record = lock._parsed((folder / CLAIMS / "00000001.json").read_bytes())  # type: ignore[assignment]
+        held._record = lock._parse_record((folder / LOCK_FOLDER / "00000001.json").read_bytes())  # type: ignore[assignment]
         said: list[str] = []
         with (
             pytest.raises(StoreError, match="@other"),
-            claimed(folder, "compact", lease_s=4 * LEASE_S, notice=said.append),
+            write_lock(folder, "compact", lease_s=4 * LEASE_S, notice=said.append),
         ):
             pass
         held.check()
@@ -99,70 +99,70 @@ def test_a_holder_elsewhere_that_is_alive_is_left_alone(folder: Place):
 
 @pytest.mark.parametrize("since", ["1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
 def test_a_holder_elsewhere_without_a_beat_expires_whatever_its_clock_said(tmp_path: Path, since: str):
-    with claimed(tmp_path, "features"):
+    with write_lock(tmp_path, "features"):
         pass
     elsewhere(tmp_path, 1, released=False, since=since)
     began = time.monotonic()
-    with claimed(tmp_path, "compact", lease_s=LEASE_S) as held:
+    with write_lock(tmp_path, "compact", lease_s=LEASE_S) as held:
         assert time.monotonic() - began >= LEASE_S
         assert held.number == 2
 
 
 def test_one_elsewhere_that_is_released_while_we_wait_is_taken_at_once(tmp_path: Path):
-    with claimed(tmp_path, "features"):
+    with write_lock(tmp_path, "features"):
         pass
     elsewhere(tmp_path, 1, released=False)
     timer = threading.Timer(0.2, lambda: elsewhere(tmp_path, 1, released=True))
     timer.start()
     began = time.monotonic()
-    with claimed(tmp_path, "compact", lease_s=PATIENCE_S) as held:
+    with write_lock(tmp_path, "compact", lease_s=PATIENCE_S) as held:
         assert held.number == 2
     assert time.monotonic() - began < PATIENCE_S / 2
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"pid": "x"}', b"null"])
 def test_a_claim_that_says_nothing_expires(tmp_path: Path, data: bytes):
-    (tmp_path / CLAIMS).mkdir()
-    (tmp_path / CLAIMS / "00000004.json").write_bytes(data)
-    with claimed(tmp_path, "features", lease_s=0.1) as held:
+    (tmp_path / LOCK_FOLDER).mkdir()
+    (tmp_path / LOCK_FOLDER / "00000004.json").write_bytes(data)
+    with write_lock(tmp_path, "features", lease_s=0.1) as held:
         assert held.number == 5
 
 
 def test_a_process_number_that_another_process_has_now_is_a_dead_holder(tmp_path: Path):
-    with claimed(tmp_path, "features"):
+    with write_lock(tmp_path, "features"):
         pass
-    path = tmp_path / CLAIMS / "00000001.json"
+    path = tmp_path / LOCK_FOLDER / "00000001.json"
     mine = json.loads(path.read_bytes())
     path.write_text(json.dumps(mine | {"released": False, "started": mine["started"] - 1}))
-    with claimed(tmp_path, "features", lease_s=PATIENCE_S) as held:
+    with write_lock(tmp_path, "features", lease_s=PATIENCE_S) as held:
         assert held.number == 2
 
 
-def test_one_who_was_taken_over_notices(folder: Place):
-    with claimed(folder, "features", lease_s=LEASE_S) as first:
-        (folder / CLAIMS / "00000002.json").write_bytes(b"taken")
+def test_one_who_was_taken_over_notices(folder: StoragePath):
+    with write_lock(folder, "features", lease_s=LEASE_S) as first:
+        (folder / LOCK_FOLDER / "00000002.json").write_bytes(b"taken")
         with pytest.raises(StorageError, match="is no longer ours to write"):
             first.check()
         with pytest.raises(StorageError, match="is no longer ours to write"):
             Holder(first.number, first.token).check(folder)
         assert first.lost.is_set()
-    assert (folder / CLAIMS / "00000002.json").read_bytes() == b"taken"
+    assert (folder / LOCK_FOLDER / "00000002.json").read_bytes() == b"taken"
 
 
 def test_the_beats_notice_too(tmp_path: Path):
-    with claimed(tmp_path, "features", lease_s=LEASE_S) as first:
-        (tmp_path / CLAIMS / "00000002.json").write_bytes(b"taken")
+    with write_lock(tmp_path, "features", lease_s=LEASE_S) as first:
+        (tmp_path / LOCK_FOLDER / "00000002.json").write_bytes(b"taken")
         assert first.lost.wait(PATIENCE_S)
 
 
 def test_a_folder_made_anew_meanwhile_is_not_ours(tmp_path: Path):
     """Numbers begin anew there; so the number alone would say that it is still held."""
     folder = tmp_path / "store"
-    with claimed(folder, "features") as first:
-        (folder / CLAIMS / "00000001.json").unlink()
+    with write_lock(folder, "features") as first:
+        (folder / LOCK_FOLDER / "00000001.json").unlink()
         with pytest.raises(StorageError, match="its claim is gone"):
             first.check()
-        with claimed(folder, "features") as second:
+        with write_lock(folder, "features") as second:
             assert second.number == first.number
             with pytest.raises(StorageError, match="holds it"):
                 first.check()
@@ -170,16 +170,16 @@ def test_a_folder_made_anew_meanwhile_is_not_ours(tmp_path: Path):
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_lost_answer_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raises: bool):
-    create_only = lock.create_only
+    create_if_absent = lock.create_if_absent
 
     def answer_lost(path: Path, data: bytes) -> bool:
-        create_only(path, data)
+        create_if_absent(path, data)
         if raises:
             raise StorageError("no answer")
         return False
 
     monkeypatch.setattr(lock, "create_only", answer_lost)
-    with claimed(tmp_path, "features") as held:
+    with write_lock(tmp_path, "features") as held:
         held.check()
 
 
@@ -188,7 +188,7 @@ def test_where_nothing_can_be_written_the_reason_is_told(tmp_path: Path, monkeyp
         raise StorageError("the disk is full")
 
     monkeypatch.setattr(lock, "create_only", full)
-    with pytest.raises(StorageError, match="the disk is full"), claimed(tmp_path, "features"):
+    with pytest.raises(StorageError, match="the disk is full"), write_lock(tmp_path, "features"):
         pass
 
 
@@ -215,7 +215,7 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def taker(folder: Place, lease_s: float = lock.LEASE_S) -> Iterator[subprocess.Popen[str]]:
+def taker(folder: StoragePath, lease_s: float = lock.LEASE_S) -> Iterator[subprocess.Popen[str]]:
     """Start a process that takes the folder when it is told `go`, and looks again when told so once more."""
     words = [sys.executable, "-c", HOLD, str(folder), "wait", str(lease_s)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -237,7 +237,7 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_of_two_processes_that_race_one_wins(folder: Place):
+def test_of_two_processes_that_race_one_wins(folder: StoragePath):
     with taker(folder) as one, taker(folder) as two:
         go(one), go(two)
         answers = sorted(answer.split()[0] for answer in (said(one), said(two)))
@@ -280,7 +280,7 @@ for race in range({races}):
 """
 
 
-def test_who_was_killed_is_followed_at_once(folder: Place):
+def test_who_was_killed_is_followed_at_once(folder: StoragePath):
     with taker(folder) as first:
         go(first)
         assert said(first) == "held 1"
@@ -288,24 +288,24 @@ def test_who_was_killed_is_followed_at_once(folder: Place):
         while Path(f"/proc/{first.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
             time.sleep(0.01)  # not waited for: a killed process whose parent is busy is dead as well
         began = time.monotonic()
-        with claimed(folder, "compact") as held:
+        with write_lock(folder, "compact") as held:
             assert held.number == 2
         assert time.monotonic() - began < lock.LEASE_S / 2
 
 
-def test_who_slept_through_a_takeover_notices_on_waking(folder: Place):
+def test_who_slept_through_a_takeover_notices_on_waking(folder: StoragePath):
     with taker(folder, LEASE_S) as first:
         go(first)
         assert said(first) == "held 1"
         first.send_signal(signal.SIGSTOP)
         elsewhere(folder, 1)
-        with claimed(folder, "compact", lease_s=LEASE_S) as held:
+        with write_lock(folder, "compact", lease_s=LEASE_S) as held:
             assert held.number == 2
             first.send_signal(signal.SIGCONT)
             go(first)
             assert said(first).startswith(f"lost {folder} is no longer ours to write")
             held.check()
-        with claimed(folder, "compact") as held:
+        with write_lock(folder, "compact") as held:
             assert held.number == 3
 
 
@@ -340,7 +340,7 @@ class Storage:
             raise FileNotFoundError
         return self.files[path.number]
 
-    def create_only(self, path: FakePlace, data: bytes) -> bool:
+    def create_if_absent(self, path: FakePlace, data: bytes) -> bool:
         self.step()
         if path.number in self.files:
             return False
@@ -413,7 +413,7 @@ class Taker:
         folder: Any = FakePlace(self.storage)
         record = lock._Record(f"{self.index} {len(self.checked)}", "u", str(self.index), "m", self.index, 0, "job", "")
         try:
-            number = lock._take(folder, record, 0.0, lambda text: None)
+            number = lock._acquire(folder, record, 0.0, lambda text: None)
         except StoreError:
             return
         self.holds = number
@@ -443,7 +443,7 @@ def run_schedule(
     HISTORY.clear()
     takers = [Taker(storage, index, answers_lost=index in lost) for index in range(3)]
     monkeypatch.setattr(lock, "names", storage.names)
-    monkeypatch.setattr(lock, "create_only", storage.create_only)
+    monkeypatch.setattr(lock, "create_only", storage.create_if_absent)
     monkeypatch.setattr(lock, "read_bytes", storage.read_bytes)
     monkeypatch.setattr(lock, "remove", storage.remove)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.io import atomic, paths
 from hubbub.errors import StorageError, StoreError, UsageError
-from hubbub.io.paths import Place, is_local, place, use_storage
+from hubbub.io import atomic, paths
+from hubbub.io.paths import StoragePath, is_local, load_storage_file, parse_path
 from tests.servers.server import Server, forget_connections
 
 NAMES = ["plain", "two words", "a#b?c", "straße ☃", "100%25", "[x]*", "k=v&w"]
@@ -20,9 +20,9 @@ NAMES = ["plain", "two words", "a#b?c", "straße ☃", "100%25", "[x]*", "k=v&w"
 
 
 @pytest.fixture(params=["disk", "bucket"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
     """An empty folder, once here and once in a bucket."""
-    return tmp_path / "root" if request.param == "disk" else place(f"{request.getfixturevalue('s3')}/root")
+    return tmp_path / "root" if request.param == "disk" else parse_path(f"{request.getfixturevalue('s3')}/root")
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,19 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     ],
 )
 def test_local_places(text: str, local: str):
-    assert place(text) == Path(local)
-    assert is_local(place(text))
+    assert parse_path(text) == Path(local)
+    assert is_local(parse_path(text))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_places_in_buckets_are_keys_letter_by_letter(s3: str, name: str):
-    found = place(f"{s3}/x y/{name}")
+    found = parse_path(f"{s3}/x y/{name}")
     assert not is_local(found)
     assert found.path == f"{s3}/x y/{name}".removeprefix("s3://")
     assert str(found) == f"{s3}/x y/{name}"
     assert found.name == name
-    assert (place(s3) / "x y" / name).path == found.path
-    assert place(f"{s3}/x y/{name}/").path == found.path
+    assert (parse_path(s3) / "x y" / name).path == found.path
+    assert parse_path(f"{s3}/x y/{name}/").path == found.path
     assert pickle.loads(pickle.dumps(found)).path == found.path
 
 
@@ -67,85 +67,86 @@ def test_places_in_buckets_are_keys_letter_by_letter(s3: str, name: str):
 )
 def test_what_is_no_place(text: str, message: str):
     with pytest.raises(UsageError, match=message.replace(".", r"\.")):
-        place(text)
+        parse_path(text)
 
 
 def test_places_hold_no_credentials(s3: str, moto_server: Server):
-    found = place(f"{s3}/a")
+    found = parse_path(f"{s3}/a")
     for text in (repr(found), str(found), repr(pickle.dumps(found)), repr(found.storage_options)):
         assert moto_server.secret not in text
         assert f"'{moto_server.key}'" not in text
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bytes_come_back(root: Place, name: str):
+def test_bytes_come_back(root: StoragePath, name: str):
     path = root / "deep" / name
     for data in (b"one", b"", os.urandom(3000)):
         atomic.write_bytes(path, data)
         assert path.read_bytes() == data
-    assert atomic.names(root / "deep") == [name]
-    assert atomic.sizes(root) == {f"deep/{name}": 3000}
-    with atomic.fetched(path) as local:
+    assert atomic.list_names(root / "deep") == [name]
+    assert atomic.list_sizes(root) == {f"deep/{name}": 3000}
+    with atomic.local_file(path) as local:
         assert local.read_bytes() == data
-    atomic.remove(path)
-    atomic.remove(path)
-    assert atomic.names(root / "deep") == []
+    atomic.remove_file(path)
+    atomic.remove_file(path)
+    assert atomic.list_names(root / "deep") == []
 
 
-def test_writing_ends_whole_or_not_at_all(root: Place):
+def test_writing_ends_whole_or_not_at_all(root: StoragePath):
     path = root / "x" / "file.bin"
     atomic.write_bytes(path, b"before")
-    with pytest.raises(ZeroDivisionError), atomic.replacing(path) as partial:
+    with pytest.raises(ZeroDivisionError), atomic.atomic_write(path) as partial:
         partial.write_bytes(b"half" * (1 // 0))
     assert path.read_bytes() == b"before"
-    with atomic.replacing(path) as partial:
+    with atomic.atomic_write(path) as partial:
         partial.write_bytes(b"after")
     assert path.read_bytes() == b"after"
-    assert atomic.names(root / "x") == ["file.bin"]
+    assert atomic.list_names(root / "x") == ["file.bin"]
 
 
-def test_of_many_who_create_one_file_one_does(root: Place, monkeypatch: pytest.MonkeyPatch):
+def test_of_many_who_create_one_file_one_does(root: StoragePath, monkeypatch: pytest.MonkeyPatch):
     if is_local(root):
         monkeypatch.setattr(os, "getpid", threading.get_ident)  # each a process of its own
     done: list[bool] = []
     threads = [
-        threading.Thread(target=lambda n=n: done.append(atomic.create_only(root / "claim", b"%d" % n))) for n in range(6)
+        threading.Thread(target=lambda n=n: done.append(atomic.create_if_absent(root / "claim", b"%d" % n)))
+        for n in range(6)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sorted(done) == [False] * 5 + [True]
-    assert atomic.create_only(root / "claim", b"late") is False
+    assert atomic.create_if_absent(root / "claim", b"late") is False
     assert (root / "claim").read_bytes() != b"late"
 
 
-def test_names_are_of_direct_children_alone(root: Place):
+def test_names_are_of_direct_children_alone(root: StoragePath):
     for name in ("b/c/d", "b/e", "a", "bb"):
         atomic.write_bytes(root / name, b"x")
-    assert sorted(atomic.names(root)) == ["a", "b", "bb"]
-    assert sorted(atomic.names(root / "b")) == ["c", "e"]
-    assert atomic.names(root / "nowhere") == []
-    assert atomic.sizes(root / "nowhere") == {}
+    assert sorted(atomic.list_names(root)) == ["a", "b", "bb"]
+    assert sorted(atomic.list_names(root / "b")) == ["c", "e"]
+    assert atomic.list_names(root / "nowhere") == []
+    assert atomic.list_sizes(root / "nowhere") == {}
 
 
-def test_removing_a_folder_leaves_its_neighbours(root: Place):
+def test_removing_a_folder_leaves_its_neighbours(root: StoragePath):
     for name in ("x/1", "x/y/2", "x2/3", "x.txt"):
         atomic.write_bytes(root / name, b"x")
     atomic.remove_tree(root / "x")
     atomic.remove_tree(root / "x")
-    assert sorted(atomic.sizes(root)) == ["x.txt", "x2/3"]
+    assert sorted(atomic.list_sizes(root)) == ["x.txt", "x2/3"]
 
 
-def test_removing_a_folder_takes_its_name_for_no_pattern(root: Place):
+def test_removing_a_folder_takes_its_name_for_no_pattern(root: StoragePath):
     for name in ("x*/1", "xy/2", "[ab]/3", "a/4"):
         atomic.write_bytes(root / name, b"x")
     atomic.remove_tree(root / "x*")
     atomic.remove_tree(root / "[ab]")
-    assert sorted(atomic.sizes(root)) == ["a/4", "xy/2"]
+    assert sorted(atomic.list_sizes(root)) == ["a/4", "xy/2"]
 
 
-def test_foreign_folders_and_files_are_refused(root: Place):
+def test_foreign_folders_and_files_are_refused(root: StoragePath):
     atomic.write_bytes(root / "mine" / "mark", b"{}")
     atomic.refuse_foreign_folder(root / "mine", "mark", "the thing")
     atomic.refuse_foreign_folder(root / "new", "mark", "the thing")
@@ -159,8 +160,8 @@ def test_foreign_folders_and_files_are_refused(root: Place):
 
 
 def test_a_bucket_that_is_not_there_is_no_traceback(s3: str):
-    path = place("s3://there-is-no-such-bucket/x/a")
-    for write in (atomic.write_bytes, atomic.create_only):
+    path = parse_path("s3://there-is-no-such-bucket/x/a")
+    for write in (atomic.write_bytes, atomic.create_if_absent):
         with pytest.raises(StorageError, match=r"cannot write s3://there-is-no-such-bucket/x/a: .*no such bucket"):
             write(path, b"x")
 
@@ -172,7 +173,7 @@ def test_a_full_disk_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=r"cannot write .*a: No space left on device; free some space"):
         atomic.write_bytes(tmp_path / "a", b"x")
-    assert atomic.names(tmp_path) == []
+    assert atomic.list_names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_storage_files_that_do_not_do(tmp_path: Path, text: str, message: str):
     file.write_text(text)
     before = dict(os.environ)
     with pytest.raises(UsageError, match=message) as told:
-        use_storage(file)
+        load_storage_file(file)
     assert "12345" not in str(told.value)
     assert dict(os.environ) == before
 
@@ -200,19 +201,22 @@ def test_a_storage_file_is_the_environment_of_this_process(s3: str, tmp_path: Pa
     monkeypatch.setattr(paths, "_used", {})
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "")
     (tmp_path / "storage.yaml").write_text("secret_access_key: 'x y'\nanonymous: true\n")
-    use_storage(tmp_path / "storage.yaml")
+    load_storage_file(tmp_path / "storage.yaml")
     assert os.environ["AWS_SECRET_ACCESS_KEY"] == "x y"
     assert paths.is_anonymous()
-    assert paths.shipped_storage() == {"AWS_SECRET_ACCESS_KEY": "x y", "AWS_NO_SIGN_REQUEST": "YES"}
+    assert paths.storage_environment() == {"AWS_SECRET_ACCESS_KEY": "x y", "AWS_NO_SIGN_REQUEST": "YES"}
 
 
 def test_a_gateway_that_refuses_is_understood(ceph: str, monkeypatch: pytest.MonkeyPatch):
     """Reading and writing with a wrong secret: who refuses and why, and not the secret."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-wrong-secret")
     forget_connections()
-    path = place(f"{ceph}/x/a")
+    path = parse_path(f"{ceph}/x/a")
     with pytest.raises(StorageError, match="cannot write .*refuses .*no permission") as written:
         atomic.write_bytes(path, b"x")
-    with pytest.raises(UsageError, match="cannot read .*refuses .*no permission") as looked, atomic.reaching(path):
+    with (
+        pytest.raises(UsageError, match="cannot read .*refuses .*no permission") as looked,
+        atomic.explain_read_errors(path),
+    ):
         path.exists()
     assert "a-wrong-secret" not in f"{written.value}{looked.value}"

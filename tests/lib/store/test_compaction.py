@@ -17,9 +17,9 @@ from hubbub.clips.examples import COLUMNS as TAKE
 from hubbub.clips.table import CONTRACT
 from hubbub.config import load_settings
 from hubbub.errors import StorageError, StoreError
-from hubbub.io.atomic import remove
-from hubbub.io.lock import CLAIMS, claimed
-from hubbub.io.paths import Place, place
+from hubbub.io.atomic import remove_file
+from hubbub.io.lock import LOCK_FOLDER, write_lock
+from hubbub.io.paths import StoragePath, parse_path
 from hubbub.store import compaction
 from hubbub.store.arrays import shard_key
 from hubbub.store.compaction import begin, old_parts, plan_compaction, prunable, prune, remove_old_parts, swap
@@ -69,7 +69,7 @@ def write(store: FeatureStore, shard: int, rows: list[Row], schema: pa.Schema = 
     store.write_shard(shard, values, pa.Table.from_pylist(full, schema=schema))
 
 
-def make(path: Place, parts: list[list[Row]]) -> FeatureStore:
+def make(path: StoragePath, parts: list[list[Row]]) -> FeatureStore:
     """Make a store with these row parts, from shard 0 on."""
     store = create_store(path, SETTINGS, source="clips.parquet")
     store.grow(len(parts))
@@ -93,9 +93,9 @@ def progress(store: FeatureStore) -> pd.DataFrame:
     return current(store.ledger(names))[names].sort_values([*TAKE, "window"], ignore_index=True)
 
 
-def compact(path: Place, *, only: set[int] | None = None, swapped: bool = True) -> None:
+def compact(path: StoragePath, *, only: set[int] | None = None, swapped: bool = True) -> None:
     """Compact a store; `only` some of its units, by their order, and without the swap for one that is stopped."""
-    with claimed(path, "compact") as claim:
+    with write_lock(path, "compact") as claim:
         store = open_store(path)
         remove_old_parts(store)
         plan = plan_compaction(store)
@@ -121,13 +121,13 @@ FULL_OF_HOLES = [
 
 
 @pytest.fixture(params=["disk", "bucket"])
-def path(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
     if request.param == "disk":
         return tmp_path / "store"
-    return place(request.getfixturevalue("s3")) / "some" / "store"
+    return parse_path(request.getfixturevalue("s3")) / "some" / "store"
 
 
-def test_a_store_of_holes_becomes_full_shards_with_the_same_rows(path: Place):
+def test_a_store_of_holes_becomes_full_shards_with_the_same_rows(path: StoragePath):
     store = make(path, FULL_OF_HOLES)
     before, known = held(store), progress(store)
     assert len(before) == 8
@@ -207,7 +207,7 @@ def test_numbers_are_never_given_again(tmp_path: Path):
     assert open_store(store.path).first_shard == 12
 
 
-def test_readers_of_before_read_on_until_the_old_shards_are_pruned(path: Place):
+def test_readers_of_before_read_on_until_the_old_shards_are_pruned(path: StoragePath):
     reader = make(path, FULL_OF_HOLES)
     before, numbers = held(reader), reader.rows()["row"].to_list()
     unread = open_store(path)  # has the store open, and reads its first row only after the swap
@@ -233,7 +233,7 @@ def test_nothing_is_prunable_before_a_compaction(tmp_path: Path):
     assert prunable(open_store(store.path)) == {}
 
 
-def test_a_store_reads_the_same_in_the_middle(path: Place):
+def test_a_store_reads_the_same_in_the_middle(path: StoragePath):
     store = make(path, FULL_OF_HOLES)
     before, known = held(store), progress(store)
     compact(path, only={1})
@@ -274,10 +274,10 @@ def test_stopped_after_the_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     before, known = held(store), progress(store)
     left = iter(range(removed))
 
-    def remove_some(path: Place) -> None:
+    def remove_some(path: StoragePath) -> None:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        remove(path)
+        remove_file(path)
 
     monkeypatch.setattr(compaction, "remove", remove_some)
     if removed < len(FULL_OF_HOLES):
@@ -332,7 +332,7 @@ def test_values_that_are_not_those_written_are_refused(tmp_path: Path, how: str)
 
 def test_the_swap_refuses_what_is_not_whole(tmp_path: Path):
     store = make(tmp_path / "store", FULL_OF_HOLES)
-    with claimed(store.path, "compact") as claim:
+    with write_lock(store.path, "compact") as claim:
         plan = plan_compaction(store)
         store = begin(store, plan, claim)
         first, second = plan.units()
@@ -366,13 +366,13 @@ def part_numbers(store: FeatureStore) -> list[int]:
 
 def test_one_who_was_taken_over_neither_writes_nor_swaps(tmp_path: Path):
     store = make(tmp_path / "store", FULL_OF_HOLES)
-    with claimed(store.path, "compact") as claim:
+    with write_lock(store.path, "compact") as claim:
         plan = plan_compaction(store)
         store = begin(store, plan, claim)
         first, second = plan.units()
         CompactTask(store)(first)
         CompactTask(replace(store, holder=None))(second)
-        (store.path / CLAIMS / "00000002.json").write_text("taken")
+        (store.path / LOCK_FOLDER / "00000002.json").write_text("taken")
         with pytest.raises(StorageError, match="no longer ours to write"):
             CompactTask(store)(second)
         with pytest.raises(StorageError, match="no longer ours to write"):

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hubbub.errors import HubbubError, StoreError
-from hubbub.io.lock import CLAIMS
+from hubbub.io.lock import LOCK_FOLDER
 from hubbub.jobs.features import features
 from hubbub.jobs.index import index
 from hubbub.jobs.verify import verify
@@ -377,7 +377,7 @@ def test_a_clip_retried_counts_as_the_last_time_after_a_repair(apart: Built, tmp
 def objects(store: Path) -> list[Path]:
     """Every object that a store is made of, but the settings, without which it is none."""
     group = store / "features.zarr" / "zarr.json"
-    found = (path for path in store.rglob("*") if path.is_file() and CLAIMS not in path.parts)
+    found = (path for path in store.rglob("*") if path.is_file() and LOCK_FOLDER not in path.parts)
     return sorted(path for path in found if path != group)
 
 

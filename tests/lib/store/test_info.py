@@ -39,7 +39,7 @@ FRAME_S = 128 / RATE
 """What a clip's sound may be counted too long by: valid frames are whole."""
 
 
-def built(folder: Path, place: Path, *assignments: str) -> tuple[FeatureStore, ClipTable]:
+def built(folder: Path, parse_path: Path, *assignments: str) -> tuple[FeatureStore, ClipTable]:
     """A store of `CLIPS`, and of two files that are no sound."""
     for number, (name, (seconds, channels)) in enumerate(CLIPS.items()):
         path = folder / f"{name}.wav"
@@ -51,10 +51,10 @@ def built(folder: Path, place: Path, *assignments: str) -> tuple[FeatureStore, C
     table = index_listing(list_source(folder, None, Columns()))[0]
     config = load_settings(None, [*SMALL, *assignments])
     plan = plan_features(table, config)
-    store = create_store(place, config, source="clips.parquet")
+    store = create_store(parse_path, config, source="clips.parquet")
     store.grow(plan.n_shards, clips=plan.clips)
     list(SerialEngine().run(ExtractTask(store, table.root, row_schema(table.rows.schema)), plan.units()))
-    return open_store(place), table
+    return open_store(parse_path), table
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +227,9 @@ def test_a_torn_or_foreign_part_is_refused(store: FeatureStore):
 
 
 def test_a_store_in_a_bucket_has_the_same_facts(s3: str, store: FeatureStore):
-    from hubbub.io.paths import place
+    from hubbub.io.paths import parse_path
 
-    remote = place(f"{s3}/stores/one")
+    remote = parse_path(f"{s3}/stores/one")
     for path in sorted(store.path.rglob("*")):
         if path.is_file():
             target = remote / path.relative_to(store.path).as_posix()

@@ -123,11 +123,11 @@ def test_an_address_may_be_text_and_what_is_no_store_is_refused(folder: Path, tm
 
 
 def test_a_store_in_a_bucket_opens_too(s3: str, folder: Path, store: FeatureStore):
-    from hubbub.io.paths import place
+    from hubbub.io.paths import parse_path
 
     for path in sorted(store.path.rglob("*")):
         if path.is_file():
-            target = place(f"{s3}/store/{path.relative_to(store.path).as_posix()}")
+            target = parse_path(f"{s3}/store/{path.relative_to(store.path).as_posix()}")
             target.fs.pipe_file(target.path, path.read_bytes())
     remote = hubbub.open_store(f"{s3}/store")
     number = int(store.rows()["row"].iloc[3])

@@ -11,7 +11,7 @@ import pytest
 from hubbub.clips.table import CONTRACT
 from hubbub.config import Settings
 from hubbub.errors import LabelsError
-from hubbub.io.paths import place
+from hubbub.io.paths import parse_path
 from hubbub.labels.events import EventRule
 from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
 from hubbub.tasks.label import remade_events
@@ -28,7 +28,7 @@ def tables(s3: str) -> LabelTables:
     """Two units, each of one file with two windows that score 0.25 and 0.75."""
     run = {"model_hash": "m", "settings_hash": Settings().hash, "settings": Settings().model_dump(mode="json")}
     run |= {"labels": ["dog"], "hop_s": 1.0, "rules": {"dog": vars(EventRule())}, "root": s3, "command": "hubbub label"}
-    made = create_labels(place(f"{s3}/my labels #1"), run)
+    made = create_labels(parse_path(f"{s3}/my labels #1"), run)
     for unit in range(2):
         file = {"clip_id": str(unit), "uri": f"{unit}.wav", "status": "ok", "attempts": 1, "duration_s": 2.0}
         windows = [

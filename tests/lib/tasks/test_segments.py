@@ -21,7 +21,7 @@ from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable, clip_id
 from hubbub.config import LogMelSettings, Settings, Windows
 from hubbub.engine.serial import SerialEngine
-from hubbub.io.paths import place
+from hubbub.io.paths import parse_path
 from hubbub.labels.events import EventRule
 from hubbub.labels.tables import LabelTables, create_labels, open_labels
 from hubbub.models.bundle import load_bundle, write_bundle
@@ -468,7 +468,7 @@ def test_a_sweep_removes_all_pieces_but_those_wanted(archive: Archive, tmp_path:
 
 
 def test_pieces_in_a_bucket(archive: Archive, s3: str, tmp_path: Path):
-    plan, task = begun(archive.table, archive.bundle, place(f"{s3}/my labels #1"))
+    plan, task = begun(archive.table, archive.bundle, parse_path(f"{s3}/my labels #1"))
     first, then = plan.phases()
     done([first], task)
     assert len(task.tables.pieces()) == 7

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubbub.errors import ClipTableError, nearest
-from hubbub.io.atomic import reaching
-from hubbub.io.paths import Place
+from hubbub.io.atomic import explain_read_errors
+from hubbub.io.paths import StoragePath
 
 AUDIO_SUFFIXES = frozenset(
     (
@@ -56,12 +56,12 @@ class Listing:
         Sentences for the user, such as which files were passed over.
     """
 
-    root: Place
+    root: StoragePath
     clips: Sequence[dict[str, Any]]
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-Reader = Callable[[Place, Columns], Listing]
+Reader = Callable[[StoragePath, Columns], Listing]
 
 
 def readers() -> dict[str, Reader]:
@@ -71,7 +71,7 @@ def readers() -> dict[str, Reader]:
     return {"folder": folder.read, "flat": folder.read_flat, "esc50": esc50.read, "csv": csv.read}
 
 
-def list_source(source: Place, name: str | None, columns: Columns) -> Listing:
+def list_source(source: StoragePath, name: str | None, columns: Columns) -> Listing:
     """List the clips of a source with the reader called `name`; None: the one that fits.
 
     Raises
@@ -81,7 +81,7 @@ def list_source(source: Place, name: str | None, columns: Columns) -> Listing:
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
-    with reaching(source):
+    with explain_read_errors(source):
         if not source.exists():
             raise ClipTableError(f"{source} does not exist; expected a folder of recordings or a CSV file")
         known = readers()
@@ -91,7 +91,7 @@ def list_source(source: Place, name: str | None, columns: Columns) -> Listing:
         return known[chosen](source, columns)
 
 
-def _fitting(source: Place, columns: Columns) -> str:
+def _fitting(source: StoragePath, columns: Columns) -> str:
     from hubbub.clips.sources import esc50, folder
 
     if source.is_dir():

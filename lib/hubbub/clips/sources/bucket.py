@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubbub.audio.remote import quoted
-from hubbub.io.paths import Place, remote
+from hubbub.io.paths import StoragePath, remote_path
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -60,10 +60,10 @@ def files(folder: UPath) -> Iterator[tuple[str, dict[str, Any]]]:
             yield held.name, {"version": held.version, "size_bytes": held.size_bytes, **whole}
 
 
-def folders_beside(source: UPath, names: Sequence[str]) -> list[Place]:
+def folders_beside(source: UPath, names: Sequence[str]) -> list[StoragePath]:
     """Folders seen from a file, such as ``.``, ``audio`` and ``../audio``, as far as its bucket has them."""
     bucket, *folders = source.path.split("/")[:-1]
-    found: list[Place] = []
+    found: list[StoragePath] = []
     for name in names:
         parts = list(folders)
         for part in name.split("/"):
@@ -74,7 +74,7 @@ def folders_beside(source: UPath, names: Sequence[str]) -> list[Place]:
             elif part != ".":
                 parts.append(part)
         else:
-            found.append(remote("/".join([bucket, *parts])))
+            found.append(remote_path("/".join([bucket, *parts])))
     return found
 
 

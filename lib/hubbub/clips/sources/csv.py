@@ -13,13 +13,13 @@ import pandas as pd
 from hubbub.clips.sources import Columns, Listing, bucket
 from hubbub.clips.table import CONTRACT, RESERVED, resolve
 from hubbub.errors import ClipTableError, nearest
-from hubbub.io.atomic import reaching, read_bytes
-from hubbub.io.paths import Place, is_local
+from hubbub.io.atomic import explain_read_errors, read_bytes
+from hubbub.io.paths import StoragePath, is_local
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
 
 
-def read(source: Place, columns: Columns) -> Listing:
+def read(source: StoragePath, columns: Columns) -> Listing:
     """List the clips of a CSV; `columns.path` must be named, columns that mean nothing here are carried."""
     frame = read_frame(source, columns)
     if columns.path is None:
@@ -28,7 +28,7 @@ def read(source: Place, columns: Columns) -> Listing:
     return listing(source, frame, columns)
 
 
-def read_frame(source: Place, columns: Columns | None = None) -> pd.DataFrame:
+def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFrame:
     """Read a CSV as text and numbers.
 
     A column is numbers where every cell that is not empty reads as one and would be written the same: ``007`` is no 7,
@@ -56,11 +56,11 @@ def read_frame(source: Place, columns: Columns | None = None) -> pd.DataFrame:
     return frame.apply(lambda column: column if column.name in text else _as_numbers(column))
 
 
-def content(source: Place) -> Path | io.BytesIO:
-    """What pandas reads a CSV from; errors of `reaching`."""
+def content(source: StoragePath) -> Path | io.BytesIO:
+    """What pandas reads a CSV from; errors of `explain_read_errors`."""
     if is_local(source):
         return source
-    with reaching(source):
+    with explain_read_errors(source):
         return io.BytesIO(read_bytes(source))
 
 
@@ -78,7 +78,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
     return column
 
 
-def listing(source: Place, frame: pd.DataFrame, columns: Columns) -> Listing:
+def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listing:
     """Turn the rows of a CSV into clips."""
     named = {role: name for role, name in vars(columns).items() if name is not None}
     for role, name in named.items():
@@ -103,7 +103,7 @@ def _option(role: str) -> str:
     return f"--{role.removesuffix('_s').replace('_', '-')}-column"
 
 
-def _root(source: Place, names: list[str]) -> Place:
+def _root(source: StoragePath, names: list[str]) -> StoragePath:
     """The folder, of those where a CSV's recordings may lie, that has the most of them."""
     tried = _audio_folders(source)
     found = [_n_there(names, folder) for folder in tried]
@@ -115,14 +115,14 @@ def _root(source: Place, names: list[str]) -> Place:
     return tried[found.index(max(found))]
 
 
-def _audio_folders(source: Place) -> list[Place]:
+def _audio_folders(source: StoragePath) -> list[StoragePath]:
     if is_local(source):
         here = source.resolve().parent
         return [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
     return bucket.folders_beside(source, _AUDIO_FOLDERS)
 
 
-def _n_there(names: list[str], folder: Place) -> int:
+def _n_there(names: list[str], folder: StoragePath) -> int:
     """How many of the names are there. Of keys below a folder, one listing tells all."""
     below = set() if is_local(folder) else {found.name for found in bucket.objects_below(folder)}
     return sum(resolve(name, folder).exists() if is_local(folder) or "://" in name else name in below for name in names)

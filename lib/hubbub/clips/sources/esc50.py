@@ -12,12 +12,12 @@ import pandas as pd
 from hubbub.clips.sources import Columns, Listing
 from hubbub.clips.sources.csv import content, listing, read_frame
 from hubbub.errors import ClipTableError
-from hubbub.io.paths import Place
+from hubbub.io.paths import StoragePath
 
 _SHAPE = Columns(path="filename", label="category", fold="fold")
 
 
-def fits(source: Place) -> bool:
+def fits(source: StoragePath) -> bool:
     """Whether a file is a CSV with the columns this reader needs."""
     try:
         return {"filename", "category", "fold"} <= set(pd.read_csv(content(source), nrows=0).columns)
@@ -25,7 +25,7 @@ def fits(source: Place) -> bool:
         return False
 
 
-def read(source: Place, columns: Columns) -> Listing:
+def read(source: StoragePath, columns: Columns) -> Listing:
     """List the clips; those cut from one recording (`src_file`) are one group."""
     if columns != Columns():
         raise ClipTableError(f"{source}: format esc50 has columns of its own; for others say --format csv")

@@ -10,10 +10,10 @@ from typing import Any
 
 from hubbub.clips.sources import AUDIO_SUFFIXES, Columns, Listing, bucket
 from hubbub.errors import ClipTableError
-from hubbub.io.paths import Place, absolute, is_local
+from hubbub.io.paths import StoragePath, absolute_path, is_local
 
 
-def is_flat(source: Place) -> bool:
+def is_flat(source: StoragePath) -> bool:
     """Whether recordings lie in the folder itself, so that its sub-folders are no classes."""
     if not is_local(source):
         return any(is_audio(name) for name in bucket.names_in(source))
@@ -26,17 +26,17 @@ def is_audio(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
-def read(source: Place, columns: Columns) -> Listing:
+def read(source: StoragePath, columns: Columns) -> Listing:
     """List a folder with a class a sub-folder: the first folder under `source` is the label."""
     return _listing(source, columns, labelled=True)
 
 
-def read_flat(source: Place, columns: Columns) -> Listing:
+def read_flat(source: StoragePath, columns: Columns) -> Listing:
     """List a folder, its sub-folders too, without labels."""
     return _listing(source, columns, labelled=False)
 
 
-def _listing(source: Place, columns: Columns, *, labelled: bool) -> Listing:
+def _listing(source: StoragePath, columns: Columns, *, labelled: bool) -> Listing:
     if not source.is_dir():
         raise ClipTableError(f"{source} is no folder; for a CSV file leave --format out or say --format csv")
     if columns != Columns():
@@ -55,7 +55,7 @@ def _listing(source: Place, columns: Columns, *, labelled: bool) -> Listing:
     notes = (
         [f"passed over {others.total()} files that are no recordings by their names{_found(others)}"] if others else []
     )
-    return Listing(absolute(source), audio, notes)
+    return Listing(absolute_path(source), audio, notes)
 
 
 def _files(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:

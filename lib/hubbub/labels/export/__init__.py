@@ -11,7 +11,7 @@ from types import ModuleType
 import pandas as pd
 
 from hubbub.errors import LabelsError, UsageError, nearest
-from hubbub.io.paths import Place
+from hubbub.io.paths import StoragePath
 from hubbub.labels.export import audacity, csv, raven
 
 FORMATS: dict[str, ModuleType] = {"audacity": audacity, "csv": csv, "raven": raven}
@@ -22,7 +22,7 @@ EVENT_COLUMNS = ("uri", "label", "onset_s", "offset_s", "peak", "mean", "onset_a
 _REQUIRED = EVENT_COLUMNS[:4]
 
 
-def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: Place, format: str) -> list[Place]:
+def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath, format: str) -> list[StoragePath]:
     """Write events as `format` into `folder`.
 
     Each file is written whole or not at all. Files of an earlier export are replaced where they have the

@@ -9,18 +9,18 @@ from __future__ import annotations
 import pandas as pd
 
 from hubbub.io.atomic import write_text
-from hubbub.io.paths import Place
+from hubbub.io.paths import StoragePath
 from hubbub.labels.export._files import each_recording, one_line
 
 SUFFIX = ".labels.txt"
 
 
-def write(events: pd.DataFrame, files: pd.DataFrame, folder: Place) -> list[Place]:
+def write(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath) -> list[StoragePath]:
     """Write a ``….labels.txt`` for each recording."""
     return [write_text(folder / name, _track(own)) for _, name, own in each_recording(events, files, suffix=SUFFIX)]
 
 
-def read(path: Place) -> pd.DataFrame:
+def read(path: StoragePath) -> pd.DataFrame:
     """Read a label track back: label, onset_s, offset_s."""
     lines = path.read_text(encoding="utf-8").split("\n")
     # A line that starts with a backslash holds the frequencies of the label above it.

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 from hubbub.io.atomic import write_text
-from hubbub.io.paths import Place
+from hubbub.io.paths import StoragePath
 from hubbub.labels.export._files import one_line
 
 _DECIMALS = {"onset_s": 9, "offset_s": 9, "peak": 6, "mean": 6}
 
 
-def write(events: pd.DataFrame, files: pd.DataFrame, folder: Place) -> list[Place]:
+def write(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath) -> list[StoragePath]:
     """Write ``events.csv``; `files` adds nothing to it."""
     table = events.copy()
     for column, decimals in _DECIMALS.items():

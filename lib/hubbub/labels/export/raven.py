@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from hubbub.io.atomic import write_text
-from hubbub.io.paths import Place
+from hubbub.io.paths import StoragePath
 from hubbub.labels.export._files import each_recording, one_line
 
 SUFFIX = ".Table.1.selections.txt"
@@ -36,7 +36,7 @@ COLUMNS = (
 _UNKNOWN_TOP_HZ = 11025.0
 
 
-def write(events: pd.DataFrame, files: pd.DataFrame, folder: Place) -> list[Place]:
+def write(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath) -> list[StoragePath]:
     """Write a ``….Table.1.selections.txt`` for each recording."""
     top_hz = _top_hz(files)
     return [
@@ -45,7 +45,7 @@ def write(events: pd.DataFrame, files: pd.DataFrame, folder: Place) -> list[Plac
     ]
 
 
-def read(path: Place) -> pd.DataFrame:
+def read(path: StoragePath) -> pd.DataFrame:
     """Read a selection table back: uri, label, onset_s, offset_s, peak, mean."""
     header, *lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     table = pd.DataFrame([line.split("\t") for line in lines], columns=header.split("\t"))
