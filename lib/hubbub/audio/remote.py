@@ -329,7 +329,7 @@ def _unreachable(source: UPath, error: Exception) -> str:
     hint = ""
     if _code(error) in _DENIED:
         hint = "; or there is no such key, which a server tells only to those who may list the bucket"
-    return f"cannot read {source}: {explained(error) or f'{type(error).__name__}: {error}'}{hint}"
+    return f"cannot read {source}: {explain_storage_error(error) or f'{type(error).__name__}: {error}'}{hint}"
 
 
 def _may_list(source: UPath) -> bool:

@@ -300,9 +300,9 @@ class _Flight:
         if isinstance(what.error, MemoryError) and not tried.alone:
             self._suspect(tried)  # whose fault it is can be told there
             return
-        if self._is_ending and what.may_pass:
+        if self._is_ending and what.is_transient:
             return  # the next run makes it
-        pause_s = next(tried.backoffs_s, None) if what.may_pass else None
+        pause_s = next(tried.backoffs_s, None) if what.is_transient else None
         if pause_s is None:
             raise what.error
         self._engine._retried += 1

@@ -1,6 +1,6 @@
 """Claims: one builder of a folder at a time, airtight on a disk and in a bucket alike.
 
-All that it takes is to create a file only where there is none (`files.create_if_absent`), and listings that show what was
+The lock needs two operations: create a file if it is absent (`create_if_absent`), and listings that show what was
 created before. Claims are numbered files, and the highest number holds::
 
     STORE/.claims/00000007.json     {"token": …, "user": …, "host": …, "job": …, "beat": 12, "released": false}

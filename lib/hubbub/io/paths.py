@@ -173,7 +173,8 @@ def explain_storage_error(error: BaseException) -> str | None:
     text = str(error)
     at = s3_endpoint() or "Amazon S3"
     if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-        return f"no credentials for {at} ({kind}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or {ANONYMOUS_VARIABLE}=YES"
+        unsigned = f"{ANONYMOUS_VARIABLE}=YES"
+        return f"no credentials for {at} ({kind}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or {unsigned}"
     if kind in ("EndpointConnectionError", "ConnectTimeoutError", "InvalidEndpoint", "ConnectionError", "SSLError"):
         return f"no S3 server answers at {at} ({kind}); check AWS_ENDPOINT_URL"
     if code == "RequestTimeTooSkewed" or "RequestTimeTooSkewed" in text or "request time and the" in text:

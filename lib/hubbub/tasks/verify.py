@@ -274,7 +274,7 @@ def _where(clips: pa.Table, wanted: Callable[[str], bool]) -> pa.Table:
 
 def _in_order(clips: pa.Table, table: ClipTable) -> pa.Table:
     """Clips in the order of the table; those that it does not have come last."""
-    places = {clip: parse_path for parse_path, clip in enumerate(table.rows["clip_id"].to_pylist())}
+    places = {clip: position for position, clip in enumerate(table.rows["clip_id"].to_pylist())}
     order = np.argsort([places.get(clip, len(places)) for clip in clips["clip_id"].to_pylist()], kind="stable")
     return clips.take(pa.array(order))
 
