@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from hubbub.audio.decode import load
 from hubbub.audio.frontends import features_of
-from hubbub.clips.table import resolve
+from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
 from hubbub.config.frontends import FRONTENDS
 
@@ -73,7 +73,7 @@ def windows(folder: Path) -> list[np.ndarray]:
     table = index(folder, None)
     uris = table.rows["uri"].to_pylist()
     chosen = uris[:: max(1, len(uris) // CLIPS)][:CLIPS]
-    decoded = [load(resolve(uri, table.root), sample_rate=RATE, count=WINDOW) for uri in chosen]
+    decoded = [load(resolve_uri(uri, table.root), sample_rate=RATE, count=WINDOW) for uri in chosen]
     return [np.pad(samples, (0, WINDOW - len(samples))) for samples in decoded]
 
 

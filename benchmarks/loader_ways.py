@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from recordings import index, paths_of
 
-from hubbub.clips.table import CONTRACT, clip_id
+from hubbub.clips.table import CLIP_SCHEMA, clip_id
 from hubbub.config import Layout, Settings
 from hubbub.store.features import FeatureStore, create_store
 from hubbub.store.rows import checksum, row_schema
@@ -95,7 +95,7 @@ def _drawn(recorded: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
 def _write_shard(store: FeatureStore, shard: int, values: np.ndarray) -> None:
     whole = np.full((FILE_ROWS, *values.shape[1:]), np.nan, values.dtype)
     whole[: len(values)] = values
-    schema = row_schema(pa.schema([*CONTRACT]))
+    schema = row_schema(pa.schema([*CLIP_SCHEMA]))
     said = {"window": 0, "windows": 1, "channel": "mix", "variant": 0, "policy_rule": "", "start_s": 0.0}
     said |= {"valid_frames": store.n_frames, "status": "ok", "attempts": 1, "version": "1", "labels": ["x"]}
     lines = []

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.clips.table import ClipTable, resolve
+from hubbub.clips.table import ClipTable, resolve_uri
 
 FORMATS = {
     "ogg": ("OGG", "VORBIS"),
@@ -46,7 +46,7 @@ def index(folder: Path, limit: int | None = None) -> ClipTable:
 
 def paths_of(table: ClipTable) -> list[Path]:
     """Where the clips lie."""
-    return [resolve(uri, table.root) for uri in table.rows["uri"].to_pylist()]
+    return [resolve_uri(uri, table.root) for uri in table.rows["uri"].to_pylist()]
 
 
 def in_format(table: ClipTable, suffix: str, folder: Path) -> ClipTable:

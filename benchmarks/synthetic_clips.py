@@ -12,7 +12,7 @@ def make_clips(n: int) -> pa.Table:
     """Clips of a network of recorders, as their names, versions and labels would be."""
     import pyarrow as pa
 
-    from hubbub.clips.table import CONTRACT, clip_id
+    from hubbub.clips.table import CLIP_SCHEMA, clip_id
 
     uris = [f"2026/site-{number % 400:03d}/night-{number % 97:02d}/{number:07d}.wav" for number in range(n)]
     known = {
@@ -28,6 +28,6 @@ def make_clips(n: int) -> pa.Table:
         pa.array(known[field.name], field.type)
         if field.name in known
         else pa.repeat(pa.scalar(same.get(field.name), field.type), n)
-        for field in CONTRACT
+        for field in CLIP_SCHEMA
     ]
-    return pa.table(columns, schema=CONTRACT)
+    return pa.table(columns, schema=CLIP_SCHEMA)

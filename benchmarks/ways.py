@@ -57,13 +57,13 @@ class Way:
 def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path, settings: Settings = SETTINGS) -> int:
     """Do what `hubbub features` does with a new store; return how many clips the store then holds."""
     from hubbub.audio.windows import grid_of
-    from hubbub.planning.plan import plan_features, resolved, windows_of
+    from hubbub.planning.plan import choose_layout, count_windows, plan_features
     from hubbub.store.features import create_store
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
 
-    windows = windows_of(table.rows, grid_of(settings), settings.frontend.sample_rate)
-    settings = resolved(settings, int(windows.sum()))
+    windows = count_windows(table.rows, grid_of(settings), settings.frontend.sample_rate)
+    settings = choose_layout(settings, int(windows.sum()))
     plan = plan_features(table, settings)
     store = create_store(store_path, settings, source="benchmark", root=table.root)
     store.grow(plan.n_shards, clips=plan.clips)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hubbub.clips.table import resolve
+from hubbub.clips.table import resolve_uri
 from hubbub.engine import Engine, Task
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.requirements import Sight
@@ -175,7 +175,7 @@ def plan_lines(plan: Plan, *, to_store: int | None = None) -> dict[str, Any]:
         **({"… of these retired, coming back": plan.to_restore} if plan.to_restore else {}),
         **({"new": plan.new_clips} if plan.done else {}),
         **({"changed since": plan.changed_clips} if plan.changed_clips else {}),
-        **({"gone from the table, to retire": plan.removed_clips} if plan.removed_clips else {}),
+        **({"gone from the table, to retire": plan.missing_clips} if plan.missing_clips else {}),
         "failed before, left alone": plan.failed_before,
         "to do": f"{plan.todo_clips} clips, {plan.windows} windows, in {len(plan)} units",
         "to read": size(plan.bytes_to_read),
@@ -287,7 +287,7 @@ def recordings(plan: Plan, root: StoragePath) -> tuple[Sight, ...]:
     """Two recordings of a plan, which workers must see as this machine does: its first and its last."""
     uris = plan.todo["uri"]
     ends = dict.fromkeys(uris[number].as_py() for number in (0, -1)) if len(uris) else {}
-    return sights_of("the recordings", *(resolve(uri, root) for uri in ends))
+    return sights_of("the recordings", *(resolve_uri(uri, root) for uri in ends))
 
 
 def tell(run: Run, tally: Tally, *, clips: int, ok: int, failed: int, result: StoragePath, reasons: StoragePath) -> int:

@@ -111,7 +111,7 @@ class _Run:
     output: StoragePath
     store: FeatureStore | None
     settings: Settings
-    ledger: pd.DataFrame | None
+    row_index: pd.DataFrame | None
     plan: Plan
     committed: tuple[int, ...]
 
@@ -148,12 +148,12 @@ def _prepared(
         store = None  # a run that failed before it made anything does not decide the settings of the next
     settings = _settings(table, store, wanted)
     store = store and replace(store, settings=settings)
-    ledger = None if store is None else store.progress()
+    row_index = None if store is None else store.progress()
     committed, first = (store.committed(), store.first_free_shard) if store else ([], 0)
-    plan = plan_features(table, settings, ledger, committed, retry_failed=retry_failed, first_shard=first)
+    plan = plan_features(table, settings, row_index, committed, retry_failed=retry_failed, first_shard=first)
     if len(plan):
         _check_variants(table, settings)
-    return _Run(table, output, store, settings, ledger, plan, tuple(committed))
+    return _Run(table, output, store, settings, row_index, plan, tuple(committed))
 
 
 def _show(run: _Run) -> None:
@@ -162,7 +162,7 @@ def _show(run: _Run) -> None:
     from .fanout import show_plan
 
     show_plan("features", run.plan, to_store=run.bytes_to_store)
-    if run.plan.removed_clips:
+    if run.plan.missing_clips:
         console.warn(
             f"{run.plan.removed_clips} clips of the store are not in this clip table: their rows are retired, which "
             "counts them out; they come back with the clip table that has them"
@@ -253,9 +253,9 @@ def _refuse_other_archive(run: _Run) -> None:
     """
     from hubbub.errors import StoreError
 
-    if run.store is None or run.ledger is None or run.ledger.empty:
+    if run.store is None or run.row_index is None or run.row_index.empty:
         return
-    there = set(run.ledger["clip_id"])
+    there = set(run.row_index["clip_id"])
     if not there.intersection(run.table.rows["clip_id"].to_pylist()):
         raise StoreError(
             f"none of the {len(there)} clips of {run.output} is in this clip table. Another archive is a new store: "
@@ -286,9 +286,9 @@ def _asked(
 def _settings(table: ClipTable, store: FeatureStore | None, asked: Settings | None) -> Settings:
     """The settings of a run: those asked for, or those of the store to go on with."""
     from hubbub.audio.windows import grid_of
-    from hubbub.clips.examples import takes_of
+    from hubbub.clips.examples import expand_examples
     from hubbub.config import Settings
-    from hubbub.planning.plan import resolved, windows_of
+    from hubbub.planning.plan import choose_layout, count_windows
     from hubbub.store.features import require_settings
 
     if store is not None:
@@ -298,5 +298,5 @@ def _settings(table: ClipTable, store: FeatureStore | None, asked: Settings | No
         found = asked.variants if asked is not None else None
         return store.settings.model_copy(update={"variants": found}) if found else store.settings
     wanted = asked or Settings()
-    takes = takes_of(table.rows, wanted)
-    return resolved(wanted, int(windows_of(takes.rows, grid_of(wanted), wanted.frontend.sample_rate).sum()))
+    takes = expand_examples(table.rows, wanted)
+    return choose_layout(wanted, int(count_windows(takes.rows, grid_of(wanted), wanted.frontend.sample_rate).sum()))

@@ -215,11 +215,11 @@ def _settled(run: _Run, tables: LabelTables, doing: Run, tally: Tally) -> int:
 
 def _pieces(plan: Plan, tables: LabelTables) -> set[int]:
     """Numbers of all pieces that a plan has."""
-    from hubbub.planning.plan import pieces_of
+    from hubbub.planning.plan import split_into_segments
     from hubbub.tasks.segments import identity
 
     long = (item for phase in plan.phases()[1:] for unit in phase.units() for item in unit.items)
-    return {tables.piece_number(identity(piece)) for item in long for piece in pieces_of(item)}
+    return {tables.piece_number(identity(piece)) for item in long for piece in split_into_segments(item)}
 
 
 def _table(source: StoragePath) -> ClipTable:

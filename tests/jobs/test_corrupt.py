@@ -99,10 +99,10 @@ def test_the_library_indexes_all_of_them(folder: Path) -> None:
 
 def test_each_clip_ends_as_ok_or_as_failed_with_its_reason(store: FeatureStore, clips: Path) -> None:
     table = read_table(clips)
-    ledger = store.ledger()
-    assert set(ledger["uri"]) == set(table.rows["uri"].to_pylist())
-    failed = ledger[ledger["status"] == "failed"]
-    ok = set(ledger["uri"][ledger["status"] == "ok"]) - set(failed["uri"])
+    row_index = store.row_index()
+    assert set(row_index["uri"]) == set(table.rows["uri"].to_pylist())
+    failed = row_index[row_index["status"] == "failed"]
+    ok = set(row_index["uri"][row_index["status"] == "ok"]) - set(failed["uri"])
     assert len(ok) + failed["uri"].nunique() == len(table)
     assert failed["error"].map(lambda reason: bool(REASON.fullmatch(reason))).all()
     assert 50 < failed["uri"].nunique() < len(table) - 50
@@ -135,7 +135,7 @@ def test_each_clip_ends_as_ok_or_as_failed_with_its_reason(store: FeatureStore, 
     ],
 )
 def test_the_reason_says_what_was_wrong(store: FeatureStore, name: str, reason: str) -> None:
-    errors = store.ledger().set_index("uri")["error"]
+    errors = store.row_index().set_index("uri")["error"]
     assert errors[name].startswith(reason)
 
 
@@ -151,7 +151,7 @@ def test_the_reason_says_what_was_wrong(store: FeatureStore, name: str, reason: 
     ],
 )
 def test_what_can_be_heard_is_heard(store: FeatureStore, name: str, windows: int) -> None:
-    rows = store.ledger().groupby("uri").get_group(name)
+    rows = store.row_index().groupby("uri").get_group(name)
     expected = 1 if store.settings.windows.mode == "first" else windows
     assert rows["status"].tolist() == ["ok"] * expected, rows["error"].tolist()
 
@@ -202,7 +202,7 @@ def three(tmp_path: Path) -> tuple[Path, Path]:
 
 def errors_of(clips: Path, store: Path) -> dict[str, str]:
     quiet("features", clips, "-o", store, "--cluster", "serial")
-    return open_store(store).ledger().set_index("uri")["error"].fillna("").to_dict()
+    return open_store(store).row_index().set_index("uri")["error"].fillna("").to_dict()
 
 
 def test_a_file_that_vanishes_after_it_was_indexed_is_a_failed_row(three: tuple[Path, Path], tmp_path: Path) -> None:

@@ -156,8 +156,8 @@ def test_unreadable_files_among_good_ones_are_failed_rows(bad_archive: Path, tmp
     said = refuse("features", clips, "-o", store, *SERIAL, "--log-json", log, code=1)
     assert "4 clips failed" in said
     assert "--retry-failed" in said
-    ledger = open_store(store).ledger()
-    failed = ledger[ledger["status"] == "failed"].set_index("uri")["error"]
+    row_index = open_store(store).row_index()
+    failed = row_index[row_index["status"] == "failed"].set_index("uri")["error"]
     assert set(failed.index) == set(BAD_FILES)
     for uri, reason in BAD_FILES.items():
         assert failed[uri].startswith(reason)
@@ -377,7 +377,7 @@ def test_clips_that_left_the_table_are_retired_and_come_back_for_nothing(clips: 
 
     succeed("features", few, "-o", store, *SERIAL)
     assert set(open_store(store).rows()["clip_id"]) == set(table.rows["clip_id"].to_pylist()[:4])
-    assert open_store(store).ledger()["status"].value_counts().to_dict() == {"ok": 4, "retired": 2}
+    assert open_store(store).row_index()["status"].value_counts().to_dict() == {"ok": 4, "retired": 2}
     succeed("verify", store, "--clips", few)
 
     said_again = succeed("features", clips, "-o", store, *SERIAL)
@@ -396,8 +396,8 @@ def test_a_clip_that_changed_is_made_anew_and_its_old_row_retired(archive: Path,
     succeed("index", mine, "-o", clips)
     said = succeed("features", clips, "-o", store, *SERIAL)
     assert re.search(r"changed since +│ 1", said)
-    ledger, now = open_store(store).ledger(), open_store(store).rows()
-    assert ledger["status"].value_counts().to_dict() == {"ok": 6, "retired": 1}
+    row_index, now = open_store(store).row_index(), open_store(store).rows()
+    assert row_index["status"].value_counts().to_dict() == {"ok": 6, "retired": 1}
     assert len(now) == 6
     same = now.set_index("uri").loc[[path.relative_to(mine).as_posix() for path in (one, other)], "crc32"]
     assert same.nunique() == 1

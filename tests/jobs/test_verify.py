@@ -157,7 +157,7 @@ def test_retired_rows_are_checked_too(sounds: Path, tmp_path: Path) -> None:
     table = read_table(clips)
     write_table(ClipTable(table.rows.slice(1), table.root), clips)
     run("features", clips, "-o", store, "--cluster", "serial")
-    assert (open_store(store).ledger()["status"] == "retired").sum() == 2
+    assert (open_store(store).row_index()["status"] == "retired").sum() == 2
     assert run("verify", store, "--clips", clips).code == 0
     before, data = values_of(open_store(store)), bytearray(shard(store, 0).read_bytes())
     data[30] ^= 0xFF  # in the first chunk, which holds the retired rows and no other

@@ -16,15 +16,15 @@ from hubbub.config import Channels, Settings
 
 MIX = "mix"
 NO_RULE = ""
-COLUMNS = ["clip_id", "channel", "variant", "policy_rule"]
+EXAMPLE_COLUMNS = ["clip_id", "channel", "variant", "policy_rule"]
 """What tells takes apart."""
 
-Take = tuple[str, int, str]
+ExampleKey = tuple[str, int, str]
 """Channel, variant and rule: a take, but for its clip."""
 
 
 @dataclass(frozen=True)
-class Takes:
+class Examples:
     """The takes of some clips.
 
     Attributes
@@ -38,13 +38,13 @@ class Takes:
     rows: pa.Table
     clip: npt.NDArray[np.int64]
 
-    def clips_where(self, chosen: npt.NDArray[np.bool_]) -> int:
+    def count_clips(self, chosen: npt.NDArray[np.bool_]) -> int:
         """Clips of which any of the chosen takes is one; `chosen` is bool [take]."""
         return len(np.unique(self.clip[chosen]))
 
 
 @dataclass(frozen=True)
-class Kinds:
+class ExampleKinds:
     """Clips told apart by the takes that they give: millions of clips are of a handful of kinds.
 
     Attributes
@@ -56,32 +56,32 @@ class Kinds:
     """
 
     clip: npt.NDArray[np.int64]
-    takes: tuple[tuple[Take, ...], ...]
+    takes: tuple[tuple[ExampleKey, ...], ...]
 
 
-def kinds_of(clips: pa.Table, settings: Settings) -> Kinds:
+def group_clips_by_examples(clips: pa.Table, settings: Settings) -> ExampleKinds:
     """Tell clips apart by what decides their takes: how many channels they have, and their labels where those count."""
     counts = clips["channels"].fill_null(1).to_numpy().astype(np.int64)
     if settings.variants is None:
         labels, numbers = list[list[str]]([[]]), np.zeros(len(clips), np.int64)
     else:
-        labels, numbers = _distinct(clips["labels"].to_pylist())
+        labels, numbers = _number_distinct(clips["labels"].to_pylist())
     pairs, kind = np.unique(np.stack([counts, numbers], axis=1), axis=0, return_inverse=True)
-    takes = [_takes_of_kind(count, labels[number], settings) for count, number in pairs.tolist()]
-    return Kinds(kind.reshape(-1), tuple(takes))
+    takes = [_examples_of_kind(count, labels[number], settings) for count, number in pairs.tolist()]
+    return ExampleKinds(kind.reshape(-1), tuple(takes))
 
 
-def takes_of(clips: pa.Table, settings: Settings) -> Takes:
+def expand_examples(clips: pa.Table, settings: Settings) -> Examples:
     """Lay out every clip's takes, a clip's own next to each other and those of one channel in a row."""
-    return _laid_out(clips, kinds_of(clips, settings))
+    return _lay_out(clips, group_clips_by_examples(clips, settings))
 
 
-def whole_clips(clips: pa.Table) -> Takes:
+def one_example_each(clips: pa.Table) -> Examples:
     """Every clip as one take."""
-    return _laid_out(clips, Kinds(np.zeros(len(clips), np.int64), (((MIX, 0, NO_RULE),),)))
+    return _lay_out(clips, ExampleKinds(np.zeros(len(clips), np.int64), (((MIX, 0, NO_RULE),),)))
 
 
-def rules_of(labels: list[str], settings: Settings) -> list[str]:
+def list_variant_rules(labels: list[str], settings: Settings) -> list[str]:
     """What makes each variant of a clip with these labels, by the variant's number; 0 is the clip itself."""
     if settings.variants is None:
         return [NO_RULE]
@@ -94,19 +94,19 @@ def channel_index(channel: str) -> int | None:
     return None if channel == MIX else int(channel) - 1
 
 
-def _distinct(lists: list[list[str]]) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
+def _number_distinct(lists: list[list[str]]) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
     """The lists that differ, and which of them each one equals."""
     numbers: dict[tuple[str, ...], int] = {}
     which = [numbers.setdefault(tuple(items), len(numbers)) for items in lists]
     return [list(items) for items in numbers], np.array(which, np.int64)
 
 
-def _takes_of_kind(n_channels: int, labels: list[str], settings: Settings) -> tuple[Take, ...]:
-    rules = list(enumerate(rules_of(labels, settings)))
-    return tuple((view, number, rule) for view in _views(n_channels, settings.channels) for number, rule in rules)
+def _examples_of_kind(n_channels: int, labels: list[str], settings: Settings) -> tuple[ExampleKey, ...]:
+    rules = list(enumerate(list_variant_rules(labels, settings)))
+    return tuple((view, number, rule) for view in _channels_of(n_channels, settings.channels) for number, rule in rules)
 
 
-def _laid_out(clips: pa.Table, kinds: Kinds) -> Takes:
+def _lay_out(clips: pa.Table, kinds: ExampleKinds) -> Examples:
     counts = np.array([len(takes) for takes in kinds.takes], np.int64)
     per_clip = counts[kinds.clip]
     clip = np.repeat(np.arange(len(clips), dtype=np.int64), per_clip)
@@ -116,12 +116,14 @@ def _laid_out(clips: pa.Table, kinds: Kinds) -> Takes:
     which = pa.array(begins[kinds.clip][clip] + within)
     rows = clips if (per_clip == 1).all() else clips.take(pa.array(clip))
     every = [take for takes in kinds.takes for take in takes]
-    for position, (name, kind) in enumerate(zip(COLUMNS[1:], (pa.string(), pa.int32(), pa.string()), strict=True)):
+    for position, (name, kind) in enumerate(
+        zip(EXAMPLE_COLUMNS[1:], (pa.string(), pa.int32(), pa.string()), strict=True)
+    ):
         rows = rows.append_column(name, pa.array([take[position] for take in every], kind).take(which))
-    return Takes(rows, clip)
+    return Examples(rows, clip)
 
 
-def _views(n_channels: int, channels: Channels) -> tuple[str, ...]:
+def _channels_of(n_channels: int, channels: Channels) -> tuple[str, ...]:
     if channels == "mix":
         return (MIX,)
     if channels == "first":

@@ -9,7 +9,7 @@ from typing import Any
 from hubbub.audio.decode import AudioInfo, probe
 from hubbub.audio.remote import passing_copy
 from hubbub.clips.sources import Listing
-from hubbub.clips.table import ClipTable, clip_id, make_table, resolve, version_of
+from hubbub.clips.table import ClipTable, clip_id, content_version, make_table, resolve_uri
 from hubbub.errors import AudioError
 from hubbub.io.paths import StoragePath, is_local
 
@@ -42,19 +42,19 @@ def index_listing(listing: Listing, *, on_clip: Callable[[], object] = lambda: N
     unreadable: list[str] = []
     clips: list[dict[str, Any]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for clip, complaint in pool.map(lambda listed: _probed(listed, listing.root), listing.clips):
+        for clip, complaint in pool.map(lambda listed: _probe_clip(listed, listing.root), listing.clips):
             clips.append(clip)
             unreadable += [complaint] if complaint else []
             on_clip()
     return make_table(clips, listing.root), unreadable
 
 
-def _probed(listed: Mapping[str, Any], root: StoragePath) -> tuple[dict[str, Any], str | None]:
+def _probe_clip(listed: Mapping[str, Any], root: StoragePath) -> tuple[dict[str, Any], str | None]:
     uri = listed["uri"]
     clip = {"clip_id": clip_id(uri, listed.get("start_s"), listed.get("end_s")), **listed}
-    source = resolve(uri, root)
+    source = resolve_uri(uri, root)
     try:
-        info = _told_by(source, clip)
+        info = _read_header(source, clip)
     except (OSError, ValueError) as error:  # ValueError: a CSV may give names that no file has, with a null byte
         return clip, f"{uri}: {getattr(error, 'strerror', None) or error}"
     except AudioError as error:
@@ -62,11 +62,11 @@ def _probed(listed: Mapping[str, Any], root: StoragePath) -> tuple[dict[str, Any
     return clip | vars(info), None
 
 
-def _told_by(source: StoragePath, clip: dict[str, Any]) -> AudioInfo:
+def _read_header(source: StoragePath, clip: dict[str, Any]) -> AudioInfo:
     """What a recording's header says; its version and size go into `clip`, whatever the header is like."""
     if is_local(source):
         stat = source.stat()
-        clip |= {"version": version_of(stat), "size_bytes": stat.st_size}
+        clip |= {"version": content_version(stat), "size_bytes": stat.st_size}
         return probe(source)
     with passing_copy(source) as copy:
         clip |= {"version": copy.version, "size_bytes": copy.size_bytes}

@@ -23,7 +23,7 @@ from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path, re
 
 FORMAT = "hubbub-clips/1"
 
-CONTRACT = pa.schema(
+CLIP_SCHEMA = pa.schema(
     [
         pa.field("clip_id", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
@@ -43,7 +43,7 @@ CONTRACT = pa.schema(
 )
 """The columns every clip table has."""
 
-RESERVED = frozenset(
+RESERVED_COLUMNS = frozenset(
     {
         *("row", "window", "windows", "valid_frames", "status", "error", "attempts", "crc32"),
         *("channel", "variant", "policy_rule", "augmentation"),
@@ -61,7 +61,7 @@ class ClipTable:
     Attributes
     ----------
     rows
-        The clips, with the columns of `CONTRACT` first, then the carried ones.
+        The clips, with the columns of `CLIP_SCHEMA` first, then the carried ones.
     root
         What relative uris are relative to.
     """
@@ -76,7 +76,7 @@ class ClipTable:
     @property
     def carried(self) -> list[str]:
         """Names of the columns beyond the contract."""
-        return [name for name in self.rows.column_names if name not in CONTRACT.names]
+        return [name for name in self.rows.column_names if name not in CLIP_SCHEMA.names]
 
 
 def clip_id(uri: str, start_s: float | None = None, end_s: float | None = None) -> str:
@@ -85,7 +85,7 @@ def clip_id(uri: str, start_s: float | None = None, end_s: float | None = None) 
     return hashlib.sha256(json.dumps([uri, *segment]).encode()).hexdigest()[:32]
 
 
-def version_of(stat: os.stat_result) -> str:
+def content_version(stat: os.stat_result) -> str:
     """What tells changed content of a local file: its size and modification time."""
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
@@ -96,18 +96,18 @@ _VERSION = re.compile(r"\d+-\d+")
 def has_changed(path: StoragePath, version: str | None) -> bool:
     """Whether a local file is no longer what a clip table's `version` says.
 
-    False where that cannot be told: the version is null, or of another kind than `version_of` makes. False also in a
+    False where that cannot be told: the version is null, or of another kind than `content_version` makes. False also in a
     bucket, where nothing is read but the content that the version names (`audio.remote_path`).
     """
     if version is None or not is_local(path) or not _VERSION.fullmatch(version):
         return False
     try:
-        return version_of(path.stat()) != version
+        return content_version(path.stat()) != version
     except OSError:
         return False  # gone: opening it says so in better words
 
 
-def resolve(uri: str, root: StoragePath) -> StoragePath:
+def resolve_uri(uri: str, root: StoragePath) -> StoragePath:
     """Where a clip's recording lies.
 
     In a bucket a relative uri is what follows the root and a slash in the key, letter by letter: ``#``, ``?``, ``%``
@@ -119,12 +119,12 @@ def resolve(uri: str, root: StoragePath) -> StoragePath:
         For a scheme other than ``file://`` and ``s3://``, and for no key of a bucket.
     """
     if "://" not in uri:
-        return root / uri if is_local(root) else _in_bucket(f"{root.path.rstrip('/')}/{uri}", uri)
+        return root / uri if is_local(root) else _path_in_bucket(f"{root.path.rstrip('/')}/{uri}", uri)
     _refuse_bad_address(uri)
-    return _in_bucket(uri.removeprefix("s3://"), uri) if uri.startswith("s3://") else parse_path(uri)
+    return _path_in_bucket(uri.removeprefix("s3://"), uri) if uri.startswith("s3://") else parse_path(uri)
 
 
-def _in_bucket(path: str, uri: str) -> StoragePath:
+def _path_in_bucket(path: str, uri: str) -> StoragePath:
     found = remote_path(path)
     if found.path != path:
         raise ClipTableError(f"'{uri}' names no recording in a bucket; expected the rest of a key below {path}")
@@ -149,21 +149,21 @@ def make_table(clips: Sequence[Mapping[str, Any]], root: StoragePath) -> ClipTab
         For a table that breaks the contract: says which clip and how.
     """
     names = dict.fromkeys(name for clip in clips for name in clip)
-    carried = [name for name in names if name not in CONTRACT.names]
+    carried = [name for name in names if name not in CLIP_SCHEMA.names]
     try:
-        columns = [pa.array([clip.get(field.name) for clip in clips], field.type) for field in CONTRACT]
-        columns += [_inferred([clip.get(name) for clip in clips]) for name in carried]
+        columns = [pa.array([clip.get(field.name) for clip in clips], field.type) for field in CLIP_SCHEMA]
+        columns += [_infer_type([clip.get(name) for clip in clips]) for name in carried]
     except UnicodeEncodeError as error:
         raise ClipTableError(f"the name {error.object!r} is not UTF-8; rename the file") from None
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ClipTableError(f"the clips do not fit the clip table: {error}") from None
     schema = pa.schema(
         [
-            *CONTRACT,
-            *((name, column.type) for name, column in zip(carried, columns[len(CONTRACT) :], strict=True)),
+            *CLIP_SCHEMA,
+            *((name, column.type) for name, column in zip(carried, columns[len(CLIP_SCHEMA) :], strict=True)),
         ]
     )
-    return _validated(pa.table(columns, schema=schema), root, where="the clips")
+    return _validate(pa.table(columns, schema=schema), root, where="the clips")
 
 
 def write_table(table: ClipTable, path: StoragePath) -> None:
@@ -199,11 +199,11 @@ def read_table(path: StoragePath) -> ClipTable:
             rows = pq.ParquetFile(local).read()
     except (OSError, pa.ArrowException) as error:
         raise ClipTableError(f"{path} is no clip table ({error}); make one with: hubbub index SOURCE -o FILE") from None
-    root = _root_of(rows.schema.metadata or {}, path)
-    return _validated(rows.replace_schema_metadata(None), root, where=str(path))
+    root = _read_root(rows.schema.metadata or {}, path)
+    return _validate(rows.replace_schema_metadata(None), root, where=str(path))
 
 
-def _root_of(metadata: Mapping[bytes, bytes], path: StoragePath) -> StoragePath:
+def _read_root(metadata: Mapping[bytes, bytes], path: StoragePath) -> StoragePath:
     """The root a table was written with; the folder it lies in for one that others made."""
     if b"hubbub" not in metadata:
         return absolute_path(path).parent
@@ -215,16 +215,16 @@ def _root_of(metadata: Mapping[bytes, bytes], path: StoragePath) -> StoragePath:
         raise ClipTableError(f"{path} is another table of hubbub's; a clip table is made by: hubbub index") from None
 
 
-def _inferred(values: list[Any]) -> pa.Array:
+def _infer_type(values: list[Any]) -> pa.Array:
     array = pa.array(values)
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
 
 
-def _validated(rows: pa.Table, root: StoragePath, *, where: str) -> ClipTable:
-    rows = _with_contract_types(rows, where)
+def _validate(rows: pa.Table, root: StoragePath, *, where: str) -> ClipTable:
+    rows = _cast_columns(rows, where)
     if rows.num_rows == 0:
         raise ClipTableError(f"{where}: no clips")
-    clash = sorted(RESERVED & set(rows.column_names))
+    clash = sorted(RESERVED_COLUMNS & set(rows.column_names))
     if clash:
         raise ClipTableError(f"{where}: column '{clash[0]}' has a name that hubbub's outputs use; rename it")
     for name in ("clip_id", "uri", "labels"):
@@ -232,19 +232,19 @@ def _validated(rows: pa.Table, root: StoragePath, *, where: str) -> ClipTable:
             raise ClipTableError(
                 f"{where}: column '{name}' has {rows[name].null_count} empty values; every clip needs one"
             )
-    _refuse_doubles(rows, where)
+    _refuse_duplicates(rows, where)
     _refuse_bad_segments(rows, where)
     _refuse_bad_addresses(rows, where)
     return ClipTable(rows, root)
 
 
-def _with_contract_types(rows: pa.Table, where: str) -> pa.Table:
+def _cast_columns(rows: pa.Table, where: str) -> pa.Table:
     missing = [name for name in ("clip_id", "uri", "labels") if name not in rows.column_names]
     if missing:
         there = ", ".join(rows.column_names)
         raise ClipTableError(f"{where}: column '{missing[0]}' is missing (there are: {there})")
     columns = {}
-    for field in CONTRACT:
+    for field in CLIP_SCHEMA:
         held = rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
         try:
             columns[field.name] = held.cast(field.type)
@@ -254,7 +254,7 @@ def _with_contract_types(rows: pa.Table, where: str) -> pa.Table:
     return pa.table(columns)
 
 
-def _refuse_doubles(rows: pa.Table, where: str) -> None:
+def _refuse_duplicates(rows: pa.Table, where: str) -> None:
     counts = rows["clip_id"].value_counts()
     doubled = (
         [entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1] if len(counts) < len(rows) else []
@@ -278,7 +278,7 @@ def _refuse_bad_segments(rows: pa.Table, where: str) -> None:
 
 
 def _refuse_bad_addresses(rows: pa.Table, where: str) -> None:
-    """Refuse uris that `resolve` does: a run would else find out clip by clip."""
+    """Refuse uris that `resolve_uri` does: a run would else find out clip by clip."""
     for uri in rows["uri"].filter(pc.match_substring(rows["uri"], "://")).unique().to_pylist():
         try:
             _refuse_bad_address(uri)

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from hubbub import __version__
 from hubbub.audio.remote import kept_copy
-from hubbub.clips.table import CONTRACT, resolve
+from hubbub.clips.table import CLIP_SCHEMA, resolve_uri
 from hubbub.config import Settings, canonical_hash, difference, settings_from
 from hubbub.errors import LabelsError, StoreError
 from hubbub.io.atomic import (
@@ -89,7 +89,7 @@ class LabelSchemas:
 def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
     """Schemas for a clip table's schema and a model's number of labels; carried columns come last."""
     scores = pa.list_(pa.float16(), n_labels)
-    carried = [field for field in clips if field.name not in CONTRACT.names]
+    carried = [field for field in clips if field.name not in CLIP_SCHEMA.names]
     segment = [
         pa.field("clip_id", pa.string()),
         pa.field("clip_start_s", pa.float64()),
@@ -104,7 +104,7 @@ def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
         ("scores", scores),
     ]
     return LabelSchemas(
-        files=pa.schema([*_FILE_COLUMNS, *summary, CONTRACT.field("recorded_at"), *segment, *carried]),
+        files=pa.schema([*_FILE_COLUMNS, *summary, CLIP_SCHEMA.field("recorded_at"), *segment, *carried]),
         windows=pa.schema(window),
         events=pa.schema([*_EVENT_COLUMNS, segment[0], *carried]),
     )
@@ -164,9 +164,9 @@ class LabelTables:
         carried = pa.schema([field for field in files if field.name not in own])
         return label_schemas(carried, len(self.labels)).events
 
-    def resolve(self, uri: str) -> Path:
+    def resolve_uri(self, uri: str) -> Path:
         """Local path of a file; one in a bucket is fetched (`audio.remote.kept_copy`, with its errors)."""
-        return kept_copy(resolve(uri, self.root))
+        return kept_copy(resolve_uri(uri, self.root))
 
     def committed(self) -> list[int]:
         """Numbers of the units that are done."""

@@ -24,28 +24,28 @@ import pyarrow as pa
 from hubbub.audio.decode import BLOCK_VALUES
 from hubbub.audio.frontends import n_frames
 from hubbub.audio.windows import Grid, grid_of
-from hubbub.clips.examples import MIX, NO_RULE, Takes, takes_of, whole_clips
+from hubbub.clips.examples import MIX, NO_RULE, Examples, expand_examples, one_example_each
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
-from hubbub.planning.reconcile import Changes, States, states_of
+from hubbub.planning.reconcile import Reconciliation, TableChanges, reconcile
 from hubbub.planning.sharding import (
-    LABEL_WINDOWS_MOST,
-    Cuts,
-    Missing,
-    chosen_units,
-    cut,
-    gaps,
-    long_units,
-    pieced,
-    weights,
-    whole_cuts,
+    MAX_LABEL_WINDOWS,
+    MissingWindows,
+    Sharding,
+    assign_shards,
+    find_gaps,
+    find_long_units,
+    select_units,
+    shard_whole_clips,
+    split_long_recordings,
+    weigh_units,
 )
 from hubbub.planning.time_limits import time_limit_s
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
 _ROWS_LEAST, _ROWS_MOST = 16, 128  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
 _INNER_BANDS = 128  # of mel, where a frontend makes its values from them
-HELD_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
+MAX_CACHED_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
 _SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 128 rows of 5 s are 7 MB
 
 
@@ -105,18 +105,18 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class PieceUnit(Unit):
+class SegmentUnit(Unit):
     """One piece of a long recording, scored ahead of the recording's own unit, which commits it.
 
     Its one item has some of the recording's windows. `index` is a number that no shard and no other unit has.
     """
 
 
-def pieces_of(item: Item) -> list[Item]:
+def split_into_segments(item: Item) -> list[Item]:
     """The pieces that a long recording is scored in, in order."""
     return [
-        replace(item, first_window=first, n_windows=min(LABEL_WINDOWS_MOST, item.windows - first))
-        for first in range(0, item.windows, LABEL_WINDOWS_MOST)
+        replace(item, first_window=first, n_windows=min(MAX_LABEL_WINDOWS, item.windows - first))
+        for first in range(0, item.windows, MAX_LABEL_WINDOWS)
     ]
 
 
@@ -141,7 +141,7 @@ class Plan:
     bytes_to_read
         Sum of the sizes of the files of the clips to do, where known; each counts once, however many takes it has.
     peak_bytes
-        The most memory a task takes; see `peak_bytes_of`.
+        The most memory a task takes; see `estimate_peak_bytes`.
     n_shards
         Shards the store must have room for.
     changes
@@ -157,9 +157,9 @@ class Plan:
     bytes_to_read: int
     peak_bytes: int
     n_shards: int
-    changes: Changes
-    _cuts: Cuts
-    _is_in_pieces: bool = field(default=False, kw_only=True)
+    changes: TableChanges
+    _sharding: Sharding
+    _has_segments: bool = field(default=False, kw_only=True)
 
     def __len__(self) -> int:
         """Units."""
@@ -168,13 +168,13 @@ class Plan:
     @property
     def windows(self) -> int:
         """Windows that will be computed."""
-        return int(self._cuts.n_windows.sum())
+        return int(self._sharding.n_windows.sum())
 
     @property
     def shares(self) -> int:
         """Clips of all units, each counted once for every unit that has windows of it."""
-        unit = np.repeat(np.arange(len(self)), np.diff(self._cuts.bounds))
-        clip = pd.factorize(self.todo["clip_id"].to_pandas())[0][self._cuts.clip]
+        unit = np.repeat(np.arange(len(self)), np.diff(self._sharding.bounds))
+        clip = pd.factorize(self.todo["clip_id"].to_pandas())[0][self._sharding.clip]
         return len(np.unique(unit * (int(clip.max(initial=0)) + 1) + clip))
 
     @property
@@ -188,7 +188,7 @@ class Plan:
         return self.changes.changed
 
     @property
-    def removed_clips(self) -> int:
+    def missing_clips(self) -> int:
         """Clips that count in the store, and are not in the table."""
         return self.changes.removed
 
@@ -204,7 +204,7 @@ class Plan:
         the same come in the order of the table.
         """
         sizes = pd.to_numeric(self.todo["size_bytes"].to_pandas()).to_numpy(np.float64, na_value=np.nan)
-        for number in np.argsort(-weights(self._cuts, sizes), kind="stable").tolist():
+        for number in np.argsort(-weigh_units(self._sharding, sizes), kind="stable").tolist():
             yield self._unit(number)
 
     def phases(self) -> tuple[Plan, ...]:
@@ -215,39 +215,39 @@ class Plan:
         """
         if not len(self):
             return ()
-        is_long = long_units(self._cuts)
+        is_long = find_long_units(self._sharding)
         if not is_long.any():
             return (self,)
-        cuts, unit = pieced(self._cuts)
+        cuts, unit = split_long_recordings(self._sharding)
         own = np.array(self.indices)[unit]
         is_piece = is_long[unit]
         own[is_piece] = self.n_shards + np.arange(is_piece.sum())
-        first = replace(self, indices=tuple(own.tolist()), _cuts=cuts, _is_in_pieces=True)
+        first = replace(self, indices=tuple(own.tolist()), _sharding=cuts, _has_segments=True)
         indices = tuple(np.array(self.indices)[is_long].tolist())
-        return first, replace(self, indices=indices, _cuts=chosen_units(self._cuts, is_long))
+        return first, replace(self, indices=indices, _sharding=select_units(self._sharding, is_long))
 
     def _unit(self, number: int) -> Unit:
-        begin, end = self._cuts.bounds[number], self._cuts.bounds[number + 1]
-        positions = np.unique(self._cuts.clip[begin:end])
+        begin, end = self._sharding.bounds[number], self._sharding.bounds[number + 1]
+        positions = np.unique(self._sharding.clip[begin:end])
         first, count = int(positions[0]), len(positions)
         is_stretch = int(positions[-1]) - first + 1 == count  # of which nothing need be copied
         held = self.todo.slice(first, count) if is_stretch else self.todo.take(pa.array(positions))
         by_position = dict(zip(positions.tolist(), held.to_pylist(), strict=True))
-        items = tuple(self._item(cut, by_position) for cut in range(begin, end))
-        is_piece = self._is_in_pieces and items[0].n_windows < items[0].windows
-        return (PieceUnit if is_piece else Unit)(self.indices[number], items)
+        items = tuple(self._item(assign_shards, by_position) for assign_shards in range(begin, end))
+        is_piece = self._has_segments and items[0].n_windows < items[0].windows
+        return (SegmentUnit if is_piece else Unit)(self.indices[number], items)
 
-    def _item(self, cut: int, clips: dict[int, dict[str, Any]]) -> Item:
-        cuts = self._cuts
-        position = int(cuts.clip[cut])
+    def _item(self, assign_shards: int, clips: dict[int, dict[str, Any]]) -> Item:
+        cuts = self._sharding
+        position = int(cuts.clip[assign_shards])
         clip = dict(clips[position])
         return Item(
             channel=clip.pop("channel"),
             variant=clip.pop("variant"),
             policy_rule=clip.pop("policy_rule"),
             clip=clip,
-            first_window=int(cuts.first_window[cut]),
-            n_windows=int(cuts.n_windows[cut]),
+            first_window=int(cuts.first_window[assign_shards]),
+            n_windows=int(cuts.n_windows[assign_shards]),
             windows=int(cuts.windows[position]),
             attempt=int(cuts.attempt[position]),
         )
@@ -256,7 +256,7 @@ class Plan:
 def plan_features(
     table: ClipTable,
     settings: Settings,
-    ledger: pd.DataFrame | None = None,
+    row_index: pd.DataFrame | None = None,
     committed: tuple[int, ...] | list[int] = (),
     *,
     retry_failed: bool = False,
@@ -269,7 +269,7 @@ def plan_features(
     table
         The clips.
     settings
-        With `layout.rows_per_shard` resolved (`resolved`).
+        With `layout.rows_per_shard` resolved (`choose_layout`).
     ledger
         What an existing store holds (`FeatureStore.progress`); None for a new one.
     committed
@@ -281,11 +281,11 @@ def plan_features(
     """
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
-    takes = takes_of(table.rows, settings)
-    windows = windows_of(takes.rows, grid_of(settings), settings.frontend.sample_rate)
-    states = states_of(takes, ledger, retry_failed=retry_failed)
-    cuts = cut(_missing(windows, states), per_shard)
-    return _plan(takes, states, cuts, committed, peak_bytes_of(settings), first_shard)
+    takes = expand_examples(table.rows, settings)
+    windows = count_windows(takes.rows, grid_of(settings), settings.frontend.sample_rate)
+    states = reconcile(takes, row_index, retry_failed=retry_failed)
+    cuts = assign_shards(_missing(windows, states), per_shard)
+    return _plan(takes, states, cuts, committed, estimate_peak_bytes(settings), first_shard)
 
 
 def plan_labels(
@@ -315,20 +315,20 @@ def plan_labels(
         Whether files that failed before are tried again.
     """
     grid, rate = grid_of(settings, hop_s=hop_s), settings.frontend.sample_rate
-    takes = whole_clips(table.rows)
-    ledger = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
-    states = states_of(takes, ledger, retry_failed=retry_failed)
-    windows = windows_of(table.rows, grid, rate)[states.wanted]
-    cuts = whole_cuts(windows, states.attempt[states.wanted])
+    takes = one_example_each(table.rows)
+    row_index = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
+    states = reconcile(takes, row_index, retry_failed=retry_failed)
+    windows = count_windows(table.rows, grid, rate)[states.wanted]
+    cuts = shard_whole_clips(windows, states.attempt[states.wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
     block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
     return _plan(takes, states, cuts, committed, block_and_batch)
 
 
 def _plan(
-    takes: Takes,
-    states: States,
-    cuts: Cuts,
+    takes: Examples,
+    states: Reconciliation,
+    cuts: Sharding,
     committed: tuple[int, ...] | list[int],
     peak_bytes: int,
     first_shard: int = 0,
@@ -336,12 +336,12 @@ def _plan(
     indices = _free_indices(len(cuts.bounds) - 1, committed, first_shard)
     todo_clips = np.unique(takes.clip[states.wanted])
     clips = int(takes.clip[-1]) + 1
-    failed_before = takes.clips_where(states.failed & ~states.wanted)
+    failed_before = takes.count_clips(states.failed & ~states.wanted)
     first = np.unique(takes.clip, return_index=True)[1]
     sizes = pd.Series(takes.rows["size_bytes"].take(pa.array(first[todo_clips])).to_pandas())
     return Plan(
         clips=clips,
-        done=clips - takes.clips_where(~states.done),
+        done=clips - takes.count_clips(~states.done),
         failed_before=failed_before,
         todo_clips=len(todo_clips),
         todo=takes.rows.filter(pa.array(states.wanted)),
@@ -350,11 +350,11 @@ def _plan(
         peak_bytes=peak_bytes,
         n_shards=max((*indices, *committed), default=-1) + 1,
         changes=states.changes,
-        _cuts=cuts,
+        _sharding=cuts,
     )
 
 
-def resolved(settings: Settings, n_windows: int) -> Settings:
+def choose_layout(settings: Settings, n_windows: int) -> Settings:
     """Settings with the layout chosen where it was left open: 16 equal shards, of no less than 16 and 128 rows at most.
 
     Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up;
@@ -375,7 +375,7 @@ def row_bytes(settings: Settings) -> int:
     return frames * settings.frontend.n_bands * np.dtype(settings.dtype).itemsize
 
 
-def windows_of(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
+def count_windows(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
     """Windows each clip is planned to have, int64 [clip]: by its segment and its header; 1 where nothing is known."""
     frame = clips.select(["start_s", "end_s", "duration_s"]).to_pandas().astype(float)
     end_s = np.fmin(frame["end_s"].fillna(np.inf), frame["duration_s"].fillna(np.inf))
@@ -383,7 +383,7 @@ def windows_of(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
     return np.maximum(1, _counts(np.where(np.isfinite(samples), samples, 1).astype(np.int64), grid))
 
 
-def peak_bytes_of(settings: Settings) -> int:
+def estimate_peak_bytes(settings: Settings) -> int:
     """The most memory one task takes, beyond what a worker takes to start.
 
     Three times the shard (the rows, as chunks, and compressed), a block as decoded, mixed and resampled (4 bytes a
@@ -394,7 +394,7 @@ def peak_bytes_of(settings: Settings) -> int:
     frontend, rows = settings.frontend, settings.layout.rows_per_shard or _ROWS_MOST
     window, itemsize = grid_of(settings).window, np.dtype(frontend.precision).itemsize
     transform = (4 * window + 2 * n_frames(frontend, window) * (frontend.n_bands + _INNER_BANDS)) * itemsize
-    varied = 5 * 4 * window + HELD_BYTES if settings.variants is not None else 0
+    varied = 5 * 4 * window + MAX_CACHED_BYTES if settings.variants is not None else 0
     return 3 * rows * row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform + varied
 
 
@@ -403,7 +403,7 @@ def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]
     return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]
 
 
-def _missing(windows: npt.NDArray[np.int64], states: States) -> Missing:
+def _missing(windows: npt.NDArray[np.int64], states: Reconciliation) -> MissingWindows:
     """All windows of new takes; of one that was begun, or failed in part, those that are not there."""
     wanted = np.flatnonzero(states.wanted)
     total = np.where(states.windows[wanted] > 0, np.minimum(states.windows[wanted], windows[wanted]), windows[wanted])
@@ -412,12 +412,12 @@ def _missing(windows: npt.NDArray[np.int64], states: States) -> Missing:
     begun_gaps = [
         (position, first, count)
         for position in begun.tolist()
-        for first, count in gaps(states.windows_there(int(wanted[position])), int(total[position]))
+        for first, count in find_gaps(states.stored_windows(int(wanted[position])), int(total[position]))
     ]
     stretches = np.stack([new, np.zeros_like(new), total[new]], axis=1)
     stretches = np.concatenate([stretches, np.array(begun_gaps, np.int64).reshape(-1, 3)])
     clip, first, count = stretches[np.argsort(stretches[:, 0], kind="stable")].T
-    return Missing(clip, first, count, windows=total, attempt=states.attempt[wanted])
+    return MissingWindows(clip, first, count, windows=total, attempt=states.attempt[wanted])
 
 
 def _free_indices(n_units: int, committed: tuple[int, ...] | list[int], first: int) -> tuple[int, ...]:

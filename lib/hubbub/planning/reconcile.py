@@ -14,12 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hubbub.clips.examples import COLUMNS as TAKE
-from hubbub.clips.examples import Takes
+from hubbub.clips.examples import EXAMPLE_COLUMNS as EXAMPLE
+from hubbub.clips.examples import Examples
 
 
 @dataclass(frozen=True)
-class Changes:
+class TableChanges:
     """How a clip table differs from what a store was built from; numbers of clips.
 
     Attributes
@@ -41,7 +41,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class States:
+class Reconciliation:
     """What is done, what failed before, what this run takes: arrays [take].
 
     `attempt` is the number that the next try has, `windows` how many windows a take turned out to have (-1: unknown).
@@ -55,15 +55,15 @@ class States:
     attempt: npt.NDArray[np.int64]
     windows: npt.NDArray[np.int64]
     there: npt.NDArray[np.int64]
-    changes: Changes
+    changes: TableChanges
 
-    def windows_there(self, take: int) -> npt.NDArray[np.int64]:
+    def stored_windows(self, take: int) -> npt.NDArray[np.int64]:
         """Numbers of the windows of a wanted take that are ok, sorted."""
         begin, end = np.searchsorted(self.there[:, 0], [take, take + 1])
         return self.there[begin:end, 1]
 
 
-def states_of(takes: Takes, ledger: pd.DataFrame | None, *, retry_failed: bool) -> States:
+def reconcile(takes: Examples, row_index: pd.DataFrame | None, *, retry_failed: bool) -> Reconciliation:
     """Match the rows of a store with the takes of a clip table.
 
     Parameters
@@ -71,34 +71,34 @@ def states_of(takes: Takes, ledger: pd.DataFrame | None, *, retry_failed: bool) 
     takes
         Of the clip table.
     ledger
-        What the store holds (`store.rows.progress`, or `current`), or None; columns of `TAKE`, window, windows, status,
+        What the store holds (`store.rows.progress`, or `current`), or None; columns of `EXAMPLE`, window, windows, status,
         attempts, version, and where there are retired rows `row` and `error`.
     retry_failed
         Whether takes that failed before are wanted.
     """
     n_takes, n_clips = len(takes.clip), int(takes.clip[-1]) + 1
-    if ledger is None or ledger.empty:
+    if row_index is None or row_index.empty:
         no, none = np.zeros(n_takes, bool), np.full(n_takes, -1)
-        return States(no, no, ~no, none + 2, none, np.empty((0, 2), np.int64), Changes(n_clips, 0, 0, 0))
-    held = _held(takes, ledger)
+        return Reconciliation(no, no, ~no, none + 2, none, np.empty((0, 2), np.int64), TableChanges(n_clips, 0, 0, 0))
+    held = _match_rows(takes, row_index)
     fits = held.take >= 0
     take, attempts = held.take[fits], held.attempts[fits]
-    known = _times(take, n_takes) > 0
-    failed = _times(take[held.failed[fits]], n_takes) > 0
-    ok = _times(take[held.ok[fits]], n_takes)
-    windows = _least(take, held.windows[fits], n_takes)
+    known = _count_each(take, n_takes) > 0
+    failed = _count_each(take[held.failed[fits]], n_takes) > 0
+    ok = _count_each(take[held.ok[fits]], n_takes)
+    windows = _min_each(take, held.windows[fits], n_takes)
     done = known & ~failed & (ok >= windows)
     begun = known & ~failed & ~done
     # What was begun goes on as the same attempt; what is new counts on from the content that it replaces.
-    others = _tries_of_other_content(held, n_clips)[takes.clip]
-    attempt = np.maximum(_most(take, attempts, n_takes) + ~begun, others + 1)
+    others = _count_attempts_on_other_content(held, n_clips)[takes.clip]
+    attempt = np.maximum(_max_each(take, attempts, n_takes) + ~begun, others + 1)
     wanted = ~done & (retry_failed | ~failed)
-    there = _windows_there(held, fits & held.ok & wanted[held.take])
-    return States(done, failed, wanted, attempt, windows, there, _changes(held, n_clips))
+    there = _list_stored_windows(held, fits & held.ok & wanted[held.take])
+    return Reconciliation(done, failed, wanted, attempt, windows, there, _compare_tables(held, n_clips))
 
 
 @dataclass(frozen=True)
-class _Held:
+class _StoredRows:
     """Rows of a ledger, arrays [row], beside the clips and takes of a table.
 
     `clip` and `take` are positions, -1: not in the table; `clip` whatever the content is, `take` only of its content.
@@ -117,39 +117,43 @@ class _Held:
     n_removed: int
 
 
-def _held(takes: Takes, ledger: pd.DataFrame) -> _Held:
+def _match_rows(takes: Examples, row_index: pd.DataFrame) -> _StoredRows:
     first = np.flatnonzero(np.diff(takes.clip, prepend=-1))
     ids = _column(takes.rows["clip_id"]).take(pa.array(first))
-    row_ids = _column(ledger["clip_id"])
+    row_ids = _column(row_index["clip_id"])
     clip = pc.fill_null(pc.index_in(row_ids, ids), -1).to_numpy().astype(np.int64)
-    same = (clip >= 0) & _same_version(_column(takes.rows["version"]).take(pa.array(first)), clip, ledger)
-    take = np.where(same, _positions(takes, clip, ledger), -1)
-    status = _column(ledger["status"])
+    same = (clip >= 0) & _same_version(_column(takes.rows["version"]).take(pa.array(first)), clip, row_index)
+    take = np.where(same, _find_examples(takes, clip, row_index), -1)
+    status = _column(row_index["status"])
     ok, failed, retired = (_equal(status, name) for name in ("ok", "failed", "retired"))
     gone = ~retired & (clip < 0)
     if retired.any():  # a retired row says by what it holds what it was (`store.rows.restored`)
-        ok = ok | (retired & ledger["row"].notna().to_numpy())
-        failed = failed | (retired & ~ok & ledger["error"].notna().to_numpy())
-    whole = {name: ledger[name].to_numpy(np.int64) for name in ("window", "windows", "attempts") if name in ledger}
-    whole.setdefault("window", np.zeros(len(ledger), np.int64))
+        ok = ok | (retired & row_index["row"].notna().to_numpy())
+        failed = failed | (retired & ~ok & row_index["error"].notna().to_numpy())
+    whole = {
+        name: row_index[name].to_numpy(np.int64) for name in ("window", "windows", "attempts") if name in row_index
+    }
+    whole.setdefault("window", np.zeros(len(row_index), np.int64))
     n_removed = len(pc.unique(row_ids.filter(pa.array(gone))))
-    return _Held(clip, take, same, ok, failed, retired, n_removed=n_removed, **whole)
+    return _StoredRows(clip, take, same, ok, failed, retired, n_removed=n_removed, **whole)
 
 
-def _same_version(versions: pa.Array, clip: npt.NDArray[np.int64], ledger: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _same_version(versions: pa.Array, clip: npt.NDArray[np.int64], row_index: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Whether rows are of the content that their clips have now; null is content that cannot be told apart."""
     now = versions.take(pa.array(np.maximum(clip, 0)))
-    return pc.equal(pc.fill_null(now, ""), pc.fill_null(_column(ledger["version"]), "")).to_numpy(zero_copy_only=False)
+    return pc.equal(pc.fill_null(now, ""), pc.fill_null(_column(row_index["version"]), "")).to_numpy(
+        zero_copy_only=False
+    )
 
 
-def _positions(takes: Takes, clip: npt.NDArray[np.int64], ledger: pd.DataFrame) -> npt.NDArray[np.int64]:
+def _find_examples(takes: Examples, clip: npt.NDArray[np.int64], row_index: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Positions among all takes of those that rows are of, int64 [row]; -1: the table does not want such a take."""
-    mine, theirs = np.zeros(len(takes.clip), np.int64), np.zeros(len(ledger), np.int64)
-    for name in TAKE[1:]:
+    mine, theirs = np.zeros(len(takes.clip), np.int64), np.zeros(len(row_index), np.int64)
+    for name in EXAMPLE[1:]:
         column = _column(takes.rows[name])
         values = pc.unique(column)
         mine = mine * (len(values) + 1) + pc.index_in(column, values).to_numpy()
-        other = pc.index_in(_column(ledger[name]).cast(values.type), values)
+        other = pc.index_in(_column(row_index[name]).cast(values.type), values)
         theirs = theirs * (len(values) + 1) + pc.fill_null(other, len(values)).to_numpy()
     base = int(max(mine.max(initial=0), theirs.max(initial=0))) + 1
     mine, theirs = takes.clip * base + mine, clip * base + theirs
@@ -158,23 +162,23 @@ def _positions(takes: Takes, clip: npt.NDArray[np.int64], ledger: pd.DataFrame) 
     return np.where(mine[order[at]] == theirs, order[at], -1)
 
 
-def _windows_there(held: _Held, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _list_stored_windows(held: _StoredRows, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     there = np.stack([held.take[chosen], held.window[chosen]], axis=1)
     return there[np.lexsort((there[:, 1], there[:, 0]))]
 
 
-def _tries_of_other_content(held: _Held, n_clips: int) -> npt.NDArray[np.int64]:
+def _count_attempts_on_other_content(held: _StoredRows, n_clips: int) -> npt.NDArray[np.int64]:
     """The most attempts that a clip has had with other content than it has now, int64 [clip]; 0 where it had none."""
     other = (held.clip >= 0) & ~held.same
-    return _most(held.clip[other], held.attempts[other], n_clips)
+    return _max_each(held.clip[other], held.attempts[other], n_clips)
 
 
-def _changes(held: _Held, n_clips: int) -> Changes:
+def _compare_tables(held: _StoredRows, n_clips: int) -> TableChanges:
     inside = held.clip >= 0
-    known = _times(held.clip[inside], n_clips) > 0
-    same = _times(held.clip[inside & held.same], n_clips) > 0
+    known = _count_each(held.clip[inside], n_clips) > 0
+    same = _count_each(held.clip[inside & held.same], n_clips) > 0
     back = held.clip[held.retired & (held.take >= 0)]
-    return Changes(
+    return TableChanges(
         new=int((~known).sum()),
         changed=int((known & ~same).sum()),
         removed=held.n_removed,
@@ -194,19 +198,19 @@ def _equal(column: pa.Array, value: str) -> npt.NDArray[np.bool_]:
     return pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False)
 
 
-def _times(positions: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+def _count_each(positions: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
     """How often each of `n` positions occurs."""
     return np.bincount(positions, minlength=n)
 
 
-def _most(positions: npt.NDArray[np.int64], values: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+def _max_each(positions: npt.NDArray[np.int64], values: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
     """The largest value at each of `n` positions, int64 [n]; 0 where there is none."""
     most = np.zeros(n, np.int64)
     np.maximum.at(most, positions, values)
     return most
 
 
-def _least(positions: npt.NDArray[np.int64], values: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+def _min_each(positions: npt.NDArray[np.int64], values: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
     """The smallest value at each of `n` positions, int64 [n]; -1 where there is none."""
     none = np.iinfo(np.int64).max
     least = np.full(n, none)

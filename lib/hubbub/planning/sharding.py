@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 _UNITS_WANTED = 16  # of labelling, so that a small set still spreads over workers
-_LABEL_WINDOWS_LEAST = 16
+_MIN_LABEL_WINDOWS = 16
 
-LABEL_WINDOWS_MOST = 512
+MAX_LABEL_WINDOWS = 512
 """Windows of a unit of labelling: a model of 10 ms a window takes 5 s for them. A recording that has more is long: it
 is scored in pieces of so many. A multiple of every batch, so that a window has the same place in its batch in a piece
 as in the whole."""
 
 
 @dataclass(frozen=True)
-class Cuts:
+class Sharding:
     """Clips cut along shard borders, as arrays.
 
     Attributes
@@ -39,7 +39,7 @@ class Cuts:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingWindows:
     """What is to be computed: stretches of windows, arrays [stretch], and what each take is like, arrays [take].
 
     `clip` is a position among the takes that this run makes.
@@ -52,7 +52,7 @@ class Missing:
     attempt: npt.NDArray[np.int64]
 
 
-def gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int]]:
+def find_gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int]]:
     """First window and length of each stretch of windows below `total` that is not there."""
     if there is None:
         return [(0, total)]
@@ -61,9 +61,9 @@ def gaps(there: npt.NDArray[np.int64] | None, total: int) -> list[tuple[int, int
     return [(int(run[0]), len(run)) for run in runs if len(run)]
 
 
-def whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Cuts:
+def shard_whole_clips(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -> Sharding:
     """Whole clips, one at least a unit, and some 16 units unless those would be very small or very large."""
-    most = max(_LABEL_WINDOWS_LEAST, min(LABEL_WINDOWS_MOST, int(windows.sum()) // _UNITS_WANTED))
+    most = max(_MIN_LABEL_WINDOWS, min(MAX_LABEL_WINDOWS, int(windows.sum()) // _UNITS_WANTED))
     bounds, held = [0], 0
     for position, count in enumerate(windows.tolist()):
         if held and held + count > most:
@@ -72,15 +72,15 @@ def whole_cuts(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.int64]) -
         held += count
     bounds = [*bounds, len(windows)] if len(windows) else bounds
     clip = np.arange(len(windows), dtype=np.int64)
-    return Cuts(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
+    return Sharding(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
 
 
-def long_units(cuts: Cuts) -> npt.NDArray[np.bool_]:
+def find_long_units(cuts: Sharding) -> npt.NDArray[np.bool_]:
     """Which units of whole clips are one long recording, bool [unit]; such a one never shares its unit."""
-    return cuts.n_windows[cuts.bounds[:-1]] > LABEL_WINDOWS_MOST
+    return cuts.n_windows[cuts.bounds[:-1]] > MAX_LABEL_WINDOWS
 
 
-def chosen_units(cuts: Cuts, chosen: npt.NDArray[np.bool_]) -> Cuts:
+def select_units(cuts: Sharding, chosen: npt.NDArray[np.bool_]) -> Sharding:
     """Some of the units, bool [unit], as they are."""
     sizes = np.diff(cuts.bounds)
     kept = np.repeat(chosen, sizes)
@@ -90,7 +90,7 @@ def chosen_units(cuts: Cuts, chosen: npt.NDArray[np.bool_]) -> Cuts:
     )
 
 
-def pieced(cuts: Cuts) -> tuple[Cuts, npt.NDArray[np.int64]]:
+def split_long_recordings(cuts: Sharding) -> tuple[Sharding, npt.NDArray[np.int64]]:
     """Cut long recordings into pieces, each a unit of its own.
 
     Returns
@@ -100,7 +100,7 @@ def pieced(cuts: Cuts) -> tuple[Cuts, npt.NDArray[np.int64]]:
     unit
         int64 [unit]: which unit each one was, or is a piece of.
     """
-    most, is_long = LABEL_WINDOWS_MOST, cuts.n_windows > LABEL_WINDOWS_MOST
+    most, is_long = MAX_LABEL_WINDOWS, cuts.n_windows > MAX_LABEL_WINDOWS
     pieces = np.where(is_long, -(-cuts.n_windows // most), 1)
     source = np.repeat(np.arange(len(pieces)), pieces)
     number = np.arange(len(source)) - (np.cumsum(pieces) - pieces)[source]
@@ -112,7 +112,7 @@ def pieced(cuts: Cuts) -> tuple[Cuts, npt.NDArray[np.int64]]:
     return replace(cuts, clip=cuts.clip[source], first_window=first, n_windows=count, bounds=bounds), unit
 
 
-def weights(cuts: Cuts, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def weigh_units(cuts: Sharding, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """What units weigh, float64 [unit]: of each clip the share of its file's bytes that its windows are.
 
     Parameters
@@ -127,7 +127,7 @@ def weights(cuts: Cuts, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.f
     return np.add.reduceat(weight, cuts.bounds[:-1]) if len(weight) else weight
 
 
-def cut(missing: Missing, per_shard: int) -> Cuts:
+def assign_shards(missing: MissingWindows, per_shard: int) -> Sharding:
     """Lay all stretches end to end and cut them at stretches' and shards' borders."""
     ends = np.cumsum(missing.count)
     total = int(ends[-1]) if len(ends) else 0
@@ -135,7 +135,7 @@ def cut(missing: Missing, per_shard: int) -> Cuts:
     begins = ends - missing.count
     starts = np.unique(np.concatenate([begins, borders])).astype(np.int64)
     stretch = np.searchsorted(ends, starts, side="right")
-    return Cuts(
+    return Sharding(
         clip=missing.clip[stretch],
         first_window=missing.first[stretch] + starts - begins[stretch],
         n_windows=np.diff(np.append(starts, total)),

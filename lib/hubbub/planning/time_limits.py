@@ -12,7 +12,7 @@ import os
 
 from hubbub.errors import UsageError
 
-VARIABLE = "HUBBUB_TIME_LIMIT_S"
+TIME_LIMIT_VARIABLE = "HUBBUB_TIME_LIMIT_S"
 """Environment variable that gives other base seconds than `BASE_S`."""
 
 BASE_S = 300.0
@@ -52,7 +52,7 @@ def time_limit_s(size_bytes: float, windows: int) -> float:
 
 
 def _base_s() -> float:
-    said = os.environ.get(VARIABLE)
+    said = os.environ.get(TIME_LIMIT_VARIABLE)
     if said is None:
         return BASE_S
     try:
@@ -60,5 +60,7 @@ def _base_s() -> float:
     except ValueError:
         base_s = math.nan
     if not 0 < base_s < math.inf:
-        raise UsageError(f"{VARIABLE}={said}: expected a number of seconds above 0, such as {VARIABLE}={BASE_S:g}")
+        raise UsageError(
+            f"{TIME_LIMIT_VARIABLE}={said}: expected a number of seconds above 0, such as {TIME_LIMIT_VARIABLE}={BASE_S:g}"
+        )
     return base_s

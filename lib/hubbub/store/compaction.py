@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hubbub.clips.examples import COLUMNS as TAKE
+from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
 from hubbub.config import Settings
 from hubbub.errors import StoreError
 from hubbub.io.atomic import list_sizes, read_bytes, remove_file, remove_tree
@@ -165,13 +165,13 @@ def plan_compaction(store: FeatureStore) -> Compaction:
     )
 
 
-def live_rows(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def live_rows(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Rows of a ledger that a compaction keeps, sorted by shard and `position` in its row part.
 
     They are all that count, also those without values: failed, and ended. Left out are retired rows, rows that others
     have replaced, and variants that the policy no longer makes of their clip.
     """
-    counting = current(ledger.assign(position=ledger.groupby("shard").cumcount()))
+    counting = current(row_index.assign(position=row_index.groupby("shard").cumcount()))
     if settings.variants is not None:
         is_ok = counting["status"] == "ok"
         # By themselves: rows of a take that failed elsewhere spare the next try their windows.
@@ -244,8 +244,8 @@ def prune(store: FeatureStore) -> int:
 def _ledger(store: FeatureStore) -> pd.DataFrame:
     """What decides which rows count, of the parts that do: labels are many bytes, and only a policy asks for them."""
     labels = [] if store.settings.variants is None else ["labels"]
-    ledger = store.ledger([*_KEPT, *labels])
-    return ledger[ledger["shard"] >= store.first_shard]
+    row_index = store.row_index([*_KEPT, *labels])
+    return row_index[row_index["shard"] >= store.first_shard]
 
 
 def _counting(store: FeatureStore) -> list[int]:

@@ -31,7 +31,7 @@ import pyarrow as pa
 from hubbub import __version__
 from hubbub.audio.frontends import frame_s, frontend_of, n_frames
 from hubbub.audio.windows import grid_of
-from hubbub.clips.table import CONTRACT
+from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings, difference, settings_from
 from hubbub.errors import SettingsError, StoreError
 from hubbub.io.atomic import (
@@ -170,7 +170,7 @@ class FeatureStore:
         """Numbers of the shards that exist; parts that a compaction had no time to remove do not count."""
         return [number for number in part_numbers(self.rows_folder) if number >= self.first_shard]
 
-    def ledger(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def row_index(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every row of every row part, with its `shard`, failed and superseded ones too.
 
         Parameters
@@ -183,19 +183,19 @@ class FeatureStore:
         StoreError
             For a row part that is torn, or belongs to a store with other settings.
         """
-        ledger = self.row_table(columns).to_pandas()
+        row_index = self.row_table(columns).to_pandas()
         whole = {"row": "Int64", "valid_frames": "Int32", "crc32": "Int64", "fold": "Int32"}
-        return ledger.astype({name: dtype for name, dtype in whole.items() if name in ledger})
+        return row_index.astype({name: dtype for name, dtype in whole.items() if name in row_index})
 
     def progress(self) -> pd.DataFrame:
         """What a plan has to know: which windows of which clips are done, failed, or retired."""
-        return latest(self.ledger(PROGRESS))
+        return latest(self.row_index(PROGRESS))
 
     def row_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Every row of every row part, with its `shard`."""
         for look in range(_LOOKS):
             if not (numbers := self.committed()):
-                return row_schema(CONTRACT).append(pa.field("shard", pa.int64())).empty_table()
+                return row_schema(CLIP_SCHEMA).append(pa.field("shard", pa.int64())).empty_table()
             try:
                 return read_parts(
                     self.rows_folder,
@@ -210,7 +210,7 @@ class FeatureStore:
         raise AssertionError  # the loop returns or raises
 
     def read_part(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """The row part of one shard; arguments and errors of `ledger`."""
+        """The row part of one shard; arguments and errors of `row_index`."""
         table, metadata = read_part(self.rows_folder, shard, columns)
         self._refuse_foreign(shard, metadata)
         return with_added_columns(table, columns)

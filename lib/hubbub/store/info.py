@@ -145,13 +145,13 @@ class _Rows:
     store: FeatureStore
     table: pa.Table
     """Columns of `_OF_CLIPS`, and `row` where it was asked for."""
-    ledger: pd.DataFrame
+    row_index: pd.DataFrame
     """All else, as `store.rows` wants it, with `at`, the place in `table`; clips are numbers."""
 
     @cached_property
     def counting(self) -> pd.DataFrame:
         """Lines that count: ok, failed or ended."""
-        return current(self.ledger)
+        return current(self.row_index)
 
     @cached_property
     def failed(self) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def describe(store: FeatureStore) -> StoreInfo:
         rows = _read(store)
         files = list_sizes(store.path)
         failures = _failures(rows)
-    retired = rows.ledger.loc[rows.ledger["status"] == RETIRED, "clip_id"]
+    retired = rows.row_index.loc[rows.row_index["status"] == RETIRED, "clip_id"]
     n_rows, provenance = len(rows.usable), store.provenance
     return StoreInfo(
         path=str(store.path),
@@ -334,7 +334,7 @@ def _failures(rows: _Rows) -> tuple[Failure, ...]:
 
 def _uri(rows: _Rows, shard: int, at: int) -> str:
     """What the clip of a line is called; read for this one alone, because a million names are much."""
-    begin = int(np.argmax(rows.ledger["shard"].to_numpy() == shard))
+    begin = int(np.argmax(rows.row_index["shard"].to_numpy() == shard))
     return rows.store.read_part(shard, ["uri"])["uri"][at - begin].as_py()
 
 

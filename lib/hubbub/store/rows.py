@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hubbub.clips.examples import COLUMNS as TAKE
-from hubbub.clips.examples import MIX, NO_RULE, Kinds, kinds_of, rules_of
-from hubbub.clips.table import CONTRACT
+from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
+from hubbub.clips.examples import MIX, NO_RULE, ExampleKinds, group_clips_by_examples, list_variant_rules
+from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
 
 RETIRED = "retired"
@@ -67,30 +67,30 @@ def checksum(values: npt.NDArray[np.floating]) -> int:
     return zlib.crc32(np.ascontiguousarray(values, dtype=little).tobytes())
 
 
-def current(ledger: pd.DataFrame) -> pd.DataFrame:
+def current(row_index: pd.DataFrame) -> pd.DataFrame:
     """Rows of a ledger that count: of each clip the content tried last, of each take's window the last attempt.
 
     Later is what has the higher number of attempts, which counts on over changed content; a shard's number says
     nothing, for holes that killed runs left are filled first, but of equal rows those of the higher shard count.
     Retired rows do not count.
     """
-    return _chosen(ledger, _counting(_arrow(ledger, KEYS)))
+    return _chosen(row_index, _counting(_arrow(row_index, KEYS)))
 
 
-def latest(ledger: pd.DataFrame) -> pd.DataFrame:
+def latest(row_index: pd.DataFrame) -> pd.DataFrame:
     """Rows of a ledger that a plan goes by: of each content of each take's window the last attempt, retired ones too.
 
     What does not count now may count again: a clip comes back, or its content does.
     """
-    return _chosen(ledger, _kept(_arrow(ledger, KEYS), _last_of_each_content))
+    return _chosen(row_index, _kept(_arrow(row_index, KEYS), _last_of_each_content))
 
 
-def usable(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def usable(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Rows, of those that count, that hold an example: not a row of a take that failed elsewhere, in another shard.
 
     Nor a variant that the policy no longer makes of its clip, which has been labelled anew.
     """
-    return ledger[_usable(_arrow(ledger, [*TAKE, "status", "labels"]), settings)]
+    return row_index[_usable(_arrow(row_index, [*TAKE, "status", "labels"]), settings)]
 
 
 def columns_of_examples(columns: Sequence[str] | None) -> list[str] | None:
@@ -140,7 +140,7 @@ def with_added_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Tabl
     """A row part with the columns that rows have today, of those wanted (None: all)."""
     for name, value in _ADDED_COLUMNS.items():
         if name not in table.column_names and (wanted is None or name in wanted):
-            kind = row_schema(CONTRACT).field(name)
+            kind = row_schema(CLIP_SCHEMA).field(name)
             table = table.append_column(kind, pa.repeat(pa.scalar(value, kind.type), table.num_rows))
     return table
 
@@ -160,7 +160,7 @@ class Wanted:
     """
 
     clips: pa.Table
-    kinds: Kinds
+    kinds: ExampleKinds
     index: pd.Index
 
     def positions(self, clip_id: pa.ChunkedArray) -> npt.NDArray[np.int64]:
@@ -171,7 +171,7 @@ class Wanted:
 def wanted_of(clips: pa.Table, settings: Settings) -> Wanted:
     """Make a clip table ready, once for all parts of a store: an index of a million clips takes a second."""
     clips = clips.combine_chunks()
-    return Wanted(clips, kinds_of(clips, settings), pd.Index(clips["clip_id"].to_pandas()))
+    return Wanted(clips, group_clips_by_examples(clips, settings), pd.Index(clips["clip_id"].to_pandas()))
 
 
 def settled(rows: pa.Table, wanted: Wanted) -> pa.Table:
@@ -282,7 +282,7 @@ def _usable(rows: pa.Table, settings: Settings) -> npt.NDArray[np.bool_]:
 def _made_now(rows: pa.Table, settings: Settings) -> list[bool]:
     """Whether the policy still makes each row's variant of a clip with its labels."""
     labels = [tuple(names) for names in rows["labels"].to_pylist()]
-    rules = {names: rules_of(list(names), settings) for names in set(labels)}
+    rules = {names: list_variant_rules(list(names), settings) for names in set(labels)}
     held = zip(labels, rows["variant"].to_pylist(), rows["policy_rule"].to_pylist(), strict=True)
     return [rules[names][number : number + 1] == [rule] for names, number, rule in held]
 
@@ -400,9 +400,9 @@ def _lists_of(chunk: pa.ListArray, known: dict[tuple[str, ...], list[str]]) -> n
     return lists[which]
 
 
-def _arrow(ledger: pd.DataFrame, names: Sequence[str]) -> pa.Table:
+def _arrow(row_index: pd.DataFrame, names: Sequence[str]) -> pa.Table:
     """Some columns of a frame as Arrow's, text as text whatever it was held as."""
-    columns = {name: pa.array(ledger[name], from_pandas=True) for name in names}
+    columns = {name: pa.array(row_index[name], from_pandas=True) for name in names}
     wide = (pa.types.is_large_string, pa.types.is_null)
     return pa.table(
         {
@@ -412,8 +412,8 @@ def _arrow(ledger: pd.DataFrame, names: Sequence[str]) -> pa.Table:
     )
 
 
-def _chosen(ledger: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
-    return ledger if which.all() else ledger[which].reset_index(drop=True)
+def _chosen(row_index: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    return row_index if which.all() else row_index[which].reset_index(drop=True)
 
 
 def _is(status: pa.ChunkedArray, value: str) -> npt.NDArray[np.bool_]:

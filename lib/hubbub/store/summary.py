@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hubbub.clips.examples import COLUMNS as TAKE
+from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
 from hubbub.io.atomic import atomic_write
 from hubbub.io.paths import StoragePath
 from hubbub.store.features import FeatureStore

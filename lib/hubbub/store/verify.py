@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from hubbub.clips.examples import COLUMNS as TAKE
+from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
 from hubbub.clips.table import ClipTable
 from hubbub.errors import LabelsError, StoreError
 from hubbub.io.atomic import explain_read_errors, list_names, read_bytes
@@ -596,9 +596,9 @@ def _row_faults(rows: pd.DataFrame, shard: int, store: FeatureStore) -> Iterator
         yield "a failed row gives no reason"
 
 
-def _short_clips(ledger: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
-    status = {name: ledger["status"] == name for name in ("ok", "failed")}
-    by_take = ledger.assign(**status).groupby(TAKE)
+def _short_clips(row_index: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
+    status = {name: row_index["status"] == name for name in ("ok", "failed")}
+    by_take = row_index.assign(**status).groupby(TAKE)
     counts = by_take.agg(uri=("uri", "first"), ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"))
     short = counts[~counts["failed"].astype(bool) & (counts["ok"] < counts["windows"])]
     yield from zip(short["uri"], short["ok"], short["windows"], strict=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from hubbub.audio.frontends import n_frames, row_of
 from hubbub.audio.windows import Window, grid_of
-from hubbub.clips.table import has_changed, resolve
+from hubbub.clips.table import has_changed, resolve_uri
 from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
@@ -188,7 +188,7 @@ class _Draft:
 
     def _has_changed(self, item: Item) -> bool:
         """Whether the file is no longer what was indexed: a row would say otherwise."""
-        return has_changed(resolve(item.clip["uri"], self._task.root), item.clip["version"])
+        return has_changed(resolve_uri(item.clip["uri"], self._task.root), item.clip["version"])
 
     def _ended_row(self, item: Item) -> dict[str, Any]:
         """What stands for an item that begins where its clip has ended already, shorter than its header says."""

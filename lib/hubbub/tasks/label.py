@@ -24,15 +24,15 @@ from hubbub.audio import decode
 from hubbub.audio.frontends import features_of
 from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import Grid, Window, cut, grid_of
-from hubbub.clips.table import resolve
+from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
 from hubbub.errors import AudioError, BundleError, EmptyAudio, OutOfMemory, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
 from hubbub.labels.events import events_from_windows
 from hubbub.labels.tables import LabelTables, carried_columns, label_schemas
-from hubbub.planning.plan import Item, PieceUnit, Unit, pieces_of
-from hubbub.planning.sharding import LABEL_WINDOWS_MOST
+from hubbub.planning.plan import Item, SegmentUnit, Unit, split_into_segments
+from hubbub.planning.sharding import MAX_LABEL_WINDOWS
 from hubbub.tasks.result import MOST_REASONS, UnitResult
 from hubbub.tasks.segments import (
     Cutting,
@@ -88,7 +88,7 @@ class LabelTask:
             When the parts cannot be written; nothing of the unit then exists.
         """
         scorer = _Scorer(self)
-        if isinstance(unit, PieceUnit):
+        if isinstance(unit, SegmentUnit):
             return _scored_ahead(unit, scorer)
         draft = _Draft(scorer)
         for item in watched(unit.items):
@@ -134,7 +134,7 @@ class _Scorer:
     def scored(self, item: Item) -> Piece:
         """All windows of a file, decoded in one go; errors of `decode.blocks`, and `EmptyAudio` without any window."""
         length = _Length()
-        with local_copy(resolve(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
+        with local_copy(resolve_uri(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
             valid, scores = self.score(cut(length.counted(self._blocks(item, path)), self.grid))
         if not len(valid):
             raise EmptyAudio(f"{item.clip['uri']} holds no samples in the stretch asked for")
@@ -142,7 +142,7 @@ class _Scorer:
 
     def decode(self, item: Item) -> None:
         """Decode a file in one go, for the errors that this raises."""
-        with local_copy(resolve(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
+        with local_copy(resolve_uri(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
             for _ in self._blocks(item, path):
                 pass
 
@@ -183,7 +183,7 @@ class _Scorer:
         return scores
 
 
-def _scored_ahead(unit: PieceUnit, scorer: _Scorer) -> UnitResult:
+def _scored_ahead(unit: SegmentUnit, scorer: _Scorer) -> UnitResult:
     """Score pieces and write them down, but for those that are there; what fails is left to the recording's unit."""
     tables = scorer.task.tables
     done = _Done(scorer.task.tables.run["hop_s"])
@@ -274,8 +274,10 @@ class _Draft:
             windows=pa.Table.from_batches(self._windows, schema=self._schemas.windows),
             events=pa.Table.from_pylist(self._events, schema=self._schemas.events),
         )
-        long = [item for item in unit.items if item.windows > LABEL_WINDOWS_MOST]
-        tables.remove_pieces(tables.piece_number(identity(piece)) for item in long for piece in pieces_of(item))
+        long = [item for item in unit.items if item.windows > MAX_LABEL_WINDOWS]
+        tables.remove_pieces(
+            tables.piece_number(identity(piece)) for item in long for piece in split_into_segments(item)
+        )
         self._scorer.seconds["store"] += time.perf_counter() - started
         return self._result(unit)
 
@@ -293,7 +295,7 @@ class _Draft:
 
     def _scored(self, item: Item) -> Scored:
         scorer = self._scorer
-        whole = self._from_pieces(item) if item.windows > LABEL_WINDOWS_MOST else None
+        whole = self._from_pieces(item) if item.windows > MAX_LABEL_WINDOWS else None
         whole = whole or scorer.scored(item)
         assert whole.samples is not None  # all windows were gone through
         start_s = scorer.grid.hop * np.arange(len(whole.valid), dtype=np.float64) / scorer.rate
@@ -301,7 +303,7 @@ class _Draft:
 
     def _from_pieces(self, item: Item) -> Piece | None:
         """A long recording, put together; None where its pieces do not fit: then it is decoded in one go."""
-        items, content = pieces_of(item), content_of(item, self._task.tables.root)
+        items, content = split_into_segments(item), content_of(item, self._task.tables.root)
         pieces = [self._stored(part, content) for part in items]
         for number, part in enumerate(items):
             pieces[number] = pieces[number] or _tried(part, self._scorer)

@@ -13,11 +13,11 @@ from hubbub.audio import decode
 from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import Grid, Window, cut, grid_of
 from hubbub.clips.examples import channel_index
-from hubbub.clips.table import resolve
+from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
 from hubbub.errors import LengthMismatch
 from hubbub.io.paths import StoragePath
-from hubbub.planning.plan import HELD_BYTES, Item
+from hubbub.planning.plan import MAX_CACHED_BYTES, Item
 
 
 class Recorded:
@@ -38,7 +38,7 @@ class Recorded:
         BucketError
             It lies in a bucket that cannot be read at all.
         """
-        if not self._keeps or 4 * item.n_windows * self._grid.window > HELD_BYTES:
+        if not self._keeps or 4 * item.n_windows * self._grid.window > MAX_CACHED_BYTES:
             return _windows(item, self._root, self._grid, self._rate)
         what = (item.clip["clip_id"], item.channel, item.first_window, item.n_windows)
         if self._held[0] != what:
@@ -47,7 +47,7 @@ class Recorded:
 
 
 def _windows(item: Item, root: StoragePath, grid: Grid, sample_rate: int) -> Iterator[Window]:
-    source, beyond = resolve(item.clip["uri"], root), item.first_window + item.n_windows
+    source, beyond = resolve_uri(item.clip["uri"], root), item.first_window + item.n_windows
     with local_copy(source, item.clip["version"]) as path:
         stretch = _Stretch(item, path, grid, sample_rate)
         for window in stretch.onward(str(source)) if stretch.is_part and not decode.seeks(path) else stretch.sought():

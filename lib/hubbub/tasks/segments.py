@@ -34,7 +34,7 @@ from hubbub.audio import decode
 from hubbub.audio.decode import aligned_start
 from hubbub.audio.remote import etag_of, local_copy
 from hubbub.audio.windows import Grid, Window, cut
-from hubbub.clips.table import resolve, version_of
+from hubbub.clips.table import content_version, resolve_uri
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import LabelTables
 from hubbub.planning.plan import Item
@@ -84,11 +84,11 @@ class Piece:
 
 def content_of(item: Item, root: StoragePath) -> str | None:
     """What tells changed content of an item's file: the version it has now; None where that cannot be known."""
-    source = resolve(item.clip["uri"], root)
+    source = resolve_uri(item.clip["uri"], root)
     if not is_local(source):
         return etag_of(item.clip["version"])  # nothing else is fetched
     try:
-        return version_of(source.stat())
+        return content_version(source.stat())
     except OSError:
         return None
 
@@ -106,7 +106,7 @@ def score_piece(item: Item, cutting: Cutting, score: Score) -> Piece | None:
     content = content_of(item, cutting.root)
     if content is None:
         return None
-    source = resolve(item.clip["uri"], cutting.root)
+    source = resolve_uri(item.clip["uri"], cutting.root)
     with local_copy(source, item.clip["version"]) as path:
         sound = _Stretch(item, path, cutting)
         valid, scores = score(sound.windows(str(source)))

@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hubbub.clips.examples import COLUMNS as TAKE
-from hubbub.clips.table import CONTRACT, ClipTable, has_changed, resolve
+from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
+from hubbub.clips.table import CLIP_SCHEMA, ClipTable, has_changed, resolve_uri
 from hubbub.errors import StoreError
 from hubbub.io.atomic import explain_read_errors, read_bytes, remove_file, remove_tree, write_bytes
 from hubbub.io.paths import StoragePath, parse_path
@@ -244,7 +244,7 @@ def _kept(
 
 
 def _is_there(uri: str, version: str | None, root: StoragePath) -> bool:
-    path = resolve(uri, root)
+    path = resolve_uri(uri, root)
     with explain_read_errors(path):
         return path.exists() and not has_changed(path, version)
 
@@ -282,7 +282,7 @@ def _in_order(clips: pa.Table, table: ClipTable) -> pa.Table:
 def _clips_told(known: Known) -> tuple[pa.Table, set[str]]:
     """Clips in the order in which they were stored, each as it was last, and the ids of those that lost a row."""
     if not known.rows.num_rows:
-        return CONTRACT.empty_table(), set()
+        return CLIP_SCHEMA.empty_table(), set()
     rows = known.rows.append_column("place", pa.array(range(known.rows.num_rows), pa.int64()))
     counted = current(rows.select([*PROGRESS, "shard", "part", "lost", "place"]).to_pandas())
     lost = set(counted.loc[counted["lost"], "clip_id"])
@@ -290,7 +290,7 @@ def _clips_told(known: Known) -> tuple[pa.Table, set[str]]:
     chosen = rows.take(pa.array(places.to_numpy()))
     own = {*(field.name for field in ROW_COLUMNS), "clip_start_s", "clip_end_s", "shard", "part", "lost", "place"}
     sources = {"start_s": "clip_start_s", "end_s": "clip_end_s"}
-    columns = {field.name: chosen[sources.get(field.name, field.name)].cast(field.type) for field in CONTRACT}
+    columns = {field.name: chosen[sources.get(field.name, field.name)].cast(field.type) for field in CLIP_SCHEMA}
     columns |= {name: chosen[name] for name in chosen.column_names if name not in own and name not in columns}
     return pa.table(columns), lost
 
@@ -316,13 +316,13 @@ def plan_repair(store: FeatureStore, known: Known, clips: ClipTable) -> Plan:
 
     What is lost is taken as begun and not there: so it is made again as the same attempt, and cut as it was.
     """
-    ledger = None
+    row_index = None
     if known.rows.num_rows:
-        ledger = latest(known.rows.select([*PROGRESS, "shard", "lost"]).to_pandas())
+        row_index = latest(known.rows.select([*PROGRESS, "shard", "lost"]).to_pandas())
         # That a recording had ended is found out again; what was retired does not come back by being made again.
-        ledger = ledger[~ledger["lost"] | ledger["status"].isin(["ok", "failed"])].reset_index(drop=True)
-        ledger.loc[ledger["lost"], "status"] = "lost"
-    return plan_features(clips, store.settings, ledger, store.committed(), first_shard=store.first_shard)
+        row_index = row_index[~row_index["lost"] | row_index["status"].isin(["ok", "failed"])].reset_index(drop=True)
+        row_index.loc[row_index["lost"], "status"] = "lost"
+    return plan_features(clips, store.settings, row_index, store.committed(), first_shard=store.first_shard)
 
 
 def write_descriptions(store: FeatureStore, problems: Sequence[Problem]) -> None:

@@ -15,7 +15,7 @@ import soundfile
 from hubbub.audio import remote
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, Listing, bucket, list_source
-from hubbub.clips.table import ClipTable, make_table, read_table, resolve, write_table
+from hubbub.clips.table import ClipTable, make_table, read_table, resolve_uri, write_table
 from hubbub.config import load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import ClipTableError, UsageError
@@ -94,8 +94,8 @@ def values_by_uri(store: FeatureStore) -> dict[str, np.ndarray]:
 
 
 def failures(store: FeatureStore) -> dict[str, str]:
-    ledger = store.ledger()
-    failed = ledger[ledger["status"] == "failed"]
+    row_index = store.row_index()
+    failed = row_index[row_index["status"] == "failed"]
     return dict(zip(failed["uri"], failed["error"], strict=True))
 
 
@@ -158,7 +158,7 @@ def test_listings_of_many_pages_are_whole(s3: str, moto_server: Server, monkeypa
     folder = parse_path(s3)
     really = folder.fs.call_s3
     monkeypatch.setattr(folder.fs, "call_s3", lambda *args, **options: really(*args, **options, MaxKeys=10))
-    assert [held.name for held in bucket.objects_below(folder)] == [f"{number:02d}.wav" for number in range(25)]
+    assert [held.name for held in bucket.list_objects(folder)] == [f"{number:02d}.wav" for number in range(25)]
 
 
 def test_a_csv_beside_its_recordings(s3: str, moto_server: Server, esc10_mini: Path):
@@ -193,7 +193,7 @@ def test_clip_tables_go_anywhere_and_come_back(s3: str, moto_server: Server, tmp
         again = read_table(where)
         assert again.rows.equals(table.rows)
         assert str(again.root) == f"{s3}/my set"
-        assert resolve("a.wav", again.root).path == f"{s3}/my set/a.wav".removeprefix("s3://")
+        assert resolve_uri("a.wav", again.root).path == f"{s3}/my set/a.wav".removeprefix("s3://")
     assert moto_server.keys(f"{s3}/my tables") == ["my tables/c#1?.parquet"]
 
 
@@ -218,7 +218,7 @@ def test_a_table_that_others_made_lies_where_its_recordings_do(s3: str, moto_ser
 )
 def test_other_addresses_are_refused_before_anything_starts(uri: str, message: str, tmp_path: Path):
     with pytest.raises(ClipTableError, match=message):
-        resolve(uri, tmp_path)
+        resolve_uri(uri, tmp_path)
     with pytest.raises(ClipTableError, match=f"the clips: .*{message}"):
         make_table([{"clip_id": "1", "uri": uri, "labels": []}], tmp_path)
 
@@ -226,7 +226,7 @@ def test_other_addresses_are_refused_before_anything_starts(uri: str, message: s
 @pytest.mark.parametrize("uri", ["", "a.wav/"])
 def test_what_no_key_can_be_is_refused(uri: str):
     with pytest.raises(ClipTableError, match="names no recording in a bucket"):
-        resolve(uri, parse_path("s3://bucket/prefix"))
+        resolve_uri(uri, parse_path("s3://bucket/prefix"))
 
 
 def test_what_is_missing_or_no_audio_is_a_line_and_a_failed_row(s3: str, moto_server: Server, tmp_path: Path):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.clips.table import CONTRACT, RESERVED, clip_id, make_table, read_table, resolve, write_table
+from hubbub.clips.table import CLIP_SCHEMA, RESERVED_COLUMNS, clip_id, make_table, read_table, resolve_uri, write_table
 from hubbub.errors import ClipTableError, StorageError
 
 
@@ -51,7 +51,7 @@ def test_clip_ids_do_not_know_whole_seconds_from_floats():
     ],
 )
 def test_resolve(uri: str, path: str):
-    assert resolve(uri, Path("/root")) == Path(path)
+    assert resolve_uri(uri, Path("/root")) == Path(path)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_resolve(uri: str, path: str):
         ([clip() | {"labels": None}], "column 'labels' has 1 empty values"),
         *(
             [[clip(**{name: "x"})], f"column '{name}' has a name that hubbub's outputs use"]
-            for name in sorted(RESERVED)
+            for name in sorted(RESERVED_COLUMNS)
         ),
     ],
 )
@@ -88,19 +88,19 @@ def test_names_that_outputs_use_are_reserved():
     schemas = label_schemas(pa.schema([]), 2)
     own = {field.name for field in ROW_COLUMNS} | set(schemas.files.names) | set(schemas.windows.names)
     own |= set(schemas.events.names) | {"shard", "unit"}  # added when they are read
-    assert own - set(CONTRACT.names) <= RESERVED
+    assert own - set(CLIP_SCHEMA.names) <= RESERVED_COLUMNS
 
 
 def test_missing_columns_of_the_contract_are_null():
     table = make_table([clip(city="Oslo")], Path("/root"))
-    assert table.rows.schema.names == [*CONTRACT.names, "city"]
+    assert table.rows.schema.names == [*CLIP_SCHEMA.names, "city"]
     assert table.rows["fold"].to_pylist() == [None]
     assert table.carried == ["city"]
     assert len(table) == 1
 
 
 names = st.text(string.ascii_letters + "_ é", min_size=1, max_size=8).filter(
-    lambda name: name not in RESERVED and name not in CONTRACT.names
+    lambda name: name not in RESERVED_COLUMNS and name not in CLIP_SCHEMA.names
 )
 columns = st.one_of(
     st.just(st.none() | st.text(max_size=5)),

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hubbub.clips.table import CONTRACT
+from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
 from hubbub.errors import LabelsError, StorageError, StoreError
 from hubbub.labels.events import EventRule
@@ -40,7 +40,7 @@ def tables(tmp_path: Path) -> LabelTables:
 
 def parts(*files: dict[str, Any], carried: str | None = None, label: str = "dog") -> dict[str, pa.Table]:
     """A unit's parts: each ok file has two windows and one event."""
-    schemas = label_schemas(pa.schema([*CONTRACT, *([(carried, pa.string())] if carried else [])]), 2)
+    schemas = label_schemas(pa.schema([*CLIP_SCHEMA, *([(carried, pa.string())] if carried else [])]), 2)
     rows = [{"clip_id": f"id {file['uri']}", "status": "ok", "attempts": 1, "version": "1", **file} for file in files]
     ok = [row for row in rows if row["status"] == "ok"]
     scores = [np.float16(0.25), np.float16(0.75)]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hubbub.clips.table import CONTRACT, clip_id
+from hubbub.clips.table import CLIP_SCHEMA, clip_id
 from hubbub.config import Layout, LogMelSettings, Settings, Windows
 from hubbub.store.features import FeatureStore, create_store
 from hubbub.store.rows import checksum, row_schema
@@ -35,7 +35,7 @@ def build_store(path: Path, clips: Sequence[dict[str, Any]], settings: Settings 
     store = create_store(path, settings, source="made up")
     lines = [(clip, window) for clip in clips for window in range(clip.get("windows", 1))]
     store.grow(-(-len(lines) // store.rows_per_shard))
-    schema = row_schema(pa.schema([*CONTRACT]))
+    schema = row_schema(pa.schema([*CLIP_SCHEMA]))
     for first in range(0, len(lines), store.rows_per_shard):
         _write(store, first // store.rows_per_shard, lines[first : first + store.rows_per_shard], schema)
     return store

@@ -17,14 +17,14 @@ from hubbub.clips.table import ClipTable, clip_id, make_table
 from hubbub.config import Settings, load_settings
 from hubbub.planning.plan import (
     Item,
-    PieceUnit,
     Plan,
+    SegmentUnit,
     Unit,
-    peak_bytes_of,
-    pieces_of,
+    choose_layout,
+    estimate_peak_bytes,
     plan_features,
     plan_labels,
-    resolved,
+    split_into_segments,
 )
 from hubbub.store.rows import current, latest
 
@@ -72,7 +72,7 @@ def rows_of(unit: Unit, *, fail: frozenset[str] = frozenset(), skip: frozenset[s
             yield from (own | {"window": window, "status": "ok"} for window in windows)
 
 
-def ledger(*units: Unit, fail: frozenset[str] = frozenset(), before: pd.DataFrame | None = None) -> pd.DataFrame:
+def row_index(*units: Unit, fail: frozenset[str] = frozenset(), before: pd.DataFrame | None = None) -> pd.DataFrame:
     rows = pd.DataFrame([row for unit in units for row in rows_of(unit, fail=fail)])
     return rows if before is None else pd.concat([before, rows], ignore_index=True)
 
@@ -154,11 +154,11 @@ def test_a_killed_run_leaves_the_rest_to_the_next(clips: ClipTable, killed: set[
     done = [unit for unit in units if unit.index not in killed]
     if not done:
         return
-    plan = again(clips, ledger(*done), config)
+    plan = again(clips, row_index(*done), config)
     if mode == "first":
         assert list(plan.units()) == [unit for unit in units if unit.index in killed]
     assert set(plan.indices).isdisjoint(unit.index for unit in done)
-    finished = ledger(*plan.units(), before=ledger(*done)) if len(plan) else ledger(*done)
+    finished = row_index(*plan.units(), before=row_index(*done)) if len(plan) else row_index(*done)
     last = again(clips, finished, config)
     assert (len(last), last.done, last.failed_before) == (0, len(clips), 0)
 
@@ -167,18 +167,18 @@ def test_whole_clips_make_the_same_units_again():
     """A unit of clips that cross no shard border is made again exactly, in the hole that a kill left."""
     clips = table(*(clip(f"{number}", 2) for number in range(8)))
     units = list(plan_features(clips, settings()).units())
-    assert list(again(clips, ledger(units[0], units[2])).units()) == [units[1], units[3]]
+    assert list(again(clips, row_index(units[0], units[2])).units()) == [units[1], units[3]]
 
 
 def test_a_second_run_is_free():
     clips = table(clip("a", 5), clip("b", 2))
-    plan = again(clips, ledger(*plan_features(clips, settings()).units()))
+    plan = again(clips, row_index(*plan_features(clips, settings()).units()))
     assert (len(plan), plan.windows, plan.done, plan.todo.num_rows, plan.bytes_to_read) == (0, 0, 2, 0, 0)
 
 
 def test_a_grown_table_costs_only_its_new_clips():
     first = table(clip("a", 5), clip("b", 2))
-    held = ledger(*plan_features(first, settings()).units())
+    held = row_index(*plan_features(first, settings()).units())
     grown = table(clip("0", 1), clip("a", 5), clip("b", 2), clip("c", 1))
     plan = again(grown, held)
     assert layout(plan) == [(2, [("0", 0, 1), ("c", 0, 1)])]
@@ -187,35 +187,35 @@ def test_a_grown_table_costs_only_its_new_clips():
 
 def test_failed_clips_are_left_alone_until_asked_for():
     clips = table(clip("a", 1), clip("bad", 1), clip("c", 1))
-    held = ledger(*plan_features(clips, settings()).units(), fail=frozenset({"bad"}))
+    held = row_index(*plan_features(clips, settings()).units(), fail=frozenset({"bad"}))
     plan = again(clips, held)
     assert (plan.done, plan.failed_before, len(plan)) == (2, 1, 0)
     retry = again(clips, held, retry_failed=True)
     assert layout(retry) == [(1, [("bad", 0, 1)])]
     assert [item.attempt for unit in retry.units() for item in unit.items] == [2]
     assert (retry.done, retry.failed_before) == (2, 0)
-    failed_again = ledger(*retry.units(), fail=frozenset({"bad"}), before=held)
+    failed_again = row_index(*retry.units(), fail=frozenset({"bad"}), before=held)
     third = again(clips, failed_again, retry_failed=True)
     assert [item.attempt for unit in third.units() for item in unit.items] == [3]
-    assert again(clips, ledger(*third.units(), before=failed_again)).done == 3
+    assert again(clips, row_index(*third.units(), before=failed_again)).done == 3
 
 
 def test_a_long_clip_of_which_one_unit_failed_has_failed():
     clips = table(clip("a", 6))
     one, two = plan_features(clips, settings()).units()
-    held = ledger(two, fail=frozenset({"a"}), before=ledger(one))
+    held = row_index(two, fail=frozenset({"a"}), before=row_index(one))
     assert again(clips, held).failed_before == 1
     retry = list(again(clips, held, retry_failed=True).units())
     assert sum(unit.n_windows for unit in retry) == 2  # those that are not there
-    assert again(clips, ledger(*retry, before=held)).done == 1
+    assert again(clips, row_index(*retry, before=held)).done == 1
 
 
 def test_changed_content_is_done_anew_and_its_old_rows_do_not_count():
     old, new = table(clip("a", 1), clip("b", 1)), table(clip("a", 1, version="2"), clip("b", 1))
-    held = ledger(*plan_features(old, settings()).units())
+    held = row_index(*plan_features(old, settings()).units())
     plan = again(new, held)
     assert layout(plan) == [(1, [("a", 0, 1)])]
-    after = ledger(*plan.units(), before=held)
+    after = row_index(*plan.units(), before=held)
     assert set(current(after)["version"]) == {"1", "2"}
     assert len(again(new, after)) == 0
 
@@ -224,31 +224,31 @@ def test_changed_content_that_fills_a_hole_is_still_the_newest():
     """A killed run leaves hole 0; the changed clip of shard 1 lands there, before its older self."""
     config = settings(rows_per_shard=1)
     units = list(plan_features(table(clip("a"), clip("b")), config).units())
-    held, new = ledger(units[1]), table(clip("b", version="2"), clip("a"))
+    held, new = row_index(units[1]), table(clip("b", version="2"), clip("a"))
     plan = again(new, held, config)
     assert layout(plan) == [(0, [("b", 0, 1)]), (2, [("a", 0, 1)])]
-    assert again(new, ledger(*plan.units(), before=held), config).done == 2
+    assert again(new, row_index(*plan.units(), before=held), config).done == 2
 
 
 def test_a_file_that_vanished_fails_once_and_is_then_left_alone():
     """An unreadable file has no version; that it had one before must not bring it back in every run."""
-    held = ledger(*plan_features(table(clip("a")), settings()).units())
+    held = row_index(*plan_features(table(clip("a")), settings()).units())
     gone = table(clip("a", None, version=None))
-    after = ledger(*again(gone, held).units(), fail=frozenset({"a"}), before=held)
+    after = row_index(*again(gone, held).units(), fail=frozenset({"a"}), before=held)
     plan = again(gone, after)
     assert (len(plan), plan.failed_before) == (0, 1)
 
 
 def test_an_unreadable_file_without_a_version_is_left_alone():
     gone = table(clip("a", None, version=None))
-    held = ledger(*plan_features(gone, settings()).units(), fail=frozenset({"a"}))
+    held = row_index(*plan_features(gone, settings()).units(), fail=frozenset({"a"}))
     assert again(gone, held).failed_before == 1
     assert len(again(gone, held, retry_failed=True)) == 1
 
 
 def test_a_clip_that_turned_out_shorter_than_its_header_is_done():
     clips = table(clip("a", 3))
-    held = ledger(*plan_features(clips, settings()).units()).iloc[:2].assign(windows=2)
+    held = row_index(*plan_features(clips, settings()).units()).iloc[:2].assign(windows=2)
     assert again(clips, held).done == 1
 
 
@@ -270,19 +270,19 @@ def test_a_clip_that_turned_out_shorter_than_its_header_is_done():
     ],
 )
 def test_resolved(n_windows: int, assignments: list[str], rows_per_shard: int):
-    config = resolved(load_settings(None, assignments), n_windows)
+    config = choose_layout(load_settings(None, assignments), n_windows)
     assert config.layout.rows_per_shard == rows_per_shard
     assert config.hash == load_settings(None, assignments).hash
 
 
 def test_peak_bytes_by_hand():
     """128 rows of 216 x 128 float16 are 7.1 MB; thrice that, 12.6 MB of blocks, 1.8 of samples, 0.4 of bands."""
-    config = resolved(Settings(), 10**6)
+    config = choose_layout(Settings(), 10**6)
     assert 3 * 128 * 216 * 128 * 2 == 21_233_664
     assert 3 * 4 * BLOCK_VALUES == 12_582_912
     assert 4 * 110_250 * 4 + 2 * 216 * (128 + 128) * 4 == 2_206_368
-    assert peak_bytes_of(config) == 21_233_664 + 12_582_912 + 2_206_368
-    assert plan_features(table(clip("a")), config).peak_bytes == peak_bytes_of(config)
+    assert estimate_peak_bytes(config) == 21_233_664 + 12_582_912 + 2_206_368
+    assert plan_features(table(clip("a")), config).peak_bytes == estimate_peak_bytes(config)
 
 
 def test_a_plan_of_many_clips_is_made_unit_by_unit():
@@ -364,7 +364,7 @@ def test_the_order_changes_no_unit(clips: ClipTable, sizes: list[int | None]):
 def test_labelling_first_scores_pieces_and_short_files_then_puts_the_long_ones_together():
     plan = label_plan(table(clip("a", 3), clip("long", 1100), clip("b", 2), clip("longer", 513)))
     first, then = plan.phases()
-    pieces = [unit for unit in first.units() if isinstance(unit, PieceUnit)]
+    pieces = [unit for unit in first.units() if isinstance(unit, SegmentUnit)]
     assert sorted((unit.items[0].clip["uri"], unit.items[0].first_window, unit.n_windows) for unit in pieces) == [
         ("long", 0, 512),
         ("long", 512, 512),
@@ -374,13 +374,13 @@ def test_labelling_first_scores_pieces_and_short_files_then_puts_the_long_ones_t
     ]
     assert len({unit.index for unit in pieces}) == 5
     assert min(unit.index for unit in pieces) >= plan.n_shards
-    others = [unit for unit in first.units() if not isinstance(unit, PieceUnit)]
+    others = [unit for unit in first.units() if not isinstance(unit, SegmentUnit)]
     whole = by_index(plan)
     assert sorted(others, key=lambda unit: unit.index) == [whole[0], whole[2]]
     assert by_index(then) == [whole[1], whole[3]]
     assert (first.windows, len(first)) == (plan.windows, 7)
     ahead = {(piece.clip["uri"], piece.first_window): piece for unit in pieces for piece in unit.items}
-    wanted = [piece for unit in then.units() for item in unit.items for piece in pieces_of(item)]
+    wanted = [piece for unit in then.units() for item in unit.items for piece in split_into_segments(item)]
     assert {(piece.clip["uri"], piece.first_window): piece for piece in wanted} == ahead
 
 
@@ -395,7 +395,7 @@ def test_phases_plan_every_window_once_and_commit_every_unit_once(windows: list[
         for n in range(item.n_windows)
     )
     assert counted == Counter((str(n), window) for n, count in enumerate(windows) for window in range(count))
-    commits = [unit for phase in (first, *then) for unit in phase.units() if not isinstance(unit, PieceUnit)]
+    commits = [unit for phase in (first, *then) for unit in phase.units() if not isinstance(unit, SegmentUnit)]
     assert sorted(commits, key=lambda unit: unit.index) == by_index(plan)
     assert bool(then) == any(count > 512 for count in windows)
 
@@ -407,12 +407,12 @@ def test_nothing_to_label_has_no_phases():
 
 
 def changes(plan: Plan) -> tuple[int, int, int, int]:
-    return plan.new_clips, plan.changed_clips, plan.removed_clips, plan.to_restore
+    return plan.new_clips, plan.changed_clips, plan.missing_clips, plan.to_restore
 
 
 def stored(*clips: dict[str, Any], retired: str = "", **columns: Any) -> pd.DataFrame:
     """What a store holds after a run over some clips, those of `retired` (uris of a letter) having left since."""
-    held = ledger(*plan_features(table(*clips), settings()).units()).assign(error=None, **columns)
+    held = row_index(*plan_features(table(*clips), settings()).units()).assign(error=None, **columns)
     held["row"] = pd.array(range(len(held)), "Int64")
     held.loc[held["uri"].isin(list(retired)), "status"] = "retired"
     return held

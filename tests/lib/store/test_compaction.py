@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubbub.clips.examples import COLUMNS as TAKE
-from hubbub.clips.table import CONTRACT
+from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
+from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import load_settings
 from hubbub.errors import StorageError, StoreError
 from hubbub.io.atomic import remove_file
@@ -37,7 +37,7 @@ SETTINGS = load_settings(
         *("layout.rows_per_shard=4", "layout.rows_per_chunk=2", "windows.duration_s=0.5"),
     ],
 )
-SCHEMA = row_schema(pa.schema([*CONTRACT, ("city", pa.string())]))
+SCHEMA = row_schema(pa.schema([*CLIP_SCHEMA, ("city", pa.string())]))
 
 Row = dict[str, Any]
 
@@ -90,7 +90,7 @@ def held(store: FeatureStore) -> pd.DataFrame:
 def progress(store: FeatureStore) -> pd.DataFrame:
     """What the next run goes by: every row that counts, those without values too."""
     names = [*TAKE, "window", "windows", "status", "attempts", "version", "error"]
-    return current(store.ledger(names))[names].sort_values([*TAKE, "window"], ignore_index=True)
+    return current(store.row_index(names))[names].sort_values([*TAKE, "window"], ignore_index=True)
 
 
 def compact(path: StoragePath, *, only: set[int] | None = None, swapped: bool = True) -> None:
@@ -145,12 +145,12 @@ def test_a_store_of_holes_becomes_full_shards_with_the_same_rows(path: StoragePa
 def test_rows_without_values_lie_with_the_one_before(tmp_path: Path):
     store = make(tmp_path / "store", FULL_OF_HOLES)
     compact(store.path)
-    ledger = open_store(store.path).ledger(["clip_id", "status", "row"])
-    assert list(zip(ledger["shard"], ledger["clip_id"], ledger["status"], strict=True)) == [
+    row_index = open_store(store.path).row_index(["clip_id", "status", "row"])
+    assert list(zip(row_index["shard"], row_index["clip_id"], row_index["status"], strict=True)) == [
         *((6, "a", "ok"), (6, "c", "failed"), (6, "d", "ok"), (6, "d", "ok"), (6, "d", "ok")),
         *((7, "f", "ok"), (7, "b", "ok"), (7, "g", "ok"), (7, "d", "ended"), (7, "i", "ok")),
     ]
-    assert ledger["row"].isna().tolist() == (ledger["status"] != "ok").tolist()
+    assert row_index["row"].isna().tolist() == (row_index["status"] != "ok").tolist()
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ def test_stopped_after_the_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 def test_columns_that_come_and_go_and_change_their_kind(tmp_path: Path):
     store = make(tmp_path / "store", [[ok("a")], [ok("b")]])
     store.grow(4)
-    numbers = row_schema(pa.schema([*CONTRACT, ("city", pa.string()), ("mood", pa.float64())]))
-    texts = row_schema(pa.schema([*CONTRACT, ("mood", pa.string())]))
+    numbers = row_schema(pa.schema([*CLIP_SCHEMA, ("city", pa.string()), ("mood", pa.float64())]))
+    texts = row_schema(pa.schema([*CLIP_SCHEMA, ("mood", pa.string())]))
     write(store, 2, [ok("c", mood=0.5)], numbers)
     write(store, 3, [ok("d", mood="calm")], texts)
     before = held(open_store(store.path))

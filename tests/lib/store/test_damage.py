@@ -255,7 +255,7 @@ def test_all_at_once_is_mended(built: Built, made: Built) -> None:
     store, whole = open_store(built.store), open_store(made.store)
     assert values_of(store) == values_of(whole)
     pd.testing.assert_frame_equal(store.rows(), whole.rows())
-    assert store.ledger()["status"].value_counts().to_dict() == whole.ledger()["status"].value_counts().to_dict()
+    assert store.row_index()["status"].value_counts().to_dict() == whole.row_index()["status"].value_counts().to_dict()
 
 
 def test_a_good_store_is_left_as_it_is(built: Built) -> None:
@@ -353,7 +353,7 @@ def test_rows_whose_recording_is_gone_are_failed_rows_and_no_good_row_is_lost(ap
     assert "1 clips could not be made again and are failed rows now" in said.text
     store = open_store(apart.store)
     assert values_of(store) == {name: value for name, value in before.items() if name[0] != "0.wav"}
-    failed = store.ledger().set_index("uri")["error"].dropna()
+    failed = store.row_index().set_index("uri")["error"].dropna()
     assert set(failed.index) == {"0.wav", "5.wav"}
     assert command(verify, apart.store, clips=apart.clips).code == 0
 

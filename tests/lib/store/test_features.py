@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.clips.table import CONTRACT
+from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings, load_settings
 from hubbub.errors import StorageError, StoreError
 from hubbub.store.features import FeatureStore, create_store, is_store, open_store, require_settings
@@ -50,7 +50,7 @@ def row(shard: int, offset: int, values: np.ndarray, **columns: Any) -> dict[str
 def write(store: FeatureStore, shard: int, used: int = 4, **columns: Any) -> np.ndarray:
     values = values_of(store, shard, used)
     rows = [row(shard, offset, values, **columns) for offset in range(used)]
-    schema = row_schema(pa.schema([*CONTRACT, ("city", pa.string())]))
+    schema = row_schema(pa.schema([*CLIP_SCHEMA, ("city", pa.string())]))
     store.write_shard(shard, values, pa.Table.from_pylist(rows, schema=schema))
     return values
 
@@ -92,7 +92,7 @@ def test_rows_that_are_not_used_are_nan(store: FeatureStore):
 
 
 def test_an_empty_store_has_empty_tables(store: FeatureStore):
-    assert (len(store.rows()), len(store.ledger()), store.committed()) == (0, 0, [])
+    assert (len(store.rows()), len(store.row_index()), store.committed()) == (0, 0, [])
     assert {"row", "clip_id", "uri", "labels", "fold"} <= set(store.rows().columns)
     assert open_store(store.path).settings_hash == settings().hash
 
@@ -266,7 +266,7 @@ def test_a_foreign_row_part_is_refused(store: FeatureStore, mark: dict[str, Any]
     table, own = read_part(store.rows_folder, 0)
     write_part(store.rows_folder, 0, table, own | mark)
     with pytest.raises(StoreError, match=message):
-        store.ledger()
+        store.row_index()
 
 
 def test_a_store_of_an_earlier_format_has_todays_once_it_grows(store: FeatureStore):
@@ -307,7 +307,7 @@ def test_carried_columns_that_come_and_go(store: FeatureStore):
     """A grown clip table may bring a column, or text where a first one had nothing."""
     store.grow(2)
     values = write(store, 0)
-    schema = row_schema(pa.schema([*CONTRACT, ("mood", pa.float64())]))
+    schema = row_schema(pa.schema([*CLIP_SCHEMA, ("mood", pa.float64())]))
     rows = [row(1, 0, values, mood=0.5)]
     store.write_shard(1, values, pa.Table.from_pylist(rows, schema=schema))
     frame = store.rows()
@@ -345,14 +345,14 @@ def entry(shard: int, clip: str, window: int, status: str, *, attempt: int = 1, 
     ],
 )
 def test_current_rows(entries: list[dict], counting: list[int]):
-    ledger = pd.DataFrame(entries).assign(place=range(len(entries)))
-    assert sorted(current(ledger)["place"]) == counting
+    row_index = pd.DataFrame(entries).assign(place=range(len(entries)))
+    assert sorted(current(row_index)["place"]) == counting
 
 
-def current_slowly(ledger: pd.DataFrame) -> set[int]:
+def current_slowly(row_index: pd.DataFrame) -> set[int]:
     """Of each clip the content of its last shard, of each of its windows the last attempt."""
     places = set()
-    for _, clip in ledger.groupby("clip_id"):
+    for _, clip in row_index.groupby("clip_id"):
         last = max(clip.to_dict("records"), key=lambda entry: (entry["shard"], entry["attempts"]))
         clip = clip[clip["version"] == last["version"]]
         for _, window in clip.groupby("window"):
@@ -374,8 +374,8 @@ def test_current_equals_the_slow_definition(history: list[tuple[str, int, str, b
         versions[clip] += changed
         attempts[clip] = attempts.get(clip, 0) + 1
         entries.append(entry(shard, clip, window, status, attempt=attempts[clip], version=str(versions[clip])))
-    ledger = pd.DataFrame(entries).assign(place=range(len(entries)))
-    assert set(current(ledger)["place"]) == current_slowly(ledger)
+    row_index = pd.DataFrame(entries).assign(place=range(len(entries)))
+    assert set(current(row_index)["place"]) == current_slowly(row_index)
 
 
 def test_the_checksum_is_of_the_bytes_as_stored():

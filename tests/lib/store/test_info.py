@@ -82,8 +82,8 @@ def rewritten(store: FeatureStore, shard: int, change: dict, where: str, to: int
 
 
 def shard_of(store: FeatureStore, uri: str) -> int:
-    ledger = store.ledger(["uri"])
-    return int(ledger.loc[ledger["uri"] == uri, "shard"].iloc[0])
+    row_index = store.row_index(["uri"])
+    return int(row_index.loc[row_index["uri"] == uri, "shard"].iloc[0])
 
 
 def counted_files(path: Path) -> int:

@@ -121,9 +121,9 @@ def version_of(entry: dict) -> str:
     return entry["version"] if isinstance(entry["version"], str) else ""
 
 
-def current_slowly(ledger: pd.DataFrame) -> set[int]:
+def current_slowly(row_index: pd.DataFrame) -> set[int]:
     places = set()
-    live = [entry for entry in ledger.to_dict("records") if entry["status"] != "retired"]
+    live = [entry for entry in row_index.to_dict("records") if entry["status"] != "retired"]
     for name in {entry["clip_id"] for entry in live}:
         mine = [entry for entry in live if entry["clip_id"] == name]
         newest = version_of(max(mine, key=later))
@@ -133,18 +133,18 @@ def current_slowly(ledger: pd.DataFrame) -> set[int]:
     return places
 
 
-def latest_slowly(ledger: pd.DataFrame) -> set[int]:
+def latest_slowly(row_index: pd.DataFrame) -> set[int]:
     last: dict[tuple, dict] = {}
-    for entry in sorted(ledger.to_dict("records"), key=later):
+    for entry in sorted(row_index.to_dict("records"), key=later):
         last[entry["clip_id"], entry["window"], version_of(entry)] = entry
     return {entry["place"] for entry in last.values()}
 
 
 @given(histories, st.booleans())
 def test_the_rows_that_count_are_those_of_the_slow_definition(history: list[tuple], long_ids: bool):
-    ledger = ledger_of(history, long_ids=long_ids)
-    assert set(current(ledger)["place"]) == current_slowly(ledger)
-    assert set(latest(ledger)["place"]) == latest_slowly(ledger)
+    row_index = ledger_of(history, long_ids=long_ids)
+    assert set(current(row_index)["place"]) == current_slowly(row_index)
+    assert set(latest(row_index)["place"]) == latest_slowly(row_index)
 
 
 def test_ids_that_begin_alike_are_told_apart():

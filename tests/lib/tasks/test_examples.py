@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hubbub.audio.decode import load
 from hubbub.audio.effects import augmented
 from hubbub.audio.frontends import features_of, n_frames
-from hubbub.clips.examples import takes_of
+from hubbub.clips.examples import expand_examples
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable, clip_id, make_table
@@ -186,8 +186,8 @@ def test_a_table_that_knows_too_few_channels_is_told(tmp_path: Path):
     at = table.rows.column_names.index("channels")
     more = ClipTable(table.rows.set_column(at, "channels", pa.array([2], pa.int32())), table.root)
     store = run(tmp_path / "store", more, settings(channels="each"))
-    ledger = store.ledger()
-    failed = ledger[ledger["status"] == "failed"]
+    row_index = store.row_index()
+    failed = row_index[row_index["status"] == "failed"]
     assert failed["channel"].tolist() == ["2"]
     assert failed["error"].str.contains("DecodeError: .*channel").all()
 
@@ -240,7 +240,7 @@ def test_a_clip_of_unknown_channels_fails_where_channels_are_examples(tmp_path: 
     unknown = ClipTable(table.rows.set_column(at, "channels", pa.nulls(1, pa.int32())), table.root)
     store = run(tmp_path / "store", unknown, settings(channels="each"))
     assert store.rows().empty
-    assert store.ledger()["error"].iloc[0].startswith("ChannelMismatch: how many channels it has is unknown")
+    assert store.row_index()["error"].iloc[0].startswith("ChannelMismatch: how many channels it has is unknown")
     assert len(run(tmp_path / "mix", unknown, settings()).rows()) == 2, "the mix needs no number"
 
 
@@ -258,7 +258,7 @@ def test_takes_are_distinct_and_all_of_a_clips_stand_together(clips: list):
         {"clip_id": clip_id(f"{number}"), "uri": f"{number}", "labels": [label], "channels": channels}
         for number, (channels, label) in enumerate(clips)
     ]
-    takes = takes_of(make_table(entries, Path("/")).rows, config)
+    takes = expand_examples(make_table(entries, Path("/")).rows, config)
     frame: pd.DataFrame = takes.rows.select(["clip_id", "channel", "variant"]).to_pandas()  # a rule apart, they differ
     assert not frame.duplicated().any()
     assert (np.diff(takes.clip) >= 0).all()

@@ -17,7 +17,7 @@ from hubbub.audio.frontends import features_of
 from hubbub.audio.windows import grid_of
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
-from hubbub.clips.table import ClipTable, resolve
+from hubbub.clips.table import ClipTable, resolve_uri
 from hubbub.config import Settings, load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.labels.events import EventRule
@@ -101,7 +101,7 @@ def chain(archive: Path, out: Path, *more: str, model: str = "seed-cnn") -> Chai
     return Chain(store, bundle, label(archive, out / "labels", bundle, hop_s=0.5), trained.rows["test"], clips)
 
 
-def windows_of(labels: LabelTables) -> pd.DataFrame:
+def count_windows(labels: LabelTables) -> pd.DataFrame:
     return pd.concat([labels.read_part("windows", unit).to_pandas() for unit in labels.committed()])
 
 
@@ -138,7 +138,7 @@ def test_a_frontend_serves_from_sounds_to_report(name, model, archive, tmp_path)
     card = (made.bundle.path / "README.md").read_text()
     assert f"{said['n_bands']} " in card
     assert made.test_clips == made.test_rows > 0
-    windows = windows_of(made.labels)
+    windows = count_windows(made.labels)
     uri = windows["uri"].iloc[0]
     mine = windows[windows["uri"] == uri]
     by_hand = scores_by_hand(made, uri, mine["start_s"].to_numpy())
@@ -152,7 +152,7 @@ def test_a_model_of_crops_labels_windows_as_long_as_a_crop(archive, tmp_path):
     made = chain(archive, tmp_path, "frontend.n_mels=32", *CROPS)
     said = made.bundle.description
     assert (made.store.n_frames, said["n_frames"], said["window_s"]) == (126, 32, 1.0)
-    windows = windows_of(made.labels)
+    windows = count_windows(made.labels)
     uri = windows["uri"].iloc[0]
     mine = windows[windows["uri"] == uri].reset_index(drop=True)
     np.testing.assert_allclose(mine["start_s"], 0.5 * np.arange(len(mine)))
@@ -175,8 +175,8 @@ def stereo(archive: Path, tmp_path: Path) -> Path:
 
 def test_a_model_of_first_channels_hears_the_first_channel(archive, stereo, tmp_path):
     made = chain(archive, tmp_path, "windows.duration_s=1", "frontend.n_mels=16", "channels=first")
-    again = windows_of(label(stereo, tmp_path / "again", made.bundle, hop_s=0.5))
-    one, two = (table.sort_values(["uri", "start_s"]) for table in (windows_of(made.labels), again))
+    again = count_windows(label(stereo, tmp_path / "again", made.bundle, hop_s=0.5))
+    one, two = (table.sort_values(["uri", "start_s"]) for table in (count_windows(made.labels), again))
     np.testing.assert_allclose(np.stack(one["scores"]), np.stack(two["scores"]), atol=0.01)
 
 
@@ -185,7 +185,7 @@ def test_channels_of_a_clip_are_one_clip_and_the_mix_is_labelled(channels, each_
     made = chain(stereo, tmp_path, "windows.duration_s=1", "frontend.n_mels=16", f"channels={channels}")
     assert (made.store.rows().groupby("clip_id")["channel"].nunique() == each_clip).all()
     assert made.test_rows == each_clip * made.test_clips > 0
-    windows = windows_of(made.labels)
+    windows = count_windows(made.labels)
     uri = windows["uri"].iloc[0]
     mine = windows[windows["uri"] == uri]
     by_hand = scores_by_hand(made, uri, mine["start_s"].to_numpy())
@@ -204,7 +204,7 @@ def test_a_crop_from_the_store_is_what_labelling_makes_of_that_stretch(more, arc
     batches = iterate_batches(store, heard["row"].to_numpy(), np.arange(len(heard)), batch_rows=1, crops=crops)
     compared = 0
     for features, (number,), _ in batches:
-        path = resolve(heard["uri"].iloc[number], table.root)
+        path = resolve_uri(heard["uri"].iloc[number], table.root)
         sound = load(path, sample_rate=16000)[crops.begin[number] * hop :][:16000]
         mine, theirs = features[0], features_of(sound, settings).astype(np.float32)
         if mine.max() == mine[inner].max() and theirs.max() == theirs[inner].max():  # else the peak is at an edge

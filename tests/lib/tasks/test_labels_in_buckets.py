@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hubbub.clips.table import CONTRACT
+from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
 from hubbub.errors import LabelsError
 from hubbub.io.paths import parse_path
@@ -16,7 +16,7 @@ from hubbub.labels.events import EventRule
 from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
 from hubbub.tasks.label import remade_events
 
-SCHEMAS = label_schemas(pa.schema(list(CONTRACT)), 1)
+SCHEMAS = label_schemas(pa.schema(list(CLIP_SCHEMA)), 1)
 
 
 class Killed(Exception):

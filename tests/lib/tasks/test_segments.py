@@ -25,7 +25,7 @@ from hubbub.io.paths import parse_path
 from hubbub.labels.events import EventRule
 from hubbub.labels.tables import LabelTables, create_labels, open_labels
 from hubbub.models.bundle import load_bundle, write_bundle
-from hubbub.planning.plan import Item, PieceUnit, Plan, pieces_of, plan_labels
+from hubbub.planning.plan import Item, Plan, SegmentUnit, plan_labels, split_into_segments
 from hubbub.store.verify import verify_label_objects
 from hubbub.tasks import label
 from hubbub.tasks.label import LabelTask
@@ -283,7 +283,7 @@ def test_tables_of_two_phases_are_those_of_one_go(archive: Archive, tmp_path: Pa
     assert sum(result.rows for result in both) == plan.windows
     assert sum(result.bytes_read for result in both) == plan.bytes_to_read
     assert sum(result.audio_s for result in both) == pytest.approx(files["duration_s"].sum())
-    pieces = [result for result, unit in zip(ahead, first.units(), strict=True) if isinstance(unit, PieceUnit)]
+    pieces = [result for result, unit in zip(ahead, first.units(), strict=True) if isinstance(unit, SegmentUnit)]
     assert {(result.ok, result.failed, result.rows) for result in pieces} == {(0, 0, 0)}
 
 
@@ -296,7 +296,7 @@ def test_a_unit_without_pieces_does_all_by_itself(archive: Archive, tmp_path: Pa
 
 def test_pieces_that_are_there_are_not_done_again(archive: Archive, tmp_path: Path):
     plan, task = begun(archive.table, archive.bundle, tmp_path / "labels")
-    units = [unit for unit in plan.phases()[0].units() if isinstance(unit, PieceUnit)]
+    units = [unit for unit in plan.phases()[0].units() if isinstance(unit, SegmentUnit)]
     for unit in units[:4]:  # killed here
         task(unit)
     before = {path: path.stat().st_mtime_ns for path in piece_files(task)}
@@ -481,8 +481,8 @@ def test_pieces_in_a_bucket(archive: Archive, s3: str, tmp_path: Path):
 
 def test_the_last_piece_is_where_the_plan_ends():
     whole = item_of_windows(1024)
-    assert [(piece.first_window, piece.n_windows) for piece in pieces_of(whole)] == [(0, 512), (512, 512)]
-    assert [piece.n_windows for piece in pieces_of(item_of_windows(1025))] == [512, 512, 1]
+    assert [(piece.first_window, piece.n_windows) for piece in split_into_segments(whole)] == [(0, 512), (512, 512)]
+    assert [piece.n_windows for piece in split_into_segments(item_of_windows(1025))] == [512, 512, 1]
 
 
 def item_of_windows(n_windows: int) -> Item:

@@ -64,7 +64,7 @@ class Listing:
 Reader = Callable[[StoragePath, Columns], Listing]
 
 
-def readers() -> dict[str, Reader]:
+def list_readers() -> dict[str, Reader]:
     """Readers by the name that ``--format`` takes."""
     from hubbub.clips.sources import csv, esc50, folder
 
@@ -84,14 +84,14 @@ def list_source(source: StoragePath, name: str | None, columns: Columns) -> List
     with explain_read_errors(source):
         if not source.exists():
             raise ClipTableError(f"{source} does not exist; expected a folder of recordings or a CSV file")
-        known = readers()
-        chosen = name or _fitting(source, columns)
+        known = list_readers()
+        chosen = name or _choose_reader(source, columns)
         if chosen not in known:
             raise ClipTableError(f"unknown format '{chosen}': {nearest(chosen, known)}")
         return known[chosen](source, columns)
 
 
-def _fitting(source: StoragePath, columns: Columns) -> str:
+def _choose_reader(source: StoragePath, columns: Columns) -> str:
     from hubbub.clips.sources import esc50, folder
 
     if source.is_dir():

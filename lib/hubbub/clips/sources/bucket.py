@@ -32,7 +32,7 @@ class Object:
     size_bytes: int
 
 
-def objects_below(folder: UPath) -> Iterator[Object]:
+def list_objects(folder: UPath) -> Iterator[Object]:
     """Everything under a folder, as the server lists it. Errors of s3fs."""
     prefix = _prefix(folder)
     for page in _pages(folder):
@@ -40,7 +40,7 @@ def objects_below(folder: UPath) -> Iterator[Object]:
             yield Object(held["Key"][len(prefix) :], quoted(held["ETag"]), int(held["Size"]))
 
 
-def names_in(folder: UPath) -> Iterator[str]:
+def list_names(folder: UPath) -> Iterator[str]:
     """Names of the objects in a folder itself that are not hidden. Errors of s3fs."""
     prefix = _prefix(folder)
     for page in _pages(folder, Delimiter="/"):
@@ -48,19 +48,19 @@ def names_in(folder: UPath) -> Iterator[str]:
         yield from (name for name in names if name and not _is_hidden(name))
 
 
-def files(folder: UPath) -> Iterator[tuple[str, dict[str, Any]]]:
+def list_files(folder: UPath) -> Iterator[tuple[str, dict[str, Any]]]:
     """Names of what is not hidden under a folder, with version and size, in the order that a folder on disk would have.
 
     A name that would be taken for an address of another kind, ``odd://name.wav``, has its whole address for `uri`.
     """
-    shown = (held for held in objects_below(folder) if held.name and not _is_hidden(held.name))
+    shown = (held for held in list_objects(folder) if held.name and not _is_hidden(held.name))
     for held in sorted(shown, key=lambda held: _as_walked(held.name)):
         if not held.name.endswith("/"):  # else what stands for an empty folder
             whole = {"uri": f"s3://{folder.path.rstrip('/')}/{held.name}"} if "://" in held.name else {}
             yield held.name, {"version": held.version, "size_bytes": held.size_bytes, **whole}
 
 
-def folders_beside(source: UPath, names: Sequence[str]) -> list[StoragePath]:
+def find_folders_beside(source: UPath, names: Sequence[str]) -> list[StoragePath]:
     """Folders seen from a file, such as ``.``, ``audio`` and ``../audio``, as far as its bucket has them."""
     bucket, *folders = source.path.split("/")[:-1]
     found: list[StoragePath] = []

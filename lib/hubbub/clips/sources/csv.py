@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hubbub.clips.sources import Columns, Listing, bucket
-from hubbub.clips.table import CONTRACT, RESERVED, resolve
+from hubbub.clips.table import CLIP_SCHEMA, RESERVED_COLUMNS, resolve_uri
 from hubbub.errors import ClipTableError, nearest
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath, is_local
@@ -47,7 +47,7 @@ def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFr
         When its bucket cannot be reached, or does not let us in.
     """
     try:
-        frame = pd.read_csv(content(source), dtype=str, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(read_content(source), dtype=str, keep_default_na=False, na_values=[""])
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ClipTableError(f"{source} cannot be read as CSV: {error}") from None
     if frame.empty:
@@ -56,7 +56,7 @@ def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFr
     return frame.apply(lambda column: column if column.name in text else _as_numbers(column))
 
 
-def content(source: StoragePath) -> Path | io.BytesIO:
+def read_content(source: StoragePath) -> Path | io.BytesIO:
     """What pandas reads a CSV from; errors of `explain_read_errors`."""
     if is_local(source):
         return source
@@ -90,7 +90,7 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
         )
     root = _root(source, [str(name) for name in frame[columns.path]])
     carried = [str(name) for name in frame if name not in named.values()]
-    clash = [name for name in carried if name in CONTRACT.names or name in RESERVED]
+    clash = [name for name in carried if name in CLIP_SCHEMA.names or name in RESERVED_COLUMNS]
     if clash:
         can_be_named = clash[0] in vars(columns)
         name_it = f"name it ({_option(clash[0])} {clash[0]}) or " if can_be_named else ""
@@ -106,7 +106,7 @@ def _option(role: str) -> str:
 def _root(source: StoragePath, names: list[str]) -> StoragePath:
     """The folder, of those where a CSV's recordings may lie, that has the most of them."""
     tried = _audio_folders(source)
-    found = [_n_there(names, folder) for folder in tried]
+    found = [_count_existing(names, folder) for folder in tried]
     if max(found) == 0:
         places = ", ".join(str(folder) for folder in tried)
         raise ClipTableError(
@@ -119,13 +119,15 @@ def _audio_folders(source: StoragePath) -> list[StoragePath]:
     if is_local(source):
         here = source.resolve().parent
         return [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
-    return bucket.folders_beside(source, _AUDIO_FOLDERS)
+    return bucket.find_folders_beside(source, _AUDIO_FOLDERS)
 
 
-def _n_there(names: list[str], folder: StoragePath) -> int:
+def _count_existing(names: list[str], folder: StoragePath) -> int:
     """How many of the names are there. Of keys below a folder, one listing tells all."""
-    below = set() if is_local(folder) else {found.name for found in bucket.objects_below(folder)}
-    return sum(resolve(name, folder).exists() if is_local(folder) or "://" in name else name in below for name in names)
+    below = set() if is_local(folder) else {found.name for found in bucket.list_objects(folder)}
+    return sum(
+        resolve_uri(name, folder).exists() if is_local(folder) or "://" in name else name in below for name in names
+    )
 
 
 def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str], *, is_path: bool) -> dict[str, Any]:
@@ -136,19 +138,19 @@ def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str], *, is_
     label = values[named["label"]] if "label" in named else None
     clip["labels"] = [] if label is None else [str(label)]
     if "fold" in named:
-        clip["fold"] = _whole(values[named["fold"]], named["fold"])
+        clip["fold"] = _parse_whole_number(values[named["fold"]], named["fold"])
     for role in ("split", "group"):
         if role in named:
             clip[role] = None if values[named[role]] is None else str(values[named[role]])
     for role in ("start_s", "end_s"):
         if role in named:
-            clip[role] = _seconds(values[named[role]], named[role])
+            clip[role] = _parse_seconds(values[named[role]], named[role])
     if "recorded_at" in named:
-        clip["recorded_at"] = _instant(values[named["recorded_at"]], named["recorded_at"])
+        clip["recorded_at"] = _parse_time(values[named["recorded_at"]], named["recorded_at"])
     return clip | {name: values[name] for name in carried}
 
 
-def _instant(value: Any, column: str) -> datetime | None:
+def _parse_time(value: Any, column: str) -> datetime | None:
     """A time with its zone; UTC where none is given."""
     try:
         when = None if value is None else datetime.fromisoformat(str(value))
@@ -159,7 +161,7 @@ def _instant(value: Any, column: str) -> datetime | None:
     return when if when is None or when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _whole(value: Any, column: str) -> int | None:
+def _parse_whole_number(value: Any, column: str) -> int | None:
     try:
         if value is None or int(value) == float(value):
             return None if value is None else int(value)
@@ -168,7 +170,7 @@ def _whole(value: Any, column: str) -> int | None:
         raise ClipTableError(f"column '{column}' holds {value!r}; folds are whole numbers") from None
 
 
-def _seconds(value: Any, column: str) -> float | None:
+def _parse_seconds(value: Any, column: str) -> float | None:
     try:
         return None if value is None else float(value)
     except ValueError:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pandas as pd
 
 from hubbub.clips.sources import Columns, Listing
-from hubbub.clips.sources.csv import content, listing, read_frame
+from hubbub.clips.sources.csv import listing, read_content, read_frame
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
 
@@ -20,7 +20,7 @@ _SHAPE = Columns(path="filename", label="category", fold="fold")
 def fits(source: StoragePath) -> bool:
     """Whether a file is a CSV with the columns this reader needs."""
     try:
-        return {"filename", "category", "fold"} <= set(pd.read_csv(content(source), nrows=0).columns)
+        return {"filename", "category", "fold"} <= set(pd.read_csv(read_content(source), nrows=0).columns)
     except (OSError, ValueError):
         return False
 

@@ -16,7 +16,7 @@ from hubbub.io.paths import StoragePath, absolute_path, is_local
 def is_flat(source: StoragePath) -> bool:
     """Whether recordings lie in the folder itself, so that its sub-folders are no classes."""
     if not is_local(source):
-        return any(is_audio(name) for name in bucket.names_in(source))
+        return any(is_audio(name) for name in bucket.list_names(source))
     with os.scandir(source) as entries:
         return any(entry.is_file() and is_audio(entry.name) and not entry.name.startswith(".") for entry in entries)
 
@@ -43,17 +43,19 @@ def _listing(source: StoragePath, columns: Columns, *, labelled: bool) -> Listin
         raise ClipTableError(f"{source} is a folder; the --…-column options are for CSV files")
     audio: list[dict[str, Any]] = []
     others = Counter[str]()
-    for path, known in _files(source) if is_local(source) else bucket.files(source):
+    for path, known in _files(source) if is_local(source) else bucket.list_files(source):
         if is_audio(path):
             audio.append({"uri": path, "labels": _label(path) if labelled else [], **known})
         else:
             others[PurePosixPath(path).suffix or "no ending"] += 1
     if not audio:
         raise ClipTableError(
-            f"{source} holds no recordings{_found(others)}; expected files such as .wav, .flac, .ogg, .mp3"
+            f"{source} holds no recordings{_describe_others(others)}; expected files such as .wav, .flac, .ogg, .mp3"
         )
     notes = (
-        [f"passed over {others.total()} files that are no recordings by their names{_found(others)}"] if others else []
+        [f"passed over {others.total()} files that are no recordings by their names{_describe_others(others)}"]
+        if others
+        else []
     )
     return Listing(absolute_path(source), audio, notes)
 
@@ -72,7 +74,7 @@ def _label(uri: str) -> list[str]:
     return folders[:1]
 
 
-def _found(others: Counter[str]) -> str:
+def _describe_others(others: Counter[str]) -> str:
     if not others:
         return ""
     return " (found: " + ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)) + ")"
