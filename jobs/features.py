@@ -164,7 +164,7 @@ def _show(run: _Run) -> None:
     show_plan("features", run.plan, to_store=run.bytes_to_store)
     if run.plan.missing_clips:
         console.warn(
-            f"{run.plan.removed_clips} clips of the store are not in this clip table: their rows are retired, which "
+            f"{run.plan.missing_clips} clips of the store are not in this clip table: their rows are retired, which "
             "counts them out; they come back with the clip table that has them"
         )
 

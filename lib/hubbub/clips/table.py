@@ -94,10 +94,10 @@ _VERSION = re.compile(r"\d+-\d+")
 
 
 def has_changed(path: StoragePath, version: str | None) -> bool:
-    """Whether a local file is no longer what a clip table's `version` says.
+    """Compare a local file with a clip table's `version`.
 
-    False where that cannot be told: the version is null, or of another kind than `content_version` makes. False also in a
-    bucket, where nothing is read but the content that the version names (`audio.remote_path`).
+    Returns False where the two cannot be compared: the version is null, or no `content_version`. Returns False for a
+    file in a bucket: `audio.remote` fetches only the content that the version names.
     """
     if version is None or not is_local(path) or not _VERSION.fullmatch(version):
         return False

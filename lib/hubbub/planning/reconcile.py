@@ -70,9 +70,9 @@ def reconcile(takes: Examples, row_index: pd.DataFrame | None, *, retry_failed: 
     ----------
     takes
         Of the clip table.
-    ledger
-        What the store holds (`store.rows.progress`, or `current`), or None; columns of `EXAMPLE`, window, windows, status,
-        attempts, version, and where there are retired rows `row` and `error`.
+    row_index
+        The rows of the store (`FeatureStore.progress`), or None; columns of `EXAMPLE`, window, windows, status,
+        attempts, version, and, where rows are retired, `row` and `error`.
     retry_failed
         Whether takes that failed before are wanted.
     """

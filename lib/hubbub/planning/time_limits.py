@@ -60,7 +60,6 @@ def _base_s() -> float:
     except ValueError:
         base_s = math.nan
     if not 0 < base_s < math.inf:
-        raise UsageError(
-            f"{TIME_LIMIT_VARIABLE}={said}: expected a number of seconds above 0, such as {TIME_LIMIT_VARIABLE}={BASE_S:g}"
-        )
+        example = f"{TIME_LIMIT_VARIABLE}={BASE_S:g}"
+        raise UsageError(f"{TIME_LIMIT_VARIABLE}={said}: expected a number of seconds above 0, such as {example}")
     return base_s

@@ -144,7 +144,7 @@ def _figure(
 ) -> Figure:
     uri, duration_s = file["uri"], file["duration_s"]
     try:
-        path = labels.resolve(uri)
+        path = labels.resolve_uri(uri)
         picture = picture_of(path, settings.frontend)
         sound = sound_of(path, sample_rate=settings.frontend.sample_rate, shown_s=picture.shown_s)
     except HubbubError as error:

@@ -71,7 +71,7 @@ def test_units_come_back(tables: LabelTables):
     assert np.stack(again.windows()["scores"].tolist()).tolist() == [[0.25, 0.75]] * 4
     assert again.events()["uri"].tolist() == ["a.wav", "b.wav"]
     assert again.events("b.wav")["offset_s"].tolist() == [2.5]
-    assert again.resolve("a.wav") == Path("/sounds/a.wav")
+    assert again.resolve_uri("a.wav") == Path("/sounds/a.wav")
 
 
 def test_empty_tables_have_their_columns_and_types(tables: LabelTables):

@@ -109,7 +109,7 @@ def scores_by_hand(made: Chain, uri: str, start_s: np.ndarray) -> np.ndarray:
     """Cut, transform and score every window alone."""
     settings = made.bundle.settings
     rate, samples = settings.frontend.sample_rate, grid_of(settings, hop_s=1).window
-    sound = load(made.labels.resolve(uri), sample_rate=rate)
+    sound = load(made.labels.resolve_uri(uri), sample_rate=rate)
     cut = [sound[round(begin * rate) :][:samples] for begin in start_s]
     rows = [features_of(np.pad(one, (0, samples - len(one))), settings) for one in cut]
     return made.bundle.predict(np.stack(rows))
