@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def compact(
     path: Annotated[StoragePath, typer.Argument(parser=parse_path, help="A feature store.", metavar="STORE")],
-    prune: Annotated[
+    prune_shards: Annotated[
         bool,
         typer.Option(
             "--prune",
@@ -42,7 +42,7 @@ def compact(
     command.
     """
     from hubbub.io.lock import write_lock
-    from hubbub.store.compaction import plan_compaction, prunable
+    from hubbub.store.compaction import find_prunable_shards, plan_compaction
     from hubbub.store.features import open_store
 
     from . import console
@@ -54,22 +54,22 @@ def compact(
     log = console.JsonLog(log_json, "compact")
     if dry_run:
         console.summary("compact: the plan", _lines(plan_compaction(store)))
-        console.say(f"--prune would free {console.size(sum(prunable(store).values()))} now")
+        console.say(f"--prune would free {console.size(sum(find_prunable_shards(store).values()))} now")
         return
     with write_lock(store.path, "compact", notice=console.warn) as claim:
         _compact(path, claim, where, log)
-        _prune(open_store(path), claim, log, wanted=prune)
+        _prune(open_store(path), claim, log, wanted=prune_shards)
 
 
 def _compact(path: StoragePath, claim: WriteLock, where: Where, log: JsonLog) -> None:
     """Compact a store that is held, if that is of use."""
-    from hubbub.store.compaction import begin, old_parts, plan_compaction, remove_old_parts, swap
+    from hubbub.store.compaction import begin_compaction, list_old_parts, plan_compaction, remove_old_parts, swap_shards
     from hubbub.store.features import open_store
 
     from . import console
 
     store = open_store(path)  # as the builder before left it
-    if left := old_parts(store):
+    if left := list_old_parts(store):
         console.say(f"an earlier run was stopped at its end: removing the {len(left)} row parts that it replaced")
         remove_old_parts(store)
     plan = plan_compaction(store)
@@ -78,9 +78,9 @@ def _compact(path: StoragePath, claim: WriteLock, where: Where, log: JsonLog) ->
     if not plan.is_needed:
         console.say("there is nothing to do: the store would have as many row parts as it has")
         return
-    store = begin(store, plan, claim)
+    store = begin_compaction(store, plan, claim)
     wall_s = _rewritten(store, plan, where, log)
-    swap(store, plan, claim)
+    swap_shards(store, plan, claim)
     log.write("end", rows=len(plan.live), parts=plan.parts_after, wall_s=round(wall_s, 3))
     console.summary(
         "compact: done",
@@ -126,7 +126,7 @@ def _rewritten(store: FeatureStore, plan: Compaction, where: Where, log: JsonLog
         return 0.0
     with begun("compact", where, log, store.path, _lines(plan)) as run:
         goal = Goal(len(plan.todo), len(plan), counted="rows")
-        tally = run_units(run, "compact", plan.units(), CompactTask(store.anywhere()), goal)
+        tally = run_units(run, "compact", plan.units(), CompactTask(store.with_absolute_path()), goal)
         for unit in tally.lost:
             console.warn(f"lost: shard {unit.unit}: {unit.reason}")
         if run.is_stopped:
@@ -140,16 +140,16 @@ def _rewritten(store: FeatureStore, plan: Compaction, where: Where, log: JsonLog
 
 def _prune(store: FeatureStore, claim: WriteLock, log: JsonLog, *, wanted: bool) -> None:
     """Remove the shards of before, or say what that would free."""
-    from hubbub.store.compaction import prunable, prune
+    from hubbub.store.compaction import find_prunable_shards, prune_shards
 
     from . import console
 
     if not wanted:
-        if held := prunable(store):
+        if held := find_prunable_shards(store):
             size = console.size(sum(held.values()))
             console.say(f"{len(held)} old shards stay for readers; hubbub compact {store.path} --prune frees {size}")
         return
     claim.check()
-    freed = prune(store)
+    freed = prune_shards(store)
     log.write("prune", bytes=freed)
     console.say(f"{console.size(freed)} freed: the shards of before the last compaction are removed")

@@ -172,7 +172,7 @@ def plan_lines(plan: Plan, *, to_store: int | None = None) -> dict[str, Any]:
     return {
         "clips": plan.clips,
         "done already": plan.done,
-        **({"… of these retired, coming back": plan.to_restore} if plan.to_restore else {}),
+        **({"… of these retired, coming back": plan.restored_clips} if plan.restored_clips else {}),
         **({"new": plan.new_clips} if plan.done else {}),
         **({"changed since": plan.changed_clips} if plan.changed_clips else {}),
         **({"gone from the table, to retire": plan.missing_clips} if plan.missing_clips else {}),

@@ -72,7 +72,7 @@ def features(
     """
     from hubbub.clips.table import read_table
     from hubbub.io.lock import write_lock
-    from hubbub.store.features import check_place
+    from hubbub.store.features import check_store_path
     from hubbub.store.summary import SUMMARY, write_summary
 
     from . import console
@@ -81,7 +81,7 @@ def features(
     where = Where(cluster, workers, ship)
     where.check()
     _check_summary(summary)
-    check_place(output)
+    check_store_path(output)
     log = console.JsonLog(log_json, "features")
     table = read_table(clips)
 
@@ -196,7 +196,7 @@ def _extracted(run: _Run, store: FeatureStore, doing: Run) -> Tally:
     from .fanout import run_plan
 
     store.grow(run.plan.n_shards)
-    task = ExtractTask(store.anywhere(), run.table.root, row_schema(run.table.rows.schema))
+    task = ExtractTask(store.with_absolute_path(), run.table.root, row_schema(run.table.rows.schema))
     tally = run_plan(doing, run.plan, task, root=run.table.root)
     sweep_partials(store.path)  # of workers that were killed
     return tally
@@ -210,7 +210,7 @@ def _settled(run: _Run, store: FeatureStore, doing: Run, tally: Tally) -> int:
     from .fanout import tell
 
     table = run.table
-    if run.store is not None and (settled := store.settle(table.rows)).parts:
+    if run.store is not None and (settled := store.update_rows(table.rows)).parts:
         console.say(
             f"{settled.clips} clips have other labels, columns or rows by the clip table: the store has them too"
         )

@@ -29,14 +29,14 @@ def info(
 ) -> None:
     """Tell what is in a feature store: clips, labels, hours, bytes, settings, failures, versions."""
     from hubbub.store.features import open_store
-    from hubbub.store.info import describe
+    from hubbub.store.info import summarise_store
 
     from . import console
 
     _check_plot(plot)
     store = open_store(path)
     with console.waiting(f"reading {path}"):
-        facts = describe(store)
+        facts = summarise_store(store)
     if as_json:
         typer.echo(json.dumps(facts.as_json(), indent=2, allow_nan=False))
     else:

@@ -192,7 +192,7 @@ def _labelled(run: _Run, tables: LabelTables, doing: Run) -> Tally:
 
     plan, phases, tally = run.plan, run.plan.phases(), Tally()
     tables.sweep_pieces(_pieces(plan, tables))
-    task = LabelTask(tables.anywhere(), absolute_path(run.model), run.table.rows.schema)
+    task = LabelTask(tables.with_absolute_path(), absolute_path(run.model), run.table.rows.schema)
     goal = Goal(plan.windows, sum(map(len, phases)), plan.todo_clips)
     doing.log.write("plan", clips=plan.clips, done=plan.done, todo=goal.clips, windows=goal.windows, units=goal.units)
     for stage, phase in zip(("label", "put together"), phases, strict=False):

@@ -151,7 +151,7 @@ def _check_store(run: _Run, store: FeatureStore, table: ClipTable | None, shards
     problems += verify_objects(store)
     shard_s = _SHARD_S if is_local(store.path) else _REMOTE_SHARD_S
     work_s = len(shards) * (shard_s + store.rows_per_shard * row_bytes(store.settings) / _BYTES_A_SECOND)
-    found = _check(run, VerifyTask(store.anywhere(), document), shards, "shards", store.rows_folder, work_s)
+    found = _check(run, VerifyTask(store.with_absolute_path(), document), shards, "shards", store.rows_folder, work_s)
     every = (*problems, *found.problems, *verify_clips(store, table))
     return replace(found, document=document, problems=every)
 
@@ -322,7 +322,7 @@ def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | Non
 
         check_sounds(store.settings.variants, sample_rate=store.settings.frontend.sample_rate)
     store.grow(plan.n_shards)
-    task = ExtractTask(store.anywhere(), clips.root, row_schema(clips.rows.schema))
+    task = ExtractTask(store.with_absolute_path(), clips.root, row_schema(clips.rows.schema))
     where = run.where(plan.windows * _WINDOW_S)
     with begun("repair", where, run.log, store.path, plan_lines(plan, to_store=to_store)) as doing:
         tally = run_plan(doing, plan, task, root=clips.root)
@@ -368,6 +368,6 @@ def _check_labels(run: _Run, tables: LabelTables) -> _Found:
 
     units = tables.committed()
     found = _check(
-        run, VerifyLabelsTask(tables.anywhere()), units, "units", tables.path / "files", len(units) * _UNIT_S
+        run, VerifyLabelsTask(tables.with_absolute_path()), units, "units", tables.path / "files", len(units) * _UNIT_S
     )
     return replace(found, problems=(*found.problems, *verify_label_objects(tables), *verify_files(tables)))

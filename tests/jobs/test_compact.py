@@ -17,7 +17,7 @@ import pytest
 from hubbub.io.lock import LOCK_FOLDER, write_lock
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.store.features import FeatureStore, open_store
-from hubbub.store.parts import part_numbers
+from hubbub.store.parts import list_part_numbers
 from tests.jobs.command import COMMAND, refuse, succeed
 from tests.lib.store.test_compaction import FULL_OF_HOLES, held, make, ok, progress
 
@@ -157,7 +157,7 @@ def test_killed_with_two_workers_the_next_run_ends_it(tiny: FeatureStore, tmp_pa
 def wait_for_new_parts(path: StoragePath, count: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        if len(part_numbers(path / "rows")) >= N_TINY + count:
+        if len(list_part_numbers(path / "rows")) >= N_TINY + count:
             return
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.005)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.store.features import open_store
-from hubbub.store.info import describe
+from hubbub.store.info import summarise_store
 from hubbub.store.parts import read_part, write_part
 from tests.jobs.command import hubbub, refuse, succeed
 
@@ -39,7 +39,7 @@ def test_labels_are_bars_with_their_counts(store: Path):
 
 def test_json_is_one_object_with_all_of_it(store: Path):
     told = json.loads(succeed("info", store, "--json"))
-    assert told == json.loads(json.dumps(describe(open_store(store)).as_json()))
+    assert told == json.loads(json.dumps(summarise_store(open_store(store)).as_json()))
     assert told["labels"] == [{"label": "cat", "clips": 3, "rows": 3}, {"label": "dog", "clips": 3, "rows": 3}]
 
 

@@ -42,7 +42,7 @@ from hubbub.io.atomic import (
 )
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.labels.events import EventRule
-from hubbub.store.parts import joined, part_numbers, part_path, read_part, write_part
+from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part, write_part
 from hubbub.store.rows import clip_columns
 
 FORMAT = "hubbub-labels/1"
@@ -130,7 +130,7 @@ class LabelTables:
     path: StoragePath
     run: dict[str, Any]
 
-    def anywhere(self) -> LabelTables:
+    def with_absolute_path(self) -> LabelTables:
         """The same tables by a path that means the same in every process, for tasks."""
         return replace(self, path=absolute_path(self.path))
 
@@ -170,7 +170,7 @@ class LabelTables:
 
     def committed(self) -> list[int]:
         """Numbers of the units that are done."""
-        return part_numbers(self.path / "files")
+        return list_part_numbers(self.path / "files")
 
     def files(self) -> pd.DataFrame:
         """Every file once: its newest content, its last attempt; with the `unit` that holds its windows and events.
@@ -317,7 +317,7 @@ class LabelTables:
             tables.append(table.append_column("unit", pa.repeat(pa.scalar(unit, pa.int64()), table.num_rows)))
         if not tables:
             tables = [empty.append(pa.field("unit", pa.int64())).empty_table()]
-        frame = joined(tables).to_pandas()
+        frame = concatenate_tables(tables).to_pandas()
         return (
             frame.astype({"windows": "Int32", "sample_rate": "Int32", "channels": "Int32"})
             if folder == "files"

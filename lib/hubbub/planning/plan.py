@@ -193,9 +193,9 @@ class Plan:
         return self.changes.removed
 
     @property
-    def to_restore(self) -> int:
+    def restored_clips(self) -> int:
         """Clips of the table that have retired rows of their content, which are brought back and not made again."""
-        return self.changes.to_restore
+        return self.changes.restored_clips
 
     def units(self) -> Iterator[Unit]:
         """The units, the one with the most bytes to read first, so that no worker is left with a large one at the end.

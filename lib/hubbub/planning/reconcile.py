@@ -37,7 +37,7 @@ class TableChanges:
     new: int
     changed: int
     removed: int
-    to_restore: int
+    restored_clips: int
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _compare_tables(held: _StoredRows, n_clips: int) -> TableChanges:
         new=int((~known).sum()),
         changed=int((known & ~same).sum()),
         removed=held.n_removed,
-        to_restore=len(np.unique(back)),
+        restored_clips=len(np.unique(back)),
     )
 
 

@@ -75,19 +75,19 @@ def shard_key(shard: int) -> str:
     return f"c/{shard}/0/0"
 
 
-def with_rows(document: bytes, n_rows: int) -> bytes:
+def set_row_count(document: bytes, read_row_count: int) -> bytes:
     """The array's ``zarr.json`` with another number of rows."""
     described = json.loads(document)
-    described["shape"][0] = n_rows
+    described["shape"][0] = read_row_count
     return json.dumps(described, indent=2).encode()
 
 
-def n_rows(document: bytes) -> int:
+def read_row_count(document: bytes) -> int:
     """Rows that the array's ``zarr.json`` says there is room for."""
     return int(json.loads(document)["shape"][0])
 
 
-def encoded(document: bytes, values: npt.NDArray[np.floating]) -> bytes:
+def encode_shard(document: bytes, values: npt.NDArray[np.floating]) -> bytes:
     """One shard as it is stored.
 
     Parameters
@@ -100,7 +100,7 @@ def encoded(document: bytes, values: npt.NDArray[np.floating]) -> bytes:
     spec = {
         "driver": "zarr3",
         "kvstore": {"driver": "memory"},
-        "metadata": _of_one_shard(document, len(values)),
+        "metadata": _describe_one_shard(document, len(values)),
         "store_data_equal_to_fill_value": True,  # "not written" must not be told from unused rows, which equal it
     }
     alone = _tensorstore().Context({"data_copy_concurrency": {"limit": 1}})  # and a memory of its own
@@ -110,8 +110,8 @@ def encoded(document: bytes, values: npt.NDArray[np.floating]) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _of_one_shard(document: bytes, rows: int) -> dict[str, Any]:
-    return json.loads(with_rows(document, rows))
+def _describe_one_shard(document: bytes, rows: int) -> dict[str, Any]:
+    return json.loads(set_row_count(document, rows))
 
 
 def open_array(path: StoragePath) -> Any:

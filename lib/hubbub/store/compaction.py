@@ -8,7 +8,7 @@
     rows/    0 1 2  ..........  0 1 2 3 4  ...... 3 4                      then old row parts go
     c/       0 1 2  ..........  0 1 2 3 4  .............. 0 1 2 3 4        objects stay for readers, until pruned
 
-Until the swap old and new rows stand side by side, and equal ones count once (`store.rows.current`). The attribute
+Until the swap old and new rows stand side by side, and equal ones count once (`store.rows.select_current`). The attribute
 `compacting` tells the next run where the new numbers begin, so that it goes on instead of starting anew.
 """
 
@@ -22,19 +22,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
+from hubbub.clips.examples import EXAMPLE_COLUMNS as EXAMPLE
 from hubbub.config import Settings
 from hubbub.errors import StoreError
 from hubbub.io.atomic import list_sizes, read_bytes, remove_file, remove_tree
 from hubbub.io.lock import WriteLock
 from hubbub.planning.plan import row_bytes
 from hubbub.planning.time_limits import time_limit_s
-from hubbub.store.arrays import DOCUMENT, n_rows
+from hubbub.store.arrays import DOCUMENT, read_row_count
 from hubbub.store.features import FeatureStore, open_store
-from hubbub.store.parts import part_numbers, part_path
-from hubbub.store.rows import current, usable
+from hubbub.store.parts import list_part_numbers, part_path
+from hubbub.store.rows import select_current, select_usable
 
-_KEPT = [*TAKE, "window", "windows", "status", "attempts", "version", "crc32"]
+_KEPT = [*EXAMPLE, "window", "windows", "status", "attempts", "version", "crc32"]
 """What must be the same of every row before and after."""
 
 _SOURCE_BYTES = 4 * 2**20  # of a shard whose part and index are read, and some of its chunks
@@ -42,7 +42,7 @@ _SHARDS_HELD = 4  # by a task: values as read, the new shard, and that as chunks
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceShard:
     """Rows of one old shard: its number, and their positions in its row part."""
 
     shard: int
@@ -54,10 +54,10 @@ class CompactUnit:
     """One new shard's worth of rows; `index` is the shard's number, `items` says where they are, in order."""
 
     index: int
-    items: tuple[Source, ...]
+    items: tuple[SourceShard, ...]
 
     @property
-    def n_rows(self) -> int:
+    def read_row_count(self) -> int:
         """Rows, those without values too."""
         return sum(len(source.positions) for source in self.items)
 
@@ -128,13 +128,15 @@ class Compaction:
         """The units, made one at a time."""
         todo = self.todo
         shard, position = todo["shard"].to_numpy(np.int64), todo["position"].to_numpy(np.int64)
-        for index, begin, end in zip(self.indices, self.bounds[:-1], self.bounds[1:], strict=True):
-            cuts = np.flatnonzero(np.diff(shard[begin:end])) + 1
-            positions = np.split(position[begin:end], cuts)
-            shards = shard[begin:end][np.concatenate([[0], cuts])]
+        for index, begin_compaction, end in zip(self.indices, self.bounds[:-1], self.bounds[1:], strict=True):
+            cuts = np.flatnonzero(np.diff(shard[begin_compaction:end])) + 1
+            positions = np.split(position[begin_compaction:end], cuts)
+            shards = shard[begin_compaction:end][np.concatenate([[0], cuts])]
             yield CompactUnit(
                 index,
-                tuple(Source(int(number), tuple(at.tolist())) for number, at in zip(shards, positions, strict=True)),
+                tuple(
+                    SourceShard(int(number), tuple(at.tolist())) for number, at in zip(shards, positions, strict=True)
+                ),
             )
 
 
@@ -146,10 +148,10 @@ def plan_compaction(store: FeatureStore) -> Compaction:
     StoreError
         For a row part that is torn or foreign.
     """
-    settings, numbers = store.settings, _counting(store)
-    live = live_rows(_ledger(store), settings)
+    settings, numbers = store.settings, _read_current_rows(store)
+    live = select_live_rows(_read_row_index(store), settings)
     compacting = store.provenance.get("compacting")
-    begins = compacting["from"] if compacting else _never_used(store)
+    begins = compacting["from"] if compacting else _list_unused_shards(store)
     bounds = _bounds(live[live["shard"] < begins]["status"] == "ok", store.rows_per_shard)
     taken = set(numbers)
     free = (number for number in range(begins, begins + len(bounds) + len(numbers)) if number not in taken)
@@ -165,21 +167,21 @@ def plan_compaction(store: FeatureStore) -> Compaction:
     )
 
 
-def live_rows(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def select_live_rows(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Rows of a ledger that a compaction keeps, sorted by shard and `position` in its row part.
 
     They are all that count, also those without values: failed, and ended. Left out are retired rows, rows that others
     have replaced, and variants that the policy no longer makes of their clip.
     """
-    counting = current(row_index.assign(position=row_index.groupby("shard").cumcount()))
+    counting = select_current(row_index.assign(position=row_index.groupby("shard").cumcount()))
     if settings.variants is not None:
         is_ok = counting["status"] == "ok"
         # By themselves: rows of a take that failed elsewhere spare the next try their windows.
-        counting = pd.concat([usable(counting[is_ok], settings), counting[~is_ok]])
+        counting = pd.concat([select_usable(counting[is_ok], settings), counting[~is_ok]])
     return counting.sort_values(["shard", "position"], kind="stable", ignore_index=True)
 
 
-def begin(store: FeatureStore, plan: Compaction, claim: WriteLock) -> FeatureStore:
+def begin_compaction(store: FeatureStore, plan: Compaction, claim: WriteLock) -> FeatureStore:
     """Write down where the new shards begin, and make room for them; returns the store as it then is, to write to."""
     if not plan.is_begun:
         store.note(compacting={"from": plan.begins})
@@ -187,7 +189,7 @@ def begin(store: FeatureStore, plan: Compaction, claim: WriteLock) -> FeatureSto
     return replace(open_store(store.path), holder=claim.holder)
 
 
-def swap(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None:
+def swap_shards(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None:
     """Let the new shards be the store, once all are there, and remove the old row parts.
 
     Raises
@@ -197,7 +199,7 @@ def swap(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None:
     StorageError
         When another has taken the store over, or it cannot be written.
     """
-    after = live_rows(_ledger(store), store.settings)
+    after = select_live_rows(_read_row_index(store), store.settings)
     new = set(after["shard"])
     absent = sorted(new - set(store.shards_there()))
     if len(behind := after[after["shard"] < plan.begins]) or absent or not _same_rows(plan.live, after):
@@ -212,18 +214,18 @@ def swap(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None:
     remove_old_parts(open_store(store.path))
 
 
-def old_parts(store: FeatureStore) -> list[int]:
+def list_old_parts(store: FeatureStore) -> list[int]:
     """Numbers of row parts that a compaction replaced, and was killed before it removed them."""
-    return [number for number in part_numbers(store.rows_folder) if number < store.first_shard]
+    return [number for number in list_part_numbers(store.rows_folder) if number < store.first_shard]
 
 
 def remove_old_parts(store: FeatureStore) -> None:
     """Remove the row parts that a compaction replaced."""
-    for number in old_parts(store):
+    for number in list_old_parts(store):
         remove_file(part_path(store.rows_folder, number))
 
 
-def prunable(store: FeatureStore) -> dict[int, int]:
+def find_prunable_shards(store: FeatureStore) -> dict[int, int]:
     """Bytes of each shard object that only readers of before a compaction need."""
     held: dict[int, int] = {}
     for name, count in list_sizes(store.array_path / "c").items():
@@ -233,28 +235,28 @@ def prunable(store: FeatureStore) -> dict[int, int]:
     return held
 
 
-def prune(store: FeatureStore) -> int:
+def prune_shards(store: FeatureStore) -> int:
     """Remove the shard objects of before the last compaction; returns how many bytes that frees."""
-    held = prunable(store)
+    held = find_prunable_shards(store)
     for shard in sorted(held):
         remove_tree(store.array_path / "c" / str(shard))
     return sum(held.values())
 
 
-def _ledger(store: FeatureStore) -> pd.DataFrame:
+def _read_row_index(store: FeatureStore) -> pd.DataFrame:
     """What decides which rows count, of the parts that do: labels are many bytes, and only a policy asks for them."""
     labels = [] if store.settings.variants is None else ["labels"]
     row_index = store.row_index([*_KEPT, *labels])
     return row_index[row_index["shard"] >= store.first_shard]
 
 
-def _counting(store: FeatureStore) -> list[int]:
+def _read_current_rows(store: FeatureStore) -> list[int]:
     return [number for number in store.committed() if number >= store.first_shard]
 
 
-def _never_used(store: FeatureStore) -> int:
+def _list_unused_shards(store: FeatureStore) -> int:
     """The lowest number above all that any shard ever had: the array had room for each, and never shrinks."""
-    room = -(-n_rows(read_bytes(store.array_path / DOCUMENT)) // store.rows_per_shard)
+    room = -(-read_row_count(read_bytes(store.array_path / DOCUMENT)) // store.rows_per_shard)
     return max(room, store.first_shard, max((*store.committed(), *store.shards_there()), default=-1) + 1)
 
 
@@ -267,6 +269,6 @@ def _bounds(is_ok: Any, rows_per_shard: int) -> npt.NDArray[np.int64]:
 
 def _same_rows(before: pd.DataFrame, after: pd.DataFrame) -> bool:
     one, other = (
-        frame[_KEPT].sort_values([*TAKE, "window"], kind="stable", ignore_index=True) for frame in (before, after)
+        frame[_KEPT].sort_values([*EXAMPLE, "window"], kind="stable", ignore_index=True) for frame in (before, after)
     )
     return one.equals(other)

@@ -48,23 +48,23 @@ from hubbub.io.atomic import (
 from hubbub.io.lock import Holder
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.store import arrays
-from hubbub.store.parts import PartGone, part_numbers, read_part, write_part
-from hubbub.store.row_index import each_part, read_parts
+from hubbub.store.parts import MissingPart, list_part_numbers, read_part, write_part
+from hubbub.store.row_index import iterate_parts, read_parts
 from hubbub.store.rows import (
     PROGRESS,
-    changed_clips,
-    columns_of_examples,
-    examples,
-    latest,
+    add_missing_columns,
+    count_changed_clips,
+    find_wanted_examples,
+    list_example_columns,
     row_schema,
-    settled,
-    wanted_of,
-    with_added_columns,
+    select_examples,
+    select_latest,
+    update_statuses,
 )
 
 FORMAT = "hubbub-features/3"
 # 1 had fewer settings, and no channels and variants; 2 no retired rows, and numbers of shards that came twice.
-READ = ("hubbub-features/1", "hubbub-features/2", FORMAT)
+READABLE_FORMATS = ("hubbub-features/1", "hubbub-features/2", FORMAT)
 ARRAYS = "features.zarr"
 ROWS = "rows"
 
@@ -75,13 +75,13 @@ _VALUES_BY = (
 )
 
 
-_LOOKS = 5
+_OPEN_ATTEMPTS = 5
 """Times that row parts are listed anew when a compaction takes some away while they are read."""
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What `FeatureStore.settle` changed; numbers of row parts and of clips."""
+class RowUpdate:
+    """What `FeatureStore.update_rows` changed; numbers of row parts and of clips."""
 
     parts: int
     """Row parts that were written anew."""
@@ -111,7 +111,7 @@ class FeatureStore:
     provenance: dict[str, Any]
     holder: Holder | None = None
 
-    def anywhere(self) -> FeatureStore:
+    def with_absolute_path(self) -> FeatureStore:
         """The same store by a path that means the same in every process, for tasks."""
         return replace(self, path=absolute_path(self.path))
 
@@ -168,7 +168,7 @@ class FeatureStore:
 
     def committed(self) -> list[int]:
         """Numbers of the shards that exist; parts that a compaction had no time to remove do not count."""
-        return [number for number in part_numbers(self.rows_folder) if number >= self.first_shard]
+        return [number for number in list_part_numbers(self.rows_folder) if number >= self.first_shard]
 
     def row_index(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every row of every row part, with its `shard`, failed and superseded ones too.
@@ -189,11 +189,11 @@ class FeatureStore:
 
     def progress(self) -> pd.DataFrame:
         """What a plan has to know: which windows of which clips are done, failed, or retired."""
-        return latest(self.row_index(PROGRESS))
+        return select_latest(self.row_index(PROGRESS))
 
     def row_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Every row of every row part, with its `shard`."""
-        for look in range(_LOOKS):
+        for look in range(_OPEN_ATTEMPTS):
             if not (numbers := self.committed()):
                 return row_schema(CLIP_SCHEMA).append(pa.field("shard", pa.int64())).empty_table()
             try:
@@ -201,21 +201,21 @@ class FeatureStore:
                     self.rows_folder,
                     numbers,
                     columns,
-                    check=self._refuse_foreign,
-                    completed=lambda table: with_added_columns(table, columns),
+                    check=self._refuse_other_store_part,
+                    completed=lambda table: add_missing_columns(table, columns),
                 )
-            except PartGone:  # a compaction took it away; what it held is in others by now
-                if look == _LOOKS - 1:
+            except MissingPart:  # a compaction took it away; what it held is in others by now
+                if look == _OPEN_ATTEMPTS - 1:
                     raise
         raise AssertionError  # the loop returns or raises
 
     def read_part(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The row part of one shard; arguments and errors of `row_index`."""
         table, metadata = read_part(self.rows_folder, shard, columns)
-        self._refuse_foreign(shard, metadata)
-        return with_added_columns(table, columns)
+        self._refuse_other_store_part(shard, metadata)
+        return add_missing_columns(table, columns)
 
-    def _refuse_foreign(self, shard: int, metadata: dict[str, Any]) -> None:
+    def _refuse_other_store_part(self, shard: int, metadata: dict[str, Any]) -> None:
         """Refuse a row part of another store, or of another number: its rows would be read from values not its own."""
         expected = self._mark(shard)
         if {name: metadata.get(name) for name in expected} != expected:  # older stores have no id, nor have their parts
@@ -227,14 +227,14 @@ class FeatureStore:
             )
 
     def rows(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The rows that count and hold an example (`store.rows.examples`), sorted by `row`.
+        """The rows that count and hold an example (`store.rows.select_examples`), sorted by `row`.
 
         Parameters
         ----------
         columns
             Those wanted; None: all. Equal lists of labels may be one object: do not change one in place.
         """
-        return examples(self.row_table(columns_of_examples(columns)), self.settings, columns)
+        return select_examples(self.row_table(list_example_columns(columns)), self.settings, columns)
 
     def read_rows(self, rows: Sequence[int]) -> npt.NDArray[np.floating]:
         """Features of some rows, [n, frame, band] in the order given."""
@@ -249,9 +249,9 @@ class FeatureStore:
         beyond = first + self.rows_per_shard
         return self._array_up_to(beyond)[first:beyond].read().result()
 
-    def _array_up_to(self, n_rows: int) -> Any:
+    def _array_up_to(self, read_row_count: int) -> Any:
         """The array, opened anew where it has grown since it was opened."""
-        if self._array.shape[0] < n_rows:
+        if self._array.shape[0] < read_row_count:
             del self.__dict__["_array"]  # what cached_property keeps
         return self._array
 
@@ -312,7 +312,7 @@ class FeatureStore:
             When the disk is full or permission is missing, or another builder has taken the store over; the shard then
             does not exist.
         """
-        data = arrays.encoded(self._document, values)
+        data = arrays.encode_shard(self._document, values)
         if self.holder is not None:
             self.holder.check(self.path)
         write_bytes(self.array_path / arrays.shard_key(shard), data)
@@ -325,7 +325,7 @@ class FeatureStore:
         """What a row part says of where it belongs."""
         return {"unit": shard, "settings_hash": self.settings_hash, "store_id": self.provenance.get("store_id")}
 
-    def settle(self, clips: pa.Table) -> Settled:
+    def update_rows(self, clips: pa.Table) -> RowUpdate:
         """Bring the row parts in line with a clip table; values stay as they are.
 
         Labels, folds and all other columns of clips are brought up to date. Rows of clips that left the table, and of
@@ -342,14 +342,14 @@ class FeatureStore:
         StorageError
             When a part cannot be written; it then is as it was.
         """
-        wanted, parts, changed = wanted_of(clips, self.settings), 0, 0
-        for shard, held in each_part(self.rows_folder, self.committed(), check=self._refuse_foreign):
-            rows = with_added_columns(held, None)
-            fresh = settled(rows, wanted)
+        wanted, parts, changed = find_wanted_examples(clips, self.settings), 0, 0
+        for shard, held in iterate_parts(self.rows_folder, self.committed(), check=self._refuse_other_store_part):
+            rows = add_missing_columns(held, None)
+            fresh = update_statuses(rows, wanted)
             if not fresh.equals(rows):
-                parts, changed = parts + 1, changed + changed_clips(rows, fresh)
+                parts, changed = parts + 1, changed + count_changed_clips(rows, fresh)
                 self._write_part(shard, fresh)
-        return Settled(parts, changed)
+        return RowUpdate(parts, changed)
 
     def grow(self, n_shards: int, *, clips: int | None = None) -> None:
         """Make room for shards 0 to `n_shards` - 1, and sweep what killed writers left. Only the driver calls it.
@@ -363,9 +363,9 @@ class FeatureStore:
             sweep_partials(self.path)
             self._sweep_shards()
             document = read_bytes(self.array_path / arrays.DOCUMENT)
-            wanted = max(n_shards * self.rows_per_shard, arrays.n_rows(document))
-            if wanted != arrays.n_rows(document):
-                write_bytes(self.array_path / arrays.DOCUMENT, arrays.with_rows(document, wanted))
+            wanted = max(n_shards * self.rows_per_shard, arrays.read_row_count(document))
+            if wanted != arrays.read_row_count(document):
+                write_bytes(self.array_path / arrays.DOCUMENT, arrays.set_row_count(document, wanted))
             if clips is not None or self.provenance["format"] != FORMAT:
                 self.note(**({} if clips is None else {"clips": clips}))
 
@@ -391,10 +391,10 @@ class FeatureStore:
 def is_store(path: StoragePath) -> bool:
     """Whether a folder looks like a feature store, whole or damaged."""
     with explain_read_errors(path):
-        return (path / ARRAYS / arrays.DOCUMENT).exists() or bool(part_numbers(path / ROWS))
+        return (path / ARRAYS / arrays.DOCUMENT).exists() or bool(list_part_numbers(path / ROWS))
 
 
-def check_place(path: StoragePath) -> None:
+def check_store_path(path: StoragePath) -> None:
     """Refuse to make or grow a store where something else lies (`StoreError`)."""
     refuse_foreign_folder(path, ARRAYS, "the store")
 
@@ -419,15 +419,15 @@ def open_store(path: str | StoragePath) -> FeatureStore:
     try:
         with explain_read_errors(path):
             provenance = json.loads(read_bytes(document))["attributes"]["hubbub"]
-        if provenance["format"] not in READ:
-            known = " and ".join(READ)
+        if provenance["format"] not in READABLE_FORMATS:
+            known = " and ".join(READABLE_FORMATS)
             raise StoreError(
                 f"{path} has the format {provenance['format']}; this hubbub {__version__} reads {known}. "
                 "Install the hubbub that made it, or a newer one"
             )
         settings = settings_from(provenance["settings"], where=str(document))
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(_what_lacks(path)) from None
+        raise StoreError(_describe_missing_file(path)) from None
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise StoreError(f"{document} is no description of a feature store: {type(error).__name__}: {error}") from None
     if settings.hash != provenance["settings_hash"]:
@@ -435,9 +435,9 @@ def open_store(path: str | StoragePath) -> FeatureStore:
     return FeatureStore(path, settings, provenance)
 
 
-def _what_lacks(path: StoragePath) -> str:
+def _describe_missing_file(path: StoragePath) -> str:
     """Why a folder without the group's ``zarr.json`` is no store, or no longer."""
-    if part_numbers(path / ROWS):
+    if list_part_numbers(path / ROWS):
         return (
             f"{path / ARRAYS / arrays.DOCUMENT} is missing, though the store has rows. Copy it from where the store "
             "was copied from; its rows and shards are of no use without the settings that it holds"
@@ -466,15 +466,15 @@ def create_store(
     StorageError
         When it cannot be written.
     """
-    check_place(path)
-    if part_numbers(path / ROWS):
+    check_store_path(path)
+    if list_part_numbers(path / ROWS):
         raise StoreError(f"{path} is a feature store that holds rows; give a new folder")
     provenance = _provenance(settings, source) | {"root": None if root is None else str(root)}
     store = FeatureStore(path, settings, provenance)
     with explain_write_errors(path):
         remove_file(path / ARRAYS / arrays.DOCUMENT)  # until it is there again, last, there is no store
         remove_tree(path / ARRAYS / arrays.FEATURES)
-        for name, data in files_of_group(store).items():
+        for name, data in read_group_files(store).items():
             write_bytes(path / ARRAYS / name, data)
         if is_local(path):
             (path / ROWS).mkdir(exist_ok=True)
@@ -525,19 +525,19 @@ def _provenance(settings: Settings, source: str) -> dict[str, Any]:
     }
 
 
-def files_of_group(store: FeatureStore) -> dict[str, bytes]:
+def read_group_files(store: FeatureStore) -> dict[str, bytes]:
     """Files of the Zarr group of a store without rows, by their names within it (`arrays.array_files`)."""
     return arrays.array_files(
         shape=(store.rows_per_shard, store.n_frames, store.n_bands),
         rows_per_chunk=store.settings.layout.rows_per_chunk,
         dtype=store.settings.dtype,
-        attributes=_described(store),
+        attributes=_describe_settings(store),
         coordinates={"frame_s": (store.frame_s, "s"), "band_hz": (store.band_hz, "Hz")},
         provenance=store.provenance,
     )
 
 
-def _described(store: FeatureStore) -> dict[str, Any]:
+def _describe_settings(store: FeatureStore) -> dict[str, Any]:
     """Attributes of the array, in the names of the CF conventions; bands that are no frequencies have names instead."""
     frontend = frontend_of(store.settings.frontend)
     described = {"units": frontend.units, "long_name": frontend.long_name, "coordinates": "frame_s band_hz"}

@@ -21,7 +21,7 @@ from hubbub.clips.examples import MIX, NO_RULE
 from hubbub.config import Settings
 from hubbub.io.atomic import explain_read_errors, list_sizes
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore
-from hubbub.store.rows import RETIRED, current, usable
+from hubbub.store.rows import RETIRED, select_current, select_usable
 
 HOLES_WORTH_COMPACTING = 1 / 3
 """Share of unused rows from which a store is better compacted, if it then has fewer shards."""
@@ -151,7 +151,7 @@ class _Rows:
     @cached_property
     def counting(self) -> pd.DataFrame:
         """Lines that count: ok, failed or ended."""
-        return current(self.row_index)
+        return select_current(self.row_index)
 
     @cached_property
     def failed(self) -> pd.DataFrame:
@@ -159,11 +159,13 @@ class _Rows:
         return self.counting[self.counting["status"] == "failed"]
 
     @cached_property
-    def usable(self) -> pd.DataFrame:
+    def select_usable(self) -> pd.DataFrame:
         """Lines that hold an example, as `FeatureStore.rows` has them."""
         if self.store.settings.variants is None:
-            return usable(self.counting.assign(labels=""), self.store.settings)  # which then decide nothing
-        return usable(self.counting.assign(labels=self.of(self.counting, "labels").to_pylist()), self.store.settings)
+            return select_usable(self.counting.assign(labels=""), self.store.settings)  # which then decide nothing
+        return select_usable(
+            self.counting.assign(labels=self.of(self.counting, "labels").to_pylist()), self.store.settings
+        )
 
     @cached_property
     def clips(self) -> pd.DataFrame:
@@ -176,7 +178,7 @@ class _Rows:
         return self.table[column].take(pa.array(lines["at"].to_numpy(np.int64)))
 
 
-def describe(store: FeatureStore) -> StoreInfo:
+def summarise_store(store: FeatureStore) -> StoreInfo:
     """Tell the facts of a store.
 
     Raises
@@ -191,7 +193,7 @@ def describe(store: FeatureStore) -> StoreInfo:
         files = list_sizes(store.path)
         failures = _failures(rows)
     retired = rows.row_index.loc[rows.row_index["status"] == RETIRED, "clip_id"]
-    n_rows, provenance = len(rows.usable), store.provenance
+    n_rows, provenance = len(rows.select_usable), store.provenance
     return StoreInfo(
         path=str(store.path),
         format=provenance["format"],
@@ -207,7 +209,7 @@ def describe(store: FeatureStore) -> StoreInfo:
         clips_failed=rows.failed["clip_id"].nunique(),
         clips_retired=retired[~retired.isin(rows.counting["clip_id"])].nunique(),
         clips_expected=provenance.get("clips"),
-        sound_s=_sound_s(rows),
+        sound_s=_sum_audio_s(rows),
         labels=_labels(rows),
         clips_unlabelled=int(pc.sum(pc.equal(pc.list_value_length(rows.of(rows.clips, "labels")), 0)).as_py() or 0),
         folds=_counts(rows, "fold"),
@@ -257,20 +259,20 @@ def sample_rows(store: FeatureStore, *, per_label: int, most_labels: int) -> pd.
 
 def _read(store: FeatureStore, *more: str) -> _Rows:
     """Read what is needed of every row part, all at once: a compaction may go on meanwhile."""
-    own = ["clip_id", "version", "attempts", "status", *_that_differ(store.settings)]
+    own = ["clip_id", "version", "attempts", "status", *_list_varying_columns(store.settings)]
     carried = [*_OF_CLIPS, *more]
     table = store.row_table([*own, *carried])
-    return _Rows(store, table.select(carried), _ledger(table.select(["shard", *own])))
+    return _Rows(store, table.select(carried), _as_row_index(table.select(["shard", *own])))
 
 
-def _that_differ(settings: Settings) -> list[str]:
+def _list_varying_columns(settings: Settings) -> list[str]:
     """Which of the columns `_SAME` may hold different values."""
     names = {"channel": settings.channels in ("each", "left-right-mix"), "window": settings.windows.mode == "all"}
     names |= dict.fromkeys(("variant", "policy_rule"), settings.variants is not None)
     return [name for name, differ in names.items() if differ]
 
 
-def _ledger(table: pa.Table) -> pd.DataFrame:
+def _as_row_index(table: pa.Table) -> pd.DataFrame:
     """Columns that say which rows count; clips as numbers, which are quicker to tell apart than their ids."""
     columns: dict[str, Any] = {name: table[name].to_pandas() for name in table.column_names if name != "clip_id"}
     columns |= {"clip_id": _codes(table["clip_id"]), "at": np.arange(len(table))}
@@ -284,11 +286,11 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(chunks) if chunks else np.empty(0, np.int32)
 
 
-def _sound_s(rows: _Rows) -> float:
+def _sum_audio_s(rows: _Rows) -> float:
     """Seconds of sound; each of a clip's windows ends where the next one begins."""
     settings, grid = rows.store.settings, grid_of(rows.store.settings)
     rate = settings.frontend.sample_rate
-    lines = rows.usable.sort_values(["clip_id", "window"]).drop_duplicates(["clip_id", "window"])
+    lines = rows.select_usable.sort_values(["clip_id", "window"]).drop_duplicates(["clip_id", "window"])
     frames = rows.of(lines, "valid_frames").to_numpy()
     samples = np.minimum(frames.astype(np.int64) * settings.frontend.hop_samples, grid.window)
     clip, window = lines["clip_id"].to_numpy(), lines["window"].to_numpy(np.int64)
@@ -298,7 +300,7 @@ def _sound_s(rows: _Rows) -> float:
 
 
 def _labels(rows: _Rows) -> tuple[LabelCount, ...]:
-    by_clip, by_row = _label_counts(rows, rows.clips), _label_counts(rows, rows.usable)
+    by_clip, by_row = _label_counts(rows, rows.clips), _label_counts(rows, rows.select_usable)
     counts = [LabelCount(label, by_clip.get(label, 0), n) for label, n in by_row.items()]
     return tuple(sorted(counts, key=lambda count: (-count.clips, -count.rows, count.label)))
 

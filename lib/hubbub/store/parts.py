@@ -21,7 +21,7 @@ from hubbub.io.paths import StoragePath
 _NAME = re.compile(r"(\d{8})\.parquet")
 
 
-class PartGone(StoreError):
+class MissingPart(StoreError):
     """A part that was listed is there no longer."""
 
 
@@ -30,13 +30,13 @@ def part_path(folder: StoragePath, number: int) -> StoragePath:
     return folder / f"{number:08d}.parquet"
 
 
-def part_numbers(folder: StoragePath) -> list[int]:
+def list_part_numbers(folder: StoragePath) -> list[int]:
     """Numbers of the parts that are there, sorted; half-written ones have other names and do not count."""
     matches = (_NAME.fullmatch(name) for name in list_names(folder))
     return sorted(int(match[1]) for match in matches if match)
 
 
-def joined(tables: Sequence[pa.Table]) -> pa.Table:
+def concatenate_tables(tables: Sequence[pa.Table]) -> pa.Table:
     """Parts as one table.
 
     A carried column may be null in one clip table and text in the next, or a number here and text there as an archive
@@ -102,7 +102,7 @@ def read_part(
         table = file.read(None if columns is None else list(columns), use_threads=False)
         metadata = json.loads(table.schema.metadata[b"hubbub"])
     except FileNotFoundError:
-        raise PartGone(f"{path} cannot be read: it is missing, though it was committed") from None
+        raise MissingPart(f"{path} cannot be read: it is missing, though it was committed") from None
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}); move it away, and the next run makes it again") from None
     return table.replace_schema_metadata(None), metadata

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hubbub.io.paths import StoragePath, is_local
-from hubbub.store.parts import joined, read_part
+from hubbub.store.parts import concatenate_tables, read_part
 
 IN_FLIGHT = 64
 """Requests at once to a bucket: an answer takes some 20 ms, most of which is waiting."""
@@ -61,13 +61,13 @@ def read_parts(
         For a part that is torn, or no part.
     """
     runs: list[pa.Table] = []
-    parts = each_part(folder, numbers, columns, check=check)
+    parts = iterate_parts(folder, numbers, columns, check=check)
     while batch := list(islice(parts, _BATCH)):
-        runs += [_numbered(completed(table), shard) for table, shard in _packed(batch)]
-    return joined(runs)
+        runs += [_add_shard_column(completed(table), shard) for table, shard in _pack_parts(batch)]
+    return concatenate_tables(runs)
 
 
-def each_part(
+def iterate_parts(
     folder: StoragePath, numbers: Sequence[int], columns: Sequence[str] | None = None, *, check: Check
 ) -> Iterator[tuple[int, pa.Table]]:
     """Read parts, several at once, and give them one by one in order, some ahead; else as `read_parts`."""
@@ -82,12 +82,12 @@ def each_part(
             some = numbers[begin : begin + together]
             ahead.append((some, pool.submit(read, some)))
             if len(ahead) > 2 * threads:
-                yield from _checked(*ahead.popleft(), check)
+                yield from _check_parts(*ahead.popleft(), check)
         while ahead:
-            yield from _checked(*ahead.popleft(), check)
+            yield from _check_parts(*ahead.popleft(), check)
 
 
-def _checked(numbers: Sequence[int], read: Future, check: Check) -> Iterator[tuple[int, pa.Table]]:
+def _check_parts(numbers: Sequence[int], read: Future, check: Check) -> Iterator[tuple[int, pa.Table]]:
     for number, (table, metadata) in zip(numbers, read.result(), strict=True):
         check(number, metadata)
         yield number, table
@@ -98,8 +98,8 @@ def _threads(folder: StoragePath) -> int:
     return min(4, os.cpu_count() or 1) if is_local(folder) else IN_FLIGHT
 
 
-def _packed(batch: Sequence[tuple[int, pa.Table]]) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
-    """Pack neighbours of equal columns into one piece; what differs is for `joined`, which must see all its types.
+def _pack_parts(batch: Sequence[tuple[int, pa.Table]]) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
+    """Pack neighbours of equal columns into one piece; what differs is for `concatenate_tables`, which must see all its types.
 
     The system's own memory: Arrow's keeps what many small parts needed to be read.
     """
@@ -109,5 +109,5 @@ def _packed(batch: Sequence[tuple[int, pa.Table]]) -> Iterator[tuple[pa.Table, n
         yield packed, np.repeat(np.array(numbers, np.int64), [len(table) for table in tables])
 
 
-def _numbered(table: pa.Table, shard: npt.NDArray[np.int64]) -> pa.Table:
+def _add_shard_column(table: pa.Table, shard: npt.NDArray[np.int64]) -> pa.Table:
     return table.append_column("shard", pa.array(shard))

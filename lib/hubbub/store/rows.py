@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
+from hubbub.clips.examples import EXAMPLE_COLUMNS as EXAMPLE
 from hubbub.clips.examples import MIX, NO_RULE, ExampleKinds, group_clips_by_examples, list_variant_rules
 from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
@@ -39,10 +39,10 @@ ROW_COLUMNS = [
 ]
 # What they are in parts written without them.
 _ADDED_COLUMNS = {"channel": MIX, "variant": 0, "policy_rule": NO_RULE, "augmentation": None}
-KEYS = [*TAKE, "window", "version", "status", "attempts", "shard"]
+KEYS = [*EXAMPLE, "window", "version", "status", "attempts", "shard"]
 """Columns that tell which rows count."""
 
-PROGRESS = [*TAKE, "window", "windows", "version", "status", "attempts", "row", "error"]
+PROGRESS = [*EXAMPLE, "window", "windows", "version", "status", "attempts", "row", "error"]
 """Columns that a plan goes by."""
 
 _WHOLE = ("row", "valid_frames", "crc32")  # null in rows that hold no example alone
@@ -67,55 +67,55 @@ def checksum(values: npt.NDArray[np.floating]) -> int:
     return zlib.crc32(np.ascontiguousarray(values, dtype=little).tobytes())
 
 
-def current(row_index: pd.DataFrame) -> pd.DataFrame:
+def select_current(row_index: pd.DataFrame) -> pd.DataFrame:
     """Rows of a ledger that count: of each clip the content tried last, of each take's window the last attempt.
 
     Later is what has the higher number of attempts, which counts on over changed content; a shard's number says
     nothing, for holes that killed runs left are filled first, but of equal rows those of the higher shard count.
     Retired rows do not count.
     """
-    return _chosen(row_index, _counting(_arrow(row_index, KEYS)))
+    return _select(row_index, _is_current(_arrow(row_index, KEYS)))
 
 
-def latest(row_index: pd.DataFrame) -> pd.DataFrame:
+def select_latest(row_index: pd.DataFrame) -> pd.DataFrame:
     """Rows of a ledger that a plan goes by: of each content of each take's window the last attempt, retired ones too.
 
     What does not count now may count again: a clip comes back, or its content does.
     """
-    return _chosen(row_index, _kept(_arrow(row_index, KEYS), _last_of_each_content))
+    return _select(row_index, _keep_last(_arrow(row_index, KEYS), _last_of_each_content))
 
 
-def usable(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def select_usable(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Rows, of those that count, that hold an example: not a row of a take that failed elsewhere, in another shard.
 
     Nor a variant that the policy no longer makes of its clip, which has been labelled anew.
     """
-    return row_index[_usable(_arrow(row_index, [*TAKE, "status", "labels"]), settings)]
+    return row_index[_is_usable(_arrow(row_index, [*EXAMPLE, "status", "labels"]), settings)]
 
 
-def columns_of_examples(columns: Sequence[str] | None) -> list[str] | None:
-    """The columns to read for `examples`."""
+def list_example_columns(columns: Sequence[str] | None) -> list[str] | None:
+    """The columns to read for `select_examples`."""
     return None if columns is None else list(dict.fromkeys([*columns, "row", "labels", *KEYS]))
 
 
-def examples(rows: pa.Table, settings: Settings, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Rows of a store that count and hold an example (`current`, `usable`), as users see them, sorted by `row`.
+def select_examples(rows: pa.Table, settings: Settings, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Rows of a store that count and hold an example (`select_current`, `select_usable`), as users see them, sorted by `row`.
 
     Equal lists of labels are one object: put a new list into the frame where you want another, and do not change one.
 
     Parameters
     ----------
     rows
-        Every row, with its `shard` (`columns_of_examples`). Hand over the only reference: each column is let go of once
+        Every row, with its `shard` (`list_example_columns`). Hand over the only reference: each column is let go of once
         it is turned over, so that a million rows never lie there twice.
     settings
         The store's.
     columns
         Those wanted, of those that are there; None: all but status and error, which tell nothing of examples.
     """
-    chosen = _counting(rows)
-    held = rows.select([*TAKE, "status", "labels"])
-    chosen[chosen] = _usable(held if chosen.all() else held.filter(pa.array(chosen)), settings)
+    chosen = _is_current(rows)
+    held = rows.select([*EXAMPLE, "status", "labels"])
+    chosen[chosen] = _is_usable(held if chosen.all() else held.filter(pa.array(chosen)), settings)
     del held
     unwanted = [name for name in rows.column_names if columns is not None and name not in columns and name != "row"]
     rows = rows.drop_columns([*unwanted, *({"status", "error"} & set(rows.column_names) - set(unwanted))])
@@ -136,7 +136,7 @@ def _order(row: pa.ChunkedArray, chosen: npt.NDArray[np.bool_]) -> pa.Array | No
     return pa.array(positions[np.argsort(numbers)])
 
 
-def with_added_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Table:
+def add_missing_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Table:
     """A row part with the columns that rows have today, of those wanted (None: all)."""
     for name, value in _ADDED_COLUMNS.items():
         if name not in table.column_names and (wanted is None or name in wanted):
@@ -146,8 +146,8 @@ def with_added_columns(table: pa.Table, wanted: Sequence[str] | None) -> pa.Tabl
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a clip table wants of a store, made ready for looking up clips part by part (`wanted_of`).
+class WantedExamples:
+    """What a clip table wants of a store, made ready for looking up clips part by part (`find_wanted_examples`).
 
     Attributes
     ----------
@@ -168,50 +168,52 @@ class Wanted:
         return self.index.get_indexer(clip_id.to_pandas()).astype(np.int64)
 
 
-def wanted_of(clips: pa.Table, settings: Settings) -> Wanted:
+def find_wanted_examples(clips: pa.Table, settings: Settings) -> WantedExamples:
     """Make a clip table ready, once for all parts of a store: an index of a million clips takes a second."""
     clips = clips.combine_chunks()
-    return Wanted(clips, group_clips_by_examples(clips, settings), pd.Index(clips["clip_id"].to_pandas()))
+    return WantedExamples(clips, group_clips_by_examples(clips, settings), pd.Index(clips["clip_id"].to_pandas()))
 
 
-def settled(rows: pa.Table, wanted: Wanted) -> pa.Table:
-    """A row part as a clip table wants it: `refreshed`, what it does not want retired, what it wants again restored.
+def update_statuses(rows: pa.Table, wanted: WantedExamples) -> pa.Table:
+    """A row part as a clip table wants it: `refresh_clip_columns`, what it does not want retired, what it wants again restored.
 
     Not wanted are rows of clips that left the table, of content of before, and of takes that the clip no longer gives:
     a policy's rule of before. Values stay, so all of this can be taken back.
     """
     positions = wanted.positions(rows["clip_id"])
-    keep = _fitting(rows, wanted, positions)
-    return restored(retired(_refreshed(rows, wanted.clips, positions), ~keep), keep)
+    keep = _match_wanted(rows, wanted, positions)
+    return restore_rows(retire_rows(_replace_clip_columns(rows, wanted.clips, positions), ~keep), keep)
 
 
-def retired(rows: pa.Table, which: npt.NDArray[np.bool_]) -> pa.Table:
+def retire_rows(rows: pa.Table, which: npt.NDArray[np.bool_]) -> pa.Table:
     """Mark rows that shall not count; `which` is bool [row]."""
-    return _with_status(rows, pc.if_else(pa.array(which), RETIRED, rows["status"]))
+    return _set_status(rows, pc.if_else(pa.array(which), RETIRED, rows["status"]))
 
 
-def restored(rows: pa.Table, which: npt.NDArray[np.bool_]) -> pa.Table:
+def restore_rows(rows: pa.Table, which: npt.NDArray[np.bool_]) -> pa.Table:
     """Bring back retired rows among `which`, bool [row]: a row with values was ok, one with a reason failed."""
     back = pc.and_(pa.array(which), pc.equal(rows["status"], RETIRED))
     was = pc.if_else(pc.is_valid(rows["row"]), "ok", pc.if_else(pc.is_valid(rows["error"]), "failed", "ended"))
-    return _with_status(rows, pc.if_else(back, was, rows["status"]))
+    return _set_status(rows, pc.if_else(back, was, rows["status"]))
 
 
-def refreshed(rows: pa.Table, clips: pa.Table) -> pa.Table:
+def refresh_clip_columns(rows: pa.Table, clips: pa.Table) -> pa.Table:
     """A row part with the columns that its clips have now, where their content is the same."""
-    return _refreshed(rows, clips, pc.fill_null(pc.index_in(rows["clip_id"], clips["clip_id"]), -1).to_numpy())
+    return _replace_clip_columns(
+        rows, clips, pc.fill_null(pc.index_in(rows["clip_id"], clips["clip_id"]), -1).to_numpy()
+    )
 
 
-def changed_clips(old: pa.Table, new: pa.Table) -> int:
+def count_changed_clips(old: pa.Table, new: pa.Table) -> int:
     """Clips of which any row differs between two tables of the same rows."""
     changed = np.zeros(len(old), bool)
     for name in new.column_names:
         if name not in old.column_names or not old[name].equals(new[name]):
-            changed |= _differs(old[name] if name in old.column_names else None, new[name])
+            changed |= _compare_columns(old[name] if name in old.column_names else None, new[name])
     return len(pc.unique(old["clip_id"].filter(pa.array(changed))))
 
 
-def _refreshed(rows: pa.Table, clips: pa.Table, positions: npt.NDArray[np.int64]) -> pa.Table:
+def _replace_clip_columns(rows: pa.Table, clips: pa.Table, positions: npt.NDArray[np.int64]) -> pa.Table:
     where = pa.array(positions, mask=positions < 0)
     same = pc.fill_null(pc.equal(clips["version"].take(where), rows["version"]), False)
     own, sources = {field.name for field in ROW_COLUMNS}, {new: old for old, new in _CLIP_NAMES.items()}
@@ -229,22 +231,22 @@ def _refreshed(rows: pa.Table, clips: pa.Table, positions: npt.NDArray[np.int64]
     return rows
 
 
-def _fitting(rows: pa.Table, wanted: Wanted, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _match_wanted(rows: pa.Table, wanted: WantedExamples, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which rows are of a clip's content and takes as the table has them; null is content that cannot be told apart."""
     now = wanted.clips["version"].take(pa.array(positions, mask=positions < 0))
     same = pc.equal(pc.fill_null(now, ""), pc.fill_null(rows["version"], "")).to_numpy() & (positions >= 0)
     kind = np.where(same, wanted.kinds.clip[positions], -1)
-    takes = zip(*(rows[name].to_pylist() for name in TAKE[1:]), strict=True)
+    takes = zip(*(rows[name].to_pylist() for name in EXAMPLE[1:]), strict=True)
     allowed = [set(of_kind) for of_kind in wanted.kinds.takes]
     return np.array([which >= 0 and take in allowed[which] for which, take in zip(kind, takes, strict=True)], bool)
 
 
-def _with_status(rows: pa.Table, status: pa.ChunkedArray) -> pa.Table:
+def _set_status(rows: pa.Table, status: pa.ChunkedArray) -> pa.Table:
     at = rows.column_names.index("status")
     return rows.set_column(at, rows.schema.field(at), status.cast(pa.string()))
 
 
-def _differs(old: pa.ChunkedArray | None, new: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _compare_columns(old: pa.ChunkedArray | None, new: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     """Where a column differs, null being equal to null alone."""
     if old is None:
         return pc.is_valid(new).to_numpy()
@@ -259,27 +261,27 @@ def _fits(new: pa.DataType, kept: pa.DataType) -> bool:
     return new == kept or (pa.types.is_list(new) and pa.types.is_list(kept) and new.value_type == kept.value_type)
 
 
-def _counting(rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Which rows count (`current`), bool [row]."""
+def _is_current(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which rows count (`select_current`), bool [row]."""
     live = ~_is(rows["status"], RETIRED)
     keys = rows.select(KEYS)
-    live[live] = _kept(keys if live.all() else keys.filter(pa.array(live)), _last)
+    live[live] = _keep_last(keys if live.all() else keys.filter(pa.array(live)), _last)
     return live
 
 
-def _usable(rows: pa.Table, settings: Settings) -> npt.NDArray[np.bool_]:
-    """Which rows, of those that count, hold an example (`usable`), bool [row]."""
+def _is_usable(rows: pa.Table, settings: Settings) -> npt.NDArray[np.bool_]:
+    """Which rows, of those that count, hold an example (`select_usable`), bool [row]."""
     ok, failed = _is(rows["status"], "ok"), _is(rows["status"], "failed")
     if failed.any():
         of_failed = pc.is_in(rows["clip_id"], pc.unique(rows["clip_id"].filter(pa.array(failed)))).to_numpy()
-        takes = pd.MultiIndex.from_frame(rows.select(TAKE).filter(pa.array(of_failed)).to_pandas())
+        takes = pd.MultiIndex.from_frame(rows.select(EXAMPLE).filter(pa.array(of_failed)).to_pandas())
         ok[of_failed] &= ~takes.isin(takes[failed[of_failed]])
     if settings.variants is not None:
-        ok[ok] = _made_now(rows.filter(pa.array(ok)), settings)
+        ok[ok] = _match_current_policy(rows.filter(pa.array(ok)), settings)
     return ok
 
 
-def _made_now(rows: pa.Table, settings: Settings) -> list[bool]:
+def _match_current_policy(rows: pa.Table, settings: Settings) -> list[bool]:
     """Whether the policy still makes each row's variant of a clip with its labels."""
     labels = [tuple(names) for names in rows["labels"].to_pylist()]
     rules = {names: list_variant_rules(list(names), settings) for names in set(labels)}
@@ -287,12 +289,12 @@ def _made_now(rows: pa.Table, settings: Settings) -> list[bool]:
     return [rules[names][number : number + 1] == [rule] for names, number, rule in held]
 
 
-def _kept(rows: pa.Table, last: Callable[[pd.DataFrame], pd.DataFrame]) -> npt.NDArray[np.bool_]:
+def _keep_last(rows: pa.Table, last: Callable[[pd.DataFrame], pd.DataFrame]) -> npt.NDArray[np.bool_]:
     """Which rows are the last of their kind, bool [row]: all those of clips done once, and some of the others.
 
     `last` tells which; it sorts text, and is slow. Few clips of a store are there twice, and in a new one none.
     """
-    doubtful = _doubtful(rows)
+    doubtful = _is_duplicated(rows)
     kept = ~doubtful
     if doubtful.any():
         held = rows.filter(pa.array(doubtful)).to_pandas().assign(place=np.flatnonzero(doubtful))
@@ -303,14 +305,14 @@ def _kept(rows: pa.Table, last: Callable[[pd.DataFrame], pd.DataFrame]) -> npt.N
 
 def _last(rows: pd.DataFrame) -> pd.DataFrame:
     newest = rows["version"].groupby(rows["clip_id"]).transform("last")
-    return rows[rows["version"] == newest].drop_duplicates([*TAKE, "window"], keep="last")
+    return rows[rows["version"] == newest].drop_duplicates([*EXAMPLE, "window"], keep="last")
 
 
 def _last_of_each_content(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.drop_duplicates([*TAKE, "window", "version"], keep="last")
+    return rows.drop_duplicates([*EXAMPLE, "window", "version"], keep="last")
 
 
-def _doubtful(rows: pa.Table) -> npt.NDArray[np.bool_]:
+def _is_duplicated(rows: pa.Table) -> npt.NDArray[np.bool_]:
     """Rows of clips that have more than one content, or a window of a take more than once, bool [row]."""
     clip, window = _clip_codes(rows["clip_id"]), _window_codes(rows)
     order = np.lexsort((window, clip))
@@ -359,7 +361,7 @@ _HEX[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 def _window_codes(rows: pa.Table) -> npt.NDArray[np.int64]:
     """Numbers that are equal, within a clip, for the same window of the same take, int64 [row]."""
     codes = rows["window"].to_numpy().astype(np.int64)
-    for name in TAKE[1:]:
+    for name in EXAMPLE[1:]:
         column = rows[name]
         values = pc.unique(column)
         if len(values) > 1:
@@ -412,7 +414,7 @@ def _arrow(row_index: pd.DataFrame, names: Sequence[str]) -> pa.Table:
     )
 
 
-def _chosen(row_index: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def _select(row_index: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
     return row_index if which.all() else row_index[which].reset_index(drop=True)
 
 

@@ -47,13 +47,13 @@ def write_summary(store: FeatureStore, path: StoragePath) -> int:
     with atomic_write(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*TAKE, *_KEPT, "frames", *store.band_names])
-        for line in _lines(store):
+        for line in _iterate_lines(store):
             writer.writerow(line)
             lines += 1
     return lines
 
 
-def _lines(store: FeatureStore) -> Iterator[list[Any]]:
+def _iterate_lines(store: FeatureStore) -> Iterator[list[Any]]:
     """One line a take, as soon as the last of its windows has been read: sums of only those begun are in memory."""
     rows = store.rows()
     rows["label"] = ["|".join(labels) for labels in rows["labels"]]

@@ -29,15 +29,15 @@ from hubbub.io.atomic import explain_read_errors, list_names, read_bytes
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import PIECE_NAME, PIECES, LabelTables
 from hubbub.store import arrays
-from hubbub.store.features import ARRAYS, ROWS, FeatureStore, files_of_group
-from hubbub.store.parts import joined, part_numbers, part_path, read_part
+from hubbub.store.features import ARRAYS, ROWS, FeatureStore, read_group_files
+from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part
 from hubbub.store.row_index import IN_FLIGHT
-from hubbub.store.rows import checksum, current
+from hubbub.store.rows import checksum, select_current
 
 BROKEN = "broken"
 """Folder of a store or of label tables where a repair puts row parts aside until their clips are made again."""
 
-_SHOWN = 3
+_MAX_NAMED = 3
 _PROBES = 3
 _PARTIAL = re.compile(r"\.partial(-\d+)?$")
 _HAS_VALUES = ("ok", "retired")
@@ -136,7 +136,7 @@ def check_shard(store: FeatureStore, shard: int, document: bytes | None = None) 
     """
     name = f"{ROWS}/{shard:08d}.parquet"
     try:
-        part = part_of(store, shard)
+        part = read_part_if_valid(store, shard)
     except OSError as error:
         return ShardCheck(0, 0, (Problem(name, f"cannot be read ({error.strerror or error})", unit=shard),))
     except StoreError as error:
@@ -145,22 +145,22 @@ def check_shard(store: FeatureStore, shard: int, document: bytes | None = None) 
         return ShardCheck(0, 0, ())
     rows = part.to_pandas()
     if faults := tuple(_row_faults(rows, shard, store)):
-        told = _clips_of(rows)
+        told = _list_clips(rows)
         return ShardCheck(0, 0, tuple(Problem(name, fault, *told, "recompute", shard) for fault in faults))
     held = rows[rows["status"].isin(_HAS_VALUES) & rows["row"].notna()]
     return _check_values(store, shard, held, document)
 
 
 def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document: bytes | None) -> ShardCheck:
-    where, told, data = f"{ARRAYS} shard {shard}", _clips_of(held), None
+    where, told, data = f"{ARRAYS} shard {shard}", _list_clips(held), None
     try:
-        data = bytes_at(store.array_path / arrays.shard_key(shard))
+        data = read_bytes_if_there(store.array_path / arrays.shard_key(shard))
         if data is None:
             what = f"is missing; {len(held)} rows have no values"
             missing = (Problem(where, what, *told, "recompute", shard),) if len(held) else ()
             return ShardCheck(0, 0, missing)
-        document = document or bytes_at(store.array_path / arrays.DOCUMENT) or expected_document(store)
-        values = decoded_shard(document, data, store)
+        document = document or read_bytes_if_there(store.array_path / arrays.DOCUMENT) or build_expected_document(store)
+        values = decode_shard(document, data, store)
     except OSError as error:
         mend: Mend | None = (
             "recompute" if isinstance(error, IsADirectoryError) else None
@@ -177,7 +177,7 @@ def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document:
 
 
 def _values_problem(where: str, wrong: pd.DataFrame, held: int, shard: int) -> Problem:
-    told = _clips_of(wrong)
+    told = _list_clips(wrong)
     if len(wrong) == held > 1:
         what = (
             f"none of its {held} rows has the checksum that it was written with: another shard took its place, "
@@ -190,7 +190,7 @@ def _values_problem(where: str, wrong: pd.DataFrame, held: int, shard: int) -> P
     return Problem(where, what + others, *told, "recompute", shard)
 
 
-def part_of(store: FeatureStore, shard: int, columns: Sequence[str] | None = None) -> pa.Table | None:
+def read_part_if_valid(store: FeatureStore, shard: int, columns: Sequence[str] | None = None) -> pa.Table | None:
     """A row part that is this store's; None where there is none any more: a compaction may go on meanwhile.
 
     Raises
@@ -203,14 +203,14 @@ def part_of(store: FeatureStore, shard: int, columns: Sequence[str] | None = Non
         When this machine cannot read it.
     """
     try:
-        return _valid(store.read_part(shard, columns), part_path(store.rows_folder, shard))
+        return _validate_part(store.read_part(shard, columns), part_path(store.rows_folder, shard))
     except StoreError:
-        if bytes_at(part_path(store.rows_folder, shard)) is None:
+        if read_bytes_if_there(part_path(store.rows_folder, shard)) is None:
             return None
-        return _valid(store.read_part(shard, columns), part_path(store.rows_folder, shard))
+        return _validate_part(store.read_part(shard, columns), part_path(store.rows_folder, shard))
 
 
-def _valid(table: pa.Table, path: StoragePath) -> pa.Table:
+def _validate_part(table: pa.Table, path: StoragePath) -> pa.Table:
     """A part whose every value is one of its type: text may be none after a byte was flipped."""
     try:
         table.validate(full=True)
@@ -223,11 +223,11 @@ def _part_problem(store: FeatureStore, shard: int, name: str, why: str) -> Probl
     """What is wrong with a row part that cannot be read, or is not this store's."""
     try:
         table, mark = read_part(store.rows_folder, shard)
-        _valid(table, part_path(store.rows_folder, shard))
+        _validate_part(table, part_path(store.rows_folder, shard))
     except StoreError:
         what = f"cannot be read, it is torn ({_reason(why)}); which clips it holds only a clip table can tell"
         return Problem(name, what, mend="recompute", unit=shard)
-    told = _clips_of(table.to_pandas()) if mark.get("store_id") == store.provenance.get("store_id") else ((), 0)
+    told = _list_clips(table.to_pandas()) if mark.get("store_id") == store.provenance.get("store_id") else ((), 0)
     what = (
         f"is foreign: it says it is part {mark.get('unit')} of the store {mark.get('store_id')} with settings "
         f"{mark.get('settings_hash')}; this is {store.provenance.get('store_id')} with {store.settings_hash}"
@@ -236,11 +236,11 @@ def _part_problem(store: FeatureStore, shard: int, name: str, why: str) -> Probl
 
 
 def readable_parts(store: FeatureStore, columns: Sequence[str] | None = None) -> dict[int, pa.Table]:
-    """Row parts that can be read and are this store's, by their number; errors of `part_of` but for torn parts."""
+    """Row parts that can be read and are this store's, by their number; errors of `read_part_if_valid` but for torn parts."""
 
     def read(shard: int) -> pa.Table | None:
         try:
-            return part_of(store, shard, columns)
+            return read_part_if_valid(store, shard, columns)
         except (StoreError, OSError):
             return None
 
@@ -253,14 +253,14 @@ def readable_parts(store: FeatureStore, columns: Sequence[str] | None = None) ->
 def verify_clips(store: FeatureStore, table: ClipTable | None = None) -> list[Problem]:
     """Check that each clip has all its windows or a failed row, and that each clip of `table` is there at all."""
     columns = [*TAKE, "window", "windows", "version", "status", "attempts", "uri"]
-    counted = current(_ledger(readable_parts(store, columns)))
+    counted = select_current(_join_parts(readable_parts(store, columns)))
     problems = []
-    if short := list(_short_clips(counted)):
+    if short := list(_find_short_clips(counted)):
         uri, held, wanted = short[0]
         what = f"{held} of {wanted} windows of {uri} are there" + (
             f", and {len(short) - 1} clips more are not whole" if len(short) > 1 else ""
         )
-        problems.append(Problem(ROWS, what, *_few([uri for uri, _, _ in short]), "run"))
+        problems.append(Problem(ROWS, what, *_first_few([uri for uri, _, _ in short]), "run"))
     wanted_clips, held_clips = store.provenance.get("clips", 0), counted["clip_id"].nunique()
     if held_clips < wanted_clips:
         what = f"{held_clips} of {wanted_clips} clips are there: a run broke off; run hubbub features again"
@@ -270,11 +270,11 @@ def verify_clips(store: FeatureStore, table: ClipTable | None = None) -> list[Pr
         missing = rows[~rows["clip_id"].isin(set(counted["clip_id"]))]
         if len(missing):
             what = f"{len(missing)} clips are in the clip table and not in the store"
-            problems.append(Problem(ROWS, what, *_few(missing["uri"]), "run"))
+            problems.append(Problem(ROWS, what, *_first_few(missing["uri"]), "run"))
     return problems
 
 
-def _ledger(parts: dict[int, pa.Table]) -> pd.DataFrame:
+def _join_parts(parts: dict[int, pa.Table]) -> pd.DataFrame:
     if not parts:
         names_of = [*TAKE, "window", "windows", "version", "status", "attempts", "uri", "shard"]
         return pd.DataFrame({name: pd.Series(dtype=object) for name in names_of})
@@ -282,15 +282,15 @@ def _ledger(parts: dict[int, pa.Table]) -> pd.DataFrame:
         part.append_column("shard", pa.repeat(pa.scalar(shard, pa.int64()), part.num_rows))
         for shard, part in parts.items()
     ]
-    return joined(told).to_pandas()
+    return concatenate_tables(told).to_pandas()
 
 
 def verify_objects(store: FeatureStore) -> list[Problem]:
     """Check that there is nothing in a store's folders that does not belong there."""
-    parts, first = part_numbers(store.rows_folder), store.first_shard
+    parts, first = list_part_numbers(store.rows_folder), store.first_shard
     problems = [
         Problem(f"{ROWS}/{name}", _LEFT_OVER if is_left else _FOREIGN, mend="remove" if is_left else None)
-        for name, is_left in _strange(list_names(store.rows_folder), {f"{n:08d}.parquet" for n in parts})
+        for name, is_left in _find_unknown(list_names(store.rows_folder), {f"{n:08d}.parquet" for n in parts})
     ]
     problems += [Problem(f"{ROWS}/{n:08d}.parquet", _REPLACED, mend="remove") for n in parts if n < first]
     committed = set(parts)
@@ -310,13 +310,13 @@ def verify_objects(store: FeatureStore) -> list[Problem]:
     for shard in sorted(shards):
         where = f"{ARRAYS} shard {shard}"
         problems.append(Problem(where, f"has no row part: it {_LEFT_OVER}", mend="remove"))
-    if aside := part_numbers(store.path / BROKEN):
+    if aside := list_part_numbers(store.path / BROKEN):
         what = f"{len(aside)} row parts were put aside by a repair that did not end; --repair goes on with it"
         problems.append(Problem(BROKEN, what, mend="run"))
     return problems
 
 
-def _strange(found: Iterable[str], expected: set[str]) -> Iterator[tuple[str, bool]]:
+def _find_unknown(found: Iterable[str], expected: set[str]) -> Iterator[tuple[str, bool]]:
     """Names that are not expected, and whether a run left them that broke off; hidden ones are nobody's business."""
     for name in sorted(set(found) - expected):
         if _PARTIAL.search(name):
@@ -355,17 +355,17 @@ def _array_names() -> list[str]:
     return [arrays.DOCUMENT, *of_arrays, *(f"{name}/c/0" for name in coordinates)]
 
 
-def described_again(store: FeatureStore) -> dict[str, bytes]:
+def rebuild_descriptions(store: FeatureStore) -> dict[str, bytes]:
     """Files of the group but its own ``zarr.json``, as the settings have them, with room for every shard."""
-    files = {name: data for name, data in files_of_group(store).items() if name != arrays.DOCUMENT}
+    files = {name: data for name, data in read_group_files(store).items() if name != arrays.DOCUMENT}
     name, shards = f"{arrays.FEATURES}/{arrays.DOCUMENT}", (*store.committed(), *store.shards_there())
     n_shards = max((store.first_shard - 1, *shards)) + 1  # numbers that were used are not given again
-    return files | {name: arrays.with_rows(files[name], n_shards * store.rows_per_shard)}
+    return files | {name: arrays.set_row_count(files[name], n_shards * store.rows_per_shard)}
 
 
-def expected_document(store: FeatureStore) -> bytes:
+def build_expected_document(store: FeatureStore) -> bytes:
     """The array's ``zarr.json`` as the settings have it."""
-    return described_again(store)[f"{arrays.FEATURES}/{arrays.DOCUMENT}"]
+    return rebuild_descriptions(store)[f"{arrays.FEATURES}/{arrays.DOCUMENT}"]
 
 
 def _rows_needed(store: FeatureStore) -> int:
@@ -388,14 +388,14 @@ def verify_array(store: FeatureStore) -> tuple[bytes, list[Problem]]:
         When the bucket cannot be reached.
     """
     where = f"{ARRAYS}/{arrays.FEATURES}/{arrays.DOCUMENT}"
-    document = bytes_at(store.array_path / arrays.DOCUMENT)
+    document = read_bytes_if_there(store.array_path / arrays.DOCUMENT)
     coordinates = list(_coordinate_problems(store))
     again = "it can be written again from the settings"
     if document is None:
-        return expected_document(store), [Problem(where, f"is missing; {again}", mend="write"), *coordinates]
+        return build_expected_document(store), [Problem(where, f"is missing; {again}", mend="write"), *coordinates]
     if fault := _document_fault(store, document):
-        return expected_document(store), [Problem(where, f"{fault}; {again}", mend="write"), *coordinates]
-    if arrays.n_rows(document) < (needed := _rows_needed(store)):
+        return build_expected_document(store), [Problem(where, f"{fault}; {again}", mend="write"), *coordinates]
+    if arrays.read_row_count(document) < (needed := _rows_needed(store)):
         what = f"has room for {arrays.n_rows(document)} rows, and the committed shards need {needed}; {again}"
         return document, [Problem(where, what, mend="write"), *coordinates]
     return document, coordinates
@@ -420,7 +420,7 @@ def _document_fault(store: FeatureStore, document: bytes) -> str | None:
     for name, (found, wanted) in told.items():
         if found != wanted:
             return f"is damaged or another array's ({name}: {found}; expected {wanted})"
-    if _reads_any(store, document) or not _reads_any(store, expected := expected_document(store)):
+    if _reads_any(store, document) or not _reads_any(store, expected := build_expected_document(store)):
         return None
     differs = [name for name, value in json.loads(expected).items() if described.get(name) != value and name != "shape"]
     return f"is damaged or another array's (its {', '.join(differs) or 'codecs'} would not read the shards)"
@@ -457,11 +457,11 @@ def _coordinate_problems(store: FeatureStore) -> Iterator[Problem]:
 
 def _coordinate(store: FeatureStore, name: str, unit: str) -> npt.NDArray[np.float64]:
     """Values of a coordinate; ValueError, KeyError or TypeError where it is missing, or is none."""
-    document = bytes_at(store.path / ARRAYS / name / arrays.DOCUMENT)
+    document = read_bytes_if_there(store.path / ARRAYS / name / arrays.DOCUMENT)
     if document is None:
         raise ValueError("its zarr.json is missing")
     described = json.loads(document)
-    chunk = bytes_at(store.path / ARRAYS / name / "c" / "0")
+    chunk = read_bytes_if_there(store.path / ARRAYS / name / "c" / "0")
     if described["attributes"]["units"] != unit or described["dimension_names"] != [name.partition("_")[0]]:
         raise ValueError("its unit or dimension is not that of the settings")
     if chunk is None and name == "band_hz":  # zarr writes no chunk of nothing but zeros, as one frame may have
@@ -469,7 +469,7 @@ def _coordinate(store: FeatureStore, name: str, unit: str) -> npt.NDArray[np.flo
     return _decoded(described, {} if chunk is None else {"c/0": chunk})
 
 
-def decoded_shard(document: bytes, data: bytes, store: FeatureStore) -> npt.NDArray[np.floating]:
+def decode_shard(document: bytes, data: bytes, store: FeatureStore) -> npt.NDArray[np.floating]:
     """Values of one shard as stored, [rows_per_shard, frame, band].
 
     Raises
@@ -477,7 +477,7 @@ def decoded_shard(document: bytes, data: bytes, store: FeatureStore) -> npt.NDAr
     ValueError
         For bytes that cannot be decoded by this description.
     """
-    described = json.loads(arrays.with_rows(document, store.rows_per_shard))
+    described = json.loads(arrays.set_row_count(document, store.rows_per_shard))
     values = _decoded(described, {arrays.shard_key(0): data})
     if values.shape != (store.rows_per_shard, store.n_frames, store.n_bands):
         raise ValueError(f"the description gives {values.shape} values")
@@ -498,7 +498,7 @@ def _decoded(described: dict[str, Any], objects: dict[str, bytes]) -> npt.NDArra
     return array.read().result()
 
 
-def bytes_at(path: StoragePath) -> bytes | None:
+def read_bytes_if_there(path: StoragePath) -> bytes | None:
     """What a file holds; None where there is none.
 
     Raises
@@ -533,7 +533,7 @@ def verify_labels(tables: LabelTables, unit: int) -> list[Problem]:
     told: tuple[tuple[str, ...], int] = ((), 0)
     try:
         files = _unit_part(tables, "files", unit).to_pandas()
-        told = _clips_of(files)
+        told = _list_clips(files)
         windows, events = _unit_part(tables, "windows", unit), _unit_part(tables, "events", unit)
     except (LabelsError, StoreError) as error:
         mend: Mend | None = None if "hubbub events" in str(error) else "recompute"
@@ -549,13 +549,13 @@ def verify_labels(tables: LabelTables, unit: int) -> list[Problem]:
 
 
 def _unit_part(tables: LabelTables, folder: str, unit: int) -> pa.Table:
-    """A part of a unit; errors of `LabelTables.read_part`, and of `bytes_at` for a bucket out of reach."""
+    """A part of a unit; errors of `LabelTables.read_part`, and of `read_bytes_if_there` for a bucket out of reach."""
     path = part_path(tables.path / folder, unit)
     try:
-        return _valid(tables.read_part(folder, unit), path)
+        return _validate_part(tables.read_part(folder, unit), path)
     except (LabelsError, StoreError):
-        bytes_at(path)  # a bucket that does not answer does not make a part torn
-        return _valid(tables.read_part(folder, unit), path)
+        read_bytes_if_there(path)  # a bucket that does not answer does not make a part torn
+        return _validate_part(tables.read_part(folder, unit), path)
 
 
 def verify_label_objects(tables: LabelTables) -> list[Problem]:
@@ -563,7 +563,7 @@ def verify_label_objects(tables: LabelTables) -> list[Problem]:
     committed = {f"{unit:08d}.parquet" for unit in tables.committed()}
     problems = []
     for folder in ("files", "windows", "events"):
-        for name, is_left in _strange(list_names(tables.path / folder), committed):
+        for name, is_left in _find_unknown(list_names(tables.path / folder), committed):
             is_part = re.fullmatch(r"\d{8}\.parquet", name) is not None  # of a unit without its commit record
             what = _LEFT_OVER if is_left or is_part else _FOREIGN
             problems.append(Problem(f"{folder}/{name}", what, mend="remove" if is_left or is_part else None))
@@ -574,7 +574,7 @@ def _piece_problems(tables: LabelTables) -> Iterator[Problem]:
     """What lies among the pieces of long recordings: a run that ends leaves none."""
     held = list_names(tables.path / PIECES)
     pieces = {name for name in held if PIECE_NAME.fullmatch(name)}
-    for name, is_left in _strange(held, pieces):
+    for name, is_left in _find_unknown(held, pieces):
         yield Problem(f"{PIECES}/{name}", _LEFT_OVER if is_left else _FOREIGN, mend="remove" if is_left else None)
     if pieces:
         what = f"{len(pieces)} pieces of long recordings are left from a run that broke off; the next run uses them"
@@ -596,7 +596,7 @@ def _row_faults(rows: pd.DataFrame, shard: int, store: FeatureStore) -> Iterator
         yield "a failed row gives no reason"
 
 
-def _short_clips(row_index: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
+def _find_short_clips(row_index: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
     status = {name: row_index["status"] == name for name in ("ok", "failed")}
     by_take = row_index.assign(**status).groupby(TAKE)
     counts = by_take.agg(uri=("uri", "first"), ok=("ok", "sum"), failed=("failed", "any"), windows=("windows", "min"))
@@ -616,16 +616,16 @@ def _event_faults(files: pd.DataFrame, windows: pa.Table, events: pa.Table, labe
         yield "an event ends before it begins"
 
 
-def _clips_of(rows: pd.DataFrame) -> tuple[tuple[str, ...], int]:
+def _list_clips(rows: pd.DataFrame) -> tuple[tuple[str, ...], int]:
     """The first few uris of some rows, and how many more clips they are of; none where they cannot be told."""
     if not {"clip_id", "uri"} <= set(rows.columns):
         return (), 0
-    return _few(rows.drop_duplicates("clip_id")["uri"])
+    return _first_few(rows.drop_duplicates("clip_id")["uri"])
 
 
-def _few(uris: Iterable[str] | Sequence[str]) -> tuple[tuple[str, ...], int]:
+def _first_few(uris: Iterable[str] | Sequence[str]) -> tuple[tuple[str, ...], int]:
     listed = [str(uri) for uri in uris]
-    return tuple(listed[:_SHOWN]), max(0, len(listed) - _SHOWN)
+    return tuple(listed[:_MAX_NAMED]), max(0, len(listed) - _MAX_NAMED)
 
 
 def _reason(text: str) -> str:

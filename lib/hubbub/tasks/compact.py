@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hubbub.errors import StoreError
-from hubbub.store.compaction import CompactUnit, Source
+from hubbub.store.compaction import CompactUnit, SourceShard
 from hubbub.store.features import FeatureStore
-from hubbub.store.parts import joined
+from hubbub.store.parts import concatenate_tables
 from hubbub.store.rows import checksum
 from hubbub.tasks.result import UnitResult
 
@@ -41,7 +41,7 @@ class CompactTask:
             When the shard cannot be written, or another has taken the store over; nothing of the unit then exists.
         """
         started = time.perf_counter()
-        rows = joined([self._rows_of(source) for source in unit.items])
+        rows = concatenate_tables([self._rows_of(source) for source in unit.items])
         is_ok = pc.equal(rows["status"], "ok")
         values = self._values(rows.filter(is_ok))
         read_s = time.perf_counter() - started
@@ -59,7 +59,7 @@ class CompactTask:
             seconds=seconds,
         )
 
-    def _rows_of(self, source: Source) -> pa.Table:
+    def _rows_of(self, source: SourceShard) -> pa.Table:
         return self.store.read_part(source.shard).take(pa.array(source.positions, pa.int64()))
 
     def _values(self, rows: pa.Table) -> npt.NDArray[np.floating]:

@@ -29,18 +29,18 @@ from hubbub.planning.plan import Plan, plan_features
 from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.arrays import shard_key
 from hubbub.store.features import ARRAYS, FeatureStore
-from hubbub.store.parts import joined, part_numbers, part_path, read_part
-from hubbub.store.rows import PROGRESS, ROW_COLUMNS, checksum, current, latest, with_added_columns
+from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part
+from hubbub.store.rows import PROGRESS, ROW_COLUMNS, add_missing_columns, checksum, select_current, select_latest
 from hubbub.store.verify import (
     BROKEN,
     Problem,
     ShardCheck,
-    bytes_at,
     check_shard,
-    decoded_shard,
-    described_again,
-    part_of,
+    decode_shard,
+    read_bytes_if_there,
+    read_part_if_valid,
     readable_parts,
+    rebuild_descriptions,
     verify_labels,
 )
 
@@ -171,16 +171,16 @@ def known_of(store: FeatureStore) -> Known:
     """Read every row part of a store, those put aside too."""
     tables = [_told(part, shard, lost=False) for shard, part in readable_parts(store).items()]
     torn = []
-    for shard in part_numbers(store.path / BROKEN):
+    for shard in list_part_numbers(store.path / BROKEN):
         try:
             part, mark = read_part(store.path / BROKEN, shard)
         except StoreError:
             part, mark = pa.table({}), {}
         if (mark.get("store_id"), mark.get("settings_hash")) == (store.provenance.get("store_id"), store.settings_hash):
-            tables.append(_told(with_added_columns(part, None), mark["unit"], lost=True))
+            tables.append(_told(add_missing_columns(part, None), mark["unit"], lost=True))
         else:
             torn.append(shard)
-    return Known(joined(tables) if tables else pa.table({}), tuple(torn))
+    return Known(concatenate_tables(tables) if tables else pa.table({}), tuple(torn))
 
 
 def _told(part: pa.Table, shard: int, *, lost: bool) -> pa.Table:
@@ -223,13 +223,13 @@ def _kept(
 ) -> tuple[npt.NDArray[np.floating], pa.Table] | None:
     """Values and rows of the takes that are whole; None where all can be made again, or none is whole."""
     try:
-        part, data = part_of(store, shard), bytes_at(store.array_path / shard_key(shard))
+        part, data = read_part_if_valid(store, shard), read_bytes_if_there(store.array_path / shard_key(shard))
         if part is None or data is None:
             return None
         wanted = part.filter(pc.equal(part["status"], "ok")).select(["uri", "version"]).to_pylist()
         if all(_is_there(row["uri"], row["version"], root) for row in wanted):
             return None
-        values = decoded_shard(document, data, store)
+        values = decode_shard(document, data, store)
         takes = pd.MultiIndex.from_frame(part.select(TAKE).to_pandas())
         rows = part["row"].to_pandas()
         wrong = [
@@ -264,7 +264,7 @@ def repair_clips(known: Known, table: ClipTable | None, root: StoragePath) -> Cl
         now = set(chosen["clip_id"].to_pylist())
         told = _where(told, lambda clip: clip not in now)
         # In the places that they have: clips that are cut as they were have the values that they had.
-        told = _in_order(joined([told, chosen]), table)
+        told = _in_order(concatenate_tables([told, chosen]), table)
     return ClipTable(told, root) if told.num_rows else None
 
 
@@ -284,7 +284,7 @@ def _clips_told(known: Known) -> tuple[pa.Table, set[str]]:
     if not known.rows.num_rows:
         return CLIP_SCHEMA.empty_table(), set()
     rows = known.rows.append_column("place", pa.array(range(known.rows.num_rows), pa.int64()))
-    counted = current(rows.select([*PROGRESS, "shard", "part", "lost", "place"]).to_pandas())
+    counted = select_current(rows.select([*PROGRESS, "shard", "part", "lost", "place"]).to_pandas())
     lost = set(counted.loc[counted["lost"], "clip_id"])
     places = counted.sort_values(["part", "place"]).drop_duplicates("clip_id")["place"]
     chosen = rows.take(pa.array(places.to_numpy()))
@@ -318,7 +318,7 @@ def plan_repair(store: FeatureStore, known: Known, clips: ClipTable) -> Plan:
     """
     row_index = None
     if known.rows.num_rows:
-        row_index = latest(known.rows.select([*PROGRESS, "shard", "lost"]).to_pandas())
+        row_index = select_latest(known.rows.select([*PROGRESS, "shard", "lost"]).to_pandas())
         # That a recording had ended is found out again; what was retired does not come back by being made again.
         row_index = row_index[~row_index["lost"] | row_index["status"].isin(["ok", "failed"])].reset_index(drop=True)
         row_index.loc[row_index["lost"], "status"] = "lost"
@@ -334,7 +334,7 @@ def write_descriptions(store: FeatureStore, problems: Sequence[Problem]) -> None
         When the store cannot be written.
     """
     damaged = [problem.where for problem in problems if problem.mend == "write"]
-    for name, data in described_again(store).items():
+    for name, data in rebuild_descriptions(store).items():
         if any(f"{ARRAYS}/{name}".startswith(where) for where in damaged):
             write_bytes(store.path / ARRAYS / name, data)
 
@@ -345,7 +345,7 @@ def note_dropped(store: FeatureStore, known: Known) -> None:
         return
     rows = known.rows.select([*PROGRESS, "shard", "lost"]).to_pandas()
     there = {clip for part in readable_parts(store, ["clip_id"]).values() for clip in part["clip_id"].to_pylist()}
-    retired = set(rows.loc[rows["lost"], "clip_id"]) - set(current(rows)["clip_id"]) - there
+    retired = set(rows.loc[rows["lost"], "clip_id"]) - set(select_current(rows)["clip_id"]) - there
     if retired and "clips" in store.provenance:
         store.note(clips=store.provenance["clips"] - len(retired))
 
@@ -354,7 +354,7 @@ def failed_of(known: Known) -> set[str]:
     """Ids of the clips that have a failed row that counts."""
     if not known.rows.num_rows:
         return set()
-    counted = current(known.rows.select([*PROGRESS, "shard"]).to_pandas())
+    counted = select_current(known.rows.select([*PROGRESS, "shard"]).to_pandas())
     return set(counted.loc[counted["status"] == "failed", "clip_id"])
 
 
@@ -376,7 +376,7 @@ def put_units_aside(tables: LabelTables, broken: Sequence[int], problems: Sequen
     for unit in broken:
         for folder in ("files", "windows", "events"):
             path = part_path(tables.path / folder, unit)
-            if (data := bytes_at(path)) is not None:
+            if (data := read_bytes_if_there(path)) is not None:
                 write_bytes(part_path(tables.path / BROKEN / folder, unit), data)
                 remove_file(path)
     for problem in problems:

@@ -26,7 +26,7 @@ from hubbub.planning.plan import (
     plan_labels,
     split_into_segments,
 )
-from hubbub.store.rows import current, latest
+from hubbub.store.rows import select_current, select_latest
 
 RATE = 1000  # one window is 1 s is 1000 samples
 
@@ -79,7 +79,7 @@ def row_index(*units: Unit, fail: frozenset[str] = frozenset(), before: pd.DataF
 
 def again(plan_table: ClipTable, held: pd.DataFrame, config: Settings | None = None, **options: bool) -> Plan:
     committed = sorted(set(held["shard"]))
-    return plan_features(plan_table, config or settings(), current(held), committed, **options)
+    return plan_features(plan_table, config or settings(), select_current(held), committed, **options)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_changed_content_is_done_anew_and_its_old_rows_do_not_count():
     plan = again(new, held)
     assert layout(plan) == [(1, [("a", 0, 1)])]
     after = row_index(*plan.units(), before=held)
-    assert set(current(after)["version"]) == {"1", "2"}
+    assert set(select_current(after)["version"]) == {"1", "2"}
     assert len(again(new, after)) == 0
 
 
@@ -407,7 +407,7 @@ def test_nothing_to_label_has_no_phases():
 
 
 def changes(plan: Plan) -> tuple[int, int, int, int]:
-    return plan.new_clips, plan.changed_clips, plan.missing_clips, plan.to_restore
+    return plan.new_clips, plan.changed_clips, plan.missing_clips, plan.restored_clips
 
 
 def stored(*clips: dict[str, Any], retired: str = "", **columns: Any) -> pd.DataFrame:
@@ -428,13 +428,13 @@ def test_a_plan_tells_how_the_table_differs_from_the_store():
 
 def test_a_clip_that_comes_back_is_not_made_again():
     held = stored(clip("a", 3), clip("b", 2), retired="a")
-    plan = plan_features(table(clip("a", 3), clip("b", 2)), settings(), latest(held), [0, 1])
+    plan = plan_features(table(clip("a", 3), clip("b", 2)), settings(), select_latest(held), [0, 1])
     assert (plan.done, len(plan), changes(plan)) == (2, 0, (0, 0, 0, 1))
 
 
 def test_a_clip_that_comes_back_with_other_content_is_made_anew():
     held = stored(clip("a"), retired="a")
-    plan = plan_features(table(clip("a", version="2")), settings(), latest(held), [0])
+    plan = plan_features(table(clip("a", version="2")), settings(), select_latest(held), [0])
     assert (plan.done, changes(plan), layout(plan)) == (0, (0, 1, 0, 0), [(1, [("a", 0, 1)])])
     assert [item.attempt for unit in plan.units() for item in unit.items] == [2]
 
@@ -443,10 +443,10 @@ def test_content_that_comes_back_counts_on_and_is_not_made_again():
     """Version 1 was replaced by 2, and is the content again."""
     one = stored(clip("a", 2), retired="a")
     two = stored(clip("a", 2, version="2"), attempts=2, shard=1)
-    held = latest(pd.concat([one, two], ignore_index=True))
+    held = select_latest(pd.concat([one, two], ignore_index=True))
     plan = plan_features(table(clip("a", 2)), settings(), held, [0, 1])
     assert (plan.done, len(plan), changes(plan)) == (1, 0, (0, 0, 0, 1))
-    half = latest(pd.concat([one.iloc[:1], two], ignore_index=True))
+    half = select_latest(pd.concat([one.iloc[:1], two], ignore_index=True))
     plan = plan_features(table(clip("a", 2)), settings(), half, [0, 1])
     assert layout(plan) == [(2, [("a", 1, 1)])]
     assert [item.attempt for unit in plan.units() for item in unit.items] == [3], "above what it takes over from"
@@ -458,8 +458,8 @@ def test_content_that_comes_back_counts_on_and_is_not_made_again():
 )
 def test_a_retired_row_is_what_it_was(held: dict[str, Any], done: int, failed: int):
     rows = stored(clip("a"), retired="a").assign(**held)
-    plan = plan_features(table(clip("a")), settings(), latest(rows), [0])
-    assert (plan.done, plan.failed_before, plan.to_restore) == (done, failed, 1)
+    plan = plan_features(table(clip("a")), settings(), select_latest(rows), [0])
+    assert (plan.done, plan.failed_before, plan.restored_clips) == (done, failed, 1)
 
 
 def test_rows_of_a_take_that_is_not_wanted_any_more_are_nothing_to_restore():
@@ -483,7 +483,7 @@ def test_what_is_done_by_the_slow_definition(history: list[tuple[str, str, int, 
         | {"windows": 3, "shard": place, "channel": "mix", "variant": 0, "policy_rule": ""}
         for place, (name, version, window, status) in enumerate(history)
     ]
-    held = latest(pd.DataFrame(rows)) if rows else None
+    held = select_latest(pd.DataFrame(rows)) if rows else None
     plan = plan_features(table(clip("a", 3), clip("b", 3)), settings(), held, retry_failed=retry_failed)
     states = {name: [last.get((name, "1", window)) for window in range(3)] for name in "ab"}
     failed = {name for name, own in states.items() if "failed" in own}

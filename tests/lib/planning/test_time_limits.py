@@ -13,7 +13,7 @@ from hubbub.config import load_settings
 from hubbub.errors import UsageError
 from hubbub.planning.plan import plan_features, plan_labels
 from hubbub.planning.time_limits import time_limit_s
-from hubbub.store.compaction import CompactUnit, Source
+from hubbub.store.compaction import CompactUnit, SourceShard
 from hubbub.tasks.verify import VerifyUnit
 
 SETTINGS = load_settings(
@@ -79,5 +79,5 @@ def test_a_piece_of_a_long_recording_has_time_to_decode_it_from_its_start():
 
 def test_units_that_check_and_compact_have_time_by_what_they_read():
     assert VerifyUnit(0, (1, 2)).time_limit_s - VerifyUnit(0, (1,)).time_limit_s >= 400
-    one, two = (CompactUnit(0, tuple(Source(shard, (0, 1)) for shard in range(n))) for n in (1, 2))
+    one, two = (CompactUnit(0, tuple(SourceShard(shard, (0, 1)) for shard in range(n))) for n in (1, 2))
     assert two.time_limit_s > one.time_limit_s > 300

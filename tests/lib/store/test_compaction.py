@@ -22,10 +22,18 @@ from hubbub.io.lock import LOCK_FOLDER, write_lock
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.store import compaction
 from hubbub.store.arrays import shard_key
-from hubbub.store.compaction import begin, old_parts, plan_compaction, prunable, prune, remove_old_parts, swap
+from hubbub.store.compaction import (
+    begin_compaction,
+    find_prunable_shards,
+    list_old_parts,
+    plan_compaction,
+    prune_shards,
+    remove_old_parts,
+    swap_shards,
+)
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.parts import part_path
-from hubbub.store.rows import checksum, current, row_schema
+from hubbub.store.rows import checksum, row_schema, select_current
 from hubbub.store.verify import verify_shard
 from hubbub.tasks.compact import CompactTask
 
@@ -90,7 +98,7 @@ def held(store: FeatureStore) -> pd.DataFrame:
 def progress(store: FeatureStore) -> pd.DataFrame:
     """What the next run goes by: every row that counts, those without values too."""
     names = [*TAKE, "window", "windows", "status", "attempts", "version", "error"]
-    return current(store.row_index(names))[names].sort_values([*TAKE, "window"], ignore_index=True)
+    return select_current(store.row_index(names))[names].sort_values([*TAKE, "window"], ignore_index=True)
 
 
 def compact(path: StoragePath, *, only: set[int] | None = None, swapped: bool = True) -> None:
@@ -101,13 +109,13 @@ def compact(path: StoragePath, *, only: set[int] | None = None, swapped: bool = 
         plan = plan_compaction(store)
         if not plan.is_needed:
             return
-        store = begin(store, plan, claim)
+        store = begin_compaction(store, plan, claim)
         task = CompactTask(store)
         for number, unit in enumerate(plan.units()):
             if only is None or number in only:
                 task(unit)
         if swapped and only is None:
-            swap(store, plan, claim)
+            swap_shards(store, plan, claim)
 
 
 FULL_OF_HOLES = [
@@ -198,7 +206,7 @@ def test_numbers_are_never_given_again(tmp_path: Path):
     store.grow(10)
     compact(store.path)
     assert open_store(store.path).committed() == [10]
-    prune(open_store(store.path))
+    prune_shards(open_store(store.path))
     store = open_store(store.path)
     store.grow(12)
     write(store, 11, [ok("d")])
@@ -217,20 +225,20 @@ def test_readers_of_before_read_on_until_the_old_shards_are_pruned(path: Storage
     store = open_store(path)
     store.grow(9)  # what the next run of features does first sweeps nothing of them
     assert [row.tobytes() for row in open_store(path).read_rows(numbers)] == before["values"].to_list()
-    sizes = prunable(store)
+    sizes = find_prunable_shards(store)
     assert sorted(sizes) == [0, 1, 2, 3, 4, 5]
-    assert prune(store) == sum(sizes.values()) > 0
+    assert prune_shards(store) == sum(sizes.values()) > 0
     assert np.isnan(open_store(path).read_rows(numbers)).all()
-    assert prune(open_store(path)) == 0
+    assert prune_shards(open_store(path)) == 0
     pd.testing.assert_frame_equal(held(open_store(path)), before)
 
 
 def test_nothing_is_prunable_before_a_compaction(tmp_path: Path):
     store = make(tmp_path / "store", FULL_OF_HOLES)
-    assert prunable(store) == {}
-    assert prune(store) == 0
+    assert find_prunable_shards(store) == {}
+    assert prune_shards(store) == 0
     compact(store.path, only={0})
-    assert prunable(open_store(store.path)) == {}
+    assert find_prunable_shards(open_store(store.path)) == {}
 
 
 def test_a_store_reads_the_same_in_the_middle(path: StoragePath):
@@ -264,7 +272,7 @@ def test_a_run_between_two_halves_of_a_compaction_loses_nothing(tmp_path: Path):
     pd.testing.assert_frame_equal(sorted_by_clip(held(after)), before)
     assert after.committed() == [6, 7, 8, 9]
     assert after.first_shard == 6
-    assert old_parts(after) == []
+    assert list_old_parts(after) == []
 
 
 @pytest.mark.parametrize("removed", [0, 1, 3, 6])
@@ -287,7 +295,7 @@ def test_stopped_after_the_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         compact(store.path)
     monkeypatch.undo()
     middle = open_store(store.path)
-    assert len(old_parts(middle)) == len(FULL_OF_HOLES) - removed
+    assert len(list_old_parts(middle)) == len(FULL_OF_HOLES) - removed
     pd.testing.assert_frame_equal(held(middle), before)
     pd.testing.assert_frame_equal(progress(middle), known)
     compact(store.path)
@@ -334,29 +342,29 @@ def test_the_swap_refuses_what_is_not_whole(tmp_path: Path):
     store = make(tmp_path / "store", FULL_OF_HOLES)
     with write_lock(store.path, "compact") as claim:
         plan = plan_compaction(store)
-        store = begin(store, plan, claim)
+        store = begin_compaction(store, plan, claim)
         first, second = plan.units()
         CompactTask(store)(first)
         with pytest.raises(StoreError, match="rows that count are in no new shard; the old shards stay in use"):
-            swap(store, plan, claim)
+            swap_shards(store, plan, claim)
         CompactTask(store)(second)
         rows = [row | {"attempts": 7} for row in store.read_part(second.index).to_pylist()]
         part = part_path(store.rows_folder, second.index)
         good = part.read_bytes()
         store._write_part(second.index, pa.Table.from_pylist(rows, schema=SCHEMA))
         with pytest.raises(StoreError, match="rows are not what they were; the old shards stay in use"):
-            swap(store, plan, claim)
+            swap_shards(store, plan, claim)
         part.write_bytes(good)
         shard = store.array_path / shard_key(second.index)
         values = shard.read_bytes()
         shard.unlink()
         shard.parent.rmdir(), shard.parent.parent.rmdir()
         with pytest.raises(StoreError, match=f"the object of shard {second.index} is missing"):
-            swap(store, plan, claim)
+            swap_shards(store, plan, claim)
         assert len(part_numbers(store)) == 8
         shard.parent.mkdir(parents=True)
         shard.write_bytes(values)
-        swap(store, plan, claim)
+        swap_shards(store, plan, claim)
     assert part_numbers(open_store(store.path)) == [6, 7]
 
 
@@ -368,7 +376,7 @@ def test_one_who_was_taken_over_neither_writes_nor_swaps(tmp_path: Path):
     store = make(tmp_path / "store", FULL_OF_HOLES)
     with write_lock(store.path, "compact") as claim:
         plan = plan_compaction(store)
-        store = begin(store, plan, claim)
+        store = begin_compaction(store, plan, claim)
         first, second = plan.units()
         CompactTask(store)(first)
         CompactTask(replace(store, holder=None))(second)
@@ -376,7 +384,7 @@ def test_one_who_was_taken_over_neither_writes_nor_swaps(tmp_path: Path):
         with pytest.raises(StorageError, match="no longer ours to write"):
             CompactTask(store)(second)
         with pytest.raises(StorageError, match="no longer ours to write"):
-            swap(store, plan, claim)
+            swap_shards(store, plan, claim)
     assert open_store(store.path).first_shard == 0
 
 

@@ -18,7 +18,7 @@ from hubbub.config import Settings, load_settings
 from hubbub.errors import StorageError, StoreError
 from hubbub.store.features import FeatureStore, create_store, is_store, open_store, require_settings
 from hubbub.store.parts import part_path, read_part, write_part
-from hubbub.store.rows import checksum, current, row_schema
+from hubbub.store.rows import checksum, row_schema, select_current
 
 
 def settings(*more: str) -> Settings:
@@ -346,7 +346,7 @@ def entry(shard: int, clip: str, window: int, status: str, *, attempt: int = 1, 
 )
 def test_current_rows(entries: list[dict], counting: list[int]):
     row_index = pd.DataFrame(entries).assign(place=range(len(entries)))
-    assert sorted(current(row_index)["place"]) == counting
+    assert sorted(select_current(row_index)["place"]) == counting
 
 
 def current_slowly(row_index: pd.DataFrame) -> set[int]:
@@ -375,7 +375,7 @@ def test_current_equals_the_slow_definition(history: list[tuple[str, int, str, b
         attempts[clip] = attempts.get(clip, 0) + 1
         entries.append(entry(shard, clip, window, status, attempt=attempts[clip], version=str(versions[clip])))
     row_index = pd.DataFrame(entries).assign(place=range(len(entries)))
-    assert set(current(row_index)["place"]) == current_slowly(row_index)
+    assert set(select_current(row_index)["place"]) == current_slowly(row_index)
 
 
 def test_the_checksum_is_of_the_bytes_as_stored():

@@ -22,7 +22,7 @@ from hubbub.errors import StorageError, StoreError
 from hubbub.planning.plan import plan_features
 from hubbub.report.sheets import draw_sheet
 from hubbub.store.features import FeatureStore, create_store, open_store
-from hubbub.store.info import describe, sample_rows
+from hubbub.store.info import sample_rows, summarise_store
 from hubbub.store.parts import read_part, write_part
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask
@@ -93,7 +93,7 @@ def counted_files(path: Path) -> int:
 @pytest.mark.parametrize("more", [[], ["windows.hop_s=0.2"], ["channels=each"], ["windows.mode=first"]])
 def test_facts_are_those_of_a_plain_count(tmp_path: Path, more: list[str]):
     store, _ = built(tmp_path / "sounds", tmp_path / "store", *more)
-    facts, rows = describe(store), store.rows()
+    facts, rows = summarise_store(store), store.rows()
     assert facts.rows == len(rows)
     assert (facts.clips_ok, facts.clips_failed, facts.clips_retired, facts.clips_expected) == (4, 2, 0, 6)
     by_row = Counter(label for labels in rows["labels"] for label in labels)
@@ -115,7 +115,7 @@ def test_facts_are_those_of_a_plain_count(tmp_path: Path, more: list[str]):
 
 
 def test_failures_are_counted_by_reason_with_an_example(store: FeatureStore):
-    found = {failure.reason: failure for failure in describe(store).failures}
+    found = {failure.reason: failure for failure in summarise_store(store).failures}
     assert {reason: failure.clips for reason, failure in found.items()} == {"DecodeError": 1, "EmptyAudio": 1}
     assert found["DecodeError"].uri == "cat/text.wav"
     assert found["DecodeError"].error.startswith("DecodeError: text.wav is not audio")
@@ -137,7 +137,7 @@ def test_a_clip_that_was_tried_again_counts_once(store: FeatureStore):
         "crc32": 0,
     }
     rewritten(store, shard_of(store, "dog/nothing.wav"), ok, "dog/nothing.wav", to=more + 1)
-    facts = describe(store)
+    facts = summarise_store(store)
     assert facts.shards == len(shards) + 2
     assert (facts.clips_ok, facts.clips_failed) == (5, 1)
     assert [(failure.reason, failure.error) for failure in facts.failures] == [("DecodeError", again["error"])]
@@ -145,17 +145,17 @@ def test_a_clip_that_was_tried_again_counts_once(store: FeatureStore):
 
 
 def test_content_of_before_does_not_count(store: FeatureStore):
-    before = describe(store)
+    before = summarise_store(store)
     shard, number = shard_of(store, "cat/d.wav"), len(store.committed())
     rewritten(store, shard, {"attempts": 2, "version": "new", "row": number * 4}, "cat/d.wav", to=number)
-    facts = describe(store)
+    facts = summarise_store(store)
     assert (facts.rows, facts.clips_ok, facts.sound_s) == (before.rows, before.clips_ok, before.sound_s)
 
 
 def test_retired_rows_do_not_count(store: FeatureStore):
-    before = describe(store)
+    before = summarise_store(store)
     rewritten(store, shard_of(store, "cat/d.wav"), {"status": "retired"}, "cat/d.wav")
-    facts = describe(store)
+    facts = summarise_store(store)
     assert (facts.clips_ok, facts.clips_retired, facts.rows) == (before.clips_ok - 1, 1, before.rows - 1)
     assert "cat" not in {count.label for count in facts.labels}
     assert facts.holes > before.holes
@@ -164,7 +164,7 @@ def test_retired_rows_do_not_count(store: FeatureStore):
 def test_several_labels_folds_and_splits_are_counted_by_clip(store: FeatureStore):
     rewritten(store, shard_of(store, "cat/d.wav"), {"labels": ["cat", "dog"], "fold": 2, "split": "test"}, "cat/d.wav")
     rewritten(store, shard_of(store, "dog/a.wav"), {"labels": [], "fold": 1}, "dog/a.wav")
-    facts = describe(store)
+    facts = summarise_store(store)
     assert {count.label: count.clips for count in facts.labels} == {"cat": 1, "dog": 2, "rain, or hail": 1}
     assert facts.clips_unlabelled == 1
     assert facts.folds == {"1": 1, "2": 1, "none": 2}
@@ -172,40 +172,40 @@ def test_several_labels_folds_and_splits_are_counted_by_clip(store: FeatureStore
 
 
 def test_shards_that_are_not_committed_are_told_apart(store: FeatureStore):
-    before = describe(store)
+    before = summarise_store(store)
     left = store.path / "features.zarr" / "features" / "c" / "77" / "0" / "0"
     left.parent.mkdir(parents=True)
     left.write_bytes(bytes(1000))
-    facts = describe(store)
+    facts = summarise_store(store)
     assert (facts.left_bytes, facts.shard_bytes) == (1000, before.shard_bytes)
     assert facts.bytes == before.bytes + 1000
 
 
 def test_holes_are_worth_compacting_where_fewer_shards_would_do(store: FeatureStore, tmp_path: Path):
-    assert not describe(store).worth_compacting
+    assert not summarise_store(store).worth_compacting
     for shard in store.committed():
         for uri in {line["uri"] for line in read_part(store.rows_folder, shard)[0].to_pylist()} - {"dog/a.wav"}:
             rewritten(store, shard, {"status": "retired"}, uri)
-    facts = describe(store)
+    facts = summarise_store(store)
     assert facts.holes > 0.8
     assert facts.worth_compacting
     alone, _ = built(tmp_path / "sounds", tmp_path / "alone", "layout.rows_per_shard=64")
-    assert describe(alone).holes > 0.5
-    assert not describe(alone).worth_compacting, "one shard cannot become fewer"
+    assert summarise_store(alone).holes > 0.5
+    assert not summarise_store(alone).worth_compacting, "one shard cannot become fewer"
 
 
 def test_variants_count_as_rows_and_not_as_sound(tmp_path: Path):
     policy = "variants={rules: [{labels: [dog], count: 2, transforms: [{kind: gain, gain_db: [-6, 6]}]}]}"
     plain, _ = built(tmp_path / "sounds", tmp_path / "plain")
     varied, _ = built(tmp_path / "sounds", tmp_path / "varied", policy)
-    facts, without = describe(varied), describe(plain)
+    facts, without = summarise_store(varied), summarise_store(plain)
     assert facts.rows == len(varied.rows()) > without.rows
     assert (facts.clips_ok, facts.sound_s) == (without.clips_ok, without.sound_s)
 
 
 def test_an_empty_store_has_nothing(tmp_path: Path):
     store = create_store(tmp_path / "store", load_settings(None, SMALL), source="here")
-    facts = describe(store)
+    facts = summarise_store(store)
     assert (facts.rows, facts.clips_ok, facts.clips_failed, facts.shards, facts.sound_s) == (0, 0, 0, 0, 0.0)
     assert facts.compression_ratio is None
     assert not facts.worth_compacting
@@ -219,11 +219,11 @@ def test_a_torn_or_foreign_part_is_refused(store: FeatureStore):
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
     with pytest.raises(StoreError, match="cannot be read"):
-        describe(store)
+        summarise_store(store)
     (store.rows_folder / "00000001.parquet").write_bytes(whole)
     path.write_bytes(whole)
     with pytest.raises(StoreError, match="says it is part 0"):
-        describe(store)
+        summarise_store(store)
 
 
 def test_a_store_in_a_bucket_has_the_same_facts(s3: str, store: FeatureStore):
@@ -234,7 +234,7 @@ def test_a_store_in_a_bucket_has_the_same_facts(s3: str, store: FeatureStore):
         if path.is_file():
             target = remote / path.relative_to(store.path).as_posix()
             target.fs.pipe_file(target.path, path.read_bytes())
-    here, there = describe(store), describe(open_store(remote))
+    here, there = summarise_store(store), summarise_store(open_store(remote))
     assert there.as_json() == here.as_json() | {"path": str(remote)}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from hubbub.errors import StorageError, StoreError
 from hubbub.io.atomic import refuse_foreign_folder, sweep_partials, write_json
-from hubbub.store.parts import part_numbers, part_path, read_part, write_part
+from hubbub.store.parts import list_part_numbers, part_path, read_part, write_part
 
 TABLE = pa.table({"row": [1, 2], "labels": [["a"], []]})
 BIG = pa.table({"noise": [os.urandom(4_000_000)]})
@@ -37,8 +37,8 @@ def test_a_part_is_replaced_whole(tmp_path: Path):
 def test_numbers_are_of_whole_parts_only(tmp_path: Path):
     for name in ("00000002.parquet", "00000000.parquet", "00000001.partial-7", "00000003.parquet.bak", "1.parquet"):
         (tmp_path / name).touch()
-    assert part_numbers(tmp_path) == [0, 2]
-    assert part_numbers(tmp_path / "nowhere") == []
+    assert list_part_numbers(tmp_path) == [0, 2]
+    assert list_part_numbers(tmp_path / "nowhere") == []
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])

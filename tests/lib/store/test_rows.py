@@ -18,16 +18,16 @@ from hubbub.errors import StoreError
 from hubbub.store.parts import part_path, write_part
 from hubbub.store.row_index import read_parts
 from hubbub.store.rows import (
-    changed_clips,
-    columns_of_examples,
-    current,
-    examples,
-    latest,
-    refreshed,
+    count_changed_clips,
+    find_wanted_examples,
+    list_example_columns,
+    refresh_clip_columns,
     row_schema,
-    settled,
-    usable,
-    wanted_of,
+    select_current,
+    select_examples,
+    select_latest,
+    select_usable,
+    update_statuses,
 )
 
 TAKE = ["clip_id", "channel", "variant", "policy_rule"]
@@ -78,7 +78,7 @@ ENDED = {"row": None}
 )
 def test_what_a_clip_table_makes_of_a_row(row: dict, table: list[dict], status: str):
     rows = part({"status": "ok"}, row, {"uri": "c"})
-    made = settled(rows, wanted_of(clips(*table, clip("c", labels=["cat"])), Settings()))
+    made = update_statuses(rows, find_wanted_examples(clips(*table, clip("c", labels=["cat"])), Settings()))
     assert statuses(made)[1:] == [status, "ok"]
     assert made["labels"].to_pylist()[2] == ["cat"], "columns are brought up to date, too"
     assert made.drop_columns(["status", "labels"]).equals(rows.drop_columns(["status", "labels"]))
@@ -86,7 +86,7 @@ def test_what_a_clip_table_makes_of_a_row(row: dict, table: list[dict], status: 
 
 def test_a_row_that_is_as_the_table_wants_it_stays_equal():
     rows = part({"uri": "a"}, {"uri": "b"})
-    assert settled(rows, wanted_of(clips(clip("a"), clip("b")), Settings())).equals(rows)
+    assert update_statuses(rows, find_wanted_examples(clips(clip("a"), clip("b")), Settings())).equals(rows)
 
 
 histories = st.lists(
@@ -143,8 +143,8 @@ def latest_slowly(row_index: pd.DataFrame) -> set[int]:
 @given(histories, st.booleans())
 def test_the_rows_that_count_are_those_of_the_slow_definition(history: list[tuple], long_ids: bool):
     row_index = ledger_of(history, long_ids=long_ids)
-    assert set(current(row_index)["place"]) == current_slowly(row_index)
-    assert set(latest(row_index)["place"]) == latest_slowly(row_index)
+    assert set(select_current(row_index)["place"]) == current_slowly(row_index)
+    assert set(select_latest(row_index)["place"]) == latest_slowly(row_index)
 
 
 def test_ids_that_begin_alike_are_told_apart():
@@ -152,8 +152,8 @@ def test_ids_that_begin_alike_are_told_apart():
     ids = ["a" * 16 + "b" * 16, "a" * 16 + "c" * 16]
     for third in ("d" * 32, "no hex"):
         history = [(name, "1", 0, "ok", 1) for name in [*ids, third]]
-        assert len(current(ledger_of(history, long_ids=False))) == 3
-        assert len(current(ledger_of([*history, history[0]], long_ids=False))) == 3
+        assert len(select_current(ledger_of(history, long_ids=False))) == 3
+        assert len(select_current(ledger_of([*history, history[0]], long_ids=False))) == 3
 
 
 @given(histories)
@@ -165,8 +165,8 @@ def test_examples_are_the_usable_of_the_current_rows(history: list[tuple]):
         )
     )
     rows = rows.append_column("shard", pa.array(np.arange(len(rows))))
-    expected = usable(current(rows.to_pandas()), Settings()).sort_values("row")
-    found = examples(rows, Settings())
+    expected = select_usable(select_current(rows.to_pandas()), Settings()).sort_values("row")
+    found = select_examples(rows, Settings())
     assert found["row"].tolist() == expected["row"].tolist()
     assert found["uri"].tolist() == expected["uri"].tolist()
     assert found["row"].dtype == np.int64
@@ -177,25 +177,25 @@ def test_examples_are_the_usable_of_the_current_rows(history: list[tuple]):
 def test_labels_are_lists_whatever_their_number(labels: list[list[str]]):
     rows = part(*({"uri": str(number), "labels": own} for number, own in enumerate(labels)))
     rows = rows.append_column("shard", pa.array([0, 0, 0]))
-    assert examples(rows, Settings())["labels"].tolist() == labels
+    assert select_examples(rows, Settings())["labels"].tolist() == labels
 
 
 def test_some_columns_are_those_asked_for_in_that_order():
     rows = part({"uri": "a"}, {"uri": "b"}).append_column("shard", pa.array([0, 0]))
     asked = ["uri", "labels", "status"]
-    read = rows.select([name for name in rows.column_names if name in columns_of_examples(asked)])
-    found = examples(read, Settings(), asked)
+    read = rows.select([name for name in rows.column_names if name in list_example_columns(asked)])
+    found = select_examples(read, Settings(), asked)
     assert found.columns.tolist() == asked
     assert found["uri"].tolist() == ["a", "b"]
-    assert columns_of_examples(None) is None
+    assert list_example_columns(None) is None
 
 
 def test_changed_clips_are_those_of_which_any_column_differs():
     old = part({"uri": "a"}, {"uri": "b", "fold": 1}, {"uri": "c"}, {"uri": "c"})
     new = part({"uri": "a"}, {"uri": "b", "fold": None}, {"uri": "c", "labels": ["cat"]}, {"uri": "c"})
-    assert changed_clips(old, old) == 0
-    assert changed_clips(old, new) == 2
-    assert changed_clips(old, refreshed(old, clips(clip("a", city="Oslo"), clip("b", fold=1)))) == 1
+    assert count_changed_clips(old, old) == 0
+    assert count_changed_clips(old, new) == 2
+    assert count_changed_clips(old, refresh_clip_columns(old, clips(clip("a", city="Oslo"), clip("b", fold=1)))) == 1
 
 
 MARK = {"unit": 0}

@@ -208,14 +208,14 @@ def test_a_clip_labelled_anew_has_the_variants_of_its_new_class(tmp_path: Path):
     table, config = sounds(tmp_path / "a", 1, 1), settings(variants={"rules": rules})
     run(tmp_path / "store", table, config)
     relabelled = labelled(table, {"dog/0.wav": "cat"})
-    run(tmp_path / "store", relabelled, config).settle(relabelled.rows)
+    run(tmp_path / "store", relabelled, config).update_rows(relabelled.rows)
     store, fresh = open_store(tmp_path / "store"), run(tmp_path / "fresh", relabelled, config)
     one, two = examples(store), examples(fresh)
     assert one.keys() == two.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], two[name], err_msg=str(name))
     assert len(plan_features(relabelled, config, store.progress(), store.committed())) == 0
-    run(tmp_path / "store", table, config).settle(table.rows)
+    run(tmp_path / "store", table, config).update_rows(table.rows)
     back = plan_features(table, config, store.progress(), store.committed())
     assert len(back) == 0, "what the first labels made is still there"
     assert examples(open_store(tmp_path / "store")).keys() > one.keys()

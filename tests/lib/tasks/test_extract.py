@@ -28,7 +28,7 @@ from hubbub.config import Settings, load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
-from hubbub.store.rows import current, row_schema
+from hubbub.store.rows import row_schema, select_current
 from hubbub.store.verify import verify_clips, verify_shard
 from hubbub.tasks.extract import ExtractTask
 from hubbub.tasks.result import UnitResult
@@ -70,7 +70,7 @@ def run(
 ) -> list[UnitResult]:
     """What the job does, in short; `only` stands for a run that was killed when these units were done."""
     store = open_store(folder) if folder.exists() else create_store(folder, config, source="here")
-    plan = plan_features(table, config, current(store.row_index()), store.committed(), retry_failed=retry_failed)
+    plan = plan_features(table, config, select_current(store.row_index()), store.committed(), retry_failed=retry_failed)
     store.grow(plan.n_shards)
     units = [unit for unit in plan.units() if only is None or unit.index in only]
     return list(SerialEngine().run(ExtractTask(store, table.root, row_schema(table.rows.schema)), units))
@@ -84,7 +84,7 @@ def rows_and_values(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def failures(store: FeatureStore) -> dict[str, str]:
-    row_index = current(store.row_index())
+    row_index = select_current(store.row_index())
     failed = row_index[row_index["status"] == "failed"]
     return dict(zip(failed["uri"], failed["error"], strict=True))
 
