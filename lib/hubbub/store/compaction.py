@@ -8,8 +8,8 @@
     rows/    0 1 2  ..........  0 1 2 3 4  ...... 3 4                      then old row parts go
     c/       0 1 2  ..........  0 1 2 3 4  .............. 0 1 2 3 4        objects stay for readers, until pruned
 
-Until the swap old and new rows stand side by side, and equal ones count once (`store.rows.select_current`). The attribute
-`compacting` tells the next run where the new numbers begin, so that it goes on instead of starting anew.
+Until the swap, old and new rows stand side by side; `store.rows.select_current` counts equal rows once. The attribute
+`compacting` holds the first of the new shard numbers, so that the next run resumes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class CompactUnit:
     items: tuple[SourceShard, ...]
 
     @property
-    def read_row_count(self) -> int:
+    def n_rows(self) -> int:
         """Rows, those without values too."""
         return sum(len(source.positions) for source in self.items)
 

@@ -159,7 +159,7 @@ class _Rows:
         return self.counting[self.counting["status"] == "failed"]
 
     @cached_property
-    def select_usable(self) -> pd.DataFrame:
+    def usable(self) -> pd.DataFrame:
         """Lines that hold an example, as `FeatureStore.rows` has them."""
         if self.store.settings.variants is None:
             return select_usable(self.counting.assign(labels=""), self.store.settings)  # which then decide nothing
@@ -193,7 +193,7 @@ def summarise_store(store: FeatureStore) -> StoreInfo:
         files = list_sizes(store.path)
         failures = _failures(rows)
     retired = rows.row_index.loc[rows.row_index["status"] == RETIRED, "clip_id"]
-    n_rows, provenance = len(rows.select_usable), store.provenance
+    n_rows, provenance = len(rows.usable), store.provenance
     return StoreInfo(
         path=str(store.path),
         format=provenance["format"],
@@ -290,7 +290,7 @@ def _sum_audio_s(rows: _Rows) -> float:
     """Seconds of sound; each of a clip's windows ends where the next one begins."""
     settings, grid = rows.store.settings, grid_of(rows.store.settings)
     rate = settings.frontend.sample_rate
-    lines = rows.select_usable.sort_values(["clip_id", "window"]).drop_duplicates(["clip_id", "window"])
+    lines = rows.usable.sort_values(["clip_id", "window"]).drop_duplicates(["clip_id", "window"])
     frames = rows.of(lines, "valid_frames").to_numpy()
     samples = np.minimum(frames.astype(np.int64) * settings.frontend.hop_samples, grid.window)
     clip, window = lines["clip_id"].to_numpy(), lines["window"].to_numpy(np.int64)
@@ -300,7 +300,7 @@ def _sum_audio_s(rows: _Rows) -> float:
 
 
 def _labels(rows: _Rows) -> tuple[LabelCount, ...]:
-    by_clip, by_row = _label_counts(rows, rows.clips), _label_counts(rows, rows.select_usable)
+    by_clip, by_row = _label_counts(rows, rows.clips), _label_counts(rows, rows.usable)
     counts = [LabelCount(label, by_clip.get(label, 0), n) for label, n in by_row.items()]
     return tuple(sorted(counts, key=lambda count: (-count.clips, -count.rows, count.label)))
 

@@ -99,7 +99,7 @@ def _threads(folder: StoragePath) -> int:
 
 
 def _pack_parts(batch: Sequence[tuple[int, pa.Table]]) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
-    """Pack neighbours of equal columns into one piece; what differs is for `concatenate_tables`, which must see all its types.
+    """Join neighbouring parts of equal columns into one table; leave the others to `concatenate_tables`.
 
     The system's own memory: Arrow's keeps what many small parts needed to be read.
     """

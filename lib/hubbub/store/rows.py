@@ -99,15 +99,15 @@ def list_example_columns(columns: Sequence[str] | None) -> list[str] | None:
 
 
 def select_examples(rows: pa.Table, settings: Settings, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Rows of a store that count and hold an example (`select_current`, `select_usable`), as users see them, sorted by `row`.
+    """Select the rows that are current and usable (`select_current`, `select_usable`), as users see them, sorted by `row`.
 
     Equal lists of labels are one object: put a new list into the frame where you want another, and do not change one.
 
     Parameters
     ----------
     rows
-        Every row, with its `shard` (`list_example_columns`). Hand over the only reference: each column is let go of once
-        it is turned over, so that a million rows never lie there twice.
+        Every row, with its `shard` (`list_example_columns`). Hand over the only reference: each column is freed once it
+        is converted, so that memory never holds a million rows twice.
     settings
         The store's.
     columns
@@ -175,7 +175,7 @@ def find_wanted_examples(clips: pa.Table, settings: Settings) -> WantedExamples:
 
 
 def update_statuses(rows: pa.Table, wanted: WantedExamples) -> pa.Table:
-    """A row part as a clip table wants it: `refresh_clip_columns`, what it does not want retired, what it wants again restored.
+    """Bring a row part up to date with a clip table: refresh columns, retire unwanted rows, restore wanted ones.
 
     Not wanted are rows of clips that left the table, of content of before, and of takes that the clip no longer gives:
     a policy's rule of before. Values stay, so all of this can be taken back.

@@ -236,7 +236,7 @@ def _part_problem(store: FeatureStore, shard: int, name: str, why: str) -> Probl
 
 
 def readable_parts(store: FeatureStore, columns: Sequence[str] | None = None) -> dict[int, pa.Table]:
-    """Row parts that can be read and are this store's, by their number; errors of `read_part_if_valid` but for torn parts."""
+    """Read the row parts that belong to this store, by number; leave out truncated parts."""
 
     def read(shard: int) -> pa.Table | None:
         try:
@@ -396,7 +396,7 @@ def verify_array(store: FeatureStore) -> tuple[bytes, list[Problem]]:
     if fault := _document_fault(store, document):
         return build_expected_document(store), [Problem(where, f"{fault}; {again}", mend="write"), *coordinates]
     if arrays.read_row_count(document) < (needed := _rows_needed(store)):
-        what = f"has room for {arrays.n_rows(document)} rows, and the committed shards need {needed}; {again}"
+        what = f"has room for {arrays.read_row_count(document)} rows, and the committed shards need {needed}; {again}"
         return document, [Problem(where, what, mend="write"), *coordinates]
     return document, coordinates
 
