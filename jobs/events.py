@@ -24,7 +24,7 @@ def events(
     from dataclasses import replace
 
     from hubbub.labels.tables import open_labels
-    from hubbub.tasks.label import remade_events
+    from hubbub.tasks.label import rebuild_events
 
     from . import console
     from .rules import changed_rules
@@ -42,7 +42,7 @@ def events(
     with console.progress("events", units, "units") as advance:
 
         def counted() -> Iterator[tuple[int, pa.Table]]:
-            for part in remade_events(wanted):
+            for part in rebuild_events(wanted):
                 yield part
                 advance(1)
 

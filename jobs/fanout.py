@@ -14,14 +14,14 @@ from typing import Any
 from hubbub.clips.table import resolve_uri
 from hubbub.engine import Engine, Task
 from hubbub.engine.cluster import open_engine
-from hubbub.engine.requirements import Sight
+from hubbub.engine.requirements import PathCheck
 from hubbub.io.paths import StoragePath
 from hubbub.planning.plan import Plan
 from hubbub.tasks.result import UnitLost, UnitResult
 
 from . import console
 from .console import Pace, duration, size
-from .runs import INTERRUPTED, Counts, Run, Standing, sights_of, stoppable
+from .runs import INTERRUPTED, Counts, Run, Standing, make_path_checks, stoppable
 
 _FAILURES_SHOWN = 5
 _TOTALS = ("audio_s", "bytes_read", "wall_s", "units", "ok", "failed", "windows", "lost_units", "lost_clips")
@@ -199,7 +199,7 @@ def run_plan(run: Run, plan: Plan, task: Task, *, root: StoragePath) -> Tally:
     """
     run.log.write("plan", clips=plan.clips, done=plan.done, todo=plan.todo_clips, windows=plan.windows, units=len(plan))
     goal = Goal(plan.windows, len(plan), plan.todo_clips, plan.shares)
-    return run_units(run, run.job, plan.units(), task, goal, sights=recordings(plan, root))
+    return run_units(run, run.job, plan.units(), task, goal, path_checks=recordings(plan, root))
 
 
 def run_units(
@@ -209,7 +209,7 @@ def run_units(
     task: Callable[[Any], Any],
     goal: Goal,
     *,
-    sights: tuple[Sight, ...] = (),
+    path_checks: tuple[PathCheck, ...] = (),
     see: Callable[[Any], UnitResult | UnitLost | None] = lambda result: result,
     tally: Tally | None = None,
 ) -> Tally:
@@ -234,7 +234,7 @@ def run_units(
     engine_for = open_engine(
         where.cluster,
         where.workers,
-        sights=(*run.sights, *sights),
+        path_checks=(*run.path_checks, *path_checks),
         needs=getattr(task, "needs", ()),
         ship=where.ship,
         notify=console.warn,
@@ -283,11 +283,11 @@ def _watched(run: Run, stage: str, engine: Engine, progress: _Progress) -> Itera
         yield
 
 
-def recordings(plan: Plan, root: StoragePath) -> tuple[Sight, ...]:
+def recordings(plan: Plan, root: StoragePath) -> tuple[PathCheck, ...]:
     """Two recordings of a plan, which workers must see as this machine does: its first and its last."""
     uris = plan.todo["uri"]
     ends = dict.fromkeys(uris[number].as_py() for number in (0, -1)) if len(uris) else {}
-    return sights_of("the recordings", *(resolve_uri(uri, root) for uri in ends))
+    return make_path_checks("the recordings", *(resolve_uri(uri, root) for uri in ends))
 
 
 def tell(run: Run, tally: Tally, *, clips: int, ok: int, failed: int, result: StoragePath, reasons: StoragePath) -> int:

@@ -59,7 +59,7 @@ def label(
     What is labelled already is not done again: run the same command after a crash, or with a grown archive.
     """
     from hubbub.io.lock import write_lock
-    from hubbub.labels.tables import check_place
+    from hubbub.labels.tables import check_labels_path
 
     from . import console
     from .fanout import show_plan
@@ -67,7 +67,7 @@ def label(
 
     where = Where(cluster, workers, ship)
     where.check()
-    check_place(output)
+    check_labels_path(output)
     log = console.JsonLog(log_json, "label")
     asked = _Rules(threshold or [], release, min_duration, merge_gap)
     run = _prepared(source, model, output, hop, asked, retry_failed=retry_failed)
@@ -191,13 +191,13 @@ def _labelled(run: _Run, tables: LabelTables, doing: Run) -> Tally:
         return None if isinstance(result, UnitLost) and result.unit >= plan.n_shards else result
 
     plan, phases, tally = run.plan, run.plan.phases(), Tally()
-    tables.sweep_pieces(_pieces(plan, tables))
+    tables.sweep_segments(_pieces(plan, tables))
     task = LabelTask(tables.with_absolute_path(), absolute_path(run.model), run.table.rows.schema)
     goal = Goal(plan.windows, sum(map(len, phases)), plan.todo_clips)
     doing.log.write("plan", clips=plan.clips, done=plan.done, todo=goal.clips, windows=goal.windows, units=goal.units)
     for stage, phase in zip(("label", "put together"), phases, strict=False):
-        sights = recordings(plan, run.table.root)
-        run_units(doing, stage, phase.units(), task, goal, sights=sights, see=seen, tally=tally)
+        path_checks = recordings(plan, run.table.root)
+        run_units(doing, stage, phase.units(), task, goal, path_checks=path_checks, see=seen, tally=tally)
     return tally
 
 
@@ -208,7 +208,7 @@ def _settled(run: _Run, tables: LabelTables, doing: Run, tally: Tally) -> int:
     from .fanout import tell
 
     now = plan_labels(run.table, run.settings, run.document["hop_s"], tables.files(), tables.committed())
-    tables.sweep_pieces(_pieces(now, tables))
+    tables.sweep_segments(_pieces(now, tables))
     ok, failed, reasons = now.done, now.failed_before, run.output / "files"
     return tell(doing, tally, clips=now.clips, ok=ok, failed=failed, result=run.output, reasons=reasons)
 
@@ -216,10 +216,10 @@ def _settled(run: _Run, tables: LabelTables, doing: Run, tally: Tally) -> int:
 def _pieces(plan: Plan, tables: LabelTables) -> set[int]:
     """Numbers of all pieces that a plan has."""
     from hubbub.planning.plan import split_into_segments
-    from hubbub.tasks.segments import identity
+    from hubbub.tasks.segments import describe_segment
 
     long = (item for phase in plan.phases()[1:] for unit in phase.units() for item in unit.items)
-    return {tables.piece_number(identity(piece)) for item in long for piece in split_into_segments(item)}
+    return {tables.segment_number(describe_segment(piece)) for item in long for piece in split_into_segments(item)}
 
 
 def _table(source: StoragePath) -> ClipTable:

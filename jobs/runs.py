@@ -39,7 +39,7 @@ import typer
 
 from hubbub import __version__
 from hubbub.engine.cluster import check_cluster
-from hubbub.engine.requirements import Sight
+from hubbub.engine.requirements import PathCheck
 from hubbub.io.atomic import atomic_write, list_names, remove_tree, write_bytes, write_json
 from hubbub.io.paths import StoragePath, is_local
 
@@ -207,9 +207,9 @@ class Run:
         self._began, self._beat, self._reports = _now(), 0, 0
 
     @property
-    def sights(self) -> tuple[Sight, ...]:
+    def path_checks(self) -> tuple[PathCheck, ...]:
         """What every worker must see of the place that the run writes to."""
-        return () if self.folder is None else sights_of("what the run writes to", self.folder / PLAN)
+        return () if self.folder is None else make_path_checks("what the run writes to", self.folder / PLAN)
 
     @contextmanager
     def stage(self, look: Callable[[], Standing]) -> Iterator[None]:
@@ -366,13 +366,13 @@ def stoppable(stop: Event, in_flight: Callable[[], int], settled: Callable[[], b
         thread.join()
 
 
-def sights_of(what: str, *places: StoragePath) -> tuple[Sight, ...]:
+def make_path_checks(what: str, *places: StoragePath) -> tuple[PathCheck, ...]:
     """Files of this machine that workers have to see; those that are not there say nothing."""
     found = []
     for path in places:
         if is_local(path):
             with suppress(OSError):
-                found.append(Sight(str(path.resolve()), path.stat().st_size, what))
+                found.append(PathCheck(str(path.resolve()), path.stat().st_size, what))
     return tuple(found)
 
 

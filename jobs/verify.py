@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hubbub.labels.tables import LabelTables
     from hubbub.store.features import FeatureStore
     from hubbub.store.verify import Problem
-    from hubbub.tasks.verify import Known
+    from hubbub.tasks.verify import KnownClips
 
     from .console import JsonLog
     from .runs import Where
@@ -167,11 +167,11 @@ def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, parts: Stora
     from hubbub.store.parts import part_path
     from hubbub.store.verify import Problem
     from hubbub.tasks.result import UnitLost, UnitResult
-    from hubbub.tasks.verify import VerifyResult, units_of
+    from hubbub.tasks.verify import VerifyResult, group_units
 
     from . import console
     from .fanout import Goal, run_units
-    from .runs import INTERRUPTED, Run, sights_of
+    from .runs import INTERRUPTED, Run, make_path_checks
 
     rows = size_bytes = checked = 0
     problems: list[Problem] = []
@@ -185,9 +185,12 @@ def _check(run: _Run, task: Any, numbers: Sequence[int], what: str, parts: Stora
         rows, size_bytes, checked = rows + result.rows, size_bytes + result.size_bytes, checked + result.checked
         return UnitResult(result.unit, 0, 0, result.checked, result.rows, 0.0, result.size_bytes)
 
-    units, sights = units_of(numbers), sights_of("what is checked", *(part_path(parts, n) for n in numbers[:1]))
+    units, path_checks = (
+        group_units(numbers),
+        make_path_checks("what is checked", *(part_path(parts, n) for n in numbers[:1])),
+    )
     checking = Run("verify", run.where(work_s), console.JsonLog(None, "verify"))  # the log has problems, not units
-    run_units(checking, "verify", units, task, Goal(len(numbers), counted=what), sights=sights, see=see)
+    run_units(checking, "verify", units, task, Goal(len(numbers), counted=what), path_checks=path_checks, see=see)
     if checking.stop.is_set() and checked < len(numbers):
         console.warn(f"{checked} of {len(numbers)} {what} are checked, {len(problems)} problems found among them")
         raise typer.Exit(INTERRUPTED)
@@ -231,7 +234,15 @@ def _repair_store(run: _Run, store: FeatureStore, given: ClipTable | None, found
     from hubbub.store.compaction import remove_old_parts
     from hubbub.store.features import open_store
     from hubbub.store.verify import BROKEN
-    from hubbub.tasks.verify import clear, failed_of, known_of, note_dropped, put_aside, root_of, write_descriptions
+    from hubbub.tasks.verify import (
+        collect_known_clips,
+        find_recordings_root,
+        list_failed_clips,
+        move_broken_shards,
+        record_dropped_clips,
+        remove_broken_folder,
+        write_descriptions,
+    )
 
     from . import console
 
@@ -240,23 +251,23 @@ def _repair_store(run: _Run, store: FeatureStore, given: ClipTable | None, found
     if found.mends("write"):
         write_descriptions(store, found.problems)
     if found.broken:
-        put_aside(store, found.broken, found.document, root_of(store, table))
+        move_broken_shards(store, found.broken, found.document, find_recordings_root(store, table))
     store.grow(max(store.committed(), default=-1) + 1)
-    known = known_of(store)
+    known = collect_known_clips(store)
     made = _remake(run, store, known, table) if found.broken or found.mends("run") else _Made((), 0)
-    note_dropped(store, known)
+    record_dropped_clips(store, known)
     after = open_store(run.path)
     doubtful = {problem.unit for problem in found.problems} | set(made.shards)
     again = [shard for shard in after.committed() if shard in doubtful]
     now = _check_store(run, after, given, again)
     unknown = known.torn if table is None and any("a run broke off" in p.what for p in now.problems) else ()
     if not made.lost and not unknown:
-        clear(store)
+        remove_broken_folder(store)
         now = replace(now, problems=tuple(problem for problem in now.problems if problem.where != BROKEN))
     _tell(run, now, "shards", "repair: done" if not now.problems else "repair: not finished")
     if unknown:
         console.warn(_what_to_type(run, store, len(unknown)))
-    if failed := failed_of(known_of(after)) - failed_of(known):
+    if failed := list_failed_clips(collect_known_clips(after)) - list_failed_clips(known):
         console.warn(f"{len(failed)} clips could not be made again and are failed rows now")
     return 1 if now.problems or failed else 0
 
@@ -298,18 +309,18 @@ class _Made:
     lost: int
 
 
-def _remake(run: _Run, store: FeatureStore, known: Known, table: ClipTable | None) -> _Made:
+def _remake(run: _Run, store: FeatureStore, known: KnownClips, table: ClipTable | None) -> _Made:
     """Make what is missing, as ``hubbub features`` does."""
     from hubbub.planning.plan import row_bytes
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
-    from hubbub.tasks.verify import plan_repair, repair_clips, root_of
+    from hubbub.tasks.verify import find_recordings_root, plan_repair, repair_clips
 
     from . import console
     from .fanout import plan_lines, run_plan, show_plan
     from .runs import INTERRUPTED, begun
 
-    clips = repair_clips(known, table, root_of(store, table))
+    clips = repair_clips(known, table, find_recordings_root(store, table))
     if clips is None:
         return _Made((), 0)
     plan = plan_repair(store, known, clips)
@@ -346,14 +357,14 @@ def _labels(run: _Run, tables: LabelTables, *, repair: bool) -> int:
         if any(problem.mend for problem in found.problems):
             console.warn(f"hubbub verify {run.path} --repair puts aside what is broken")
         return 1 if found.problems else 0
-    from hubbub.tasks.verify import put_units_aside
+    from hubbub.tasks.verify import move_broken_units
 
     with write_lock(run.path, "verify --repair", notice=console.warn):
         found = _check_labels(run, tables)
         _tell(run, found, "units")
         if not found.problems:
             return 0
-        put_units_aside(tables, found.broken, found.problems)
+        move_broken_units(tables, found.broken, found.problems)
         now = _check_labels(run, tables)
         _tell(run, now, "units", "repair: done" if not now.problems else "repair: not finished")
         if found.broken or now.mends("run"):

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from hubbub.engine.cluster import open_engine
-from hubbub.engine.cluster_file import started
+from hubbub.engine.cluster_file import start_cluster
 from hubbub.errors import ClusterError
 from hubbub.store.features import open_store
 from tests.chaos.processes import wait_until
@@ -106,7 +106,7 @@ def test_scaling_is_refused(file: Path) -> None:
 
 
 def test_workers_have_the_settings_of_hubbub(file: Path) -> None:
-    with started(file, print) as connection:
+    with start_cluster(file, print) as connection:
         assert set(connection.client.run(os.getenv, "MALLOC_ARENA_MAX").values()) == {"1"}
         assert connection.client.run_on_scheduler(dask.config.get, "distributed.scheduler.allowed-failures") == 0
 

@@ -77,7 +77,7 @@ class Connection:
     again: Callable[[], Client] | None = None
 
 
-class DeafToInterrupts(WorkerPlugin):
+class IgnoreInterrupts(WorkerPlugin):
     """Ctrl-C in a terminal reaches all its processes; it is the driver's to end what its workers do."""
 
     name = "hubbub-deaf-to-interrupts"
@@ -89,9 +89,9 @@ class DeafToInterrupts(WorkerPlugin):
 
 
 @contextmanager
-def local(workers: int) -> Iterator[Connection]:
+def connect_local(workers: int) -> Iterator[Connection]:
     """Connect to a new cluster on this machine, which ends with the context."""
-    with own(lambda: _local_cluster(workers), here=True) as (_, client):
+    with open_own_cluster(lambda: _local_cluster(workers), here=True) as (_, client):
         yield Connection(client)
 
 
@@ -109,7 +109,7 @@ def _local_cluster(workers: int) -> LocalCluster:
 
 
 @contextmanager
-def own(start: Callable[[], Cluster], *, here: bool) -> Iterator[tuple[Cluster, Client]]:
+def open_own_cluster(start: Callable[[], Cluster], *, here: bool) -> Iterator[tuple[Cluster, Client]]:
     """Connect to a cluster that `start` starts with hubbub's settings, and that ends with the context.
 
     Parameters
@@ -119,33 +119,33 @@ def own(start: Callable[[], Cluster], *, here: bool) -> Iterator[tuple[Cluster, 
     here
         Whether its workers are processes of this machine, which Ctrl-C in a terminal would reach.
     """
-    _silence()
+    _silence_loggers()
     with (
         dask.config.set(OWN_SETTINGS),
-        interrupts_held_back() if here else nullcontext(nullcontext) as let_through,
-        _no_warning_of_ports(),
+        defer_interrupts() if here else nullcontext(nullcontext) as let_through,
+        _ignore_port_warnings(),
         start() as cluster,
         Client(cluster) as client,
     ):
         if here:
-            client.register_plugin(DeafToInterrupts())
+            client.register_plugin(IgnoreInterrupts())
         try:
             with let_through():
                 yield cluster, client
         except KeyboardInterrupt:
             if here:
-                cluster.sync(_closed_now, cluster)
+                cluster.sync(_close_now, cluster)
             raise
 
 
-async def _closed_now(cluster: LocalCluster) -> None:
+async def _close_now(cluster: LocalCluster) -> None:
     """End the workers of a cluster without waiting for the units that they do."""
     nannies = cluster.workers.values()
     await asyncio.gather(*(nanny.close(timeout=_CLOSE_NOW_S) for nanny in nannies), return_exceptions=True)
 
 
 @contextmanager
-def _no_warning_of_ports() -> Iterator[None]:
+def _ignore_port_warnings() -> Iterator[None]:
     """The dashboard takes another port where its own is taken; its address is printed anyway."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Port .* is already in use")
@@ -153,7 +153,7 @@ def _no_warning_of_ports() -> Iterator[None]:
 
 
 @contextmanager
-def remote(address: str) -> Iterator[Connection]:
+def connect_external(address: str) -> Iterator[Connection]:
     """Connect to a scheduler that others started.
 
     Raises
@@ -161,16 +161,16 @@ def remote(address: str) -> Iterator[Connection]:
     ClusterError
         When it does not answer, or has no workers.
     """
-    _silence()
+    _silence_loggers()
     clients: list[Client] = []
 
     def connected() -> Client:
         try:
-            asyncio.run(asyncio.wait_for(_greet(address), _CONNECT_TIMEOUT_S))
+            asyncio.run(asyncio.wait_for(_probe_scheduler(address), _CONNECT_TIMEOUT_S))
             clients.append(Client(address, timeout=_CONNECT_TIMEOUT_S))
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
-                f"no Dask scheduler answers at {address} within {_ANSWER_TIMEOUT_S} s: {_what_is_at(address)} "
+                f"no Dask scheduler answers at {address} within {_ANSWER_TIMEOUT_S} s: {_describe_address(address)} "
                 f"({str(error) or type(error).__name__})"
             ) from None
         return clients[-1]
@@ -190,13 +190,13 @@ def remote(address: str) -> Iterator[Connection]:
             client.close()
 
 
-async def _greet(address: str) -> None:
+async def _probe_scheduler(address: str) -> None:
     """Shake hands with a scheduler. A client waits for ever where something takes connections and says nothing."""
     comm = await connect(address, _CONNECT_TIMEOUT_S, **Security().get_connection_args("client"))
     comm.abort()
 
 
-def _what_is_at(address: str) -> str:
+def _describe_address(address: str) -> str:
     """Say what a plain connection finds where no scheduler answered."""
     try:
         host, port = parse_host_port(address.partition("://")[2], 8786)
@@ -206,7 +206,7 @@ def _what_is_at(address: str) -> str:
         return f"a plain connection fails, too: {error}"
 
 
-def _silence() -> None:
+def _silence_loggers() -> None:
     """Have a scheduler that goes away told in a sentence (`ClusterLost`), not in tracebacks of those who miss it."""
     for name in logging.root.manager.loggerDict:
         if name.startswith(("distributed", "tornado.application", "asyncio")):
@@ -214,7 +214,7 @@ def _silence() -> None:
 
 
 @contextmanager
-def interrupts_held_back() -> Iterator[Callable[[], AbstractContextManager[object]]]:
+def defer_interrupts() -> Iterator[Callable[[], AbstractContextManager[object]]]:
     """Ignore Ctrl-C while a cluster starts or ends; processes that are started meanwhile ignore it for good.
 
     Yields

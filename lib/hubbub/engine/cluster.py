@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbub.engine import Engine
-from hubbub.engine.requirements import Sight, check_workers, terms_here
+from hubbub.engine.requirements import PathCheck, check_workers, collect_requirements
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import ClusterError
 
@@ -29,7 +29,7 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
     Parameters
     ----------
     cluster
-        ``serial``; ``local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or the path of a
+        ``serial``; ``connect_local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or the path of a
         cluster file (`hubbub.engine.cluster_file`), ``FILE.yaml``.
     workers
         Processes of a local cluster; None: one a core.
@@ -60,7 +60,7 @@ def open_engine(
     cluster: str,
     workers: int | None = None,
     *,
-    sights: Sequence[Sight] = (),
+    path_checks: Sequence[PathCheck] = (),
     needs: Sequence[str] = (),
     ship: bool = False,
     notify: Callable[[str], None] = lambda _: None,
@@ -91,30 +91,30 @@ def open_engine(
         return
     from hubbub.engine.dask import DaskEngine  # half a second that others need not wait
 
-    with _connection(cluster, workers, notify) as connection:
+    with _connect(cluster, workers, notify) as connection:
         if cluster == "local":
             yield DaskEngine(connection, notify=notify)
             return
         if ship:
-            connection = _shipped(connection)
-        terms = terms_here(sights, needs)
+            connection = _ship_source(connection)
+        terms = collect_requirements(path_checks, needs)
         check_workers(connection.client, terms)
         yield DaskEngine(connection, terms, notify)
 
 
-def _connection(cluster: str, workers: int | None, notify: Callable[[str], None]) -> AbstractContextManager[Connection]:
-    from hubbub.engine.clients import local, remote
+def _connect(cluster: str, workers: int | None, notify: Callable[[str], None]) -> AbstractContextManager[Connection]:
+    from hubbub.engine.clients import connect_external, connect_local
 
     if cluster == "local":
-        return local(workers or os.cpu_count() or 1)
+        return connect_local(workers or os.cpu_count() or 1)
     if cluster.endswith(_FILES):
-        from hubbub.engine.cluster_file import started
+        from hubbub.engine.cluster_file import start_cluster
 
-        return started(Path(cluster), notify)
-    return remote(cluster)
+        return start_cluster(Path(cluster), notify)
+    return connect_external(cluster)
 
 
-def _shipped(connection: Connection) -> Connection:
+def _ship_source(connection: Connection) -> Connection:
     """A connection whose workers have the hubbub of this process, also when their scheduler was gone and is back."""
     from hubbub.engine.ship import ship_to
 

@@ -24,8 +24,8 @@ from distributed.deploy import Cluster
 from pydantic import Field, ValidationError, model_validator
 
 from hubbub.config.base import Frozen
-from hubbub.engine.clients import Connection, own
-from hubbub.engine.scaling import first_workers, follow, with_environment
+from hubbub.engine.clients import Connection, open_own_cluster
+from hubbub.engine.scaling import add_environment, scale_with_work, wait_for_first_workers
 from hubbub.errors import ClusterError, nearest
 
 _EXAMPLE = "cluster: {class: dask_jobqueue.SLURMCluster, options: {cores: 8, memory: 32GiB}}"
@@ -39,14 +39,14 @@ _EXTRAS = {
 """The extra of hubbub that installs each package."""
 
 
-class Scale(Frozen):
+class ScaleLimits(Frozen):
     """How many workers a cluster may have: as many as there is work for, between these."""
 
     minimum: int = Field(0, ge=0)
     maximum: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _in_order(self) -> Scale:
+    def _in_order(self) -> ScaleLimits:
         if self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
         return self
@@ -73,7 +73,7 @@ class ClusterFile(Frozen):
     """
 
     cluster: NamedCluster
-    scale: Scale | None = None
+    scale: ScaleLimits | None = None
     workers_within_s: float = Field(300, gt=0)
 
 
@@ -104,7 +104,7 @@ def _explain(item: Any) -> str:
     *parents, last = map(str, item["loc"])
     name = ".".join([*parents, last])
     if item["type"] == "extra_forbidden":
-        models: dict[str, type[Frozen]] = {"": ClusterFile, "cluster": NamedCluster, "scale": Scale}
+        models: dict[str, type[Frozen]] = {"": ClusterFile, "cluster": NamedCluster, "scale": ScaleLimits}
         model = models[".".join(parents)]
         known = [field.alias or key for key, field in model.model_fields.items()]
         return f"unknown key '{name}': {nearest(last, known)}"
@@ -155,7 +155,7 @@ def _what_to_install(name: str) -> str:
 
 
 @contextmanager
-def started(file: Path, notify: Callable[[str], None]) -> Iterator[Connection]:
+def start_cluster(file: Path, notify: Callable[[str], None]) -> Iterator[Connection]:
     """Connect to a new cluster as a cluster file says, once it has a worker; it ends with the context.
 
     Raises
@@ -165,11 +165,11 @@ def started(file: Path, notify: Callable[[str], None]) -> Iterator[Connection]:
     """
     said = read_cluster_file(file)
     maker = cluster_maker(file, said)
-    with own(lambda: _start(file, said, maker), here=maker is LocalCluster) as (cluster, client):
+    with open_own_cluster(lambda: _start(file, said, maker), here=maker is LocalCluster) as (cluster, client):
         limits = (said.scale.minimum, said.scale.maximum) if said.scale else None
         try:
-            first_workers(cluster, client, limits, said.workers_within_s)
-            most_threads = follow(cluster, client, limits, notify)
+            wait_for_first_workers(cluster, client, limits, said.workers_within_s)
+            most_threads = scale_with_work(cluster, client, limits, notify)
         except ClusterError as error:
             raise ClusterError(f"{file}: {error}") from None
         yield Connection(client, most_threads, said.workers_within_s)
@@ -179,7 +179,7 @@ def _start(file: Path, said: ClusterFile, maker: Callable[..., Cluster]) -> Clus
     name, options = said.cluster.class_, said.cluster.options
     known = _parameters(maker)
     try:
-        return maker(**with_environment(maker, known, options))
+        return maker(**add_environment(maker, known, options))
     except Exception as error:  # of whatever kind: each class has its own
         unknown, why = sorted(set(options) - known), _innermost(error)
         if unknown:

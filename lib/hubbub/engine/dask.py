@@ -35,10 +35,10 @@ from distributed.scheduler import KilledWorker
 
 from hubbub.engine import EngineState, Task
 from hubbub.engine.clients import Connection
-from hubbub.engine.outcomes import Outcome, Raised, Refused
-from hubbub.engine.performance import performance
-from hubbub.engine.requirements import Terms, unfit_workers
-from hubbub.engine.worker import Errand, Order
+from hubbub.engine.outcomes import Outcome, Raised, Rejected
+from hubbub.engine.performance import write_performance_report
+from hubbub.engine.requirements import Requirements, find_mismatched_workers
+from hubbub.engine.worker import RunContext, UnitCall
 from hubbub.errors import ClusterError, ClusterLost
 from hubbub.io.paths import storage_environment
 from hubbub.io.retry import unit_backoffs_s
@@ -93,10 +93,10 @@ class DaskEngine:
     """
 
     def __init__(
-        self, connection: Connection, terms: Terms | None = None, notify: Callable[[str], None] = lambda _: None
+        self, connection: Connection, terms: Requirements | None = None, notify: Callable[[str], None] = lambda _: None
     ) -> None:
         self._connection, self._client = connection, connection.client
-        self._terms, self._notify = terms or Terms(), notify
+        self._terms, self._notify = terms or Requirements(), notify
         self._cluster = _Cluster()
         self._in_flight: dict[Future, _Try] = {}
         self._retried = 0
@@ -145,7 +145,7 @@ class DaskEngine:
 
     def report_to(self, path: Path) -> AbstractContextManager[None]:
         """Have Dask's performance report of what is done in the context in a file."""
-        return performance(lambda: self._client, path)
+        return write_performance_report(lambda: self._client, path)
 
     def _ask(self) -> None:
         """Ask the scheduler about its workers now and then: every question goes there and back."""
@@ -168,7 +168,7 @@ class _Flight:
     def __init__(self, engine: DaskEngine, task: Task, units: Iterable[Any]) -> None:
         self._engine, self._task = engine, task
         # As Dask does, for tasks of a notebook; units are hubbub's own, and cost half as much pickled as they are.
-        self._order = dumps(Order(task, storage_environment(), engine._terms))
+        self._order = dumps(RunContext(task, storage_environment(), engine._terms))
         self._fresh = iter(units)
         self._again: deque[_Try] = deque()
         self._later: list[tuple[float, int, _Try]] = []
@@ -201,7 +201,7 @@ class _Flight:
                 continue
             if isinstance(what, Raised):
                 self._raised(tried, what)
-            elif isinstance(what, Refused):
+            elif isinstance(what, Rejected):
                 self._refused(tried, what)
             elif isinstance(what, KilledWorker):
                 yield from self._died(tried, what)
@@ -262,7 +262,7 @@ class _Flight:
             return []
         return self._engine._client.map(
             loads,
-            [pickle.dumps(Errand(self._order, one.packed, alone=one.alone)) for one in tries],
+            [pickle.dumps(UnitCall(self._order, one.packed, alone=one.alone)) for one in tries],
             # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
             key=[(self._name, next(self._numbers)) for _ in tries],
             pure=False,
@@ -325,7 +325,7 @@ class _Flight:
         if not self._is_ending:
             self._again.append(tried)
 
-    def _refused(self, tried: _Try, what: Refused) -> None:
+    def _refused(self, tried: _Try, what: Rejected) -> None:
         """Send a worker away that came late and does not fit; its unit goes to another."""
         self._send_away({what.worker: what.objections})
         self._hand_on(tried)
@@ -334,7 +334,7 @@ class _Flight:
         """Send workers away that cannot even say that they do not fit, since they have no hubbub."""
         engine = self._engine
         with suppress(*_GONE, OSError):
-            self._send_away(unfit_workers(engine._client, engine._terms))
+            self._send_away(find_mismatched_workers(engine._client, engine._terms))
         if not engine._refusals:
             raise error
         self._hand_on(tried)

@@ -31,7 +31,7 @@ from hubbub.engine.outcomes import At, Raised
 from hubbub.errors import OutOfMemory, TimedOut, WorkerDied
 from hubbub.io.paths import storage_environment
 from hubbub.tasks.result import UnitLost, UnitResult
-from hubbub.tasks.watched import can_condemn, condemned
+from hubbub.tasks.watched import has_item, mark_culprit
 
 _LOOK_EVERY_S = 0.05
 _START_WITHIN_S = 120.0
@@ -41,7 +41,7 @@ _ENDED_BY_OTHERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what batch 
 
 
 @dataclass(frozen=True)
-class Death:
+class ProcessDeath:
     """How a child ended that did not end well.
 
     Attributes
@@ -59,23 +59,23 @@ class Death:
     may_be_chance: bool = False
 
 
-def do_alone(task: Task, unit: Any) -> UnitResult | UnitLost | Raised:
+def run_isolated(task: Task, unit: Any) -> UnitResult | UnitLost | Raised:
     """Do a unit in children of this process, one after the other, until one commits it or its task raises."""
     limit_bytes, doubted = _memory_limit_bytes(), set[int | None]()
     while True:
         end = _try(task, unit, limit_bytes)
-        if not isinstance(end, Death):
+        if not isinstance(end, ProcessDeath):
             return end
         if end.may_be_chance and end.item not in doubted:
             doubted.add(end.item)
             continue
-        if not can_condemn(unit, end.item):
+        if not has_item(unit, end.item):
             return UnitLost(unit.index, len(unit.items), end.failure)
         assert end.item is not None
-        unit = condemned(unit, end.item, end.failure)
+        unit = mark_culprit(unit, end.item, end.failure)
 
 
-def _try(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised | Death:
+def _try(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised | ProcessDeath:
     with _child(dumps((task, storage_environment(), unit, limit_bytes))) as (process, messages):
         watch = _Watch(unit, process, limit_bytes)
         while True:
@@ -108,7 +108,7 @@ class _Watch:
         limits = self._unit if item is None else self._unit.items[item]
         self._limit_s = float(getattr(limits, "time_limit_s", self._unit.time_limit_s))
 
-    def look(self) -> Death | None:
+    def look(self) -> ProcessDeath | None:
         """See that it keeps to its limits; None where it does."""
         self._most_bytes = max(self._most_bytes, _taken_bytes(self._process.pid))
         if self._most_bytes > self._limit_bytes:
@@ -117,11 +117,11 @@ class _Watch:
             return self._death(TimedOut(f"not done within {self._limit_s:g} s, alone in a process of its own"))
         return None
 
-    def out_of_memory(self) -> Death:
+    def out_of_memory(self) -> ProcessDeath:
         """Say that it wants more memory than there is."""
         return self._death(OutOfMemory(f"takes more than the {self._limit_bytes / 1e6:.0f} MB that a worker has"))
 
-    def ended(self) -> Death | Raised:
+    def ended(self) -> ProcessDeath | Raised:
         """Say of what it died."""
         code = self._process.wait()
         if self._most_bytes > _NEARLY * self._limit_bytes:
@@ -133,8 +133,8 @@ class _Watch:
         how += ", as the kernel does where memory is short" if is_kill else ""
         return self._death(WorkerDied(f"whoever reads it dies of it: {how}, alone in a process of its own"), is_kill)
 
-    def _death(self, error: WorkerDied | TimedOut | OutOfMemory, may_be_chance: bool = False) -> Death:
-        return Death(self._item, error.reason, may_be_chance)
+    def _death(self, error: WorkerDied | TimedOut | OutOfMemory, may_be_chance: bool = False) -> ProcessDeath:
+        return ProcessDeath(self._item, error.reason, may_be_chance)
 
 
 @contextmanager

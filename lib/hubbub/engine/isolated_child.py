@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 
 from distributed.protocol.pickle import loads
 
-from hubbub.engine.outcomes import At, outcome
+from hubbub.engine.outcomes import At, catch_outcome
 from hubbub.io.paths import apply_storage
-from hubbub.tasks.watched import watching
+from hubbub.tasks.watched import observe_items
 
 
 def main(descriptor: int) -> None:
@@ -22,8 +22,8 @@ def main(descriptor: int) -> None:
         task, storage, unit, limit_bytes = loads(parent.recv_bytes())
         apply_storage(storage)
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-        with watching(lambda item: parent.send(At(item))):
-            parent.send(outcome(lambda: task(unit)))
+        with observe_items(lambda item: parent.send(At(item))):
+            parent.send(catch_outcome(lambda: task(unit)))
     os._exit(0)  # all is committed and said; what libraries do at the end may hang, or die
 
 

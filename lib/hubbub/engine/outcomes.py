@@ -24,7 +24,7 @@ class Raised:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Rejected:
     """A worker that must not do units of this run, and what speaks against it."""
 
     worker: str
@@ -38,18 +38,18 @@ class At:
     item: int | None
 
 
-Outcome = UnitResult | UnitLost | Raised | Refused
+Outcome = UnitResult | UnitLost | Raised | Rejected
 
 
-def outcome(do: Callable[[], UnitResult]) -> UnitResult | Raised:
+def catch_outcome(do: Callable[[], UnitResult]) -> UnitResult | Raised:
     """Do something, and give what it returns or raises."""
     try:
         return do()
     except Exception as error:
-        return Raised(_sendable(error), is_transient(error))
+        return Raised(_make_sendable(error), is_transient(error))
 
 
-def _sendable(error: Exception) -> Exception:
+def _make_sendable(error: Exception) -> Exception:
     """An error that survives the way to the driver, with where it was raised as a note."""
     error.add_note("on the worker:\n" + "".join(traceback.format_exception(error)))
     try:

@@ -15,7 +15,7 @@ _CODE = "a job of hubbub; plan.json beside this page has the command"
 
 
 @contextmanager
-def performance(client: Callable[[], Client], path: Path) -> Iterator[None]:
+def write_performance_report(client: Callable[[], Client], path: Path) -> Iterator[None]:
     """Have Dask's report of what is done in this context in a file, when it ends well; of the last 20,000 units.
 
     Nothing of it is worth a run: what keeps the report from being made (a scheduler without Bokeh, or one that is gone)

@@ -6,7 +6,7 @@ The same in has to give the same out, whichever worker does it. So a worker is r
 - another release, down to the last figure, of a library that makes values: which release changes none, nobody can tell;
 - another Python, Dask, or library that stores values, by the first two figures: what passes between processes and into
   files is kept by releases that fix faults;
-- another Keras, TensorFlow or PyAV, where it has them at all; a run that cannot do without says so (`Terms.needs`).
+- another Keras, TensorFlow or PyAV, where it has them at all; a run that cannot do without says so (`Requirements.needs`).
 
 What processors do differently in the last bit of a number is not refused: nobody could do anything about it.
 """
@@ -48,7 +48,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True)
-class Sight:
+class PathCheck:
     """A file that a worker must see as the driver does, where places are folders and not buckets.
 
     Attributes
@@ -67,7 +67,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Requirements:
     """What must hold on a worker; it goes with every unit, and is small.
 
     Attributes
@@ -80,28 +80,28 @@ class Terms:
         Libraries that not every run needs, and this one does, whether the driver has them or not.
     """
 
-    sights: tuple[Sight, ...] = ()
+    path_checks: tuple[PathCheck, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
 
 
-def terms_here(sights: Sequence[Sight], needs: Sequence[str] = ()) -> Terms:
+def collect_requirements(path_checks: Sequence[PathCheck], needs: Sequence[str] = ()) -> Requirements:
     """The terms of a run that this process drives."""
-    return Terms(tuple(sights), tuple(_versions().items()), tuple(needs))
+    return Requirements(tuple(path_checks), tuple(_versions().items()), tuple(needs))
 
 
-def objections(terms: Terms) -> list[str]:
+def list_mismatches(terms: Requirements) -> list[str]:
     """What speaks against this worker, a sentence each; none where it will do."""
     here = (
         _versions() if terms.versions or terms.needs else {}
     )  # here is the worker: for a person, who is at the driver, it is there
     told = [_difference(name, wanted, here.get(name)) for name, wanted in terms.versions]
     told += [f"{name} is missing there" for name in terms.needs if name not in here]
-    told += [_blindness(sight) for sight in terms.sights]
+    told += [_check_path(sight) for sight in terms.path_checks]
     return [text for text in told if text is not None]
 
 
-def check_workers(client: Client, terms: Terms) -> None:
+def check_workers(client: Client, terms: Requirements) -> None:
     """Refuse a cluster whose workers do not keep the terms, or whose scheduler is of another Dask.
 
     Raises
@@ -110,11 +110,13 @@ def check_workers(client: Client, terms: Terms) -> None:
         With which worker, what speaks against it, and what to do about it.
     """
     _check_scheduler(client, terms)
-    if unfit := unfit_workers(client, terms, or_silent=True):
-        raise ClusterError(_told(client, unfit))
+    if unfit := find_mismatched_workers(client, terms, or_silent=True):
+        raise ClusterError(_describe_mismatches(client, unfit))
 
 
-def unfit_workers(client: Client, terms: Terms, *, or_silent: bool = False) -> dict[str, tuple[str, ...]]:
+def find_mismatched_workers(
+    client: Client, terms: Requirements, *, or_silent: bool = False
+) -> dict[str, tuple[str, ...]]:
     """Ask all workers at once; addresses of those that do not keep the terms, and what speaks against them.
 
     Parameters
@@ -122,7 +124,7 @@ def unfit_workers(client: Client, terms: Terms, *, or_silent: bool = False) -> d
     or_silent
         Whether those count that do not answer, which in mid-run may only be busy.
     """
-    answers = client.sync(_answers, client, terms, list(_workers(client)))
+    answers = client.sync(_ask_workers, client, terms, list(_workers(client)))
     there = _workers(client)  # whoever has left meanwhile is no matter
     unfit = {address: tuple(texts) for address, texts in answers.items() if texts and address in there}
     return {address: texts for address, texts in unfit.items() if or_silent or not texts[0].startswith(_SILENT)}
@@ -169,7 +171,7 @@ def _release(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _blindness(sight: Sight) -> str | None:
+def _check_path(sight: PathCheck) -> str | None:
     try:
         seen = _stat(sight.path)
     except OSError as error:
@@ -192,7 +194,7 @@ def _stat(path: str) -> os.stat_result:
         return os.stat(path)
 
 
-def _asker() -> Callable[[bytes], Awaitable[list[str]]]:
+def _make_check() -> Callable[[bytes], Awaitable[list[str]]]:
     """A function that asks a worker for its objections; as a local one it travels by value, and needs no hubbub."""
 
     async def ask(packed: bytes) -> list[str]:
@@ -201,9 +203,9 @@ def _asker() -> Callable[[bytes], Awaitable[list[str]]]:
 
         def objections_here() -> list[str]:
             try:
-                from hubbub.engine.requirements import objections
+                from hubbub.engine.requirements import list_mismatches
 
-                return objections(pickle.loads(packed))
+                return list_mismatches(pickle.loads(packed))
             except ModuleNotFoundError as error:
                 if error.name == "hubbub":
                     return ["hubbub is missing there"]
@@ -216,11 +218,11 @@ def _asker() -> Callable[[bytes], Awaitable[list[str]]]:
     return ask
 
 
-async def _answers(client: Client, terms: Terms, addresses: Sequence[str]) -> dict[str, list[str]]:
+async def _ask_workers(client: Client, terms: Requirements, addresses: Sequence[str]) -> dict[str, list[str]]:
     """What every worker says; of one that does not answer, that."""
     from distributed.protocol.pickle import dumps
 
-    ask, packed = _asker(), dumps(terms)
+    ask, packed = _make_check(), dumps(terms)
     answers: dict[str, list[str]] = {}
 
     async def asked(address: str) -> tuple[str, list[str]]:
@@ -229,27 +231,29 @@ async def _answers(client: Client, terms: Terms, addresses: Sequence[str]) -> di
             said = (await asyncio.wait_for(answer, _ANSWER_WITHIN_S))[address]
         except (TimeoutError, OSError) as error:
             said = error
-        return address, said if isinstance(said, list) else [_silence(said)]
+        return address, said if isinstance(said, list) else [_describe_silence(said)]
 
     for first in range(0, len(addresses), _ASKED_AT_ONCE):
         answers.update(await asyncio.gather(*map(asked, addresses[first : first + _ASKED_AT_ONCE])))
     return answers
 
 
-def _silence(error: Any) -> str:
+def _describe_silence(error: Any) -> str:
     if isinstance(error, TimeoutError):
         return f"{_SILENT} within {_ANSWER_WITHIN_S:g} s: it is overloaded, or a file system hangs there"
     return f"{_SILENT} ({type(error).__name__}: {error})"
 
 
-def _check_scheduler(client: Client, terms: Terms) -> None:
+def _check_scheduler(client: Client, terms: Requirements) -> None:
     """Refuse a scheduler of another Dask; it does not need the other libraries."""
     found = client.sync(_scheduler_versions, client)
     wanted = {name: version for name, version in terms.versions if name in _DASK}
     told = [_difference(name, version, found.get(name)) for name, version in wanted.items()]
     if texts := [text for text in told if text is not None]:
         address = client.scheduler_info(n_workers=0)["address"]
-        raise ClusterError(f"the scheduler at {address} is of another Dask: {'; '.join(texts)}. {_remedy(texts)}")
+        raise ClusterError(
+            f"the scheduler at {address} is of another Dask: {'; '.join(texts)}. {_suggest_remedy(texts)}"
+        )
 
 
 async def _scheduler_versions(client: Client) -> dict[str, str]:
@@ -261,7 +265,7 @@ def _workers(client: Client) -> dict[str, dict[str, Any]]:
     return client.scheduler_info(n_workers=-1)["workers"]
 
 
-def _told(client: Client, unfit: dict[str, tuple[str, ...]]) -> str:
+def _describe_mismatches(client: Client, unfit: dict[str, tuple[str, ...]]) -> str:
     """The workers that do not fit, those alike together, and what to do."""
     workers = _workers(client)
     alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -271,7 +275,7 @@ def _told(client: Client, unfit: dict[str, tuple[str, ...]]) -> str:
     lines = [f"  {_some(addresses)}: {'; '.join(texts)}" for texts, addresses in alike.items()]
     more = [f"  … and {len(lines) - _NAMED} other kinds of unfit workers"] if len(lines) > _NAMED else []
     head = f"{len(unfit)} of {len(workers)} workers cannot do this run:"
-    return "\n".join([head, *lines[:_NAMED], *more, _remedy(itertools.chain(*alike))])
+    return "\n".join([head, *lines[:_NAMED], *more, _suggest_remedy(itertools.chain(*alike))])
 
 
 def _some(names: Sequence[str]) -> str:
@@ -279,11 +283,11 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _remedy(texts: Iterable[str]) -> str:
-    return " ".join(_remedies(list(texts)))
+def _suggest_remedy(texts: Iterable[str]) -> str:
+    return " ".join(_list_remedies(list(texts)))
 
 
-def _remedies(texts: list[str]) -> Iterator[str]:
+def _list_remedies(texts: list[str]) -> Iterator[str]:
     """What to type, for each kind of objection."""
     here = _versions()
     differing = [name for name in here if any(text.startswith(f"{name} is ") for text in texts)]

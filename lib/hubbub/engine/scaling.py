@@ -45,7 +45,7 @@ _QUEUES = {
 }
 
 
-def with_environment(maker: Any, known: set[str], options: Mapping[str, Any]) -> dict[str, Any]:
+def add_environment(maker: Any, known: set[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a cluster class, with hubbub's settings of workers where it can take them; the user's own win.
 
     Classes that start their workers themselves hand on the settings of this process.
@@ -61,7 +61,7 @@ def with_environment(maker: Any, known: set[str], options: Mapping[str, Any]) ->
     return taken
 
 
-def first_workers(cluster: Cluster, client: Client, limits: tuple[int, int] | None, within_s: float) -> None:
+def wait_for_first_workers(cluster: Cluster, client: Client, limits: tuple[int, int] | None, within_s: float) -> None:
     """Wait for a worker, one at least: what it lacks is to be known before any work is handed out.
 
     Raises
@@ -106,7 +106,7 @@ def _said(error: Exception) -> str:
     return str(error).rpartition("stderr:\n")[2].strip() or type(error).__name__
 
 
-def follow(
+def scale_with_work(
     cluster: Cluster, client: Client, limits: tuple[int, int] | None, notify: Callable[[str], None]
 ) -> int | None:
     """Have a cluster scale with its work; returns how many threads it may have, None where that is not known."""
@@ -115,7 +115,7 @@ def follow(
     minimum, maximum = limits
     if isinstance(cluster, SpecCluster):  # even where these are equal: workers that left are replaced
         cluster.adapt(
-            Adaptive=Replacing,
+            Adaptive=ReplacingAdaptive,
             minimum=minimum,
             maximum=maximum,
             interval="1s",
@@ -128,7 +128,7 @@ def follow(
     return maximum * max(one["nthreads"] for one in client.scheduler_info(n_workers=-1)["workers"].values())
 
 
-class Replacing(Adaptive):
+class ReplacingAdaptive(Adaptive):
     """Scales with the work there is, and starts workers anew that are gone.
 
     Dask's own leaves jobs of several processes ended, such as by their ``--lifetime``, and machines whose workers have

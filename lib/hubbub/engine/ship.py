@@ -45,7 +45,7 @@ def source_hash(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def packed() -> bytes:
+def pack_source() -> bytes:
     """The files of the hubbub that this process runs, as a ZIP archive; the same files are the same bytes.
 
     Raises
@@ -100,7 +100,7 @@ class Ship(WorkerPlugin):
     Parameters
     ----------
     archive
-        Of `packed`.
+        Of `pack_source`.
     source
         The `source_hash` of what is in it.
     """
@@ -136,10 +136,10 @@ def ship_to(client: Client) -> None:
     ClusterError
         When a worker cannot take it, and why. One that does not answer is left for `terms.check_workers` to name.
     """
-    plugin = Ship(packed(), SOURCE)
+    plugin = Ship(pack_source(), SOURCE)
     try:
         with _by_value(), suppress(TimeoutError):
-            client.sync(_registered, client, plugin, callback_timeout=_SHIP_WITHIN_S)
+            client.sync(_register, client, plugin, callback_timeout=_SHIP_WITHIN_S)
     except Exception as error:
         raise ClusterError(
             f"--ship: a worker cannot take hubbub ({type(error).__name__}: {error}); install hubbub "
@@ -147,7 +147,7 @@ def ship_to(client: Client) -> None:
         ) from error
 
 
-async def _registered(client: Client, plugin: Ship) -> None:
+async def _register(client: Client, plugin: Ship) -> None:
     await client.register_plugin(plugin)
 
 

@@ -15,16 +15,16 @@ from distributed import get_worker
 from distributed.protocol.pickle import dumps, loads
 
 from hubbub.engine import Task
-from hubbub.engine.isolated import do_alone
-from hubbub.engine.outcomes import Outcome, Refused, outcome
-from hubbub.engine.requirements import Terms, objections
+from hubbub.engine.isolated import run_isolated
+from hubbub.engine.outcomes import Outcome, Rejected, catch_outcome
+from hubbub.engine.requirements import Requirements, list_mismatches
 from hubbub.engine.threads import limit_threads
 from hubbub.io.paths import apply_storage
 
 _BEGIN_WITHIN_S = 600.0
 
 
-class Errand:
+class UnitCall:
     """A unit on its way to a worker: bytes that do the unit when they are unpickled there.
 
     So the scheduler, which unpickles the calls that it is given, sees bytes and a function of the standard library: it
@@ -33,7 +33,7 @@ class Errand:
     Parameters
     ----------
     order
-        The task and what goes with it (`Order`), pickled; the same bytes for all units of a run.
+        The task and what goes with it (`RunContext`), pickled; the same bytes for all units of a run.
     unit
         The unit, pickled.
     alone
@@ -44,11 +44,11 @@ class Errand:
         self._call = (order, unit, alone)
 
     def __reduce__(self) -> tuple[Any, tuple[bytes, bytes, bool]]:
-        return do, self._call
+        return run_unit, self._call
 
 
 @dataclass(frozen=True)
-class Order:
+class RunContext:
     """What a worker needs for every unit of a run.
 
     Attributes
@@ -63,15 +63,15 @@ class Order:
 
     task: Task
     storage: dict[str, str]
-    terms: Terms
+    terms: Requirements
 
-    def __reduce__(self) -> tuple[Any, tuple[Terms, bytes]]:
-        """Arrive as `Sealed`."""
-        return Sealed, (self.terms, dumps((self.task, self.storage)))
+    def __reduce__(self) -> tuple[Any, tuple[Requirements, bytes]]:
+        """Arrive as `UnitMessage`."""
+        return UnitMessage, (self.terms, dumps((self.task, self.storage)))
 
 
 @dataclass(frozen=True)
-class Sealed:
+class UnitMessage:
     """An order as it arrives: a worker with another hubbub reads the terms, and need not know the task's class.
 
     Attributes
@@ -82,30 +82,30 @@ class Sealed:
         The task and the storage, pickled.
     """
 
-    terms: Terms
+    terms: Requirements
     rest: bytes
 
 
-def do(order: bytes, unit: bytes, alone: bool) -> Outcome:
+def run_unit(order: bytes, unit: bytes, alone: bool) -> Outcome:
     """Do one unit on this worker."""
     worker = get_worker()
     limit_threads(worker.state.nthreads)  # before libraries are loaded, which then begin with the right number
-    task, refused = _begun(order)
+    task, refused = _unpack_context(order)
     if task is None:
-        return Refused(worker.address, refused)
+        return Rejected(worker.address, refused)
     work = loads(unit)
     if alone:
-        return do_alone(task, work)
+        return run_isolated(task, work)
     with deadline(work.time_limit_s):
-        return outcome(lambda: task(work))
+        return catch_outcome(lambda: task(work))
 
 
 @lru_cache(maxsize=2)
-def _begun(order: bytes) -> tuple[Task | None, tuple[str, ...]]:
+def _unpack_context(order: bytes) -> tuple[Task | None, tuple[str, ...]]:
     """The task of a run, made once a worker and not once a unit; or None, and what speaks against doing it here."""
     with deadline(_BEGIN_WITHIN_S):  # a file system that hangs would else hang the run
         sealed = loads(order)
-        if refused := objections(sealed.terms):
+        if refused := list_mismatches(sealed.terms):
             return None, tuple(refused)
         task, storage = loads(sealed.rest)
         apply_storage(storage)

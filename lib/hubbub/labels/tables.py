@@ -46,12 +46,12 @@ from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path,
 from hubbub.store.rows import clip_columns
 
 FORMAT = "hubbub-labels/1"
-RUN = "run.json"
-PIECES = "pieces"
-PIECE_NAME = re.compile(r"(\d{8,20})\.parquet")
+RUN_FILE = "run.json"
+SEGMENTS_FOLDER = "pieces"
+SEGMENT_NAME = re.compile(r"(\d{8,20})\.parquet")
 _DRAFT, _OLD = ".events.draft", ".events.old"
 
-DECIDES = ("model_hash", "settings_hash", "hop_s", "labels")
+DECIDING_KEYS = ("model_hash", "settings_hash", "hop_s", "labels")
 """The entries of run.json that decide window scores; `run_hash` is over them."""
 
 _FILE_COLUMNS = [
@@ -74,7 +74,7 @@ _EVENT_COLUMNS = [
     pa.field("mean", pa.float32(), nullable=False),
     pa.field("onset_at", pa.timestamp("us", tz="UTC")),
 ]
-_NOT_CARRIED = {"labels", "fold", "split", "group", "size_bytes"}  # of no meaning to a labelled event
+_NOT_CARRIED_COLUMNS = {"labels", "fold", "split", "group", "size_bytes"}  # of no meaning to a labelled event
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
 
 def carried_columns(clip: dict[str, Any]) -> dict[str, Any]:
     """A clip's columns under the names that label tables give them, without those that mean nothing there."""
-    return {name: value for name, value in clip_columns(clip).items() if name not in _NOT_CARRIED}
+    return {name: value for name, value in clip_columns(clip).items() if name not in _NOT_CARRIED_COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class LabelTables:
     @property
     def settings(self) -> Settings:
         """Settings of the features the model was trained on."""
-        return settings_from(self.run["settings"], where=str(self.path / RUN))
+        return settings_from(self.run["settings"], where=str(self.path / RUN_FILE))
 
     @property
     def rules(self) -> dict[str, EventRule]:
@@ -193,7 +193,7 @@ class LabelTables:
         begun = LabelTables(self.path, self.run | {"clips": clips})
         with explain_write_errors(self.path):
             sweep_partials(self.path)
-        write_json(self.path / RUN, begun.run)
+        write_json(self.path / RUN_FILE, begun.run)
         return begun
 
     def windows(self, uri: str | None = None) -> pd.DataFrame:
@@ -218,14 +218,14 @@ class LabelTables:
 
     def pieces(self) -> set[int]:
         """Numbers of the pieces that are there."""
-        matches = (PIECE_NAME.fullmatch(name) for name in list_names(self.path / PIECES))
+        matches = (SEGMENT_NAME.fullmatch(name) for name in list_names(self.path / SEGMENTS_FOLDER))
         return {int(match[1]) for match in matches if match}
 
-    def piece_number(self, piece: Mapping[str, Any]) -> int:
+    def segment_number(self, piece: Mapping[str, Any]) -> int:
         """Number of a piece: a hash of what it is of, and of what decides scores."""
-        return int(canonical_hash(self._piece_mark(piece)), 16)
+        return int(canonical_hash(self._segment_mark(piece)), 16)
 
-    def write_piece(self, piece: Mapping[str, Any], table: pa.Table, found: Mapping[str, Any]) -> None:
+    def write_segment(self, piece: Mapping[str, Any], table: pa.Table, found: Mapping[str, Any]) -> None:
         """Write the scores of a piece of a recording, whole or not at all.
 
         Parameters
@@ -242,11 +242,11 @@ class LabelTables:
         StorageError
             When the disk is full or permission is missing.
         """
-        mark = {"piece": self._piece_mark(piece), "found": dict(found)}
-        write_part(self.path / PIECES, self.piece_number(piece), table, mark)
+        mark = {"piece": self._segment_mark(piece), "found": dict(found)}
+        write_part(self.path / SEGMENTS_FOLDER, self.segment_number(piece), table, mark)
 
-    def read_piece(self, piece: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]] | None:
-        """What `write_piece` wrote, its table and `found`; None where that is missing, torn, or of something else.
+    def read_segment(self, piece: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]] | None:
+        """What `write_segment` wrote, its table and `found`; None where that is missing, torn, or of something else.
 
         Raises
         ------
@@ -254,22 +254,22 @@ class LabelTables:
             When the bucket cannot be reached.
         """
         try:
-            table, mark = read_part(self.path / PIECES, self.piece_number(piece))
+            table, mark = read_part(self.path / SEGMENTS_FOLDER, self.segment_number(piece))
             table.validate(full=True)
         except (StoreError, pa.ArrowException):
             return None
-        return (table, dict(mark["found"])) if mark.get("piece") == self._piece_mark(piece) else None
+        return (table, dict(mark["found"])) if mark.get("piece") == self._segment_mark(piece) else None
 
-    def remove_pieces(self, numbers: Iterable[int]) -> None:
+    def remove_segments(self, numbers: Iterable[int]) -> None:
         """Remove pieces, where they are there (`StorageError`)."""
         for number in numbers:
-            remove_file(part_path(self.path / PIECES, number))
+            remove_file(part_path(self.path / SEGMENTS_FOLDER, number))
 
-    def sweep_pieces(self, wanted: Collection[int] = ()) -> None:
+    def sweep_segments(self, wanted: Collection[int] = ()) -> None:
         """Remove all pieces but those that a run goes on with, by their numbers. Only the driver calls it."""
-        self.remove_pieces(self.pieces().difference(wanted))
+        self.remove_segments(self.pieces().difference(wanted))
 
-    def _piece_mark(self, piece: Mapping[str, Any]) -> dict[str, Any]:
+    def _segment_mark(self, piece: Mapping[str, Any]) -> dict[str, Any]:
         return {"run": self.run["run_hash"], **piece}
 
     def replace_events(self, tables: Iterable[tuple[int, pa.Table]], rules: Mapping[str, EventRule]) -> LabelTables:
@@ -284,7 +284,7 @@ class LabelTables:
             changed._swap_events(self.path, tables)
         else:
             changed._write_events(self.path / "events", tables)
-        write_json(self.path / RUN, changed.run)
+        write_json(self.path / RUN_FILE, changed.run)
         if is_local(self.path):
             shutil.rmtree(self.path / _OLD, ignore_errors=True)
         return changed
@@ -358,12 +358,12 @@ class LabelTables:
 def is_labels(path: StoragePath) -> bool:
     """Whether a folder looks like label tables; `UsageError` where its bucket cannot be read."""
     with explain_read_errors(path):
-        return (path / RUN).is_file()
+        return (path / RUN_FILE).is_file()
 
 
-def check_place(path: StoragePath) -> None:
+def check_labels_path(path: StoragePath) -> None:
     """Refuse to make or grow label tables where something else lies (`StoreError`)."""
-    refuse_foreign_folder(path, RUN, "the labels")
+    refuse_foreign_folder(path, RUN_FILE, "the labels")
 
 
 def open_labels(path: str | StoragePath) -> LabelTables:
@@ -379,14 +379,14 @@ def open_labels(path: str | StoragePath) -> LabelTables:
     path = parse_path(path)
     try:
         with explain_read_errors(path):
-            run = json.loads(read_bytes(path / RUN))
+            run = json.loads(read_bytes(path / RUN_FILE))
         found = run["format"]
     except FileNotFoundError:
         raise LabelsError(
             f"{path} holds no label tables; make them with: hubbub label FILES --model BUNDLE -o {path}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabelsError(f"{path / RUN} cannot be read: {type(error).__name__}: {error}") from None
+        raise LabelsError(f"{path / RUN_FILE} cannot be read: {type(error).__name__}: {error}") from None
     if found != FORMAT:
         raise LabelsError(f"{path} has the format {found}; this hubbub {__version__} reads {FORMAT}")
     return LabelTables(path, run)
@@ -398,7 +398,7 @@ def create_labels(path: StoragePath, run: dict[str, Any]) -> LabelTables:
     Parameters
     ----------
     run
-        The entries that `DECIDES` names, and `settings`, `rules`, `root`, `command`.
+        The entries that `DECIDING_KEYS` names, and `settings`, `rules`, `root`, `command`.
 
     Raises
     ------
@@ -407,15 +407,15 @@ def create_labels(path: StoragePath, run: dict[str, Any]) -> LabelTables:
     StorageError
         When it cannot be written.
     """
-    check_place(path)
+    check_labels_path(path)
     created = {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), "versions": {"hubbub": __version__}}
-    run_hash = canonical_hash({name: run[name] for name in DECIDES})
+    run_hash = canonical_hash({name: run[name] for name in DECIDING_KEYS})
     document = {"format": FORMAT, "run_hash": run_hash, **run, **created}
     if is_local(path):
         with explain_write_errors(path):
             for folder in ("files", "windows", "events"):
                 os.makedirs(path / folder, exist_ok=True)
-    write_json(path / RUN, document)
+    write_json(path / RUN_FILE, document)
     return LabelTables(path, document)
 
 

@@ -27,7 +27,7 @@ from hubbub.clips.table import ClipTable
 from hubbub.errors import LabelsError, StoreError
 from hubbub.io.atomic import explain_read_errors, list_names, read_bytes
 from hubbub.io.paths import StoragePath, is_local
-from hubbub.labels.tables import PIECE_NAME, PIECES, LabelTables
+from hubbub.labels.tables import SEGMENT_NAME, SEGMENTS_FOLDER, LabelTables
 from hubbub.store import arrays
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore, read_group_files
 from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part
@@ -567,18 +567,20 @@ def verify_label_objects(tables: LabelTables) -> list[Problem]:
             is_part = re.fullmatch(r"\d{8}\.parquet", name) is not None  # of a unit without its commit record
             what = _LEFT_OVER if is_left or is_part else _FOREIGN
             problems.append(Problem(f"{folder}/{name}", what, mend="remove" if is_left or is_part else None))
-    return [*problems, *_piece_problems(tables)]
+    return [*problems, *_segment_problems(tables)]
 
 
-def _piece_problems(tables: LabelTables) -> Iterator[Problem]:
+def _segment_problems(tables: LabelTables) -> Iterator[Problem]:
     """What lies among the pieces of long recordings: a run that ends leaves none."""
-    held = list_names(tables.path / PIECES)
-    pieces = {name for name in held if PIECE_NAME.fullmatch(name)}
+    held = list_names(tables.path / SEGMENTS_FOLDER)
+    pieces = {name for name in held if SEGMENT_NAME.fullmatch(name)}
     for name, is_left in _find_unknown(held, pieces):
-        yield Problem(f"{PIECES}/{name}", _LEFT_OVER if is_left else _FOREIGN, mend="remove" if is_left else None)
+        yield Problem(
+            f"{SEGMENTS_FOLDER}/{name}", _LEFT_OVER if is_left else _FOREIGN, mend="remove" if is_left else None
+        )
     if pieces:
         what = f"{len(pieces)} pieces of long recordings are left from a run that broke off; the next run uses them"
-        yield Problem(PIECES, what, mend="run")
+        yield Problem(SEGMENTS_FOLDER, what, mend="run")
 
 
 def _row_faults(rows: pd.DataFrame, shard: int, store: FeatureStore) -> Iterator[str]:

@@ -21,9 +21,9 @@ from hubbub.io.retry import retry_with_backoff
 from hubbub.planning.plan import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
-from hubbub.tasks.recordings import Recorded
+from hubbub.tasks.recordings import RecordingReader
 from hubbub.tasks.result import MOST_REASONS, UnitResult
-from hubbub.tasks.watched import watched
+from hubbub.tasks.watched import announce_items
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class ExtractTask:
             When a bucket of recordings cannot be read at all; nothing of the unit then exists.
         """
         draft = _Draft(self, unit)
-        for item in watched(unit.items):
+        for item in announce_items(unit.items):
             draft.add(item)
         return draft.commit()
 
 
 @dataclass(frozen=True)
-class Made:
+class ComputedWindow:
     """A window ready to be transformed.
 
     Attributes
@@ -94,7 +94,7 @@ class _Draft:
         self._values = np.full(shape, np.nan, store.settings.dtype)
         self._rows: list[dict[str, Any]] = []
         self._used = 0
-        self._recorded = Recorded(store.settings, task.root)
+        self._recorded = RecordingReader(store.settings, task.root)
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def add(self, item: Item) -> None:
@@ -151,7 +151,7 @@ class _Draft:
                 "crc32": checksum(self._values[row]),
             }
 
-    def _transformed(self, item: Item) -> Iterator[tuple[Made, int, float]]:
+    def _transformed(self, item: Item) -> Iterator[tuple[ComputedWindow, int, float]]:
         """Windows, the rows of the shard that hold their features, and the seconds the transform took."""
         for window in self._recorded.windows(item):
             started = time.perf_counter()
@@ -162,11 +162,11 @@ class _Draft:
             yield light, self._used, time.perf_counter() - started
             self._used += 1
 
-    def _varied(self, item: Item, window: Window) -> Made:
+    def _varied(self, item: Item, window: Window) -> ComputedWindow:
         """The window as recorded, or as the item's variant has it."""
         variants = self._settings.variants
         if not item.variant or variants is None:
-            return Made(window.number, window.samples, window.valid)
+            return ComputedWindow(window.number, window.samples, window.valid)
         from hubbub.audio.effects import augmented  # takes a second to import; only those who augment pay
 
         done = augmented(
@@ -179,7 +179,7 @@ class _Draft:
             window=window.number,
             sample_rate=self._settings.frontend.sample_rate,
         )
-        return Made(window.number, done.samples, done.valid, done.done)
+        return ComputedWindow(window.number, done.samples, done.valid, done.done)
 
     def _refuse_unknown_channels(self, item: Item) -> None:
         """Refuse a clip whose channels are examples, and whose table does not say how many these are."""
@@ -197,7 +197,7 @@ class _Draft:
             raise EmptyAudio(f"no sound from {start_s:g} s on (the recording has {says_s:g} s by the clip table)")
         return self._row(item) | {"windows": item.first_window, "status": "ended"}
 
-    def _valid_frames(self, window: Made) -> int:
+    def _valid_frames(self, window: ComputedWindow) -> int:
         return n_frames(self._settings.frontend, window.valid)
 
     def _failed_row(self, item: Item, error: str) -> dict[str, Any]:

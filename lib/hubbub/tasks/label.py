@@ -35,16 +35,16 @@ from hubbub.planning.plan import Item, SegmentUnit, Unit, split_into_segments
 from hubbub.planning.sharding import MAX_LABEL_WINDOWS
 from hubbub.tasks.result import MOST_REASONS, UnitResult
 from hubbub.tasks.segments import (
-    Cutting,
-    Piece,
-    content_of,
-    identity,
-    keep_piece,
-    put_together,
-    score_piece,
-    stored_piece,
+    SegmentResult,
+    SegmentWindows,
+    describe_segment,
+    hash_content,
+    join_segments,
+    read_segment_result,
+    score_segment,
+    write_segment_result,
 )
-from hubbub.tasks.watched import watched
+from hubbub.tasks.watched import announce_items
 
 if TYPE_CHECKING:
     from hubbub.models.bundle import Bundle
@@ -89,9 +89,9 @@ class LabelTask:
         """
         scorer = _Scorer(self)
         if isinstance(unit, SegmentUnit):
-            return _scored_ahead(unit, scorer)
+            return _score_segment_unit(unit, scorer)
         draft = _Draft(scorer)
-        for item in watched(unit.items):
+        for item in announce_items(unit.items):
             draft.add(item)
         return draft.commit(unit)
 
@@ -127,18 +127,18 @@ class _Scorer:
         self.settings = task.tables.settings
         self.grid: Grid = grid_of(self.settings, hop_s=task.tables.run["hop_s"])
         self.rate = self.settings.frontend.sample_rate
-        self.channel = _channel(self.settings)
-        self.cutting = Cutting(task.tables.root, self.grid, self.rate, self.channel)
+        self.channel = _channel_to_score(self.settings)
+        self.cutting = SegmentWindows(task.tables.root, self.grid, self.rate, self.channel)
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
-    def scored(self, item: Item) -> Piece:
+    def scored(self, item: Item) -> SegmentResult:
         """All windows of a file, decoded in one go; errors of `decode.blocks`, and `EmptyAudio` without any window."""
         length = _Length()
         with local_copy(resolve_uri(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
             valid, scores = self.score(cut(length.counted(self._blocks(item, path)), self.grid))
         if not len(valid):
             raise EmptyAudio(f"{item.clip['uri']} holds no samples in the stretch asked for")
-        return Piece(valid, scores, length.samples, "")
+        return SegmentResult(valid, scores, length.samples, "")
 
     def decode(self, item: Item) -> None:
         """Decode a file in one go, for the errors that this raises."""
@@ -173,7 +173,7 @@ class _Scorer:
             started = time.perf_counter()
 
     def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
-        model = _model(self.task.bundle, self.task.tables.run["model_hash"])
+        model = _load_model(self.task.bundle, self.task.tables.run["model_hash"])
         started = time.perf_counter()
         features = np.stack([features_of(window.samples, self.settings) for window in batch])
         transformed = time.perf_counter()
@@ -183,20 +183,20 @@ class _Scorer:
         return scores
 
 
-def _scored_ahead(unit: SegmentUnit, scorer: _Scorer) -> UnitResult:
+def _score_segment_unit(unit: SegmentUnit, scorer: _Scorer) -> UnitResult:
     """Score pieces and write them down, but for those that are there; what fails is left to the recording's unit."""
     tables = scorer.task.tables
-    done = _Done(scorer.task.tables.run["hop_s"])
-    for item in watched(unit.items):
+    done = _SegmentJoiner(scorer.task.tables.run["hop_s"])
+    for item in announce_items(unit.items):
         if item.failure is not None:
             continue
-        piece = stored_piece(item, tables)
-        if piece is None or piece.content != content_of(item, tables.root):
-            piece = _tried(item, scorer)
+        piece = read_segment_result(item, tables)
+        if piece is None or piece.content != hash_content(item, tables.root):
+            piece = _score_item(item, scorer)
             if piece is None:
                 continue
             started = time.perf_counter()
-            keep_piece(item, piece, tables)
+            write_segment_result(item, piece, tables)
             scorer.seconds["store"] += time.perf_counter() - started
         done.add(item, piece)
     return UnitResult(
@@ -211,16 +211,16 @@ def _scored_ahead(unit: SegmentUnit, scorer: _Scorer) -> UnitResult:
     )
 
 
-def _tried(item: Item, scorer: _Scorer) -> Piece | None:
+def _score_item(item: Item, scorer: _Scorer) -> SegmentResult | None:
     try:
-        return retry_with_backoff(lambda: score_piece(item, scorer.cutting, scorer.score))
+        return retry_with_backoff(lambda: score_segment(item, scorer.cutting, scorer.score))
     except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
         raise
     except Exception:  # decoded in one go, in its own unit, the recording tells what is wrong with it
         return None
 
 
-class _Done:
+class _SegmentJoiner:
     """What of recordings was done in pieces, and is told of by the pieces' units."""
 
     def __init__(self, hop_s: float) -> None:
@@ -229,7 +229,7 @@ class _Done:
         self.windows = self.size_bytes = 0
         self.audio_s = 0.0
 
-    def add(self, item: Item, piece: Piece) -> None:
+    def add(self, item: Item, piece: SegmentResult) -> None:
         """Count one piece in, once however often its recording is tried."""
         if (what := (item.clip["clip_id"], item.first_window)) in self._counted:
             return
@@ -248,7 +248,7 @@ class _Draft:
         self._windows: list[pa.RecordBatch] = []
         self._events: list[dict[str, Any]] = []
         self._schemas = label_schemas(self._task.clips, len(self._task.tables.labels))
-        self._ahead = _Done(self._task.tables.run["hop_s"])
+        self._ahead = _SegmentJoiner(self._task.tables.run["hop_s"])
 
     def add(self, item: Item) -> None:
         """Label one file; on its own failure leave one failed row."""
@@ -275,8 +275,8 @@ class _Draft:
             events=pa.Table.from_pylist(self._events, schema=self._schemas.events),
         )
         long = [item for item in unit.items if item.windows > MAX_LABEL_WINDOWS]
-        tables.remove_pieces(
-            tables.piece_number(identity(piece)) for item in long for piece in split_into_segments(item)
+        tables.remove_segments(
+            tables.segment_number(describe_segment(piece)) for item in long for piece in split_into_segments(item)
         )
         self._scorer.seconds["store"] += time.perf_counter() - started
         return self._result(unit)
@@ -295,26 +295,26 @@ class _Draft:
 
     def _scored(self, item: Item) -> Scored:
         scorer = self._scorer
-        whole = self._from_pieces(item) if item.windows > MAX_LABEL_WINDOWS else None
+        whole = self._join_stored_segments(item) if item.windows > MAX_LABEL_WINDOWS else None
         whole = whole or scorer.scored(item)
         assert whole.samples is not None  # all windows were gone through
         start_s = scorer.grid.hop * np.arange(len(whole.valid), dtype=np.float64) / scorer.rate
         return Scored(start_s, start_s + whole.valid / scorer.rate, whole.scores, whole.samples / scorer.rate)
 
-    def _from_pieces(self, item: Item) -> Piece | None:
+    def _join_stored_segments(self, item: Item) -> SegmentResult | None:
         """A long recording, put together; None where its pieces do not fit: then it is decoded in one go."""
-        items, content = split_into_segments(item), content_of(item, self._task.tables.root)
+        items, content = split_into_segments(item), hash_content(item, self._task.tables.root)
         pieces = [self._stored(part, content) for part in items]
         for number, part in enumerate(items):
-            pieces[number] = pieces[number] or _tried(part, self._scorer)
+            pieces[number] = pieces[number] or _score_item(part, self._scorer)
             if pieces[number] is None:
                 self._scorer.decode(item)
                 return None
-        whole = put_together([piece for piece in pieces if piece is not None], items, self._scorer.grid)
+        whole = join_segments([piece for piece in pieces if piece is not None], items, self._scorer.grid)
         return whole if whole is not None and len(whole.valid) else None
 
-    def _stored(self, item: Item, content: str | None) -> Piece | None:
-        piece = stored_piece(item, self._task.tables)
+    def _read_scored(self, item: Item, content: str | None) -> SegmentResult | None:
+        piece = read_segment_result(item, self._task.tables)
         if piece is not None:  # also one of other content: its own unit has told of it
             self._ahead.add(item, piece)
         return piece if piece is not None and piece.content == content else None
@@ -342,7 +342,7 @@ def _reason(error: Exception) -> str:
     return error.reason if isinstance(error, AudioError) else f"{type(error).__name__}: {error}"
 
 
-def _channel(settings: Settings) -> int | None:
+def _channel_to_score(settings: Settings) -> int | None:
     """Which channel is heard: the first for a model of first channels, else the mix, of which every channel is part."""
     return 0 if settings.channels == "first" else None
 
@@ -368,7 +368,7 @@ def event_rows(file: dict[str, Any], scored: Scored, tables: LabelTables) -> lis
     return rows
 
 
-def remade_events(tables: LabelTables) -> Iterator[tuple[int, pa.Table]]:
+def rebuild_events(tables: LabelTables) -> Iterator[tuple[int, pa.Table]]:
     """Events of every unit, made anew from the stored window scores by the rules of `tables`.
 
     Yields
@@ -383,11 +383,11 @@ def remade_events(tables: LabelTables) -> Iterator[tuple[int, pa.Table]]:
         rows: list[dict[str, Any]] = []
         for file in files.to_pylist():
             if file["status"] == "ok":
-                rows += event_rows(file, _stored(by_clip[file["clip_id"]], file), tables)
+                rows += event_rows(file, _read_scored(by_clip[file["clip_id"]], file), tables)
         yield unit, pa.Table.from_pylist(rows, schema=schema)
 
 
-def _stored(windows: pd.DataFrame, file: dict[str, Any]) -> Scored:
+def _read_scored(windows: pd.DataFrame, file: dict[str, Any]) -> Scored:
     begin_s = file["clip_start_s"] or 0.0
     scores = np.stack(windows["scores"].to_list()).astype(np.float16)
     start_s, end_s = windows["start_s"].to_numpy(), windows["end_s"].to_numpy()
@@ -413,7 +413,7 @@ def _window_rows(clip: dict[str, Any], scored: Scored, schema: pa.Schema) -> pa.
 
 
 @lru_cache(maxsize=1)
-def _model(path: StoragePath, model_hash: str) -> Bundle:
+def _load_model(path: StoragePath, model_hash: str) -> Bundle:
     """The model, loaded once a process."""
     from hubbub.models.bundle import load_bundle
 

@@ -20,7 +20,7 @@ from hubbub.io.paths import StoragePath
 from hubbub.planning.plan import MAX_CACHED_BYTES, Item
 
 
-class Recorded:
+class RecordingReader:
     """Windows as recorded. Those decoded last are kept where a clip has variants: these begin with the same sound."""
 
     def __init__(self, settings: Settings, root: StoragePath) -> None:
@@ -93,7 +93,7 @@ class _Stretch:
         """
         item, beyond = self._item, self._item.first_window + self._item.n_windows + self._is_last
         what = (source, item.clip["version"], self._channel, self._start, self._end, self._rate, self._grid)
-        number, stream = _UNDER_WAY.pop(what, (0, None))  # taken out: no two threads share a decoder
+        number, stream = _OPEN_STREAMS.pop(what, (0, None))  # taken out: no two threads share a decoder
         if stream is None or number > item.first_window:
             number, stream = 0, cut(self._blocks(0, None), self._grid)
         while number < beyond:
@@ -103,8 +103,8 @@ class _Stretch:
             number = window.number + 1
             if window.number >= item.first_window:
                 yield window
-        _UNDER_WAY.clear()
-        _UNDER_WAY[what] = number, stream
+        _OPEN_STREAMS.clear()
+        _OPEN_STREAMS[what] = number, stream
 
     def _blocks(self, window: int, count: int | None) -> Iterator[npt.NDArray[np.float32]]:
         """Sound from the start of a window on, at most to the clip's end."""
@@ -115,5 +115,5 @@ class _Stretch:
         return decode.blocks(self._path, sample_rate=self._rate, channel=self._channel, first=first, count=count)
 
 
-_UNDER_WAY: dict[Any, tuple[int, Iterator[Window]]] = {}
+_OPEN_STREAMS: dict[Any, tuple[int, Iterator[Window]]] = {}
 """The recording that `_Stretch.onward` stands in, with the number of the window that comes next: one a process."""

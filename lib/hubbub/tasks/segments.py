@@ -51,7 +51,7 @@ _MEMORYLESS = {*(f"PCM_{kind}" for kind in ("16", "24", "32", "S8", "U8")), "FLO
 
 
 @dataclass(frozen=True)
-class Cutting:
+class SegmentWindows:
     """How recordings are cut into windows: where uris lie, the grid, the rate in Hz, the channel (None: all, mixed)."""
 
     root: StoragePath
@@ -61,7 +61,7 @@ class Cutting:
 
 
 @dataclass(frozen=True)
-class Piece:
+class SegmentResult:
     """A piece, scored.
 
     Attributes
@@ -82,7 +82,7 @@ class Piece:
     content: str
 
 
-def content_of(item: Item, root: StoragePath) -> str | None:
+def hash_content(item: Item, root: StoragePath) -> str | None:
     """What tells changed content of an item's file: the version it has now; None where that cannot be known."""
     source = resolve_uri(item.clip["uri"], root)
     if not is_local(source):
@@ -93,7 +93,7 @@ def content_of(item: Item, root: StoragePath) -> str | None:
         return None
 
 
-def score_piece(item: Item, cutting: Cutting, score: Score) -> Piece | None:
+def score_segment(item: Item, cutting: SegmentWindows, score: Score) -> SegmentResult | None:
     """Decode and score one piece; None where its content cannot be told from another, or changes meanwhile.
 
     Raises
@@ -103,43 +103,43 @@ def score_piece(item: Item, cutting: Cutting, score: Score) -> Piece | None:
     BucketError
         It lies in a bucket that cannot be read at all.
     """
-    content = content_of(item, cutting.root)
+    content = hash_content(item, cutting.root)
     if content is None:
         return None
     source = resolve_uri(item.clip["uri"], cutting.root)
     with local_copy(source, item.clip["version"]) as path:
         sound = _Stretch(item, path, cutting)
         valid, scores = score(sound.windows(str(source)))
-    return Piece(valid, scores, sound.samples, content) if content_of(item, cutting.root) == content else None
+    return SegmentResult(valid, scores, sound.samples, content) if hash_content(item, cutting.root) == content else None
 
 
-def stored_piece(item: Item, tables: LabelTables) -> Piece | None:
+def read_segment_result(item: Item, tables: LabelTables) -> SegmentResult | None:
     """The piece that an earlier unit or run left; None where there is none that can be read and fits."""
-    if (held := tables.read_piece(identity(item))) is None:
+    if (held := tables.read_segment(describe_segment(item))) is None:
         return None
     table, found = held
     try:
         scores = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         scores = scores.reshape(-1, len(tables.labels)).astype(np.float16)
-        return Piece(table["valid"].to_numpy(), scores, found["samples"], found["content"])
+        return SegmentResult(table["valid"].to_numpy(), scores, found["samples"], found["content"])
     except (KeyError, ValueError, pa.ArrowException):
         return None
 
 
-def keep_piece(item: Item, piece: Piece, tables: LabelTables) -> None:
-    """Write a piece down; errors of `LabelTables.write_piece`."""
+def write_segment_result(item: Item, piece: SegmentResult, tables: LabelTables) -> None:
+    """Write a piece down; errors of `LabelTables.write_segment`."""
     scores = pa.FixedSizeListArray.from_arrays(pa.array(piece.scores.ravel()), len(tables.labels))
     table = pa.table({"valid": pa.array(piece.valid, pa.int64()), "scores": scores})
-    tables.write_piece(identity(item), table, {"samples": piece.samples, "content": piece.content})
+    tables.write_segment(describe_segment(item), table, {"samples": piece.samples, "content": piece.content})
 
 
-def identity(item: Item) -> dict[str, Any]:
+def describe_segment(item: Item) -> dict[str, Any]:
     """What a piece is of, as plain data."""
     clip = {name: item.clip[name] for name in ("clip_id", "version")}
     return clip | {name: getattr(item, name) for name in ("first_window", "n_windows", "windows")}
 
 
-def put_together(pieces: Sequence[Piece], items: Sequence[Item], grid: Grid) -> Piece | None:
+def join_segments(pieces: Sequence[SegmentResult], items: Sequence[Item], grid: Grid) -> SegmentResult | None:
     """All pieces of a recording as one; None where they are not what one decoding of one content gives."""
     samples = next((piece.samples for piece in pieces if piece.samples is not None), None)
     if samples is None or len({piece.content for piece in pieces}) > 1:
@@ -149,7 +149,7 @@ def put_together(pieces: Sequence[Piece], items: Sequence[Item], grid: Grid) -> 
         if len(piece.valid) != max(0, min(grid.count(samples), end) - item.first_window):
             return None
     valid, scores = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("valid", "scores"))
-    return Piece(valid, scores, samples, pieces[0].content)
+    return SegmentResult(valid, scores, samples, pieces[0].content)
 
 
 class _Stretch:
@@ -163,7 +163,7 @@ class _Stretch:
 
     samples: int | None = None
 
-    def __init__(self, item: Item, path: Path, cutting: Cutting) -> None:
+    def __init__(self, item: Item, path: Path, cutting: SegmentWindows) -> None:
         clip, rate = item.clip, cutting.sample_rate
         self._item, self._path, self._grid, self._cutting = item, path, cutting.grid, cutting
         self._start = round((clip["start_s"] or 0.0) * rate)
@@ -206,7 +206,7 @@ class _Stretch:
             self.samples = begin + seen
 
     def _settled(self) -> int:
-        return _around(self._source_rate or self._rate, self._rate, self._rate)
+        return _align_halo(self._source_rate or self._rate, self._rate, self._rate)
 
     def _lead(self, begin: int) -> int:
         """Samples to decode before `begin`, so that the resampler has settled, and stands as it would in mid-stream."""
@@ -229,9 +229,9 @@ class _Stretch:
         """The same of a recording that has to be decoded from its start: a worker goes on where it stands."""
         item, cutting = self._item, self._cutting
         what = (source, item.clip["version"], item.clip["clip_id"], cutting)
-        at = _UNDER_WAY.pop(what, None)  # taken out: no two threads share a decoder
+        at = _OPEN_STREAMS.pop(what, None)  # taken out: no two threads share a decoder
         if at is None or at.number > item.first_window:
-            at = _UnderWay(self._blocks(0, None if self._end is None else self._end - self._start), self._grid)
+            at = _OpenStream(self._blocks(0, None if self._end is None else self._end - self._start), self._grid)
         while at.number < self._beyond:
             window = next(at.windows, None)
             if window is None:
@@ -240,8 +240,8 @@ class _Stretch:
             at.number = window.number + 1
             if window.number >= item.first_window:
                 yield window
-        _UNDER_WAY.clear()
-        _UNDER_WAY[what] = at
+        _OPEN_STREAMS.clear()
+        _OPEN_STREAMS[what] = at
 
     def _blocks(self, begin: int, count: int | None) -> Iterator[npt.NDArray[np.float32]]:
         """Blocks from the clip's sample `begin` on."""
@@ -254,7 +254,7 @@ class _Stretch:
         )
 
 
-class _UnderWay:
+class _OpenStream:
     """A recording that is being decoded: its next window's number, and the samples that came by."""
 
     def __init__(self, blocks: Iterator[npt.NDArray[np.float32]], grid: Grid) -> None:
@@ -267,7 +267,7 @@ class _UnderWay:
             yield block
 
 
-_UNDER_WAY: dict[Any, _UnderWay] = {}
+_OPEN_STREAMS: dict[Any, _OpenStream] = {}
 """The recording that `_Stretch._onward` stands in: one a process."""
 
 
@@ -280,7 +280,7 @@ def _rate_if_memoryless(path: Path) -> int | None:
     return info.samplerate if info is not None and info.subtype in _MEMORYLESS else None
 
 
-def _around(source_rate: int, rate: int, at_rate: int) -> int:
+def _align_halo(source_rate: int, rate: int, at_rate: int) -> int:
     """Samples at `at_rate` around a stretch, in which a resampler has settled."""
     return math.ceil((_SETTLED_S + _SETTLED_SAMPLES / min(source_rate, rate)) * at_rate)
 
@@ -313,13 +313,13 @@ def resampler_period(source_rate: int, rate: int) -> int | None:
     for count in np.flatnonzero(made == step * np.arange(1, len(made) + 1)) + 1:
         if count <= len(settled) // 2 and np.array_equal(settled[count:], settled[:-count]):
             period = int(count) * source_step
-            return period if _repeats(period, source_rate, rate) else None
+            return period if _is_periodic(period, source_rate, rate) else None
     return None
 
 
-def _repeats(period: int, source_rate: int, rate: int) -> bool:
+def _is_periodic(period: int, source_rate: int, rate: int) -> bool:
     """Whether noise, begun a period later, is resampled to the same bits once all has settled."""
-    around = _around(source_rate, rate, source_rate)
+    around = _align_halo(source_rate, rate, source_rate)
     if period + 3 * around > _TRIED_FRAMES_MOST:
         return False
     noise = np.random.default_rng(0).standard_normal(period + 3 * around, np.float32)

@@ -138,7 +138,7 @@ class VerifyLabelsTask:
         return VerifyResult(unit.index, len(unit.items), 0, 0, tuple(found))
 
 
-def units_of(numbers: Sequence[int]) -> Iterator[VerifyUnit]:
+def group_units(numbers: Sequence[int]) -> Iterator[VerifyUnit]:
     """Deal shards to units."""
     for index, begin in enumerate(range(0, len(numbers), _SHARDS_A_UNIT)):
         yield VerifyUnit(index, tuple(numbers[begin : begin + _SHARDS_A_UNIT]))
@@ -151,7 +151,7 @@ def _result(unit: VerifyUnit, checks: Sequence[ShardCheck]) -> VerifyResult:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownClips:
     """What row parts tell of a store, also those that are put aside.
 
     Attributes
@@ -167,7 +167,7 @@ class Known:
     torn: tuple[int, ...]
 
 
-def known_of(store: FeatureStore) -> Known:
+def collect_known_clips(store: FeatureStore) -> KnownClips:
     """Read every row part of a store, those put aside too."""
     tables = [_told(part, shard, lost=False) for shard, part in readable_parts(store).items()]
     torn = []
@@ -180,7 +180,7 @@ def known_of(store: FeatureStore) -> Known:
             tables.append(_told(add_missing_columns(part, None), mark["unit"], lost=True))
         else:
             torn.append(shard)
-    return Known(concatenate_tables(tables) if tables else pa.table({}), tuple(torn))
+    return KnownClips(concatenate_tables(tables) if tables else pa.table({}), tuple(torn))
 
 
 def _told(part: pa.Table, shard: int, *, lost: bool) -> pa.Table:
@@ -190,7 +190,7 @@ def _told(part: pa.Table, shard: int, *, lost: bool) -> pa.Table:
     return part
 
 
-def put_aside(store: FeatureStore, broken: Sequence[int], document: bytes, root: StoragePath) -> None:
+def move_broken_shards(store: FeatureStore, broken: Sequence[int], document: bytes, root: StoragePath) -> None:
     """Move row parts of broken shards to ``STORE/broken/`` and remove the shards: from then on they do not exist.
 
     A shard of which not all recordings can be read again keeps its good rows: they could not be made anew.
@@ -249,7 +249,7 @@ def _is_there(uri: str, version: str | None, root: StoragePath) -> bool:
         return path.exists() and not has_changed(path, version)
 
 
-def repair_clips(known: Known, table: ClipTable | None, root: StoragePath) -> ClipTable | None:
+def repair_clips(known: KnownClips, table: ClipTable | None, root: StoragePath) -> ClipTable | None:
     """The clips of a store: as row parts tell of them; from a clip table those that are lost or not known.
 
     Returns
@@ -279,7 +279,7 @@ def _in_order(clips: pa.Table, table: ClipTable) -> pa.Table:
     return clips.take(pa.array(order))
 
 
-def _clips_told(known: Known) -> tuple[pa.Table, set[str]]:
+def _clips_told(known: KnownClips) -> tuple[pa.Table, set[str]]:
     """Clips in the order in which they were stored, each as it was last, and the ids of those that lost a row."""
     if not known.rows.num_rows:
         return CLIP_SCHEMA.empty_table(), set()
@@ -295,7 +295,7 @@ def _clips_told(known: Known) -> tuple[pa.Table, set[str]]:
     return pa.table(columns), lost
 
 
-def root_of(store: FeatureStore, table: ClipTable | None) -> StoragePath:
+def find_recordings_root(store: FeatureStore, table: ClipTable | None) -> StoragePath:
     """What uris are relative to: as the clip table says, else as the store does.
 
     Raises
@@ -311,7 +311,7 @@ def root_of(store: FeatureStore, table: ClipTable | None) -> StoragePath:
     return parse_path(root)
 
 
-def plan_repair(store: FeatureStore, known: Known, clips: ClipTable) -> Plan:
+def plan_repair(store: FeatureStore, known: KnownClips, clips: ClipTable) -> Plan:
     """Plan what is to be made: what is lost, and what a run that broke off left undone.
 
     What is lost is taken as begun and not there: so it is made again as the same attempt, and cut as it was.
@@ -339,7 +339,7 @@ def write_descriptions(store: FeatureStore, problems: Sequence[Problem]) -> None
             write_bytes(store.path / ARRAYS / name, data)
 
 
-def note_dropped(store: FeatureStore, known: Known) -> None:
+def record_dropped_clips(store: FeatureStore, known: KnownClips) -> None:
     """Write down that clips which had nothing but retired rows are gone with them, or they would be missed for ever."""
     if not known.rows.num_rows:
         return
@@ -350,7 +350,7 @@ def note_dropped(store: FeatureStore, known: Known) -> None:
         store.note(clips=store.provenance["clips"] - len(retired))
 
 
-def failed_of(known: Known) -> set[str]:
+def list_failed_clips(known: KnownClips) -> set[str]:
     """Ids of the clips that have a failed row that counts."""
     if not known.rows.num_rows:
         return set()
@@ -358,12 +358,12 @@ def failed_of(known: Known) -> set[str]:
     return set(counted.loc[counted["status"] == "failed", "clip_id"])
 
 
-def clear(store: FeatureStore) -> None:
+def remove_broken_folder(store: FeatureStore) -> None:
     """Remove what was put aside: everything that it told of is in the store again."""
     remove_tree(store.path / BROKEN)
 
 
-def put_units_aside(tables: LabelTables, broken: Sequence[int], problems: Sequence[Problem]) -> None:
+def move_broken_units(tables: LabelTables, broken: Sequence[int], problems: Sequence[Problem]) -> None:
     """Move the parts of broken units of label tables to ``LABELS/broken/``, and remove what a run left.
 
     Without its part in ``files/`` a unit does not exist: ``hubbub label`` makes it again.

@@ -13,16 +13,16 @@ Observer = Callable[[int | None], None]
 _observers: list[Observer] = []
 
 
-def watched(items: Iterable[T]) -> Iterator[T]:
+def announce_items(items: Iterable[T]) -> Iterator[T]:
     """Give items one by one, and tell the number of each before it is given; None when all are done."""
     for number, item in enumerate(items):
-        _tell(number)
+        _notify(number)
         yield item
-    _tell(None)
+    _notify(None)
 
 
 @contextmanager
-def watching(observer: Observer) -> Iterator[None]:
+def observe_items(observer: Observer) -> Iterator[None]:
     """Have `observer` told of every item of this process, for as long as the context lasts."""
     _observers.append(observer)
     try:
@@ -31,17 +31,17 @@ def watching(observer: Observer) -> Iterator[None]:
         _observers.remove(observer)
 
 
-def condemned(unit: Any, number: int, failure: str) -> Any:
+def mark_culprit(unit: Any, number: int, failure: str) -> Any:
     """A unit whose item `number` is not to be tried again, for the reason given; the others are as they were."""
     items = tuple(replace(item, failure=failure) if at == number else item for at, item in enumerate(unit.items))
     return replace(unit, items=items)
 
 
-def can_condemn(unit: Any, number: int | None) -> bool:
+def has_item(unit: Any, number: int | None) -> bool:
     """Whether an item can be given up by itself: what clips are made of can, what shards are checked by cannot."""
     return number is not None and getattr(unit.items[number], "failure", "") is None
 
 
-def _tell(number: int | None) -> None:
+def _notify(number: int | None) -> None:
     for observer in _observers:
         observer(number)

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from hubbub.tasks.result import UnitResult
-from hubbub.tasks.watched import watched
+from hubbub.tasks.watched import announce_items
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class DoThings:
 
     def __call__(self, unit: Things) -> UnitResult:
         lines = []
-        for item in watched(unit.items):
+        for item in announce_items(unit.items):
             if item.failure is None:
                 DEEDS[item.kind]()
             lines.append(item.failure or "ok")

@@ -16,7 +16,7 @@ import pytest
 from distributed import LocalCluster
 
 from hubbub.engine.cluster import check_cluster, open_engine
-from hubbub.engine.cluster_file import started
+from hubbub.engine.cluster_file import start_cluster
 from hubbub.errors import ClusterError
 from hubbub.tasks.result import UnitResult
 
@@ -150,7 +150,7 @@ def test_workers_that_are_gone_are_replaced(file: Path):
 
 def test_workers_have_the_settings_of_hubbub(file: Path):
     file.write_text(LOCAL.replace("n_workers: 0", "n_workers: 1"))
-    with started(file, print) as connection:
+    with start_cluster(file, print) as connection:
         (found,) = connection.client.run(os.getenv, "MALLOC_ARENA_MAX").values()
         assert found == "1"
         assert connection.workers_within_s == 300

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
-from hubbub.engine.clients import OWN_SETTINGS, Connection, remote
+from hubbub.engine.clients import OWN_SETTINGS, Connection, connect_external
 from hubbub.engine.dask import DaskEngine
 from hubbub.tasks.result import UnitLost, UnitResult
 from tests.chaos.moments import assert_equal_stores, assert_poisoned, assert_verified
@@ -136,7 +136,7 @@ def test_one_worker_is_enough(tmp_path: Path) -> None:
 def test_on_the_cluster_of_others_with_two_threads_a_worker(tmp_path: Path) -> None:
     """There a unit dies with four workers before it is told, and takes its neighbours on the other thread along."""
     units = units_of("ok exit ok", "ok sleep", innocent=12)
-    with guest_cluster(tmp_path, n_threads=2) as cluster, remote(cluster.address) as connection:
+    with guest_cluster(tmp_path, n_threads=2) as cluster, connect_external(cluster.address) as connection:
         results = list(DaskEngine(connection).run(DoThings(tmp_path), units))
     check(tmp_path, units, results)
 

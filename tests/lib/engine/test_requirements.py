@@ -19,7 +19,7 @@ from hubbub.engine import requirements as module
 from hubbub.engine.clients import Connection
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.dask import DaskEngine
-from hubbub.engine.requirements import Sight, Terms, check_workers, objections, terms_here
+from hubbub.engine.requirements import PathCheck, Requirements, check_workers, collect_requirements, list_mismatches
 from hubbub.engine.ship import SOURCE, source_hash
 from hubbub.errors import ClusterError
 from tests.chaos.processes import Cluster, guest_cluster
@@ -46,12 +46,14 @@ def client(cluster: Cluster) -> Iterator[Client]:
         yield client
 
 
-def with_version(name: str, version: str) -> Terms:
-    return Terms(versions=tuple((known, version if known == name else is_) for known, is_ in terms_here([]).versions))
+def with_version(name: str, version: str) -> Requirements:
+    return Requirements(
+        versions=tuple((known, version if known == name else is_) for known, is_ in collect_requirements([]).versions)
+    )
 
 
 def version(name: str) -> str:
-    return dict(terms_here([]).versions)[name]
+    return dict(collect_requirements([]).versions)[name]
 
 
 def near(name: str) -> str:
@@ -61,11 +63,11 @@ def near(name: str) -> str:
 
 def test_a_process_keeps_its_own_terms(tmp_path: Path):
     (tmp_path / "x.wav").write_bytes(b"abc")
-    assert objections(terms_here([Sight(str(tmp_path / "x.wav"), 3, "the recordings")])) == []
+    assert list_mismatches(collect_requirements([PathCheck(str(tmp_path / "x.wav"), 3, "the recordings")])) == []
 
 
 def test_terms_are_small_for_they_go_with_every_unit():
-    assert len(dumps(terms_here([Sight("/a/rather/long/path/" * 5, 3, "the recordings")] * 3))) < 2000
+    assert len(dumps(collect_requirements([PathCheck("/a/rather/long/path/" * 5, 3, "the recordings")] * 3))) < 2000
 
 
 @pytest.mark.parametrize(
@@ -87,25 +89,28 @@ def test_terms_are_small_for_they_go_with_every_unit():
 )
 def test_what_differs_is_refused_where_it_may_matter(name: str, wanted: str, is_refused: bool):
     said = [f"{name} is {version(name)} there and {wanted} here"] if is_refused else []
-    assert objections(with_version(name, wanted)) == said
+    assert list_mismatches(with_version(name, wanted)) == said
 
 
 def test_a_library_that_is_missing_is_refused():
-    assert objections(Terms(versions=(("numpy-of-mars", "1.0"),))) == ["numpy-of-mars is missing there"]
+    assert list_mismatches(Requirements(versions=(("numpy-of-mars", "1.0"),))) == ["numpy-of-mars is missing there"]
 
 
 @pytest.mark.parametrize("name", ["keras", "tensorflow", "av"])
 def test_what_only_some_runs_need_may_be_missing(name: str, monkeypatch: pytest.MonkeyPatch):
-    terms = terms_here([])
+    terms = collect_requirements([])
     monkeypatch.setattr(module, "_versions", lambda: {known: is_ for known, is_ in terms.versions if known != name})
-    assert objections(terms) == []
-    assert objections(replace(terms, needs=(name,))) == [f"{name} is missing there"]
+    assert list_mismatches(terms) == []
+    assert list_mismatches(replace(terms, needs=(name,))) == [f"{name} is missing there"]
 
 
 def test_files_have_to_be_there_and_the_same(tmp_path: Path):
     (tmp_path / "x.wav").write_bytes(b"x" * 12)
-    gone, other = Sight(str(tmp_path / "y.wav"), 3, "the recordings"), Sight(str(tmp_path / "x.wav"), 340, "the store")
-    assert objections(Terms((gone, Sight(str(tmp_path), 4096, "the folder"), other))) == [
+    gone, other = (
+        PathCheck(str(tmp_path / "y.wav"), 3, "the recordings"),
+        PathCheck(str(tmp_path / "x.wav"), 340, "the store"),
+    )
+    assert list_mismatches(Requirements((gone, PathCheck(str(tmp_path), 4096, "the folder"), other))) == [
         f"does not see the recordings at {tmp_path}/y.wav (no such file)",
         f"sees another file for the store at {tmp_path}/x.wav (12 bytes there, 340 here)",
     ]
@@ -150,7 +155,7 @@ def test_workers_are_refused_each_for_its_reasons(
 
 def test_a_library_that_differs_is_told_with_what_to_install(client: Client):
     (address,) = wait_for_workers(client, 1)
-    check_workers(client, terms_here([]))
+    check_workers(client, collect_requirements([]))
     with pytest.raises(ClusterError) as refused:
         check_workers(client, with_version("librosa", "0.10.1"))
     assert f"{address}: librosa is {version('librosa')} there and 0.10.1 here" in str(refused.value)
@@ -173,7 +178,7 @@ def test_a_worker_that_does_not_see_the_recordings_is_refused(
         wait_for_workers(client, 2)
         with (
             pytest.raises(ClusterError) as refused,
-            open_engine(cluster.address, sights=[Sight(str(tmp_path / "x.wav"), 3, "the recordings")]),
+            open_engine(cluster.address, path_checks=[PathCheck(str(tmp_path / "x.wav"), 3, "the recordings")]),
         ):
             pass
     assert str(refused.value).startswith("1 of 2 workers cannot do this run:\n  tcp://127.0.0.1:")
@@ -191,7 +196,7 @@ def test_a_worker_that_comes_late_and_does_not_fit_is_sent_away(cluster: Cluster
         while not notes:
             yield SmallUnit(next(taken))
 
-    engine = DaskEngine(Connection(client), terms_here([]), notes.append)
+    engine = DaskEngine(Connection(client), collect_requirements([]), notes.append)
     results = engine.run(Count(sleep_s=0.05), until_noted())
     done = [next(results)]
     with worker(cluster, folder, other) as late:

@@ -15,7 +15,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from hubbub.engine.clients import OWN_SETTINGS, Connection, remote
+from hubbub.engine.clients import OWN_SETTINGS, Connection, connect_external
 from hubbub.engine.dask import DaskEngine
 from hubbub.errors import ClusterLost
 from hubbub.tasks.result import UnitLost, UnitResult
@@ -76,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
 def guest(folder: Path, notify: Callable[[str], None] = lambda _: None) -> Iterator[tuple[Cluster, DaskEngine]]:
     """An engine on two workers of others, which blame a unit for the first worker that dies of it."""
     environment = os.environ | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
-    with guest_cluster(folder, environment) as cluster, remote(cluster.address) as connection:
+    with guest_cluster(folder, environment) as cluster, connect_external(cluster.address) as connection:
         yield cluster, DaskEngine(connection, notify=notify)
 
 

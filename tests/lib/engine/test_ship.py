@@ -17,8 +17,8 @@ from hubbub.engine import ship
 from hubbub.engine.clients import Connection
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.dask import DaskEngine
-from hubbub.engine.requirements import check_workers, terms_here
-from hubbub.engine.ship import SOURCE, Ship, packed, ship_to, source_hash, unpack
+from hubbub.engine.requirements import check_workers, collect_requirements
+from hubbub.engine.ship import SOURCE, Ship, pack_source, ship_to, source_hash, unpack
 from hubbub.errors import ClusterError
 from tests.chaos.processes import Cluster, guest_cluster
 from tests.jobs.command import succeed
@@ -35,8 +35,8 @@ def archive_of(**files: bytes) -> bytes:
 
 
 def test_the_package_is_packed_whole_and_the_same_each_time(tmp_path: Path):
-    archive = packed()
-    assert archive == packed()
+    archive = pack_source()
+    assert archive == pack_source()
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {"hubbub/__init__.py", "hubbub/py.typed", "hubbub/engine/child.py", "hubbub/jobs/cli.py"} < set(names)
     assert not [name for name in names if "__pycache__" in name or "/." in name]
@@ -73,7 +73,7 @@ def test_an_archive_that_bursts_is_refused(tmp_path: Path):
 def test_a_package_that_is_too_large_is_not_shipped(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ship, "MOST_BYTES", 1000)
     with pytest.raises(ClusterError, match=r"--ship: the files of hubbub in \S+ are \S+ MB, and at most"):
-        packed()
+        pack_source()
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +132,12 @@ def test_a_cluster_without_hubbub_is_refused_and_with_ship_makes_the_same_store(
     with worker(cluster, folder, bare) as first:
         wait_for_workers(client, 1)
         with pytest.raises(ClusterError, match="hubbub is missing there"):
-            check_workers(client, terms_here([]))
+            check_workers(client, collect_requirements([]))
         succeed(*words, "-o", folder / "store", "--cluster", cluster.address, "--ship")
         pd.testing.assert_frame_equal(rows(folder / "store"), rows(folder / "serial"))
         with worker(cluster, folder, bare):
             wait_for_workers(client, 2)
-            check_workers(client, terms_here([]))
+            check_workers(client, collect_requirements([]))
             places = where_hubbub_is(client).values()
             assert all(Path(place).is_relative_to(folder) for place in places)
             assert len(set(places)) == 2
@@ -203,7 +203,7 @@ def test_a_worker_without_hubbub_that_comes_late_is_sent_away(cluster: Cluster, 
 
     with worker(cluster, folder, like_this_one()):
         wait_for_workers(client, 1)
-        engine = DaskEngine(Connection(client), terms_here([]), notes.append)
+        engine = DaskEngine(Connection(client), collect_requirements([]), notes.append)
         results = engine.run(Count(sleep_s=0.05), until_noted())
         done = [next(results)]
         with worker(cluster, folder, without_hubbub(folder)) as late:

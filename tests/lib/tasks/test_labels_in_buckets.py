@@ -14,7 +14,7 @@ from hubbub.errors import LabelsError
 from hubbub.io.paths import parse_path
 from hubbub.labels.events import EventRule
 from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
-from hubbub.tasks.label import remade_events
+from hubbub.tasks.label import rebuild_events
 
 SCHEMAS = label_schemas(pa.schema(list(CLIP_SCHEMA)), 1)
 
@@ -49,7 +49,7 @@ def remade(tables: LabelTables, threshold: float, *, killed_after: int = 99) -> 
     wanted = LabelTables(tables.path, tables.run | {"rules": {"dog": vars(rules["dog"])}})
 
     def parts() -> Iterator[tuple[int, pa.Table]]:
-        for number, part in enumerate(remade_events(wanted)):
+        for number, part in enumerate(rebuild_events(wanted)):
             if number == killed_after:
                 raise Killed
             yield part

@@ -30,7 +30,7 @@ from hubbub.store.verify import verify_label_objects
 from hubbub.tasks import label
 from hubbub.tasks.label import LabelTask
 from hubbub.tasks.result import UnitResult
-from hubbub.tasks.segments import Cutting, put_together, resampler_period, score_piece
+from hubbub.tasks.segments import SegmentWindows, join_segments, resampler_period, score_segment
 from tests.data.recordings import noise, sweep, with_wav_length, write
 
 keras = pytest.importorskip("keras")
@@ -84,20 +84,22 @@ class Heard:
         return valid, np.array([window.number for window in heard], np.float16)[:, None]
 
 
-def in_pieces(whole: Item, cuts: list[int], cutting: Cutting, order: Iterable[int] | None = None) -> list[Window]:
+def in_pieces(
+    whole: Item, cuts: list[int], cutting: SegmentWindows, order: Iterable[int] | None = None
+) -> list[Window]:
     """Windows of a file that is cut at some, each piece by itself; put together they must fit."""
     bounds = [0, *cuts, whole.windows]
     items = [replace(whole, first_window=a, n_windows=b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
     pieces, heard = {}, Heard()
     for number in range(len(items)) if order is None else order:
-        pieces[number] = score_piece(items[number], cutting, heard)
-    put = put_together([pieces[number] for number in range(len(items))], items, cutting.grid)
+        pieces[number] = score_segment(items[number], cutting, heard)
+    put = join_segments([pieces[number] for number in range(len(items))], items, cutting.grid)
     assert put is not None
     assert len(put.valid) == len(heard.windows)
     return sorted(heard.windows, key=lambda window: window.number)
 
 
-def assert_same(path: Path, cutting: Cutting, cuts: list[int], first: int = 0, count: int | None = None) -> None:
+def assert_same(path: Path, cutting: SegmentWindows, cuts: list[int], first: int = 0, count: int | None = None) -> None:
     rate = cutting.sample_rate
     expected = list(cut(blocks(path, sample_rate=rate, first=first, count=count), cutting.grid))
     segment = {"start_s": first / rate, "end_s": None if count is None else (first + count) / rate}
@@ -107,8 +109,8 @@ def assert_same(path: Path, cutting: Cutting, cuts: list[int], first: int = 0, c
         np.testing.assert_array_equal(ours.samples, theirs.samples, err_msg=str(theirs.number))
 
 
-def cutting_at(rate: int) -> Cutting:
-    return Cutting(Path("/"), Grid(window=rate // 2, hop=rate // 20 + 3, min_tail=rate // 50), rate, None)
+def cutting_at(rate: int) -> SegmentWindows:
+    return SegmentWindows(Path("/"), Grid(window=rate // 2, hop=rate // 20 + 3, min_tail=rate // 50), rate, None)
 
 
 @pytest.mark.parametrize(("source_rate", "rate"), RATES)
@@ -143,7 +145,7 @@ def test_a_sound_that_ends_at_or_around_a_seam(hop: int, beyond: int, tmp_path: 
     """Windows that touch, overlap, or lie closer than a tail; the sound ends within samples of a piece's border."""
     grid = Grid(window=800, hop=hop, min_tail=200)
     path = write(tmp_path / "long.wav", noise((grid.span(20) + beyond) / 8000, 8000), 8000, subtype="FLOAT")
-    assert_same(path, Cutting(Path("/"), grid, 8000, None), [10, 20] if beyond > 200 else [10, 19])
+    assert_same(path, SegmentWindows(Path("/"), grid, 8000, None), [10, 20] if beyond > 200 else [10, 19])
 
 
 @pytest.mark.parametrize("windows", [21, 40, 61, 300])
@@ -161,14 +163,14 @@ def test_pieces_of_different_content_do_not_go_together(tmp_path: Path):
     path = write(tmp_path / "long.wav", noise(4, 16_000), 16_000)
     whole, cutting = item_of(path, 71), cutting_at(16_000)
     items = [replace(whole, first_window=0, n_windows=40), replace(whole, first_window=40, n_windows=31)]
-    first = score_piece(items[0], cutting, Heard())
+    first = score_segment(items[0], cutting, Heard())
     write(path, noise(4, 16_000, seed=1), 16_000)
     os.utime(path, (1, 1))
-    second = score_piece(items[1], cutting, Heard())
+    second = score_segment(items[1], cutting, Heard())
     assert first is not None
     assert second is not None
-    assert put_together([first, second], items, cutting.grid) is None
-    assert put_together([second, second], items, cutting.grid) is None, "two ends"
+    assert join_segments([first, second], items, cutting.grid) is None
+    assert join_segments([second, second], items, cutting.grid) is None, "two ends"
 
 
 def test_periods_of_resamplers():
@@ -461,9 +463,9 @@ def test_a_sweep_removes_all_pieces_but_those_wanted(archive: Archive, tmp_path:
     plan, task = begun(archive.table, archive.bundle, tmp_path / "labels")
     done(plan.phases()[:1], task)
     kept = sorted(task.tables.pieces())[:2]
-    task.tables.sweep_pieces(kept)
+    task.tables.sweep_segments(kept)
     assert sorted(task.tables.pieces()) == kept
-    task.tables.sweep_pieces()
+    task.tables.sweep_segments()
     assert task.tables.pieces() == set()
 
 
