@@ -48,7 +48,7 @@ def _compare(path: Path) -> dict[tuple[str, str], float]:
     """Worst differences of one clip in dB, whole, without the floor at 80 dB that would hide the quiet bins."""
     import librosa
 
-    from hubbub.audio.decode import load
+    from hubbub.audio.decode import load_audio
     from hubbub.audio.frontends import frontend_of
 
     samples, rate = librosa.load(path, sr=LogMelSettings().sample_rate)
@@ -58,7 +58,7 @@ def _compare(path: Path) -> dict[tuple[str, str], float]:
         "anywhere above the floor": expected > 10 * np.log10(LogMelSettings().amin),
         "everywhere": np.ones(expected.shape, dtype=bool),
     }
-    ours = load(path, sample_rate=LogMelSettings().sample_rate)
+    ours = load_audio(path, sample_rate=LogMelSettings().sample_rate)
     differences = {
         precision: np.abs(frontend_of(LogMelSettings(precision=precision, top_db=None))(ours) - expected)
         for precision in ("float32", "float64")

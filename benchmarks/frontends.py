@@ -21,7 +21,7 @@ from recordings import default_clips, index
 from table import print_table
 from threadpoolctl import threadpool_limits
 
-from hubbub.audio.decode import load
+from hubbub.audio.decode import load_audio
 from hubbub.audio.frontends import features_of
 from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
@@ -73,7 +73,7 @@ def windows(folder: Path) -> list[np.ndarray]:
     table = index(folder, None)
     uris = table.rows["uri"].to_pylist()
     chosen = uris[:: max(1, len(uris) // CLIPS)][:CLIPS]
-    decoded = [load(resolve_uri(uri, table.root), sample_rate=RATE, count=WINDOW) for uri in chosen]
+    decoded = [load_audio(resolve_uri(uri, table.root), sample_rate=RATE, count=WINDOW) for uri in chosen]
     return [np.pad(samples, (0, WINDOW - len(samples))) for samples in decoded]
 
 

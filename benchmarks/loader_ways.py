@@ -45,15 +45,15 @@ class Files:
 
 def features_of(clips: Path) -> np.ndarray:
     """Run hubbub's default frontend over recordings, one window each: float32 [clip, frame, band], dB."""
-    from hubbub.audio.decode import load
+    from hubbub.audio.decode import load_audio
     from hubbub.audio.frontends import frontend_of
-    from hubbub.audio.windows import grid_of
+    from hubbub.audio.windows import window_grid
 
     settings = Settings()
-    frontend, length = frontend_of(settings.frontend), grid_of(settings).window
+    frontend, length = frontend_of(settings.frontend), window_grid(settings).window
     rows = []
     for path in paths_of(index(clips)):
-        sound = load(path, sample_rate=settings.frontend.sample_rate)
+        sound = load_audio(path, sample_rate=settings.frontend.sample_rate)
         rows.append(frontend(np.resize(sound, length).astype(np.float32)))
     return np.stack(rows)
 

@@ -56,13 +56,13 @@ class Way:
 
 def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path, settings: Settings = SETTINGS) -> int:
     """Do what `hubbub features` does with a new store; return how many clips the store then holds."""
-    from hubbub.audio.windows import grid_of
+    from hubbub.audio.windows import window_grid
     from hubbub.planning.plan import choose_layout, count_windows, plan_features
     from hubbub.store.features import create_store
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
 
-    windows = count_windows(table.rows, grid_of(settings), settings.frontend.sample_rate)
+    windows = count_windows(table.rows, window_grid(settings), settings.frontend.sample_rate)
     settings = choose_layout(settings, int(windows.sum()))
     plan = plan_features(table, settings)
     store = create_store(store_path, settings, source="benchmark", root=table.root)
@@ -74,21 +74,21 @@ def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path, settin
 
 def transform_with_hubbub(path: Path) -> int:
     """Decode and transform one clip as hubbub does, and keep nothing; return the number of values."""
-    from hubbub.audio.decode import blocks
+    from hubbub.audio.decode import decode_blocks
     from hubbub.audio.frontends import features_of
-    from hubbub.audio.windows import cut, grid_of
+    from hubbub.audio.windows import split_windows, window_grid
 
-    grid = grid_of(SETTINGS)
-    sound = blocks(path, sample_rate=SAMPLE_RATE, count=grid.window)
-    return sum(features_of(window.samples, SETTINGS).size for window in cut(sound, grid))
+    grid = window_grid(SETTINGS)
+    sound = decode_blocks(path, sample_rate=SAMPLE_RATE, count=grid.window)
+    return sum(features_of(window.samples, SETTINGS).size for window in split_windows(sound, grid))
 
 
 def decode_with_hubbub(path: Path) -> int:
     """Decode and resample one clip as hubbub does; return the number of samples."""
-    from hubbub.audio.decode import load
-    from hubbub.audio.windows import grid_of
+    from hubbub.audio.decode import load_audio
+    from hubbub.audio.windows import window_grid
 
-    return len(load(path, sample_rate=SAMPLE_RATE, count=grid_of(SETTINGS).window))
+    return len(load_audio(path, sample_rate=SAMPLE_RATE, count=window_grid(SETTINGS).window))
 
 
 def extract_with_librosa(path: Path) -> tuple[int, ...]:
@@ -178,12 +178,12 @@ def tensorflow_way(workers: int, scratch: Path) -> Iterator[Way]:
     tf.config.set_visible_devices([], "GPU")  # the same cores for all
     weights = tf.signal.linear_to_mel_weight_matrix(N_MELS, N_FFT // 2 + 1, SAMPLE_RATE, 0.0, SAMPLE_RATE / 2)
 
-    def load(path: bytes) -> Any:
+    def load_audio(path: bytes) -> Any:
         return librosa.load(path.decode(), sr=SAMPLE_RATE)[0]
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def extract(path: Any) -> Any:
-        samples = tf.ensure_shape(tf.numpy_function(load, [path], tf.float32), [None])
+        samples = tf.ensure_shape(tf.numpy_function(load_audio, [path], tf.float32), [None])
         power = tf.square(tf.abs(tf.signal.stft(samples, N_FFT, HOP_SAMPLES, pad_end=True)))
         return tf.math.log(tf.maximum(tf.matmul(power, weights), 1e-10)) * (10.0 / 2.302585)
 
@@ -230,7 +230,7 @@ def lhotse_way(workers: int, scratch: Path) -> Iterator[Way]:
             Recording.from_file(path, recording_id=str(number)).resample(SAMPLE_RATE).to_cut()
             for number, path in enumerate(paths_of(table))
         )
-        return sum(cut.has_features for cut in store(cuts.to_eager(), storage_path=next(stores)))
+        return sum(split_windows.has_features for split_windows in store(cuts.to_eager(), storage_path=next(stores)))
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_one_torch_thread) as executor:

@@ -149,7 +149,7 @@ def _held_out(table: ClipTable) -> list[tuple[str, Any]]:
     assert is_local(root)  # the clips of this repository
     rows = [row for row in table.rows.to_pylist() if row["fold"] == _HELD_OUT_FOLD]
     rows.sort(key=lambda row: (row["labels"][0], row["uri"]))
-    return [(row["labels"][0], decode.load(root / row["uri"], sample_rate=_SOUNDSCAPE_RATE)) for row in rows]
+    return [(row["labels"][0], decode.load_audio(root / row["uri"], sample_rate=_SOUNDSCAPE_RATE)) for row in rows]
 
 
 def _results(evaluation: Path, labels: Path, truth: Path) -> dict[str, str]:

@@ -234,9 +234,9 @@ def _check_variants(table: ClipTable, settings: Settings) -> None:
 
     if settings.variants is None:
         return
-    from hubbub.audio.effects import check_sounds
+    from hubbub.audio.effects import check_effect_recordings
 
-    check_sounds(settings.variants, sample_rate=settings.frontend.sample_rate)
+    check_effect_recordings(settings.variants, sample_rate=settings.frontend.sample_rate)
     there = sorted({label for labels in table.rows["labels"].to_pylist() for label in labels})
     for name in settings.variants.unmatched(there):
         console.warn(f"the policy names '{name}', which no clip is labelled: {nearest(name, there)}")
@@ -285,7 +285,7 @@ def _asked(
 
 def _settings(table: ClipTable, store: FeatureStore | None, asked: Settings | None) -> Settings:
     """The settings of a run: those asked for, or those of the store to go on with."""
-    from hubbub.audio.windows import grid_of
+    from hubbub.audio.windows import window_grid
     from hubbub.clips.examples import expand_examples
     from hubbub.config import Settings
     from hubbub.planning.plan import choose_layout, count_windows
@@ -299,4 +299,4 @@ def _settings(table: ClipTable, store: FeatureStore | None, asked: Settings | No
         return store.settings.model_copy(update={"variants": found}) if found else store.settings
     wanted = asked or Settings()
     takes = expand_examples(table.rows, wanted)
-    return choose_layout(wanted, int(count_windows(takes.rows, grid_of(wanted), wanted.frontend.sample_rate).sum()))
+    return choose_layout(wanted, int(count_windows(takes.rows, window_grid(wanted), wanted.frontend.sample_rate).sum()))

@@ -113,13 +113,13 @@ def _prepared(
     retry_failed: bool,
 ) -> _Run:
     """Look at what is there, and decide what is to be done."""
-    from hubbub.config import settings_from
+    from hubbub.config import parse_settings
     from hubbub.labels.tables import is_labels, open_labels, require_run
     from hubbub.models.bundle import check_model, read_description
     from hubbub.planning.plan import plan_labels
 
     description = read_description(model)
-    settings = settings_from(description["settings"], where=str(model))
+    settings = parse_settings(description["settings"], where=str(model))
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
     hop_s = _hop_s(hop, tables, settings)
@@ -137,7 +137,7 @@ def _hop_s(hop: float | None, tables: LabelTables | None, settings: Settings) ->
     """The hop asked for; what is not asked for goes on as it was begun."""
     from hubbub.errors import UsageError
 
-    window_s = settings.windows.heard_s
+    window_s = settings.windows.input_s
     begun = None if tables is None else tables.run["hop_s"]
     hop_s = hop if hop is not None else begun or window_s / 5
     if not 0 < hop_s <= window_s:

@@ -329,9 +329,9 @@ def _remake(run: _Run, store: FeatureStore, known: KnownClips, table: ClipTable 
     if not len(plan):
         return _Made((), 0)
     if store.settings.variants is not None:
-        from hubbub.audio.effects import check_sounds
+        from hubbub.audio.effects import check_effect_recordings
 
-        check_sounds(store.settings.variants, sample_rate=store.settings.frontend.sample_rate)
+        check_effect_recordings(store.settings.variants, sample_rate=store.settings.frontend.sample_rate)
     store.grow(plan.n_shards)
     task = ExtractTask(store.with_absolute_path(), clips.root, row_schema(clips.rows.schema))
     where = run.where(plan.windows * _WINDOW_S)

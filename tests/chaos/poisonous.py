@@ -1,7 +1,7 @@
 """Files that kill, stall or burst whoever decodes them: real processes of hubbub, in which certain names are poison.
 
 Nothing of it is in the product. A `sitecustomize` on the Python path of workers, and of the children they start, wraps
-`hubbub.audio.decode.blocks`::
+`hubbub.audio.decode.decode_blocks`::
 
     PYTHONPATH=folder  ->  folder/sitecustomize.py  ->  lay()  ->  decode.blocks(poison.ogg) never returns
 """
@@ -57,10 +57,10 @@ def lay() -> None:
     from hubbub.audio import decode
     from tests.lib.engine.poison import DEEDS
 
-    poison, whole = json.loads(os.environ[VARIABLE]), decode.blocks
+    poison, whole = json.loads(os.environ[VARIABLE]), decode.decode_blocks
 
-    def blocks(path: Path, **options: Any) -> Iterator[Any]:
+    def decode_blocks(path: Path, **options: Any) -> Iterator[Any]:
         DEEDS[poison.get(path.name, "ok")]()
         return whole(path, **options)
 
-    decode.blocks = blocks  # type: ignore[assignment]
+    decode.decode_blocks = decode_blocks  # type: ignore[assignment]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.headers import Kind, View
+from hubbub.audio.headers import CorrectedFile, FileFormat
 from hubbub.errors import AudioError, DecodeError, EmptyAudio
 
 _GATHERED_FRAMES = 2**16  # frames are gathered to blocks of about this length, for decoders give a thousand at a time
@@ -46,7 +46,7 @@ class Container:
 
     seeks = False
 
-    def __init__(self, fd: int, name: str, kind: Kind) -> None:
+    def __init__(self, fd: int, name: str, kind: FileFormat) -> None:
         """Open a file by its descriptor, which stays the caller's.
 
         Raises
@@ -120,7 +120,7 @@ class Container:
         with self._refusing(lambda: decoded):
             # The kind is given, never guessed: FFmpeg would follow a play list to other files.
             with self._av.open(
-                View(self._fd), format=self._kind.demuxer, metadata_errors="replace", buffer_size=2**16
+                CorrectedFile(self._fd), format=self._kind.demuxer, metadata_errors="replace", buffer_size=2**16
             ) as container:
                 if not container.streams.audio:
                     raise DecodeError(f"{self._name} holds no sound")

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from hubbub.audio.headers import head_of, kind_of
+from hubbub.audio.headers import identify_format, read_head
 from hubbub.audio.sndfile import NotRead, SoundFile
 from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio
 
@@ -36,10 +36,10 @@ Holds for the rates that recorders have. Between rates with hardly a common divi
 interpolates its filter, and the difference may be 5e-5.
 """
 
-RATES_HZ = (100, 10_000_000)
+SAMPLE_RATES_HZ = (100, 10_000_000)
 """Lowest and highest rate that is believed: hydrophones reach 2 MHz, what lies beyond is a broken header."""
 
-LOUDEST = 1e10
+MAX_AMPLITUDE = 1e10
 """Samples beyond this, full scale being 1, are no sound: files of floats in 32-bit integer range reach 2e9, and the
 power of what is louder has no room in float32."""
 
@@ -75,7 +75,7 @@ class Recording(Protocol):
     sample_rate: int
     channels: int
     stated_frames: float
-    seeks: bool
+    can_seek: bool
 
     def n_frames(self, block_frames: int) -> float:
         """Samples a channel that decoding gives, counted by decoding `block_frames` at a time if need be."""
@@ -87,7 +87,7 @@ class Recording(Protocol):
         """Let go of the decoder."""
 
 
-def probe(path: Path) -> AudioInfo:
+def read_audio_info(path: Path) -> AudioInfo:
     """Tell a recording's rate, channels and duration; decoding it gives that duration.
 
     Reads the header, and the whole recording where headers of its format are not to be trusted:
@@ -104,31 +104,31 @@ def probe(path: Path) -> AudioInfo:
     EmptyAudio
         For a container (MP4, WebM ...) without a sample in it; of other formats the duration is then 0.
     """
-    with _opened(path) as recording:
+    with _open_recording(path) as recording:
         frames = recording.n_frames(_block_frames(recording, recording.sample_rate))
         return AudioInfo(recording.sample_rate, recording.channels, frames / recording.sample_rate)
 
 
-def seeks(path: Path) -> bool:
-    """Whether a stretch from the middle of a recording costs no more than that stretch; errors of `probe`.
+def can_seek(path: Path) -> bool:
+    """Whether a stretch from the middle of a recording costs no more than that stretch; errors of `read_audio_info`.
 
     Opus and what PyAV reads are decoded from the start, because a stretch would else differ from the whole.
     """
-    with _opened(path) as recording:
+    with _open_recording(path) as recording:
         return recording.seeks
 
 
-def load(
+def load_audio(
     path: Path, *, sample_rate: int, channel: int | None = None, first: int = 0, count: int | None = None
 ) -> npt.NDArray[np.float32]:
-    """Decode a stretch at once; the arguments and errors of `blocks`. Returns float32 [samples]."""
-    parts = list(blocks(path, sample_rate=sample_rate, channel=channel, first=first, count=count))
+    """Decode a stretch at once; the arguments and errors of `decode_blocks`. Returns float32 [samples]."""
+    parts = list(decode_blocks(path, sample_rate=sample_rate, channel=channel, first=first, count=count))
     if len(parts) == 1:
         return parts[0]
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def blocks(
+def decode_blocks(
     path: Path, *, sample_rate: int, channel: int | None = None, first: int = 0, count: int | None = None
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Decode, mix to mono or take one channel, and resample (soxr HQ, as librosa), a block at a time.
@@ -158,9 +158,9 @@ def blocks(
     EmptyAudio
         The recording holds no samples at all.
     NonFiniteAudio
-        A sample of the stretch is NaN, infinite, or beyond `LOUDEST`.
+        A sample of the stretch is NaN, infinite, or beyond `MAX_AMPLITUDE`.
     """
-    with _opened(path) as recording:
+    with _open_recording(path) as recording:
         if channel is not None and not 0 <= channel < recording.channels:
             raise DecodeError(f"{path.name} has no channel {channel}; it has {recording.channels}, counted from 0")
         rate = recording.sample_rate
@@ -172,11 +172,11 @@ def blocks(
         end = None if count is None else math.ceil(((first + count) / sample_rate + _halo_s(rate, sample_rate)) * rate)
         with closing(recording.read(begin, end, _block_frames(recording, sample_rate))) as frames:
             mono = _mono_blocks(frames, channel, begin, rate, path.name)
-            yield from _stretch(_resampled(mono, rate, sample_rate), skip, count)
+            yield from _read_span(_resample(mono, rate, sample_rate), skip, count)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Recording]:
+def _open_recording(path: Path) -> Iterator[Recording]:
     """Open a recording by what it holds, and close all of it again.
 
     Raises
@@ -189,7 +189,7 @@ def _opened(path: Path) -> Iterator[Recording]:
     fd, before = _descriptor(path)
     try:
         try:
-            recording = _recording(fd, before.st_size, path.name)
+            recording = _choose_decoder(fd, before.st_size, path.name)
             try:
                 _refuse_absurd(recording, path.name)
                 yield recording
@@ -226,12 +226,12 @@ def _refuse_changed(fd: int, before: os.stat_result, name: str) -> None:
         raise DecodeError(f"{name} changed while it was read")
 
 
-def _recording(fd: int, size: int, name: str) -> Recording:
+def _choose_decoder(fd: int, size: int, name: str) -> Recording:
     try:
         return SoundFile(fd, size, name)
     except NotRead as reason:
         refused = f"{name} is not audio that can be decoded ({reason}"
-    kind = kind_of(head_of(fd))
+    kind = identify_format(read_head(fd))
     if kind is None:
         raise DecodeError(f"{refused})")
     from hubbub.audio.containers import Container, NoPyAV
@@ -249,7 +249,7 @@ def _recording(fd: int, size: int, name: str) -> Recording:
 
 
 def _refuse_absurd(recording: Recording, name: str) -> None:
-    lowest, highest = RATES_HZ
+    lowest, highest = SAMPLE_RATES_HZ
     if not lowest <= recording.sample_rate <= highest:
         expected = f"expected {lowest} to {highest}"
         raise DecodeError(f"{name} states a sample rate of {recording.sample_rate} Hz; {expected}")
@@ -282,7 +282,7 @@ def _mono_blocks(
 ) -> Iterator[npt.NDArray[np.float32]]:
     position = begin
     for block in frames:
-        yield _checked(_mono(block, channel), position / sample_rate, sample_rate)
+        yield _check_samples(_mono(block, channel), position / sample_rate, sample_rate)
         position += len(block)
     if position == 0:
         raise EmptyAudio(f"{name} holds no samples")
@@ -297,15 +297,17 @@ def _mono(block: npt.NDArray[np.float32], channel: int | None) -> npt.NDArray[np
         return block.mean(axis=1)
 
 
-def _checked(mono: npt.NDArray[np.float32], start_s: float, sample_rate: int) -> npt.NDArray[np.float32]:
-    if not (mono.max(initial=0) <= LOUDEST and mono.min(initial=0) >= -LOUDEST):  # so written, NaN is caught too
-        first = int(np.argmin(np.abs(mono) <= LOUDEST))
+def _check_samples(mono: npt.NDArray[np.float32], start_s: float, sample_rate: int) -> npt.NDArray[np.float32]:
+    if not (
+        mono.max(initial=0) <= MAX_AMPLITUDE and mono.min(initial=0) >= -MAX_AMPLITUDE
+    ):  # so written, NaN is caught too
+        first = int(np.argmin(np.abs(mono) <= MAX_AMPLITUDE))
         at = f"the sample at {start_s + first / sample_rate:.3f} s is {mono[first]:g}"
-        raise NonFiniteAudio(f"{at}; expected {LOUDEST:g} at most" if np.isfinite(mono[first]) else at)
+        raise NonFiniteAudio(f"{at}; expected {MAX_AMPLITUDE:g} at most" if np.isfinite(mono[first]) else at)
     return mono
 
 
-def _resampled(
+def _resample(
     mono: Iterator[npt.NDArray[np.float32]], source_rate: int, rate: int
 ) -> Iterator[npt.NDArray[np.float32]]:
     if source_rate == rate:
@@ -322,7 +324,7 @@ def _resampled(
     yield stream.resample_chunk(held, last=True)
 
 
-def _stretch(
+def _read_span(
     parts: Iterator[npt.NDArray[np.float32]], skip: int, count: int | None
 ) -> Iterator[npt.NDArray[np.float32]]:
     left = math.inf if count is None else count

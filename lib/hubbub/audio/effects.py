@@ -32,8 +32,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio import decode
-from hubbub.audio.soundscape import sounding_part
-from hubbub.config.variants import Gain, Noise, PitchShift, Room, SoundFolder, TimeStretch, Variants, sound_folder
+from hubbub.audio.soundscape import find_audible_part
+from hubbub.config.variants import (
+    Gain,
+    Noise,
+    PitchShift,
+    RecordingFolder,
+    Room,
+    TimeStretch,
+    Variants,
+    scan_recordings,
+)
 from hubbub.errors import AudioError, AugmentationError, DecodeError, EmptyAudio, NonFiniteAudio, SettingsError
 
 if TYPE_CHECKING:
@@ -54,7 +63,7 @@ _ROOMS_KEPT = 16  # impulse responses held decoded, 5 MB each at the most that i
 
 
 @dataclass(frozen=True)
-class Augmented:
+class AugmentedWindow:
     """A window's variant.
 
     Attributes
@@ -72,7 +81,7 @@ class Augmented:
     done: str
 
 
-def augmented(
+def apply_effects(
     samples: Samples,
     valid: int,
     *,
@@ -82,7 +91,7 @@ def augmented(
     clip_id: str,
     window: int,
     sample_rate: int,
-) -> Augmented:
+) -> AugmentedWindow:
     """Make one variant of one window.
 
     Parameters
@@ -111,12 +120,12 @@ def augmented(
     IndexError
         When the clip has no variant of that number.
     """
-    sound = _sound(samples, valid)
+    sound = _pad_silence(samples, valid)
     scale = int(np.frexp(np.abs(sound).max())[1])
     # Scaled by a power of two, which rounds nothing, so that the variant does not depend on how loud the clip is:
     # the stretcher would overflow on huge samples and lose tiny ones.
     sound = np.ldexp(sound, -scale)
-    call = _Call(_generator(variants.seed, clip_id, number, window), sample_rate, len(samples))
+    call = _EffectCall(_generator(variants.seed, clip_id, number, window), sample_rate, len(samples))
     done = []
     with np.errstate(over="ignore", invalid="ignore"):  # told below
         for step in variants.rule_of(labels, number).transforms:
@@ -125,10 +134,10 @@ def augmented(
         sound = np.ldexp(sound, scale)
     if not np.isfinite(sound).all():
         raise NonFiniteAudio(f"variant {number} is too loud for float32: {json.dumps(done)}")
-    return Augmented(np.pad(sound, (0, len(samples) - len(sound))), len(sound), json.dumps(done))
+    return AugmentedWindow(np.pad(sound, (0, len(samples) - len(sound))), len(sound), json.dumps(done))
 
 
-def check_sounds(variants: Variants, *, sample_rate: int) -> None:
+def check_effect_recordings(variants: Variants, *, sample_rate: int) -> None:
     """Refuse a policy whose recordings are others than when it was read, or cannot be used.
 
     So that no store mixes variants of two kinds, and that a broken recording is found before a run and not in it. Every
@@ -148,32 +157,32 @@ def check_sounds(variants: Variants, *, sample_rate: int) -> None:
             _check_recording(kind, folder, name, sample_rate)
 
 
-def _check_content(folder: SoundFolder) -> None:
+def _check_content(folder: RecordingFolder) -> None:
     was = f"the policy was made with {folder.hash}"
     mend = "put the recordings back, or give another -o with --variants FILE to make a new store"
     try:
-        found = sound_folder(Path(folder.path))
+        found = scan_recordings(Path(folder.path))
     except ValueError as error:
         raise SettingsError(f"the policy's folder {folder.path} cannot be used: {error} ({was}); {mend}") from None
     if found.hash != folder.hash:
         raise SettingsError(f"the policy's folder {folder.path} has changed: it holds {found.hash}, {was}; {mend}")
 
 
-def _check_recording(kind: type, folder: SoundFolder, name: str, sample_rate: int) -> None:
+def _check_recording(kind: type, folder: RecordingFolder, name: str, sample_rate: int) -> None:
     path = Path(folder.path) / name
     try:
-        with _blamed_on(folder, name):
+        with _explain_errors(folder, name):
             if kind is Room:
                 _room(path, folder.hash, sample_rate)
             else:
-                for _ in decode.blocks(path, sample_rate=sample_rate, count=round(CHECKED_S * sample_rate)):
+                for _ in decode.decode_blocks(path, sample_rate=sample_rate, count=round(CHECKED_S * sample_rate)):
                     pass
     except AugmentationError as error:
         raise SettingsError(f"{error}; remove or replace the file in {folder.path}") from None
 
 
 @contextmanager
-def _blamed_on(folder: SoundFolder, name: str) -> Iterator[None]:
+def _explain_errors(folder: RecordingFolder, name: str) -> Iterator[None]:
     """Say of what is wrong with a recording that it is the policy's, not the clip."""
     try:
         yield
@@ -183,7 +192,7 @@ def _blamed_on(folder: SoundFolder, name: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _EffectCall:
     """What every transform is told."""
 
     rng: np.random.Generator
@@ -193,7 +202,7 @@ class _Call:
     def drawn(self, pair: tuple[float, float]) -> float:
         return float(self.rng.uniform(*pair))
 
-    def file(self, folder: SoundFolder) -> tuple[str, Path]:
+    def file(self, folder: RecordingFolder) -> tuple[str, Path]:
         """A recording's name, by which it is known wherever the folder lies, and its path."""
         index = int(self.rng.integers(len(folder.files)))
         return folder.files[index], folder.paths[index]
@@ -203,7 +212,7 @@ Step = tuple[Samples, dict[str, Any]]
 """The sound, at most as long as the window, and what was drawn."""
 
 
-def _sound(samples: Samples, valid: int) -> Samples:
+def _pad_silence(samples: Samples, valid: int) -> Samples:
     sound = np.asarray(samples[:valid], np.float32)
     if not len(sound):
         raise EmptyAudio("the window holds no sound")
@@ -217,25 +226,25 @@ def _generator(*key: int | str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest(), "big"))
 
 
-def _time_stretch(sound: Samples, step: TimeStretch, call: _Call) -> Step:
+def _time_stretch(sound: Samples, step: TimeStretch, call: _EffectCall) -> Step:
     from audiomentations import TimeStretch as Stretch
 
     rate = call.drawn(step.rate)
-    transform = _given(Stretch(leave_length_unchanged=False, method="signalsmith_stretch"), rate=rate)
+    transform = _configure(Stretch(leave_length_unchanged=False, method="signalsmith_stretch"), rate=rate)
     length = max(1, round(len(sound) / rate))
-    return _between_silence(sound, transform, call, rate, length)[: call.length], {"rate": rate}
+    return _process_audible_part(sound, transform, call, rate, length)[: call.length], {"rate": rate}
 
 
-def _pitch_shift(sound: Samples, step: PitchShift, call: _Call) -> Step:
+def _pitch_shift(sound: Samples, step: PitchShift, call: _EffectCall) -> Step:
     from audiomentations import PitchShift as Shift
 
     semitones = call.drawn(step.semitones)
-    transform = _given(Shift(method="signalsmith_stretch"), num_semitones=semitones)
-    return _between_silence(sound, transform, call, 1.0, len(sound)), {"semitones": semitones}
+    transform = _configure(Shift(method="signalsmith_stretch"), num_semitones=semitones)
+    return _process_audible_part(sound, transform, call, 1.0, len(sound)), {"semitones": semitones}
 
 
-def _between_silence(
-    sound: Samples, transform: BaseWaveformTransform, call: _Call, rate: float, length: int
+def _process_audible_part(
+    sound: Samples, transform: BaseWaveformTransform, call: _EffectCall, rate: float, length: int
 ) -> Samples:
     """What the stretcher makes of a sound that has a block of silence before and after it.
 
@@ -246,15 +255,15 @@ def _between_silence(
     return transform.apply(np.pad(sound, silence), call.sample_rate)[first : first + length]
 
 
-def _noise(sound: Samples, step: Noise, call: _Call) -> Step:
+def _noise(sound: Samples, step: Noise, call: _EffectCall) -> Step:
     snr_db = call.drawn(step.snr_db)
     drawn: dict[str, Any] = {"snr_db": snr_db}
     if step.folder is None:
         noise = call.rng.standard_normal(len(sound), np.float32)
     else:
         name, path = call.file(step.folder)
-        with _blamed_on(step.folder, name):
-            noise, start_s = _recorded_noise(path, len(sound), call)
+        with _explain_errors(step.folder, name):
+            noise, start_s = _read_noise(path, len(sound), call)
         drawn |= {"file": name, "start_s": start_s}
     level = _rms(noise)
     if level == 0:  # a pause in a recording: no gain makes noise of it
@@ -263,31 +272,31 @@ def _noise(sound: Samples, step: Noise, call: _Call) -> Step:
     return sound + (gain * noise.astype(np.float64)).astype(np.float32), drawn
 
 
-def _recorded_noise(path: Path, length: int, call: _Call) -> tuple[Samples, float]:
+def _read_noise(path: Path, length: int, call: _EffectCall) -> tuple[Samples, float]:
     """A stretch of a recording from a second drawn, repeated where the recording is shorter; and that second."""
-    total = round(decode.probe(path).duration_s * call.sample_rate)
+    total = round(decode.read_audio_info(path).duration_s * call.sample_rate)
     first = int(call.rng.integers(max(1, total - length + 1)))
-    noise = decode.load(path, sample_rate=call.sample_rate, first=first, count=length)
+    noise = decode.load_audio(path, sample_rate=call.sample_rate, first=first, count=length)
     if not len(noise):
         raise EmptyAudio(f"{path.name} holds no samples from {first / call.sample_rate:.3f} s on")
     return np.resize(noise, length), first / call.sample_rate
 
 
-def _gain(sound: Samples, step: Gain, call: _Call) -> Step:
+def _gain(sound: Samples, step: Gain, call: _EffectCall) -> Step:
     from audiomentations import Gain as Amplifier
 
     gain_db = call.drawn(step.gain_db)
-    transform = _given(Amplifier(), amplitude_ratio=10 ** (gain_db / 20))
+    transform = _configure(Amplifier(), amplitude_ratio=10 ** (gain_db / 20))
     return transform.apply(sound, call.sample_rate), {"gain_db": gain_db}
 
 
-def _in_room(sound: Samples, step: Room, call: _Call) -> Step:
+def _apply_room(sound: Samples, step: Room, call: _EffectCall) -> Step:
     """The sound convolved with a response, its energy (sum of squares) as before.
 
     How loud a response was recorded says nothing about a room, so that only what it does to the sound is taken over.
     """
     name, path = call.file(step.folder)
-    with _blamed_on(step.folder, name):
+    with _explain_errors(step.folder, name):
         transform, rings = _room(path, step.folder.hash, call.sample_rate)
     wet = transform.apply(sound, call.sample_rate)
     energy = _energy(wet)
@@ -303,23 +312,23 @@ def _room(path: Path, content: str, sample_rate: int) -> tuple[ApplyImpulseRespo
     """
     from audiomentations import ApplyImpulseResponse
 
-    if (duration_s := decode.probe(path).duration_s) > LONGEST_RESPONSE_S:
+    if (duration_s := decode.read_audio_info(path).duration_s) > LONGEST_RESPONSE_S:
         raise DecodeError(
             f"{path.name} lasts {duration_s:.0f} s: an impulse response has {LONGEST_RESPONSE_S:g} s at most"
         )
     # audiomentations decodes it too, but does not say what is wrong with a bad one.
-    response = decode.load(path, sample_rate=sample_rate)
-    _, end = sounding_part(response)
+    response = decode.load_audio(path, sample_rate=sample_rate)
+    _, end = find_audible_part(response)
     if not end:
         raise EmptyAudio(f"{path.name} is silent: no impulse response")
-    transform = _given(ApplyImpulseResponse(str(path), leave_length_unchanged=False), ir_file_path=str(path))
+    transform = _configure(ApplyImpulseResponse(str(path), leave_length_unchanged=False), ir_file_path=str(path))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*had to be resampled")  # as it should be, once
         transform.apply(np.ones(1, np.float32), sample_rate)  # decodes it and keeps it
     return transform, end - 1
 
 
-def _given(transform: Any, **parameters: Any) -> Any:
+def _configure(transform: Any, **parameters: Any) -> Any:
     """An audiomentations transform with the values that its `apply` uses; its call would draw others."""
     transform.parameters = parameters
     return transform
@@ -333,10 +342,10 @@ def _rms(sound: Samples) -> float:
     return math.sqrt(_energy(sound) / len(sound))
 
 
-_STEPS: dict[type, Callable[[Samples, Any, _Call], Step]] = {
+_STEPS: dict[type, Callable[[Samples, Any, _EffectCall], Step]] = {
     TimeStretch: _time_stretch,
     PitchShift: _pitch_shift,
     Noise: _noise,
     Gain: _gain,
-    Room: _in_room,
+    Room: _apply_room,
 }

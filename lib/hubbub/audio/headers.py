@@ -1,7 +1,7 @@
 """What a file's first bytes say: what it is, and where they are known to lie about its length.
 
 libsndfile believes some headers that are wrong, and then leaves out sound that is there. Such a file is shown to it
-with those few bytes corrected (`View`); the file itself is never written. Measured with libsndfile 1.2.2:
+with those few bytes corrected (`CorrectedFile`); the file itself is never written. Measured with libsndfile 1.2.2:
 
 - WAV whose data chunk says 0 bytes (a recorder that lost power) or whose length wrapped at 4 GiB: it reads 0 frames, or
   the remainder. 0xFFFFFFFF, and lengths beyond the file's end, it sets right by itself; so it does for AIFF, W64, RF64.
@@ -26,7 +26,7 @@ _LONGEST_WAV_HEAD = 2**24
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileFormat:
     """What a file is by its first bytes.
 
     Attributes
@@ -44,45 +44,48 @@ class Kind:
     by_libsndfile: bool = False
 
 
-_KINDS: tuple[tuple[int, bytes, Kind], ...] = (
-    *((4, brand, Kind("MP4, M4A or MOV", "mov")) for brand in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")),
-    (0, b"\x1aE\xdf\xa3", Kind("Matroska or WebM", "matroska")),
-    (0, b"0&\xb2u\x8ef\xcf\x11\xa6\xd9\x00\xaa\x00b\xcel", Kind("WMA or another ASF file", "asf")),
-    (0, b"FLV\x01", Kind("Flash video", "flv")),
-    (8, b"AVI ", Kind("AVI", "avi")),
-    (0, b"#!AMR", Kind("AMR", "amr")),
-    (0, b"wvpk", Kind("WavPack", "wv")),
-    (0, b"MAC ", Kind("Monkey's Audio", "ape")),
-    (0, b"TTA1", Kind("True Audio", "tta")),
-    (0, b"DSD ", Kind("DSF", "dsf")),
-    (0, b"\x0bw", Kind("AC-3", "ac3")),
-    (0, b"\x00\x00\x01\xba", Kind("MPEG video", "mpeg")),
-    (0, b"OggS", Kind("Ogg", "ogg", by_libsndfile=True)),
-    (0, b"fLaC", Kind("FLAC", "flac", by_libsndfile=True)),
-    (0, b"caff", Kind("CAF", "caf", by_libsndfile=True)),
-    (8, b"WAVE", Kind("WAV", "wav", by_libsndfile=True)),
-    (8, b"AIFF", Kind("AIFF", "aiff", by_libsndfile=True)),
-    (8, b"AIFC", Kind("AIFF", "aiff", by_libsndfile=True)),
+_KINDS: tuple[tuple[int, bytes, FileFormat], ...] = (
+    *(
+        (4, brand, FileFormat("MP4, M4A or MOV", "mov"))
+        for brand in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
+    ),
+    (0, b"\x1aE\xdf\xa3", FileFormat("Matroska or WebM", "matroska")),
+    (0, b"0&\xb2u\x8ef\xcf\x11\xa6\xd9\x00\xaa\x00b\xcel", FileFormat("WMA or another ASF file", "asf")),
+    (0, b"FLV\x01", FileFormat("Flash video", "flv")),
+    (8, b"AVI ", FileFormat("AVI", "avi")),
+    (0, b"#!AMR", FileFormat("AMR", "amr")),
+    (0, b"wvpk", FileFormat("WavPack", "wv")),
+    (0, b"MAC ", FileFormat("Monkey's Audio", "ape")),
+    (0, b"TTA1", FileFormat("True Audio", "tta")),
+    (0, b"DSD ", FileFormat("DSF", "dsf")),
+    (0, b"\x0bw", FileFormat("AC-3", "ac3")),
+    (0, b"\x00\x00\x01\xba", FileFormat("MPEG video", "mpeg")),
+    (0, b"OggS", FileFormat("Ogg", "ogg", by_libsndfile=True)),
+    (0, b"fLaC", FileFormat("FLAC", "flac", by_libsndfile=True)),
+    (0, b"caff", FileFormat("CAF", "caf", by_libsndfile=True)),
+    (8, b"WAVE", FileFormat("WAV", "wav", by_libsndfile=True)),
+    (8, b"AIFF", FileFormat("AIFF", "aiff", by_libsndfile=True)),
+    (8, b"AIFC", FileFormat("AIFF", "aiff", by_libsndfile=True)),
 )
 """Offset and bytes that tell a kind. No kind is guessed beyond these: FFmpeg has demuxers that follow a text file's
 words to other files and addresses."""
 
 
-def kind_of(head: bytes) -> Kind | None:
+def identify_format(head: bytes) -> FileFormat | None:
     """Tell what a file is by its first bytes (at least 400 of a file that has them); None: nothing known."""
     for offset, magic, kind in _KINDS:
         if head[offset : offset + len(magic)] == magic:
             return kind
     if head[:1] == b"\x47" and head[188:189] == b"\x47":
-        return Kind("MPEG transport stream", "mpegts")
+        return FileFormat("MPEG transport stream", "mpegts")
     if len(head) > 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
-        return Kind("AAC", "aac")
+        return FileFormat("AAC", "aac")
     if head[:3] == b"ID3" or _is_mpeg_frame(head[:4]):
-        return Kind("MP3", "mp3", by_libsndfile=True)
+        return FileFormat("MP3", "mp3", by_libsndfile=True)
     return None
 
 
-class View:
+class CorrectedFile:
     """A file with another beginning, which reads, seeks and tells like a Python file; never raises.
 
     Parameters
@@ -128,18 +131,18 @@ class View:
         return self._position
 
 
-def head_of(fd: int) -> bytes:
+def read_head(fd: int) -> bytes:
     """Return the first 4 KiB."""
     return os.pread(fd, _HEAD_BYTES, 0)
 
 
-def corrected(fd: int, size: int) -> View | None:
+def correct_length(fd: int, size: int) -> CorrectedFile | None:
     """Return the file as its decoder must see it, where its header is known to lie; None: as it is."""
     head = os.pread(fd, 12, 0)
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _corrected_wav(fd, size)
+        return _correct_wav(fd, size)
     if head[:3] == b"ID3" or _is_mpeg_frame(head[:4]):
-        return _corrected_mp3(fd, size)
+        return _correct_mp3(fd, size)
     return None
 
 
@@ -159,7 +162,7 @@ def is_chained(fd: int, size: int) -> bool:
     return False
 
 
-def _corrected_wav(fd: int, size: int) -> View | None:
+def _correct_wav(fd: int, size: int) -> CorrectedFile | None:
     at = 12
     for _ in range(_MOST_CHUNKS):
         name, length = _chunk(fd, at)
@@ -167,7 +170,7 @@ def _corrected_wav(fd: int, size: int) -> View | None:
             lies = (length == 0 or size > 2**32) and not _chunks_follow(fd, at + 8 + length, size)
             if not lies or at > _LONGEST_WAV_HEAD:
                 return None
-            return View(fd, _rf64_head(os.pread(fd, at - 12, 12), size - at - 8), at + 8)
+            return CorrectedFile(fd, _rf64_head(os.pread(fd, at - 12, 12), size - at - 8), at + 8)
         at += 8 + length + length % 2
         if not name or at >= size:
             return None
@@ -198,21 +201,21 @@ def _chunks_follow(fd: int, at: int, size: int) -> bool:
     return False
 
 
-def _corrected_mp3(fd: int, size: int) -> View | None:
+def _correct_mp3(fd: int, size: int) -> CorrectedFile | None:
     start = _end_of_id3(fd)
     frame = os.pread(fd, 64, start)
     if not _is_mpeg_frame(frame[:4]) or _layer(frame) != 3:
-        return View(fd)
-    place, there = _place_of_info(frame), _end_of_mp3(fd, size) - start
+        return CorrectedFile(fd)
+    place, there = _info_offset(frame), _end_of_mp3(fd, size) - start
     if frame[place : place + 4] not in (b"Xing", b"Info"):
-        return View(fd, _info_frame(frame, there), start)
+        return CorrectedFile(fd, _info_frame(frame, there), start)
     flags, frames, stated = struct.unpack(">3I", frame[place + 4 : place + 16].ljust(12, b"\0"))
     if flags & 3 != 3:  # without frames or bytes; if there are frames, they are in their place
-        return View(fd, frame[: place + 8] + _LONG, start + place + 12) if flags & 1 else View(fd)
+        return CorrectedFile(fd, frame[: place + 8] + _LONG, start + place + 12) if flags & 1 else CorrectedFile(fd)
     fits = stated == there or (stated < there and not _same_stream(frame, os.pread(fd, 4, start + stated)))
     if fits and _FRAME_BYTES[0] * frames <= there <= _FRAME_BYTES[1] * frames:
         return None
-    return View(fd, frame[: place + 8] + _LONG + struct.pack(">I", min(there, 2**32 - 1)), start + place + 16)
+    return CorrectedFile(fd, frame[: place + 8] + _LONG + struct.pack(">I", min(there, 2**32 - 1)), start + place + 16)
 
 
 def _info_frame(frame: bytes, there: int) -> bytes:
@@ -224,7 +227,7 @@ def _info_frame(frame: bytes, there: int) -> bytes:
     header = bytes([frame[0], frame[1] | 0x01, 0xE0 | frame[2] & 0x0C, frame[3]])
     bitrate, rate = (320_000 if version_1 else 160_000), _RATES_HZ[frame[1] >> 3 & 3][frame[2] >> 2 & 3]
     length = (144 if version_1 else 72) * bitrate // rate
-    body = header.ljust(_place_of_info(header), b"\0") + b"Info" + struct.pack(">I", 3) + _LONG
+    body = header.ljust(_info_offset(header), b"\0") + b"Info" + struct.pack(">I", 3) + _LONG
     return (body + struct.pack(">I", min(there + length, 2**32 - 1))).ljust(length, b"\0")
 
 
@@ -245,7 +248,7 @@ def _end_of_mp3(fd: int, size: int) -> int:
     return size - 128 if os.pread(fd, 3, max(0, size - 128)) == b"TAG" else size
 
 
-def _place_of_info(frame: bytes) -> int:
+def _info_offset(frame: bytes) -> int:
     """Offset of the Info frame's mark, which stands behind the side information: MPEG 1 or 2, stereo or mono."""
     mpeg_1, mono = frame[1] & 0x08, frame[3] & 0xC0 == 0xC0
     return (21 if mono else 36) if mpeg_1 else (13 if mono else 21)

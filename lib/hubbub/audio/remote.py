@@ -1,6 +1,6 @@
 """Recordings in buckets, as files on this machine for as long as they are read.
 
-Decoders read files, so a recording is fetched whole. Each process keeps those it fetched last, up to `KEPT_BYTES`: the
+Decoders read files, so a recording is fetched whole. Each process keeps those it fetched last, up to `CACHE_BYTES`: the
 many units of a long recording then fetch it once a worker. Copies lie in the folder for temporary files (``TMPDIR``);
 they go when the process ends, and those of a process that was killed go when the next one begins.
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 * 2**20
 """Asked for at once."""
 
-KEPT_BYTES = 2 * 2**30
+CACHE_BYTES = 2 * 2**30
 """Copies that are kept in a process when nobody reads them."""
 
 _SPARE_BYTES = 64 * 2**20  # left free on the disk for others
@@ -104,37 +104,37 @@ def local_copy(source: StoragePath, version: str | None = None) -> Iterator[Path
     if is_local(source):
         yield source
         return
-    with _copies(os.getpid()).held(source, version) as path:
+    with _cache_of_process(os.getpid()).held(source, version) as path:
         yield path
 
 
-def kept_copy(source: StoragePath, version: str | None = None) -> Path:
+def cached_copy(source: StoragePath, version: str | None = None) -> Path:
     """The same without an end: it is there until others are fetched. Arguments and errors of `local_copy`."""
     with local_copy(source, version) as path:
         return path
 
 
 @contextlib.contextmanager
-def passing_copy(source: UPath) -> Iterator[Copy]:
+def temporary_copy(source: UPath) -> Iterator[Copy]:
     """Fetch a recording for once; errors of `local_copy`."""
     with tempfile.TemporaryDirectory(prefix="hubbub-") as folder:
         yield fetch(source, Path(folder))
 
 
-def etag_of(version: str | None) -> str | None:
+def parse_etag(version: str | None) -> str | None:
     """The ETag that a version is, if it is one: text in quotes."""
     return version if version is not None and _ETAG.fullmatch(version) else None
 
 
-def quoted(etag: str) -> str:
+def quote_etag(etag: str) -> str:
     """An ETag as HTTP writes it; some servers leave its quotes out in listings."""
     return etag if _ETAG.fullmatch(etag) else f'"{etag}"'
 
 
-class Copies:
+class CopyCache:
     """Copies of recordings in one folder, the oldest of which go when there are too many bytes."""
 
-    def __init__(self, folder: Path, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, folder: Path, kept_bytes: int = CACHE_BYTES) -> None:
         self._folder, self._kept_bytes = folder, kept_bytes
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[str, str | None], _Entry] = OrderedDict()
@@ -142,14 +142,14 @@ class Copies:
     @contextlib.contextmanager
     def held(self, source: UPath, version: str | None) -> Iterator[Path]:
         """Give a copy that stays while the context lasts; arguments and errors of `local_copy`."""
-        what = (str(source), etag_of(version))
+        what = (str(source), parse_etag(version))
         with self._lock:
             entry = self._entries.setdefault(what, _Entry())
             self._entries.move_to_end(what)
             entry.users += 1
         try:
             with entry.lock:
-                if entry.copy is None or not _still_is(entry.copy, source, version):
+                if entry.copy is None or not _is_unchanged(entry.copy, source, version):
                     entry.copy = fetch(source, self._folder, version, make_room=self._make_room)
                 path = entry.copy.path
             yield path
@@ -179,7 +179,7 @@ class _Entry:
 
 
 @lru_cache(maxsize=1)
-def _copies(process: int) -> Copies:
+def _cache_of_process(process: int) -> CopyCache:
     """The copies of this process, which go with it."""
     _sweep()
     while True:
@@ -189,7 +189,7 @@ def _copies(process: int) -> Copies:
             fcntl.flock(os.open(folder, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)
             if folder.exists():  # else another process swept it before we held it
                 Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=0)
-                return Copies(folder)
+                return CopyCache(folder)
 
 
 def _sweep() -> None:
@@ -221,8 +221,8 @@ def fetch(
     """
     path = Path(tempfile.mkdtemp(dir=folder)) / _file_name(source.name)
     try:
-        with _telling(source):
-            etag, size_bytes, block = _block(source, 0, etag_of(version))
+        with _explain_bucket_errors(source):
+            etag, size_bytes, block = _block(source, 0, parse_etag(version))
             make_room(size_bytes)
             _refuse_without_room(path, size_bytes)
             with open(path, "wb") as file:
@@ -244,10 +244,12 @@ def _file_name(name: str) -> str:
 def _refuse_without_room(path: Path, size_bytes: int) -> None:
     free = shutil.disk_usage(path.parent).free - _SPARE_BYTES
     if size_bytes > free:
-        raise DecodeError(_no_room(path, f"{size_bytes / 2**20:.0f} MiB, and there is room for {max(0, free) >> 20}"))
+        raise DecodeError(
+            _describe_full_disk(path, f"{size_bytes / 2**20:.0f} MiB, and there is room for {max(0, free) >> 20}")
+        )
 
 
-def _no_room(path: Path, how: str) -> str:
+def _describe_full_disk(path: Path, how: str) -> str:
     return f"{path.name} cannot be fetched to {tempfile.gettempdir()}: {how}; set TMPDIR to a larger disk"
 
 
@@ -257,7 +259,7 @@ def _block(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes
 
     for attempt in range(REQUEST_ATTEMPTS):
         try:
-            found, size_bytes, block = _asked(source, begin, etag)
+            found, size_bytes, block = _request_block(source, begin, etag)
         except S3_RETRYABLE_ERRORS:
             if attempt == REQUEST_ATTEMPTS - 1:
                 raise
@@ -270,7 +272,7 @@ def _block(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes
     raise BucketError(f"{source} cannot be read: the server sends fewer bytes than it says, {REQUEST_ATTEMPTS} times")
 
 
-def _asked(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes]:
+def _request_block(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes]:
     """One request. The key goes there letter by letter: s3fs's own files would take ``?versionId=`` in it for more."""
     from fsspec.asyn import sync
 
@@ -283,26 +285,26 @@ def _asked(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes
         if begin or _code(error) not in ("InvalidRange", "416"):
             raise
         answer = source.fs.call_s3("head_object", Bucket=bucket, Key=key)  # an empty object has no bytes to ask for
-        return quoted(answer["ETag"]), int(answer["ContentLength"]), b""
+        return quote_etag(answer["ETag"]), int(answer["ContentLength"]), b""
     try:
         block = sync(source.fs.loop, answer["Body"].read)
     finally:
         answer["Body"].close()
     total = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]
-    return quoted(answer["ETag"]), int(total), block
+    return quote_etag(answer["ETag"]), int(total), block
 
 
-def _still_is(copy: Copy, source: UPath, version: str | None) -> bool:
+def _is_unchanged(copy: Copy, source: UPath, version: str | None) -> bool:
     """Whether a copy is what lies there; asked only where no version says it."""
-    if etag_of(version) is not None:
+    if parse_etag(version) is not None:
         return True
     bucket, _, key = source.path.partition("/")
-    with _telling(source):
-        return quoted(source.fs.call_s3("head_object", Bucket=bucket, Key=key)["ETag"]) == copy.version
+    with _explain_bucket_errors(source):
+        return quote_etag(source.fs.call_s3("head_object", Bucket=bucket, Key=key)["ETag"]) == copy.version
 
 
 @contextlib.contextmanager
-def _telling(source: UPath) -> Iterator[None]:
+def _explain_bucket_errors(source: UPath) -> Iterator[None]:
     """Tell what is a clip's own failure from what would befall all clips of its bucket."""
     try:
         yield
@@ -312,17 +314,17 @@ def _telling(source: UPath) -> Iterator[None]:
         code, name = _code(error), source.name
         bucket, _, key = source.path.partition("/")
         if isinstance(error, OSError) and code is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DecodeError(_no_room(Path(name), error.strerror or "no room")) from None
+            raise DecodeError(_describe_full_disk(Path(name), error.strerror or "no room")) from None
         if code in _CHANGED:
             raise FileChanged("changed since it was indexed; index it again") from None
         if code in _OF_ONE_KEY:
             raise DecodeError(f"{name} cannot be opened ({_OF_ONE_KEY[code]}: {key} in bucket {bucket})") from None
         if code in _DENIED and _may_list(source):
             raise DecodeError(f"{name} cannot be opened (no permission for {key} in bucket {bucket})") from None
-        raise BucketError(_unreachable(source, error)) from None
+        raise BucketError(_describe_unreachable(source, error)) from None
 
 
-def _unreachable(source: UPath, error: Exception) -> str:
+def _describe_unreachable(source: UPath, error: Exception) -> str:
     bucket = source.path.partition("/")[0]
     if _code(error) == "NoSuchBucket":
         return f"cannot read {source}: there is no bucket {bucket}"

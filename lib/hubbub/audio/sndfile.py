@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from hubbub.audio.headers import corrected, is_chained
+from hubbub.audio.headers import correct_length, is_chained
 from hubbub.errors import DecodeError
 
 _ABSURD_FRAMES = 2**46  # 11 years at 192 kHz: what a length left out is given as
@@ -60,7 +60,7 @@ class SoundFile:
         """
         if is_chained(fd, size):
             raise NotRead("several Ogg streams one behind the other")
-        self._fd, self._view, self._name = fd, corrected(fd, size), name
+        self._fd, self._view, self._name = fd, correct_length(fd, size), name
         try:
             self._file = self._opened()
         except soundfile.LibsndfileError as error:

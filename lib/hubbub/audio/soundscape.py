@@ -77,7 +77,7 @@ def mix_soundscape(
 ) -> Soundscape:
     """Mix clips into quiet pink noise, each once, in random order and at random times without overlap.
 
-    Each clip is trimmed to its sounding part (`sounding_part`), faded in and out over `FADE_S`, and scaled so that
+    Each clip is trimmed to its sounding part (`find_audible_part`), faded in and out over `FADE_S`, and scaled so that
     its RMS lies a random number of dB above the background's, or as far as it can without clipping. The background
     does not depend on the clips: the same call without any returns it bare. Everything is held in memory at once,
     about 40 bytes a sample at its peak: meant for minutes, not for days.
@@ -118,7 +118,7 @@ def mix_soundscape(
     sounds = [_sound(label, clip, sample_rate) for label, clip in clips]
     order = [int(index) for index in rng.permutation(len(sounds))]
     lengths = [len(sounds[index]) for index in order]
-    onsets = _place(rng, lengths, round(min_gap_s * sample_rate), len(samples), sample_rate)
+    onsets = _draw_onsets(rng, lengths, round(min_gap_s * sample_rate), len(samples), sample_rate)
 
     room = 1.0 - float(np.abs(samples).max())
     events: list[TrueEvent] = []
@@ -132,7 +132,7 @@ def mix_soundscape(
     return Soundscape(samples, tuple(events))
 
 
-def sounding_part(samples: np.ndarray) -> tuple[int, int]:
+def find_audible_part(samples: np.ndarray) -> tuple[int, int]:
     """Return the first sample of the sounding part and the one after its last.
 
     The sounding part reaches from the first to the last sample above `SILENCE_DB` relative to the clip's peak;
@@ -177,7 +177,7 @@ def _sound(label: str, clip: np.ndarray, sample_rate: int) -> np.ndarray:
         raise UsageError(f"a clip of '{label}' has shape {clip.shape}; expected mono samples, [sample]")
     if not np.isfinite(clip).all():
         raise NonFiniteAudio(f"a clip of '{label}' holds NaN or infinite samples")
-    start, stop = sounding_part(clip)
+    start, stop = find_audible_part(clip)
     if start == stop:
         raise EmptyAudio(f"a clip of '{label}' holds no sound to mix: {len(clip)} samples, none above zero")
     sound = clip[start:stop] / np.abs(clip).max()
@@ -191,7 +191,7 @@ def _fades(length: int, sample_rate: int) -> np.ndarray:
     return np.concatenate([rise, np.ones(length - 2 * fade), rise[::-1]])
 
 
-def _place(rng: np.random.Generator, lengths: Sequence[int], gap: int, total: int, sample_rate: int) -> list[int]:
+def _draw_onsets(rng: np.random.Generator, lengths: Sequence[int], gap: int, total: int, sample_rate: int) -> list[int]:
     """First samples for sounds of these lengths, in this order, at least `gap` apart.
 
     The free samples are what the sounds and their gaps leave over. Sorted random shares of them are where the sounds

@@ -24,7 +24,7 @@ from hubbub.config import Settings
 
 
 @dataclass(frozen=True)
-class Grid:
+class WindowGrid:
     """Where the windows of a clip lie.
 
     Attributes
@@ -79,17 +79,17 @@ class Window:
     valid: int
 
 
-def grid_of(settings: Settings, *, hop_s: float | None = None) -> Grid:
+def window_grid(settings: Settings, *, hop_s: float | None = None) -> WindowGrid:
     """Build the grid that rows are cut by; or, with `hop_s`, that of labelling: what a model hears, at every hop."""
     rate, windows = settings.frontend.sample_rate, settings.windows
-    window = max(1, round((windows.duration_s if hop_s is None else windows.heard_s) * rate))
+    window = max(1, round((windows.duration_s if hop_s is None else windows.input_s) * rate))
     only_first = windows.mode != "all" and hop_s is None
     hop = hop_s or windows.hop_s or windows.duration_s
     tail = min(settings.frontend.hop_samples, window)
-    return Grid(window=window, hop=max(1, round(hop * rate)), min_tail=tail, only_first=only_first)
+    return WindowGrid(window=window, hop=max(1, round(hop * rate)), min_tail=tail, only_first=only_first)
 
 
-def cut(blocks: Iterable[npt.NDArray[np.float32]], grid: Grid, *, first: int = 0) -> Iterator[Window]:
+def split_windows(blocks: Iterable[npt.NDArray[np.float32]], grid: WindowGrid, *, first: int = 0) -> Iterator[Window]:
     """Cut a stream of samples into windows, holding no more than one window and one block.
 
     Parameters
@@ -109,14 +109,14 @@ def cut(blocks: Iterable[npt.NDArray[np.float32]], grid: Grid, *, first: int = 0
     number, covered = first, max(0, grid.window - grid.hop) if first else 0
     for block in blocks:
         buffer = np.concatenate([buffer, block]) if len(buffer) else block
-        while len(buffer) >= grid.window and _brings_enough(len(buffer), covered, number, grid):
+        while len(buffer) >= grid.window and _has_enough_new_audio(len(buffer), covered, number, grid):
             yield Window(number, buffer[: grid.window].copy(), grid.window)
             if grid.only_first:
                 return
             number, covered, buffer = number + 1, max(0, grid.window - grid.hop), buffer[grid.hop :]
-    if len(buffer) and _brings_enough(len(buffer), covered, number, grid):
+    if len(buffer) and _has_enough_new_audio(len(buffer), covered, number, grid):
         yield Window(number, np.pad(buffer, (0, grid.window - len(buffer))), len(buffer))
 
 
-def _brings_enough(held: int, covered: int, number: int, grid: Grid) -> bool:
+def _has_enough_new_audio(held: int, covered: int, number: int, grid: WindowGrid) -> bool:
     return number == 0 or held - covered >= grid.min_tail

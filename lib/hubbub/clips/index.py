@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from hubbub.audio.decode import AudioInfo, probe
-from hubbub.audio.remote import passing_copy
+from hubbub.audio.decode import AudioInfo, read_audio_info
+from hubbub.audio.remote import temporary_copy
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import ClipTable, clip_id, content_version, make_table, resolve_uri
 from hubbub.errors import AudioError
@@ -67,7 +67,7 @@ def _read_header(source: StoragePath, clip: dict[str, Any]) -> AudioInfo:
     if is_local(source):
         stat = source.stat()
         clip |= {"version": content_version(stat), "size_bytes": stat.st_size}
-        return probe(source)
-    with passing_copy(source) as copy:
+        return read_audio_info(source)
+    with temporary_copy(source) as copy:
         clip |= {"version": copy.version, "size_bytes": copy.size_bytes}
-        return probe(copy.path)
+        return read_audio_info(copy.path)

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from hubbub.config.base import Frozen
 from hubbub.config.frontends import FRONTENDS, Dtype, FrontendSettings, LogMelSettings
-from hubbub.config.variants import Variants, explained
+from hubbub.config.variants import Variants, explain_error
 from hubbub.errors import SettingsError, nearest
 
 Channels = Literal["mix", "first", "each", "left-right-mix"]
@@ -49,7 +49,7 @@ class Windows(Frozen):
         return self
 
     @property
-    def heard_s(self) -> float:
+    def input_s(self) -> float:
         """Seconds that a model hears at a time: the crop where rows are cropped, else the window."""
         return self.duration_s if self.crop_s is None else self.crop_s
 
@@ -88,7 +88,7 @@ class Settings(Frozen):
 
     @model_validator(mode="after")
     def _window_holds_what_it_must(self) -> Settings:
-        rate, shortest_s = self.frontend.sample_rate, self.windows.heard_s
+        rate, shortest_s = self.frontend.sample_rate, self.windows.input_s
         if shortest_s * rate < 1:
             name = "duration_s" if self.windows.crop_s is None else "crop_s"
             raise ValueError(f"windows.{name} {shortest_s:g} is shorter than one sample")
@@ -164,11 +164,11 @@ def load_settings(file: Path | None = None, assignments: Iterable[str] = ()) -> 
     for assignment in assignments:
         _assign(data, assignment)
     if file is None:
-        return settings_from(data, where="--set")
-    return settings_from(data, where=str(file), folder=file.absolute().parent)
+        return parse_settings(data, where="--set")
+    return parse_settings(data, where=str(file), folder=file.absolute().parent)
 
 
-def settings_from(data: Mapping[str, Any], *, where: str, folder: Path | None = None) -> Settings:
+def parse_settings(data: Mapping[str, Any], *, where: str, folder: Path | None = None) -> Settings:
     """Validate plain data as settings; `where` names its origin in messages, folders in it are relative to `folder`."""
     try:
         return Settings.model_validate(data, context={"base": folder or Path.cwd()})
@@ -178,16 +178,16 @@ def settings_from(data: Mapping[str, Any], *, where: str, folder: Path | None = 
         raise SettingsError(f"{where}: " + "; ".join(lines)) from None
 
 
-def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+def describe_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
     """List what differs between two nested mappings, as ``frontend.n_mels: 64, not 128`` (ours, not theirs)."""
     lines: list[str] = []
     for key in sorted(ours.keys() | theirs.keys()):
         mine, other = ours.get(key), theirs.get(key)
         if isinstance(mine, Mapping) and isinstance(other, Mapping):
-            lines += difference(mine, other, f"{prefix}{key}.")
+            lines += describe_difference(mine, other, f"{prefix}{key}.")
         elif pairs := _paired_mappings(mine, other):
             for number, (one, two) in enumerate(pairs, 1):
-                lines += difference(one, two, f"{prefix}{key} {number}, ")
+                lines += describe_difference(one, two, f"{prefix}{key} {number}, ")
         elif mine != other:
             lines.append(f"{prefix}{key}: {mine!r}, not {other!r}")
     return lines
@@ -237,7 +237,7 @@ def _explain(item: Any) -> str:
     """One pydantic complaint in hubbub's words."""
     location = [str(part) for part in item["loc"]]
     if location[:1] == ["variants"] and len(location) > 1:
-        return "variants: " + explained({**item, "loc": item["loc"][1:]})
+        return "variants: " + explain_error({**item, "loc": item["loc"][1:]})
     if len(location) > 1 and location[0] == "frontend":
         chosen = location.pop(1)  # pydantic names the class it tried
     name = ".".join(location)

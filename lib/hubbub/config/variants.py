@@ -55,7 +55,7 @@ def _is_number(given: Any) -> bool:
     return isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < 1e9
 
 
-def _filled(items: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+def _require_items(items: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
     if items == ():
         raise ValueError("expected at least one")
     return items
@@ -81,7 +81,7 @@ Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
 """Lowest and highest, equal for a fixed value."""
 
 
-class SoundFolder(Frozen):
+class RecordingFolder(Frozen):
     """The recordings of a folder, fixed when the policy was read.
 
     Written as the folder's name, relative to the policy file; what is then kept is this.
@@ -97,17 +97,17 @@ class SoundFolder(Frozen):
         return tuple(Path(self.path) / name for name in self.files)
 
 
-def _fixed(given: Any, info: ValidationInfo) -> Any:
+def _scan_folder(given: Any, info: ValidationInfo) -> Any:
     """A folder's name as its content; anything else as it is."""
-    if given is None or isinstance(given, dict | SoundFolder):
+    if given is None or isinstance(given, dict | RecordingFolder):
         return given
     if not isinstance(given, str):
         raise ValueError("expected the name of a folder")
     base: Path = (info.context or {}).get("base", Path())
-    return sound_folder((base / given).absolute())
+    return scan_recordings((base / given).absolute())
 
 
-def sound_folder(folder: Path) -> SoundFolder:
+def scan_recordings(folder: Path) -> RecordingFolder:
     """Read what an absolute folder holds now; every recording in it is read once, a piece at a time.
 
     Raises
@@ -118,16 +118,16 @@ def sound_folder(folder: Path) -> SoundFolder:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")
     try:
-        files = _sounds_in(folder)
+        files = _list_recordings(folder)
         content = [(name, _digest(folder / name)) for name in files]
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from None
     if not files:
         raise ValueError(f"{folder} holds no file that ends in {', '.join(SOUND_SUFFIXES)}")
-    return SoundFolder(path=str(folder), files=files, hash=_hash(content))
+    return RecordingFolder(path=str(folder), files=files, hash=_hash(content))
 
 
-def _sounds_in(folder: Path) -> tuple[str, ...]:
+def _list_recordings(folder: Path) -> tuple[str, ...]:
     names = [
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -145,7 +145,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-Sounds = Annotated[SoundFolder, BeforeValidator(_fixed)]
+Sounds = Annotated[RecordingFolder, BeforeValidator(_scan_folder)]
 """A folder of recordings, given by its name."""
 
 
@@ -196,13 +196,13 @@ _KINDS: dict[str, type[Frozen]] = {
 class Rule(Frozen):
     """Which clips get how many variants, made how."""
 
-    labels: Annotated[tuple[str, ...] | None, AfterValidator(_filled)] = Field(
+    labels: Annotated[tuple[str, ...] | None, AfterValidator(_require_items)] = Field(
         None, description="clips with any of these; null: every clip"
     )
     count: int = Field(1, ge=1, le=1000, description="variants of each such clip")
-    transforms: Annotated[tuple[Annotated[Transform, Field(discriminator="kind")], ...], AfterValidator(_filled)] = (
-        Field(description="done in this order")
-    )
+    transforms: Annotated[
+        tuple[Annotated[Transform, Field(discriminator="kind")], ...], AfterValidator(_require_items)
+    ] = Field(description="done in this order")
 
     def matches(self, labels: Sequence[str]) -> bool:
         """Whether the rule is for a clip with these labels."""
@@ -216,7 +216,7 @@ class Variants(Frozen):
     """
 
     seed: int = Field(0, ge=0, lt=2**63, description="another seed draws everything anew")
-    rules: Annotated[tuple[Rule, ...], AfterValidator(_filled)] = Field(
+    rules: Annotated[tuple[Rule, ...], AfterValidator(_require_items)] = Field(
         description="a clip gets the variants of every rule that matches"
     )
 
@@ -254,7 +254,7 @@ class Variants(Frozen):
         return [label for label in named if label not in there]
 
     @property
-    def folders(self) -> tuple[SoundFolder, ...]:
+    def folders(self) -> tuple[RecordingFolder, ...]:
         """Every folder of recordings, in the order of the rules."""
         steps = [step for rule in self.rules for step in rule.transforms]
         return tuple(step.folder for step in steps if isinstance(step, Noise | Room) and step.folder is not None)
@@ -316,10 +316,10 @@ def load_variants(file: Path) -> Variants:
     try:
         return Variants.model_validate(_read(file), context={"base": file.absolute().parent})
     except ValidationError as error:
-        raise SettingsError(f"policy {file}: " + "; ".join(explained(item) for item in error.errors())) from None
+        raise SettingsError(f"policy {file}: " + "; ".join(explain_error(item) for item in error.errors())) from None
 
 
-def explained(item: Any) -> str:
+def explain_error(item: Any) -> str:
     """Say one of pydantic's complaints about a policy in hubbub's words, its location being within the policy."""
     location = list(item["loc"])
     name = str(location[-1]) if location else ""

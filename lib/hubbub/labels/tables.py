@@ -26,9 +26,9 @@ import pandas as pd
 import pyarrow as pa
 
 from hubbub import __version__
-from hubbub.audio.remote import kept_copy
+from hubbub.audio.remote import cached_copy
 from hubbub.clips.table import CLIP_SCHEMA, resolve_uri
-from hubbub.config import Settings, canonical_hash, difference, settings_from
+from hubbub.config import Settings, canonical_hash, describe_difference, parse_settings
 from hubbub.errors import LabelsError, StoreError
 from hubbub.io.atomic import (
     explain_read_errors,
@@ -147,7 +147,7 @@ class LabelTables:
     @property
     def settings(self) -> Settings:
         """Settings of the features the model was trained on."""
-        return settings_from(self.run["settings"], where=str(self.path / RUN_FILE))
+        return parse_settings(self.run["settings"], where=str(self.path / RUN_FILE))
 
     @property
     def rules(self) -> dict[str, EventRule]:
@@ -165,8 +165,8 @@ class LabelTables:
         return label_schemas(carried, len(self.labels)).events
 
     def resolve_uri(self, uri: str) -> Path:
-        """Local path of a file; one in a bucket is fetched (`audio.remote.kept_copy`, with its errors)."""
-        return kept_copy(resolve_uri(uri, self.root))
+        """Local path of a file; one in a bucket is fetched (`audio.remote.cached_copy`, with its errors)."""
+        return cached_copy(resolve_uri(uri, self.root))
 
     def committed(self) -> list[int]:
         """Numbers of the units that are done."""
@@ -432,7 +432,7 @@ def require_run(tables: LabelTables, asked: Mapping[str, Any]) -> None:
     LabelsError
         Says what differs and what to do.
     """
-    lines = difference(asked, {name: tables.run.get(name) for name in asked})
+    lines = describe_difference(asked, {name: tables.run.get(name) for name in asked})
     if lines:
         raise LabelsError(
             f"{tables.path} was made otherwise: {'; '.join(lines)}. Give another -o; "

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import frontend_of
-from hubbub.audio.windows import grid_of
+from hubbub.audio.windows import window_grid
 from hubbub.config import Settings
 from hubbub.config.frontends import Decibels
 
@@ -36,7 +36,7 @@ class Augmentation(Protocol):
     def __call__(self, features: Features, targets: Targets, rng: np.random.Generator) -> tuple[Features, Targets]:
         """Augment a batch: float32 [row, frame, band] and [row, label]; rows of nothing may come after its own."""
 
-    def calm(self) -> Augmentation:
+    def for_validation(self) -> Augmentation:
         """What it is where a threshold is chosen: rows stay what they are, among and beside backgrounds."""
 
 
@@ -97,7 +97,7 @@ class Noise:
         scale = Scale.of(settings)
         frontend = frontend_of(settings.frontend.model_copy(update={"top_db": None, "ref": 1.0}))
         rng = np.random.default_rng(seed)
-        length = grid_of(settings, hop_s=settings.windows.heard_s).window
+        length = window_grid(settings, hop_s=settings.windows.input_s).window
         bank = [frontend(rng.standard_normal(length).astype(np.float32)) for _ in range(takes)]
         return cls(np.stack(bank) - np.float32(scale.ref_db), level_db)
 
@@ -108,9 +108,9 @@ class Noise:
         across = np.linspace(-0.5, 0.5, takes.shape[2])
         tilt, bend = (rng.uniform(*span, n_rows)[:, None] for span in (self.tilt_db, self.bend_db))
         # The louder end sets the level that is heard, so a tilt lowers the rest instead of raising one end.
-        colour = tilt * across + bend * (4 * across**2 - 1 / 3)
-        colour += rng.uniform(*self.level_db, n_rows)[:, None] - colour.max(axis=1, keepdims=True)
-        return turned + colour.astype(np.float32)[:, None, :]
+        random_eq = tilt * across + bend * (4 * across**2 - 1 / 3)
+        random_eq += rng.uniform(*self.level_db, n_rows)[:, None] - random_eq.max(axis=1, keepdims=True)
+        return turned + random_eq.astype(np.float32)[:, None, :]
 
 
 def roll_frames(features: Features, by: npt.NDArray[np.integer]) -> Features:
@@ -146,7 +146,7 @@ def shift_time(
     return moved, np.clip((share - 0.3) / 0.4, 0.0, 1.0).astype(np.float32)
 
 
-def colour(features: Features, rng: np.random.Generator, *, spread_db: float, points: int = 5) -> Features:
+def random_eq(features: Features, rng: np.random.Generator, *, spread_db: float, points: int = 5) -> Features:
     """Raise and lower bands along a smooth random curve, as another microphone or another room would.
 
     H. Nam et al., "FilterAugment: An Acoustic Environmental Data Augmentation Method", 2022.
@@ -166,7 +166,7 @@ def colour(features: Features, rng: np.random.Generator, *, spread_db: float, po
     return features + curve[:, None, :].astype(np.float32)
 
 
-def shift_bands(features: Features, rng: np.random.Generator, *, furthest: int) -> Features:
+def shift_frequency(features: Features, rng: np.random.Generator, *, furthest: int) -> Features:
     """Move each row up or down by up to `furthest` bands, the outermost band filling in: about a change of pitch."""
     by = rng.integers(-furthest, furthest + 1, size=len(features))
     n_bands = features.shape[2]
@@ -229,7 +229,7 @@ def mask(features: Features, rng: np.random.Generator, *, masks: int, widest: fl
     return np.where(covered, mean, features)
 
 
-def with_rows_of_nothing(
+def add_negatives(
     features: Features,
     targets: Targets,
     *,
@@ -285,11 +285,11 @@ class Policy:
     cut_share: float = 0.0
     """Share of rows that `shift_time` cuts off."""
 
-    colour_db: float = 0.0
-    """Spread of `colour`."""
+    eq_db: float = 0.0
+    """Spread of `random_eq`."""
 
-    furthest_band: int = 0
-    """Bands that `shift_bands` moves a row by, at most."""
+    max_band_shift: int = 0
+    """Bands that `shift_frequency` moves a row by, at most."""
 
     mixup_alpha: float = 0.4
     """Beta distribution of `mixup`; smaller: one of two rows prevails."""
@@ -307,8 +307,8 @@ class Policy:
         """Augment a batch: float32 [row, frame, band] and [row, label]; negatives come after its rows."""
         features, kept = shift_time(features, rng, cut_share=self.cut_share, silence_db=self.scale.silence_db)
         features = features + rng.uniform(*self.gain_db, (len(features), 1, 1)).astype(np.float32)
-        features = colour(features, rng, spread_db=self.colour_db)
-        features = shift_bands(features, rng, furthest=self.furthest_band)
+        features = random_eq(features, rng, spread_db=self.eq_db)
+        features = shift_frequency(features, rng, furthest=self.max_band_shift)
         features, targets = mixup(
             features, targets * kept[:, None], rng, alpha=self.mixup_alpha, share=self.mixup_share
         )
@@ -316,13 +316,13 @@ class Policy:
             features = self._among_noise(features, self.noise, rng)
         features = mask(self.scale.apply(features), rng, masks=self.masks, widest=self.widest_mask)
         shape = features.shape[1:]
-        return with_rows_of_nothing(
+        return add_negatives(
             features, targets, share=self.negatives, draw=lambda count: self._nothing(count, shape, rng)
         )
 
-    def calm(self) -> Policy:
+    def for_validation(self) -> Policy:
         """What it is where a threshold is chosen: every row among quiet noise, and as many of noise alone."""
-        return replace(self, noisy_share=1.0, negatives=1.0, mixup_share=0.0, masks=0, colour_db=0.0, furthest_band=0)
+        return replace(self, noisy_share=1.0, negatives=1.0, mixup_share=0.0, masks=0, eq_db=0.0, max_band_shift=0)
 
     def _among_noise(self, features: Features, noise: Noise, rng: np.random.Generator) -> Features:
         chosen = np.flatnonzero(rng.random(len(features)) < self.noisy_share)

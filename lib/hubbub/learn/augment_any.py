@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import frontend_of
-from hubbub.audio.windows import grid_of
+from hubbub.audio.windows import window_grid
 from hubbub.config import Settings
-from hubbub.learn.augment import Features, Targets, mask, mixup, roll_frames, with_rows_of_nothing
+from hubbub.learn.augment import Features, Targets, add_negatives, mask, mixup, roll_frames
 
 TILT_DB, BEND_DB = (-40.0, 15.0), (-10.0, 10.0)
 """Colours of backgrounds, as `hubbub.learn.augment.Noise` has them."""
@@ -48,7 +48,7 @@ class Backgrounds:
         no more than one waveform is held at a time.
         """
         frontend, rng = frontend_of(settings.frontend), np.random.default_rng(seed)
-        length, rate = grid_of(settings, hop_s=settings.windows.heard_s).window, settings.frontend.sample_rate
+        length, rate = window_grid(settings, hop_s=settings.windows.input_s).window, settings.frontend.sample_rate
         silence = frontend(np.zeros(length, np.float32))
         takes = min(takes, max(2, BACKGROUNDS_BYTES // silence.nbytes - 1))
         features = np.empty((1 + takes, *silence.shape), silence.dtype)
@@ -71,8 +71,8 @@ def _noise(
     """Noise with a random tilt and bend along the mel scale, float32 [samples]."""
     hz = np.fft.rfftfreq(length, 1 / sample_rate)
     across = np.log1p(hz / _CORNER_HZ) / np.log1p(sample_rate / 2 / _CORNER_HZ) - 0.5
-    colour_db = rng.uniform(*TILT_DB) * across + rng.uniform(*BEND_DB) * (4 * across**2 - 1 / 3)
-    sound = np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * 10 ** (colour_db / 20), length)
+    eq_db = rng.uniform(*TILT_DB) * across + rng.uniform(*BEND_DB) * (4 * across**2 - 1 / 3)
+    sound = np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * 10 ** (eq_db / 20), length)
     level = 10 ** (rng.uniform(*level_db) / 20)
     return (sound * (level / max(float(np.sqrt(np.mean(sound**2))), 1e-12))).astype(np.float32)
 
@@ -104,10 +104,10 @@ class AnyPolicy:
         features = roll_frames(features, rng.integers(features.shape[1], size=len(features)))
         features, targets = mixup(features, targets, rng, alpha=self.mixup_alpha, share=self.mixup_share)
         features = mask(features, rng, masks=self.masks, widest=self.widest_mask, by_band=True)
-        return with_rows_of_nothing(
+        return add_negatives(
             features, targets, share=self.negatives, draw=lambda count: self.backgrounds.draw(count, rng)
         )
 
-    def calm(self) -> AnyPolicy:
+    def for_validation(self) -> AnyPolicy:
         """What it is where a threshold is chosen: rows as they are, moved in time, and as many of background alone."""
         return replace(self, negatives=1.0, mixup_share=0.0, masks=0)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 _ALIGNMENT = 64  # bytes; what TensorFlow takes over without copying it
-_NOBODYS = 3  # references to a buffer that only the list, the loop and `getrefcount` know
+_UNUSED_REFERENCES = 3  # references to a buffer that only the list, the loop and `getrefcount` know
 
 
 class Buffers:
@@ -32,7 +32,7 @@ class Buffers:
     def _unused(self, size: int) -> npt.NDArray[np.uint8]:
         """A buffer that holds so much and at most twice, in use by nobody."""
         for buffer in self._held:
-            if size <= buffer.nbytes <= 2 * size and sys.getrefcount(buffer) == _NOBODYS:
+            if size <= buffer.nbytes <= 2 * size and sys.getrefcount(buffer) == _UNUSED_REFERENCES:
                 return buffer
         buffer = np.empty(size, np.uint8)
         self._held.append(buffer)

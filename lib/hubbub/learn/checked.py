@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from hubbub.errors import TrainingError
-from hubbub.learn.reader import ReadsShards
+from hubbub.learn.reader import ShardReader
 from hubbub.store.rows import checksum
 
 
 @dataclass(frozen=True)
-class Checked:
+class ChecksummedStore:
     """Reads as the store does, and refuses shards in which a row is not what was written."""
 
-    store: ReadsShards
+    store: ShardReader
     """The store."""
 
     rows: pd.DataFrame

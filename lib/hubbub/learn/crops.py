@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hubbub.audio.frontends import n_frames
-from hubbub.audio.windows import grid_of
+from hubbub.audio.windows import window_grid
 from hubbub.config import Settings
 from hubbub.learn.augment import Scale
 
@@ -65,9 +65,9 @@ class Crops:
         return features if self.scale is None else self.scale.apply(features)
 
 
-def heard_frames(settings: Settings) -> int:
+def input_frames(settings: Settings) -> int:
     """Frames of what a model hears at a time."""
-    return n_frames(settings.frontend, grid_of(settings, hop_s=settings.windows.heard_s).window)
+    return n_frames(settings.frontend, window_grid(settings, hop_s=settings.windows.input_s).window)
 
 
 def edge_frames(settings: Settings) -> int:
@@ -94,7 +94,7 @@ def random_crops(settings: Settings, rows: pd.DataFrame, *, seed: int, epoch: in
     """
     if settings.windows.crop_s is None:
         return None
-    count = heard_frames(settings)
+    count = input_frames(settings)
     numbers = rows["row"].to_numpy(np.int64)
     drawn = np.random.default_rng([seed, epoch, 1]).random(int(numbers.max(initial=-1)) + 1)[numbers]
     last = np.maximum(rows["valid_frames"].to_numpy(np.int64) - count, 0)
@@ -113,7 +113,7 @@ def covering_crops(settings: Settings, rows: pd.DataFrame) -> tuple[pd.DataFrame
     """
     if settings.windows.crop_s is None:
         return rows, None
-    count = heard_frames(settings)
+    count = input_frames(settings)
     valid = rows["valid_frames"].to_numpy(np.int64)
     crops = np.maximum(1, -(-valid // count))
     number = np.arange(crops.sum()) - np.repeat(np.cumsum(crops) - crops, crops)

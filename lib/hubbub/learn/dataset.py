@@ -19,8 +19,8 @@ import numpy.typing as npt
 from hubbub.errors import TrainingError
 from hubbub.learn.buffers import Buffers
 from hubbub.learn.crops import Crops
-from hubbub.learn.order import WHOLE, Order, Position, Share, order_of
-from hubbub.learn.reader import ReadAhead, Reader, ReadsShards
+from hubbub.learn.order import WHOLE, Order, Partition, Position, plan_order
+from hubbub.learn.reader import ReadAhead, Reader, ShardReader
 
 MIX_SHARDS = 4
 """Shards whose rows are shuffled together: enough that rows of different recordings meet in a batch."""
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 class Pass:
     """One pass over some rows: an epoch, or a worker's share of one."""
 
-    store: ReadsShards
+    store: ShardReader
     """Where the rows lie."""
 
     rows: npt.NDArray[np.int64]
@@ -73,13 +73,13 @@ class Pass:
     crops: Crops | None = None
     """The crop of each row, in the order of `rows`; None for whole rows."""
 
-    share: Share = WHOLE
+    share: Partition = WHOLE
     """Which of several workers reads."""
 
     @cached_property
     def order(self) -> Order:
         """In which rows are served."""
-        return order_of(
+        return plan_order(
             self.rows,
             rows_per_shard=self.store.rows_per_shard,
             mix_shards=1 if self.seed is None else self._shards_that_fit,
@@ -155,7 +155,7 @@ class Pass:
 
 
 def iterate_batches(
-    store: ReadsShards,
+    store: ShardReader,
     rows: npt.NDArray[np.int64],
     targets: npt.NDArray[np.int64],
     *,
@@ -165,7 +165,7 @@ def iterate_batches(
     mix_shards: int = MIX_SHARDS,
     drop_last: bool = False,
     crops: Crops | None = None,
-    share: Share = WHOLE,
+    share: Partition = WHOLE,
 ) -> Iterator[Batch]:
     """Yield every row once, in batches; parameters as `Pass` has them."""
     rows, targets = np.asarray(rows, np.int64), np.asarray(targets, np.int64)
@@ -196,7 +196,7 @@ _STATISTICS_ROWS = 32  # taken at once: 7 MB of float64 at the default settings
 
 
 def band_statistics(
-    store: ReadsShards,
+    store: ShardReader,
     rows: npt.NDArray[np.int64],
     valid: npt.NDArray[np.int64] | None = None,
     *,

@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 from hubbub.errors import StoreError, TrainingError
 from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder
 from hubbub.labels.metrics import ClipMetrics, clip_metrics
-from hubbub.learn.checked import Checked
+from hubbub.learn.checked import ChecksummedStore
 from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches
-from hubbub.learn.splits import SplitRule, as_recorded, labelled_rows, select_test
+from hubbub.learn.splits import SplitRule, labelled_rows, select_recorded, select_test
 from hubbub.models.bundle import Bundle, check_frontend, load_bundle
 from hubbub.store.features import FeatureStore, open_store
 
@@ -95,7 +95,7 @@ def score_clips(
     heard, crops = covering_crops(store.settings, rows)
     clip, _ = pd.factorize(heard["clip_id"])
     total = np.zeros((clip.max() + 1, len(bundle.labels)))
-    checked = Checked(store, rows)
+    checked = ChecksummedStore(store, rows)
     for batch in iterate_batches(checked, heard["row"].to_numpy(), clip.astype(np.int64), batch_rows=64, crops=crops):
         np.add.at(total, batch.targets, bundle.predict(batch.features))
     clips = rows.drop_duplicates("clip_id")[["clip_id", "uri", "label"]].reset_index(drop=True)
@@ -104,7 +104,7 @@ def score_clips(
 
 def _test_rows(bundle: Bundle, store: FeatureStore, fold: int | None) -> pd.DataFrame:
     rule = SplitRule(**bundle.description["split"])
-    labelled, _ = labelled_rows(as_recorded(store.rows()))
+    labelled, _ = labelled_rows(select_recorded(store.rows()))
     chosen = rule if fold is None else replace(rule, by="fold", test_fold=fold)
     rows = labelled[select_test(labelled, chosen)]
     unknown = sorted(set(rows["label"]) - set(bundle.labels))
@@ -148,7 +148,7 @@ def _predictions(clips: pd.DataFrame, scores: npt.NDArray[np.float64], labels: l
     )
 
 
-def _refuse_others_files(out: Path) -> None:
+def _refuse_other_files(out: Path) -> None:
     """An earlier evaluation makes way for a new one, with everything in its folder: so nothing else may lie there."""
     others = sorted(set(os.listdir(out)) - {SCORES, PREDICTIONS, "report.html"}) if out.is_dir() else []
     if others:
@@ -159,7 +159,7 @@ def _write(out: Path, summary: dict[str, Any], predictions: pa.Table) -> None:
     """Write both files beside the place, then put the folder there; an earlier evaluation makes way for it."""
     draft, old = (out.with_name(f".{out.name}.{role}-{os.getpid()}") for role in ("partial", "old"))
     with explain_write_errors(out):
-        _refuse_others_files(out)
+        _refuse_other_files(out)
         try:
             draft.mkdir(parents=True)
             (draft / SCORES).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")

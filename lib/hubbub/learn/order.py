@@ -23,7 +23,7 @@ from hubbub.errors import TrainingError
 
 
 @dataclass(frozen=True)
-class Share:
+class Partition:
     """Which of several workers reads: every one gets the same number of rows, and none that another gets."""
 
     index: int = 0
@@ -37,7 +37,7 @@ class Share:
             raise TrainingError(f"worker {self.index} of {self.count}; give a number from 0 to {self.count - 1}")
 
 
-WHOLE = Share()
+WHOLE = Partition()
 """One worker, which reads everything."""
 
 
@@ -95,14 +95,14 @@ class Order:
         return range(int(first) - 1, int(last))
 
 
-def order_of(
+def plan_order(
     rows: npt.NDArray[np.int64],
     *,
     rows_per_shard: int,
     mix_shards: int,
     seed: int | None,
     epoch: int = 0,
-    share: Share = WHOLE,
+    share: Partition = WHOLE,
 ) -> Order:
     """Put rows in order.
 
@@ -120,7 +120,7 @@ def order_of(
         The part of it that one worker serves.
     """
     rng = None if seed is None else np.random.default_rng([seed, epoch])
-    laid = _shard_by_shard(rows, rows_per_shard, rng)
+    laid = _order_shards(rows, rows_per_shard, rng)
     each = len(laid) // share.count
     laid = laid[share.index * each : (share.index + 1) * each]
     shard = rows[laid] // rows_per_shard
@@ -134,7 +134,7 @@ def order_of(
     return Order(np.concatenate(parts) if parts else laid, bounds, tuple(shards))
 
 
-def _shard_by_shard(
+def _order_shards(
     rows: npt.NDArray[np.int64], rows_per_shard: int, rng: np.random.Generator | None
 ) -> npt.NDArray[np.int64]:
     """Places of the rows, int64 [row]: shards shuffled, each shard's rows by their numbers."""

@@ -27,7 +27,7 @@ from hubbub.learn.order import Order
 _SPARE_MIXES = 2  # that other threads' batches may still need; what is beyond was left by an iteration that broke off
 
 
-class ReadsShards(Protocol):
+class ShardReader(Protocol):
     """What the loader needs of a feature store."""
 
     @property
@@ -101,7 +101,7 @@ class Reader:
 
     def __init__(
         self,
-        store: ReadsShards,
+        store: ShardReader,
         rows: npt.NDArray[np.int64],
         order: Order,
         *,
@@ -222,7 +222,7 @@ class Reader:
             )
 
 
-def read_into(store: ReadsShards, shard: int, into: npt.NDArray[np.floating]) -> None:
+def read_into(store: ShardReader, shard: int, into: npt.NDArray[np.floating]) -> None:
     """Read a whole shard into memory that is there already: where tensorstore reads, without another copy."""
     array = getattr(store, "_array", None)
     if array is None:

@@ -74,9 +74,9 @@ def choose_rule(rows: pd.DataFrame, *, by: str | None, test_fold: int | None, **
     if by is None and rows["fold"].isna().all():
         by = "group"
     if by is None:
-        raise TrainingError(f"which rows test? give a test fold ({_folds_there(rows)}), or split by 'group'")
+        raise TrainingError(f"which rows test? give a test fold ({_list_folds(rows)}), or split by 'group'")
     if by == "fold" and test_fold is None:
-        raise TrainingError(f"splitting by fold needs a test fold ({_folds_there(rows)})")
+        raise TrainingError(f"splitting by fold needs a test fold ({_list_folds(rows)})")
     if by != "fold" and test_fold is not None:
         raise TrainingError(f"test fold {test_fold} was given, but the rows are split by '{by}'; give one of the two")
     return SplitRule(by=by, test_fold=test_fold, **options)  # type: ignore[arg-type]
@@ -98,31 +98,31 @@ def split_rows(rows: pd.DataFrame, rule: SplitRule) -> Split:
         No row is labelled, a clip has several labels, the test fold is not there, training or test would be empty
         or have fewer than two labels, or a group lies on both sides (names it).
     """
-    labelled, skipped = labelled_rows(as_recorded(rows))
+    labelled, skipped = labelled_rows(select_recorded(rows))
     is_test = select_test(labelled, rule)
     train, test = labelled[~is_test], labelled[is_test]
     _refuse_shared_groups(train, test, rule)
     train, validation = _draw_validation(train, rule)
-    train = _with_copies(train, rows)
+    train = _add_variants(train, rows)
     labels = tuple(sorted(train["label"].unique()))
     _refuse_too_few(labels, train, test)
     return Split(
         labels,
-        train=_with_target(train, labels),
-        validation=_with_target(validation, labels),
-        test=_with_target(test, labels),
+        train=_add_target(train, labels),
+        validation=_add_target(validation, labels),
+        test=_add_target(test, labels),
         skipped=skipped,
     )
 
 
-def as_recorded(rows: pd.DataFrame) -> pd.DataFrame:
+def select_recorded(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows without augmented copies."""
     return rows[rows["variant"].fillna(0) == 0] if "variant" in rows else rows
 
 
-def _with_copies(train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def _add_variants(train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Training rows, and the augmented copies of their clips."""
-    copies = rows.drop(as_recorded(rows).index)
+    copies = rows.drop(select_recorded(rows).index)
     copies = copies[copies["clip_id"].isin(train["clip_id"])]
     return train if copies.empty else pd.concat([train, labelled_rows(copies)[0]]).sort_values("row")
 
@@ -171,7 +171,7 @@ def _by_fold(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
     fold = labelled["fold"]
     is_test = (fold == rule.test_fold).fillna(False).astype(bool)
     if not is_test.any():
-        raise TrainingError(f"there is no fold {rule.test_fold} ({_folds_there(labelled)})")
+        raise TrainingError(f"there is no fold {rule.test_fold} ({_list_folds(labelled)})")
     if fold.isna().any():
         raise TrainingError(
             f"{int(fold.isna().sum())} labelled rows have no fold, such as {labelled[fold.isna()].iloc[0]['uri']}; "
@@ -265,7 +265,7 @@ def _refuse_too_few(labels: Sequence[str], train: pd.DataFrame, test: pd.DataFra
         raise TrainingError(f"label '{unknown[0]}' has test rows but none to train on; move some of its clips")
 
 
-def _with_target(part: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+def _add_target(part: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     part = part[part["label"].isin(labels)]
     index = {label: position for position, label in enumerate(labels)}
     return part.assign(target=part["label"].map(index).astype("int64")).reset_index(drop=True)
@@ -275,6 +275,6 @@ def _has(rows: pd.DataFrame, column: str, value: str) -> bool:
     return column in rows.columns and bool((rows[column] == value).fillna(False).any())
 
 
-def _folds_there(rows: pd.DataFrame) -> str:
+def _list_folds(rows: pd.DataFrame) -> str:
     folds = sorted({int(fold) for fold in rows["fold"].dropna()})
     return f"there are: {', '.join(map(str, folds))}" if folds else "the clips have no folds"

@@ -23,7 +23,7 @@ from hubbub.learn.augment import Augmentation, Scale
 from hubbub.learn.augment_graph import GraphPolicy
 from hubbub.learn.buffers import Buffers
 from hubbub.learn.dataset import Pass
-from hubbub.learn.order import Share
+from hubbub.learn.order import Partition
 from hubbub.learn.reader import ReadAhead
 
 
@@ -194,11 +194,11 @@ def _options(parallel: Parallel) -> Any:
     return options
 
 
-def share_of(context: Any) -> Share:
+def partition_of(context: Any) -> Partition:
     """The share of one worker under `tf.distribute`, from the `tf.distribute.InputContext` that it is given.
 
     ::
 
         strategy.distribute_datasets_from_function(lambda context: as_tf_data(pass_for(share_of(context))))
     """
-    return Share(context.input_pipeline_id, context.num_input_pipelines)
+    return Partition(context.input_pipeline_id, context.num_input_pipelines)

@@ -28,17 +28,17 @@ import keras
 import numpy as np
 
 from hubbub import __version__
-from hubbub.config import canonical_hash, difference
+from hubbub.config import canonical_hash, describe_difference
 from hubbub.errors import BundleError, TrainingError
 from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder, write_json
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.card import model_card
-from hubbub.learn.checked import Checked
+from hubbub.learn.checked import ChecksummedStore
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint
-from hubbub.learn.crops import covering_crops, heard_frames, random_crops, valid_within
+from hubbub.learn.crops import covering_crops, input_frames, random_crops, valid_within
 from hubbub.learn.dataset import BandStatistics, Pass, band_statistics
-from hubbub.learn.networks import Recipe, Shape, recipe_of
+from hubbub.learn.networks import Recipe, Shape, find_recipe
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
 from hubbub.learn.tf_data import Failures, as_tf_data
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
@@ -111,14 +111,14 @@ class _Job:
     @property
     def shape(self) -> Shape:
         """What the network is built for."""
-        return Shape(heard_frames(self.store.settings), self.store.n_bands, len(self.split.labels))
+        return Shape(input_frames(self.store.settings), self.store.n_bands, len(self.split.labels))
 
     @cached_property
     def statistics(self) -> BandStatistics:
         """Of the training rows' sound, padding left out. Taking them compares every row with its checksum."""
         rows, crops = covering_crops(self.store.settings, self.split.train)
         return band_statistics(
-            Checked(self.store, rows),
+            ChecksummedStore(self.store, rows),
             rows["row"].to_numpy(),
             valid_within(rows, crops),
             crops=crops,
@@ -204,7 +204,7 @@ def train(
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
     with explain_write_errors(job.partial):
-        _open_workshop(job)
+        _prepare_folder(job)
         state, trained = _resume(job)
         resumed = state.epoch
         if not (state.stopped or state.epoch >= job.epochs):
@@ -224,7 +224,7 @@ def _plan(
     validation_share: float,
 ) -> _Job:
     """Decide everything that can be decided before anything is read or written."""
-    recipe = recipe_of(model)
+    recipe = find_recipe(model)
     if epochs is not None and epochs < 1:
         raise TrainingError(f"{epochs} epochs; give at least 1")
     if not 0 <= validation_share < 1:
@@ -267,7 +267,7 @@ def _is_done(job: _Job) -> bool:
     return True
 
 
-def _open_workshop(job: _Job) -> None:
+def _prepare_folder(job: _Job) -> None:
     """Make the working folder, or find one that this command left."""
     refuse_foreign_folder(job.partial, COMMAND, "unfinished work on the bundle")
     job.partial.mkdir(parents=True, exist_ok=True)
@@ -287,7 +287,7 @@ def _open_workshop(job: _Job) -> None:
 
 def _changes(earlier: dict[str, Any], job: _Job) -> str:
     """What another command had, and this one has not: ``seed: 1, not 0``."""
-    lines = difference(earlier, job.command)
+    lines = describe_difference(earlier, job.command)
     # Which rows train follows from the rest, unless the store itself has changed.
     asked = [line for line in lines if not line.startswith("rows.")]
     return "; ".join(asked) or "other rows or labels in the store"
@@ -297,10 +297,10 @@ def _resume(job: _Job) -> tuple[State, keras.Model]:
     """The last whole checkpoint, or a new model."""
     keras.utils.set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
-    return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compiled(job, statistics))
+    return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compile_model(job, statistics))
 
 
-def _compiled(job: _Job, statistics: BandStatistics) -> keras.Model:
+def _compile_model(job: _Job, statistics: BandStatistics) -> keras.Model:
     model = job.recipe.build(job.shape, statistics)
     optimizer = job.recipe.optimizer(job.epochs * _steps(job))
     model.compile(optimizer, loss=job.recipe.loss, metrics=[LabelledAccuracy(name="accuracy")])
@@ -321,7 +321,7 @@ def _fit(job: _Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) 
     try:
         while state.epoch < job.epochs and not state.stopped:
             line = _one_epoch(job, state.epoch, model, policy)
-            _judge(job, state, line)
+            _update_best_epoch(job, state, line)
             save_checkpoint(job.partial / CHECKPOINTS, state, model)
             for name, value in line.items():
                 logs.add_scalar(name, value, state.epoch)
@@ -385,7 +385,7 @@ def _validation(job: _Job) -> Pass:
     """Validation rows, each as often as the crops that cover it."""
     rows, crops = covering_crops(job.store.settings, job.split.validation)
     numbers, targets = rows["row"].to_numpy(np.int64), rows["target"].to_numpy(np.int64)
-    return Pass(Checked(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
+    return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
 
 
 def _stream(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stream:
@@ -403,7 +403,7 @@ def _dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation 
     return as_tf_data(one, n_labels=n_labels, augment=policy, failures=failures)
 
 
-def _judge(job: _Job, state: State, line: dict[str, float]) -> None:
+def _update_best_epoch(job: _Job, state: State, line: dict[str, float]) -> None:
     """Enter an epoch into the books: whether it is the best so far, and whether to stop."""
     state.epoch += 1
     state.history.append(line)
@@ -433,7 +433,7 @@ def _calibration(job: _Job, model: keras.Model) -> Calibration | None:
     if not len(job.split.validation):
         return None
     policy = job.recipe.policy(job.store.settings)
-    policy = None if policy is None else policy.calm()
+    policy = None if policy is None else policy.for_validation()
     scores, targets = [], []
     for take in range(_CALIBRATION_TAKES if policy is not None else 1):
         for step, (features, wanted) in enumerate(_stream(_validation(job), job.shape.n_labels)):
@@ -457,7 +457,7 @@ def _describe(job: _Job, state: State, calibration: Calibration | None) -> dict[
         "calibration": None if calibration is None else asdict(calibration),
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
-        "window_s": settings.windows.heard_s,
+        "window_s": settings.windows.input_s,
         "n_frames": job.shape.n_frames,
         "n_bands": job.shape.n_bands,
         "standardisation": _standardisation(job),

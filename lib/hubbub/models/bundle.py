@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.config import Settings, difference, settings_from
+from hubbub.config import Settings, describe_difference, parse_settings
 from hubbub.errors import BundleError, SettingsError
 from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
 from hubbub.io.paths import StoragePath, is_local, parse_path
@@ -138,7 +138,7 @@ def load_bundle(path: str | StoragePath) -> Bundle:
     path = parse_path(path)
     description = read_description(path)
     try:
-        settings = settings_from(description["settings"], where=str(path / DESCRIPTION))
+        settings = parse_settings(description["settings"], where=str(path / DESCRIPTION))
         model_hash = hash_file(path / MODEL)
     except FileNotFoundError:
         raise BundleError(f"{path / MODEL} is missing; train the model again") from None
@@ -204,7 +204,7 @@ def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
         With both hashes and what differs.
     """
     if bundle_settings.hash != store_settings.hash:
-        lines = "; ".join(difference(bundle_settings.spelt_out, store_settings.spelt_out))
+        lines = "; ".join(describe_difference(bundle_settings.spelt_out, store_settings.spelt_out))
         raise BundleError(
             f"the model was trained on features {bundle_settings.hash}, these are {store_settings.hash}; "
             f"the model's are {lines}. Make features with the model's settings, or train on these"

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from hubbub.audio.decode import BLOCK_VALUES
 from hubbub.audio.frontends import n_frames
-from hubbub.audio.windows import Grid, grid_of
+from hubbub.audio.windows import WindowGrid, window_grid
 from hubbub.clips.examples import MIX, NO_RULE, Examples, expand_examples, one_example_each
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
@@ -282,7 +282,7 @@ def plan_features(
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
     takes = expand_examples(table.rows, settings)
-    windows = count_windows(takes.rows, grid_of(settings), settings.frontend.sample_rate)
+    windows = count_windows(takes.rows, window_grid(settings), settings.frontend.sample_rate)
     states = reconcile(takes, row_index, retry_failed=retry_failed)
     cuts = assign_shards(_missing(windows, states), per_shard)
     return _plan(takes, states, cuts, committed, estimate_peak_bytes(settings), first_shard)
@@ -314,7 +314,7 @@ def plan_labels(
     retry_failed
         Whether files that failed before are tried again.
     """
-    grid, rate = grid_of(settings, hop_s=hop_s), settings.frontend.sample_rate
+    grid, rate = window_grid(settings, hop_s=hop_s), settings.frontend.sample_rate
     takes = one_example_each(table.rows)
     row_index = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
     states = reconcile(takes, row_index, retry_failed=retry_failed)
@@ -371,11 +371,11 @@ def choose_layout(settings: Settings, n_windows: int) -> Settings:
 
 def row_bytes(settings: Settings) -> int:
     """Bytes of one row of a store, before compression."""
-    frames = n_frames(settings.frontend, grid_of(settings).window)
+    frames = n_frames(settings.frontend, window_grid(settings).window)
     return frames * settings.frontend.n_bands * np.dtype(settings.dtype).itemsize
 
 
-def count_windows(clips: pa.Table, grid: Grid, rate: int) -> npt.NDArray[np.int64]:
+def count_windows(clips: pa.Table, grid: WindowGrid, rate: int) -> npt.NDArray[np.int64]:
     """Windows each clip is planned to have, int64 [clip]: by its segment and its header; 1 where nothing is known."""
     frame = clips.select(["start_s", "end_s", "duration_s"]).to_pandas().astype(float)
     end_s = np.fmin(frame["end_s"].fillna(np.inf), frame["duration_s"].fillna(np.inf))
@@ -392,13 +392,13 @@ def estimate_peak_bytes(settings: Settings) -> int:
     are kept for them.
     """
     frontend, rows = settings.frontend, settings.layout.rows_per_shard or _ROWS_MOST
-    window, itemsize = grid_of(settings).window, np.dtype(frontend.precision).itemsize
+    window, itemsize = window_grid(settings).window, np.dtype(frontend.precision).itemsize
     transform = (4 * window + 2 * n_frames(frontend, window) * (frontend.n_bands + _INNER_BANDS)) * itemsize
     varied = 5 * 4 * window + MAX_CACHED_BYTES if settings.variants is not None else 0
     return 3 * rows * row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform + varied
 
 
-def _counts(samples: npt.NDArray[np.int64], grid: Grid) -> npt.NDArray[np.int64]:
+def _counts(samples: npt.NDArray[np.int64], grid: WindowGrid) -> npt.NDArray[np.int64]:
     unique, inverse = np.unique(samples, return_inverse=True)
     return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hubbub.config import Settings, settings_from
+from hubbub.config import Settings, parse_settings
 from hubbub.errors import HubbubError, LabelsError
 from hubbub.labels.metrics import EVENT_COLUMNS, EventMetrics, event_metrics, matched_events
-from hubbub.report.lanes import Bar, bar_rows, colours_of, legend
+from hubbub.report.lanes import Bar, assign_colours, bar_rows, legend
 from hubbub.report.page import Section, count, render, span
-from hubbub.report.recording import Picture, picture_of, sound_of
+from hubbub.report.recording import Picture, draw_picture, encode_audio
 
 if TYPE_CHECKING:
     from hubbub.labels.tables import LabelTables
@@ -64,19 +64,19 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
     SettingsError
         For a run whose settings this hubbub does not know.
     """
-    settings = settings_from(labels.run["settings"], where=str(labels.path / "run.json"))
+    settings = parse_settings(labels.run["settings"], where=str(labels.path / "run.json"))
     clips = labels.files().astype({"duration_s": "float64"})
     files = _recordings(clips)
     events = labels.events()
-    true = _known_truth(truth, files)
+    true = _check_truth(truth, files)
     if true is not None:
         true_found, right = matched_events(true, events)
         true = true.assign(matched=true_found)
         # Where nothing is known to be true, nothing is known to be wrong.
         events = events.assign(matched=right | ~events["uri"].isin(true["uri"]).to_numpy())
     analysed = files[files["status"] == "ok"]
-    colours = colours_of([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
-    shown = _most_telling(analysed, events, true, max_recordings)
+    colours = assign_colours([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
+    shown = _choose_recordings(analysed, events, true, max_recordings)
     figures = [_figure(labels, settings, row, events, true, colours) for row in shown.to_dict("records")]
     failed = clips[clips["status"] != "ok"]
     body = render(
@@ -103,7 +103,7 @@ def _recordings(clips: pd.DataFrame) -> pd.DataFrame:
     return clips.assign(duration_s=sound_s).drop_duplicates("uri", keep="last").sort_index().drop(columns="ok")
 
 
-def _known_truth(truth: pd.DataFrame | None, files: pd.DataFrame) -> pd.DataFrame | None:
+def _check_truth(truth: pd.DataFrame | None, files: pd.DataFrame) -> pd.DataFrame | None:
     """Keep the true events of recordings that are part of the run."""
     if truth is None:
         return None
@@ -126,7 +126,9 @@ def _known_truth(truth: pd.DataFrame | None, files: pd.DataFrame) -> pd.DataFram
     return truth.assign(label=truth["label"].astype(str), **times).loc[known, list(EVENT_COLUMNS)]
 
 
-def _most_telling(analysed: pd.DataFrame, events: pd.DataFrame, true: pd.DataFrame | None, most: int) -> pd.DataFrame:
+def _choose_recordings(
+    analysed: pd.DataFrame, events: pd.DataFrame, true: pd.DataFrame | None, most: int
+) -> pd.DataFrame:
     has_truth = analysed["uri"].isin([] if true is None else true["uri"])
     n_events = analysed["uri"].map(events["uri"].value_counts()).fillna(0)
     order = analysed.assign(_truth=has_truth, _events=n_events)
@@ -145,8 +147,8 @@ def _figure(
     uri, duration_s = file["uri"], file["duration_s"]
     try:
         path = labels.resolve_uri(uri)
-        picture = picture_of(path, settings.frontend)
-        sound = sound_of(path, sample_rate=settings.frontend.sample_rate, shown_s=picture.shown_s)
+        picture = draw_picture(path, settings.frontend)
+        sound = encode_audio(path, sample_rate=settings.frontend.sample_rate, shown_s=picture.shown_s)
     except HubbubError as error:
         return Figure(uri, duration_s, None, "", (), f"{type(error).__name__}: {error}")
     sources = [("labelled", events)] if true is None else [("true", true), ("labelled", events)]

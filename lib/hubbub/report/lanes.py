@@ -53,7 +53,7 @@ class Bar:
     """What a pointer resting on the bar, or a screen reader, is told."""
 
 
-def colours_of(labels: Iterable[str]) -> dict[str, str]:
+def assign_colours(labels: Iterable[str]) -> dict[str, str]:
     """Give each label its colour; the first twelve are chosen, further ones computed."""
     return {label: _colour(number) for number, label in enumerate(dict.fromkeys(labels))}
 

@@ -40,7 +40,7 @@ class Picture:
     """Times, at percent from the left."""
 
 
-def picture_of(path: Path, settings: Frames) -> Picture:
+def draw_picture(path: Path, settings: Frames) -> Picture:
     """Draw the spectrogram of a recording's beginning in the frontend's frames, and in its bands where those are in dB.
 
     For any other frontend it is a log-mel spectrogram of the same frames.
@@ -52,11 +52,11 @@ def picture_of(path: Path, settings: Frames) -> Picture:
     """
     rate = settings.sample_rate
     most = min(int(LONGEST_S * rate), _MOST_SAMPLES)
-    samples = decode.load(path, sample_rate=rate, count=most)
+    samples = decode.load_audio(path, sample_rate=rate, count=most)
     if not len(samples):
         raise EmptyAudio(f"{path.name} holds no samples")
     shown_s = len(samples) / rate
-    drawn = _drawn(settings)
+    drawn = _choose_display(settings)
     band_hz = np.maximum.reduceat(frontend_of(drawn).band_hz, _first_bands(drawn.n_bands))
     return Picture(
         _data_url("image/png", _png(_columns_db(samples, drawn))),
@@ -66,7 +66,7 @@ def picture_of(path: Path, settings: Frames) -> Picture:
     )
 
 
-def _drawn(settings: Frames) -> Frames:
+def _choose_display(settings: Frames) -> Frames:
     """Settings of the spectrogram that is drawn."""
     if not settings.is_db:
         shared = settings.model_dump(include={*Frames.model_fields, "n_mels", "fmin_hz", "fmax_hz"})
@@ -82,7 +82,7 @@ def _first_bands(n_bands: int) -> np.ndarray:
     return np.arange(n_lines) * n_bands // n_lines
 
 
-def sound_of(path: Path, *, sample_rate: int, shown_s: float) -> str:
+def encode_audio(path: Path, *, sample_rate: int, shown_s: float) -> str:
     """Encode a recording's beginning, mono, as an MP3 (Ogg where libsndfile has none) data URL.
 
     Parameters
@@ -108,7 +108,7 @@ def sound_of(path: Path, *, sample_rate: int, shown_s: float) -> str:
     options = {"format": "MP3", "bitrate_mode": "CONSTANT"} if mp3 else {"format": "OGG", "subtype": "VORBIS"}
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", rate, 1, compression_level=0.7 if mp3 else 0.5, **options) as sound:
-        for block in decode.blocks(path, sample_rate=rate, count=round(shown_s * rate)):
+        for block in decode.decode_blocks(path, sample_rate=rate, count=round(shown_s * rate)):
             # libsndfile 1.2.2 crashes on long Vorbis writes: a second at a time.
             for first in range(0, len(block), rate):
                 sound.write(np.clip(block[first : first + rate], -1.0, 1.0))

@@ -69,7 +69,7 @@ def _figure(store: FeatureStore, rows: pd.DataFrame, values: npt.NDArray[np.floa
     size = (_WIDTH_IN * across * blocks + 1.5, _HEIGHT_IN * lines + _HEAD_IN)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(lines, across * blocks, squeeze=False)
-    shown, unit = _scaled(values, store)
+    shown, unit = _scale_colours(values, store)
     low, high = np.nanpercentile(shown, [_OUTLIERS, 100 - _OUTLIERS])
     scale = {"vmin": low, "vmax": max(high, low + 1e-6), "cmap": colormaps["magma"].with_extremes(bad="0.8")}
     for number, label in enumerate(labels):
@@ -93,7 +93,7 @@ def _figure(store: FeatureStore, rows: pd.DataFrame, values: npt.NDArray[np.floa
     return figure
 
 
-def _scaled(values: npt.NDArray[np.float32], store: FeatureStore) -> tuple[npt.NDArray[np.float32], str]:
+def _scale_colours(values: npt.NDArray[np.float32], store: FeatureStore) -> tuple[npt.NDArray[np.float32], str]:
     """Values as they are drawn, and what the scale of colours is called."""
     units = frontend_of(store.settings.frontend).units
     if np.isfinite(store.band_hz).all():

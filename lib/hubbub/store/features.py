@@ -30,9 +30,9 @@ import pyarrow as pa
 
 from hubbub import __version__
 from hubbub.audio.frontends import frame_s, frontend_of, n_frames
-from hubbub.audio.windows import grid_of
+from hubbub.audio.windows import window_grid
 from hubbub.clips.table import CLIP_SCHEMA
-from hubbub.config import Settings, difference, settings_from
+from hubbub.config import Settings, describe_difference, parse_settings
 from hubbub.errors import SettingsError, StoreError
 from hubbub.io.atomic import (
     explain_read_errors,
@@ -129,7 +129,7 @@ class FeatureStore:
     @property
     def n_frames(self) -> int:
         """Frames of a row."""
-        return n_frames(self.settings.frontend, grid_of(self.settings).window)
+        return n_frames(self.settings.frontend, window_grid(self.settings).window)
 
     @cached_property
     def band_hz(self) -> npt.NDArray[np.float64]:
@@ -425,7 +425,7 @@ def open_store(path: str | StoragePath) -> FeatureStore:
                 f"{path} has the format {provenance['format']}; this hubbub {__version__} reads {known}. "
                 "Install the hubbub that made it, or a newer one"
             )
-        settings = settings_from(provenance["settings"], where=str(document))
+        settings = parse_settings(provenance["settings"], where=str(document))
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(_describe_missing_file(path)) from None
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
@@ -490,14 +490,14 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
         With both hashes and what differs.
     """
     if settings.hash != store.settings_hash:
-        lines = "; ".join(difference(settings.spelt_out, store.settings.spelt_out))
+        lines = "; ".join(describe_difference(settings.spelt_out, store.settings.spelt_out))
         raise StoreError(
             f"{store.path} was built with other settings ({store.settings_hash}; asked for {settings.hash}): {lines}. "
             "Changed settings are a new store: give another -o, or leave the settings out to go on with this one"
         )
     asked, there = settings.variants, store.settings.variants
     if asked is not None and (there is None or asked.values != there.values):
-        held_there = "it has none" if there is None else "; ".join(difference(asked.values, there.values))
+        held_there = "it has none" if there is None else "; ".join(describe_difference(asked.values, there.values))
         raise StoreError(
             f"{store.path} was built with other variants ({held_there}). Another policy is a new store: give another -o"
         )
@@ -506,7 +506,7 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
         getattr(wanted, name) not in (None, getattr(held, name)) for name in wanted.model_fields_set
     ):
         lines = "; ".join(
-            difference(
+            describe_difference(
                 wanted.model_dump(include=wanted.model_fields_set), held.model_dump(include=wanted.model_fields_set)
             )
         )

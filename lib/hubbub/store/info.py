@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hubbub.audio.windows import grid_of
+from hubbub.audio.windows import window_grid
 from hubbub.clips.examples import MIX, NO_RULE
 from hubbub.config import Settings
 from hubbub.io.atomic import explain_read_errors, list_sizes
@@ -288,7 +288,7 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
 
 def _sum_audio_s(rows: _Rows) -> float:
     """Seconds of sound; each of a clip's windows ends where the next one begins."""
-    settings, grid = rows.store.settings, grid_of(rows.store.settings)
+    settings, grid = rows.store.settings, window_grid(rows.store.settings)
     rate = settings.frontend.sample_rate
     lines = rows.usable.sort_values(["clip_id", "window"]).drop_duplicates(["clip_id", "window"])
     frames = rows.of(lines, "valid_frames").to_numpy()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hubbub.audio.frontends import n_frames, row_of
-from hubbub.audio.windows import Window, grid_of
+from hubbub.audio.windows import Window, window_grid
 from hubbub.clips.table import has_changed, resolve_uri
 from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
 from hubbub.io.paths import StoragePath
@@ -89,7 +89,7 @@ class _Draft:
         store = task.store
         self._task, self._unit = task, unit
         self._settings = store.settings
-        self._grid = grid_of(store.settings)
+        self._grid = window_grid(store.settings)
         shape = (store.rows_per_shard, store.n_frames, store.n_bands)
         self._values = np.full(shape, np.nan, store.settings.dtype)
         self._rows: list[dict[str, Any]] = []
@@ -167,9 +167,9 @@ class _Draft:
         variants = self._settings.variants
         if not item.variant or variants is None:
             return ComputedWindow(window.number, window.samples, window.valid)
-        from hubbub.audio.effects import augmented  # takes a second to import; only those who augment pay
+        from hubbub.audio.effects import apply_effects  # takes a second to import; only those who augment pay
 
-        done = augmented(
+        done = apply_effects(
             window.samples,
             window.valid,
             variants=variants,

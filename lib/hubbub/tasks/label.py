@@ -23,7 +23,7 @@ import pyarrow as pa
 from hubbub.audio import decode
 from hubbub.audio.frontends import features_of
 from hubbub.audio.remote import local_copy
-from hubbub.audio.windows import Grid, Window, cut, grid_of
+from hubbub.audio.windows import Window, WindowGrid, split_windows, window_grid
 from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
 from hubbub.errors import AudioError, BundleError, EmptyAudio, OutOfMemory, UsageError
@@ -112,9 +112,9 @@ class _Length:
     def __init__(self) -> None:
         self.samples = 0
 
-    def counted(self, blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+    def counted(self, decode_blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
         """Pass blocks on."""
-        for block in blocks:
+        for block in decode_blocks:
             self.samples += len(block)
             yield block
 
@@ -125,17 +125,17 @@ class _Scorer:
     def __init__(self, task: LabelTask) -> None:
         self.task = task
         self.settings = task.tables.settings
-        self.grid: Grid = grid_of(self.settings, hop_s=task.tables.run["hop_s"])
+        self.grid: WindowGrid = window_grid(self.settings, hop_s=task.tables.run["hop_s"])
         self.rate = self.settings.frontend.sample_rate
         self.channel = _channel_to_score(self.settings)
         self.cutting = SegmentWindows(task.tables.root, self.grid, self.rate, self.channel)
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def scored(self, item: Item) -> SegmentResult:
-        """All windows of a file, decoded in one go; errors of `decode.blocks`, and `EmptyAudio` without any window."""
+        """All windows of a file, decoded in one go; errors of `decode.decode_blocks`, and `EmptyAudio` without any window."""
         length = _Length()
         with local_copy(resolve_uri(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
-            valid, scores = self.score(cut(length.counted(self._blocks(item, path)), self.grid))
+            valid, scores = self.score(split_windows(length.counted(self._blocks(item, path)), self.grid))
         if not len(valid):
             raise EmptyAudio(f"{item.clip['uri']} holds no samples in the stretch asked for")
         return SegmentResult(valid, scores, length.samples, "")
@@ -160,7 +160,7 @@ class _Scorer:
         clip, rate = item.clip, self.rate
         first = round((clip["start_s"] or 0.0) * rate)
         count = None if clip["end_s"] is None else round(clip["end_s"] * rate) - first
-        return decode.blocks(path, sample_rate=rate, first=first, count=count, channel=self.channel)
+        return decode.decode_blocks(path, sample_rate=rate, first=first, count=count, channel=self.channel)
 
     def _timed(self, windows: Iterator[Window]) -> Iterator[Window]:
         started = time.perf_counter()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hubbub.audio import decode
 from hubbub.audio.remote import local_copy
-from hubbub.audio.windows import Grid, Window, cut, grid_of
+from hubbub.audio.windows import Window, WindowGrid, split_windows, window_grid
 from hubbub.clips.examples import channel_index
 from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
@@ -24,7 +24,7 @@ class RecordingReader:
     """Windows as recorded. Those decoded last are kept where a clip has variants: these begin with the same sound."""
 
     def __init__(self, settings: Settings, root: StoragePath) -> None:
-        self._grid, self._rate, self._root = grid_of(settings), settings.frontend.sample_rate, root
+        self._grid, self._rate, self._root = window_grid(settings), settings.frontend.sample_rate, root
         self._keeps = settings.variants is not None
         self._held: tuple[Any, list[Window]] = (None, [])
 
@@ -46,11 +46,13 @@ class RecordingReader:
         return self._held[1]
 
 
-def _windows(item: Item, root: StoragePath, grid: Grid, sample_rate: int) -> Iterator[Window]:
+def _windows(item: Item, root: StoragePath, grid: WindowGrid, sample_rate: int) -> Iterator[Window]:
     source, beyond = resolve_uri(item.clip["uri"], root), item.first_window + item.n_windows
     with local_copy(source, item.clip["version"]) as path:
         stretch = _Stretch(item, path, grid, sample_rate)
-        for window in stretch.onward(str(source)) if stretch.is_part and not decode.seeks(path) else stretch.sought():
+        for window in (
+            stretch.onward(str(source)) if stretch.is_part and not decode.can_seek(path) else stretch.sought()
+        ):
             if window.number < beyond:
                 yield window
             elif window.valid > grid.window - grid.hop + grid.min_tail:
@@ -62,7 +64,7 @@ def _windows(item: Item, root: StoragePath, grid: Grid, sample_rate: int) -> Ite
 class _Stretch:
     """Where an item's windows lie in its file."""
 
-    def __init__(self, item: Item, path: Path, grid: Grid, sample_rate: int) -> None:
+    def __init__(self, item: Item, path: Path, grid: WindowGrid, sample_rate: int) -> None:
         clip = item.clip
         self._item, self._grid, self._rate = item, grid, sample_rate
         self._path, self._channel = path, channel_index(item.channel)
@@ -82,7 +84,9 @@ class _Stretch:
         # one tail more shows whether the clip goes on.
         tail = 2 * grid.min_tail if self._is_last else max(0, grid.min_tail - grid.hop)
         tail = 0 if grid.only_first else tail
-        return cut(self._blocks(item.first_window, grid.span(item.n_windows) + tail), grid, first=item.first_window)
+        return split_windows(
+            self._blocks(item.first_window, grid.span(item.n_windows) + tail), grid, first=item.first_window
+        )
 
     def onward(self, source: str) -> Iterator[Window]:
         """The same of a recording that is decoded from its start whatever is wanted of it.
@@ -95,7 +99,7 @@ class _Stretch:
         what = (source, item.clip["version"], self._channel, self._start, self._end, self._rate, self._grid)
         number, stream = _OPEN_STREAMS.pop(what, (0, None))  # taken out: no two threads share a decoder
         if stream is None or number > item.first_window:
-            number, stream = 0, cut(self._blocks(0, None), self._grid)
+            number, stream = 0, split_windows(self._blocks(0, None), self._grid)
         while number < beyond:
             window = next(stream, None)
             if window is None:
@@ -112,7 +116,7 @@ class _Stretch:
         if self._end is not None:
             left = max(0, self._end - first)
             count = left if count is None else min(count, left)
-        return decode.blocks(self._path, sample_rate=self._rate, channel=self._channel, first=first, count=count)
+        return decode.decode_blocks(self._path, sample_rate=self._rate, channel=self._channel, first=first, count=count)
 
 
 _OPEN_STREAMS: dict[Any, tuple[int, Iterator[Window]]] = {}

@@ -32,8 +32,8 @@ import soxr
 
 from hubbub.audio import decode
 from hubbub.audio.decode import aligned_start
-from hubbub.audio.remote import etag_of, local_copy
-from hubbub.audio.windows import Grid, Window, cut
+from hubbub.audio.remote import local_copy, parse_etag
+from hubbub.audio.windows import Window, WindowGrid, split_windows
 from hubbub.clips.table import content_version, resolve_uri
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import LabelTables
@@ -55,7 +55,7 @@ class SegmentWindows:
     """How recordings are cut into windows: where uris lie, the grid, the rate in Hz, the channel (None: all, mixed)."""
 
     root: StoragePath
-    grid: Grid
+    grid: WindowGrid
     sample_rate: int
     channel: int | None
 
@@ -86,7 +86,7 @@ def hash_content(item: Item, root: StoragePath) -> str | None:
     """What tells changed content of an item's file: the version it has now; None where that cannot be known."""
     source = resolve_uri(item.clip["uri"], root)
     if not is_local(source):
-        return etag_of(item.clip["version"])  # nothing else is fetched
+        return parse_etag(item.clip["version"])  # nothing else is fetched
     try:
         return content_version(source.stat())
     except OSError:
@@ -139,7 +139,7 @@ def describe_segment(item: Item) -> dict[str, Any]:
     return clip | {name: getattr(item, name) for name in ("first_window", "n_windows", "windows")}
 
 
-def join_segments(pieces: Sequence[SegmentResult], items: Sequence[Item], grid: Grid) -> SegmentResult | None:
+def join_segments(pieces: Sequence[SegmentResult], items: Sequence[Item], grid: WindowGrid) -> SegmentResult | None:
     """All pieces of a recording as one; None where they are not what one decoding of one content gives."""
     samples = next((piece.samples for piece in pieces if piece.samples is not None), None)
     if samples is None or len({piece.content for piece in pieces}) > 1:
@@ -183,13 +183,13 @@ class _Stretch:
         source_rate, rate = self._source_rate, self._rate
         if source_rate is None or (source_rate != rate and resampler_period(source_rate, rate) is None):
             return False
-        return decode.seeks(self._path)
+        return decode.can_seek(self._path)
 
     def _sought(self) -> Iterator[Window]:
         item, grid = self._item, self._grid
         # Windows closer than a tail need sound beyond them to show that they are no tail.
         own = None if self._is_last else grid.span(item.n_windows) + max(0, grid.min_tail - grid.hop)
-        return cut(self._sound(grid.start(item.first_window), own), grid, first=item.first_window)
+        return split_windows(self._sound(grid.start(item.first_window), own), grid, first=item.first_window)
 
     def _sound(self, begin: int, own: int | None) -> Iterator[npt.NDArray[np.float32]]:
         """The clip's sound from sample `begin` on, `own` samples of it; decoded with what lies around it."""
@@ -245,7 +245,7 @@ class _Stretch:
 
     def _blocks(self, begin: int, count: int | None) -> Iterator[npt.NDArray[np.float32]]:
         """Blocks from the clip's sample `begin` on."""
-        return decode.blocks(
+        return decode.decode_blocks(
             self._path,
             sample_rate=self._cutting.sample_rate,
             channel=self._cutting.channel,
@@ -257,12 +257,12 @@ class _Stretch:
 class _OpenStream:
     """A recording that is being decoded: its next window's number, and the samples that came by."""
 
-    def __init__(self, blocks: Iterator[npt.NDArray[np.float32]], grid: Grid) -> None:
+    def __init__(self, decode_blocks: Iterator[npt.NDArray[np.float32]], grid: WindowGrid) -> None:
         self.number = self.samples = 0
-        self.windows = cut(self._counted(blocks), grid)
+        self.windows = split_windows(self._counted(decode_blocks), grid)
 
-    def _counted(self, blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
-        for block in blocks:
+    def _counted(self, decode_blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+        for block in decode_blocks:
             self.samples += len(block)
             yield block
 

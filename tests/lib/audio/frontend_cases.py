@@ -9,7 +9,7 @@ from typing import Any
 import librosa
 import numpy as np
 
-from hubbub.audio.decode import load
+from hubbub.audio.decode import load_audio
 from hubbub.config.frontends import Frames
 
 PRECISIONS = ("float32", "float64")
@@ -72,4 +72,4 @@ def librosa_power(samples: np.ndarray, settings: Frames) -> np.ndarray:
 
 @cache
 def _clip(path: Path, sample_rate: int) -> np.ndarray:
-    return load(path, sample_rate=sample_rate)
+    return load_audio(path, sample_rate=sample_rate)

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from hubbub.audio import containers, decode
-from hubbub.audio.decode import SEAM_TOLERANCE, AudioInfo, blocks, load, probe
+from hubbub.audio.decode import SEAM_TOLERANCE, AudioInfo, decode_blocks, load_audio, read_audio_info
 from hubbub.errors import AudioError, DecodeError, EmptyAudio
 from tests.data.recordings import noise, sweep, write, write_container
 
@@ -72,10 +72,10 @@ def test_probe_decoding_and_what_was_written_agree(folder: Path, name: str):
     path, (_, tolerance) = folder / f"a.{name}", CONTAINERS[name]
     with pytest.raises(soundfile.LibsndfileError):
         soundfile.info(path)  # or this file would not test PyAV
-    info, mix = probe(path), load(path, sample_rate=RATE)
+    info, mix = read_audio_info(path), load_audio(path, sample_rate=RATE)
     assert info == AudioInfo(RATE, 2, len(mix) / RATE)
     assert abs(info.duration_s - 3) < PRIMING_S
-    left = load(path, sample_rate=RATE, channel=0)
+    left = load_audio(path, sample_rate=RATE, channel=0)
     assert (mix.dtype, left.dtype) == (np.float32, np.float32)
     written = sweep(3, RATE)[:, 0]
     if tolerance is None:
@@ -89,26 +89,26 @@ def test_probe_decoding_and_what_was_written_agree(folder: Path, name: str):
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_a_stretch_equals_that_stretch_of_the_whole(folder: Path, name: str, wanted: int):
     path, random = folder / f"a.{name}", np.random.default_rng(0)
-    whole = load(path, sample_rate=wanted)
+    whole = load_audio(path, sample_rate=wanted)
     firsts = [0, 1, 1023, 1024, len(whole) - 1, len(whole) - 700, *random.integers(0, len(whole), 5)]
     for first in map(int, firsts):
         count = int(random.integers(1, 9_000))
-        part = load(path, sample_rate=wanted, first=first, count=count)
+        part = load_audio(path, sample_rate=wanted, first=first, count=count)
         assert len(part) == len(whole[first : first + count])
         np.testing.assert_allclose(part, whole[first : first + count], rtol=0, atol=SEAM_TOLERANCE)
-    assert len(load(path, sample_rate=wanted, first=len(whole), count=5)) == 0
-    assert len(load(path, sample_rate=wanted, first=10**7)) == 0
+    assert len(load_audio(path, sample_rate=wanted, first=len(whole), count=5)) == 0
+    assert len(load_audio(path, sample_rate=wanted, first=10**7)) == 0
 
 
 @pytest.mark.parametrize("name", ["m4a", "webm", "mkv"])
 @pytest.mark.parametrize("block_values", [500, 4_097])
 def test_block_lengths_do_not_matter(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, block_values: int):
     path = folder / f"a.{name}"
-    whole = load(path, sample_rate=22_050)
+    whole = load_audio(path, sample_rate=22_050)
     monkeypatch.setattr(decode, "BLOCK_VALUES", block_values)
-    parts = list(blocks(path, sample_rate=RATE))
+    parts = list(decode_blocks(path, sample_rate=RATE))
     assert 0 < max(map(len, parts)) <= block_values // 2
-    np.testing.assert_array_equal(load(path, sample_rate=22_050), whole)
+    np.testing.assert_array_equal(load_audio(path, sample_rate=22_050), whole)
 
 
 @pytest.mark.parametrize("name", ["m4a", "webm", "aac", "mkv", "wma", "avi"])
@@ -116,20 +116,20 @@ def test_block_lengths_do_not_matter(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_content_decides_and_not_the_name(folder: Path, tmp_path: Path, name: str, called: str):
     path = folder / f"a.{name}"
     other = shutil.copy(path, tmp_path / called)
-    np.testing.assert_array_equal(load(Path(other), sample_rate=22_050), load(path, sample_rate=22_050))
+    np.testing.assert_array_equal(load_audio(Path(other), sample_rate=22_050), load_audio(path, sample_rate=22_050))
 
 
 def test_what_libsndfile_knows_is_never_given_to_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(containers, "Container", None)
     path = write(tmp_path / "a.m4a", noise(0.1, RATE), RATE, format="WAV")
-    assert len(load(path, sample_rate=RATE)) == 4_800
+    assert len(load_audio(path, sample_rate=RATE)) == 4_800
 
 
 def test_a_format_of_libsndfile_with_a_codec_it_has_not(tmp_path: Path):
     """As FFmpeg writes FLAC into Ogg."""
     samples = sweep(1, RATE)
     path = write_container(tmp_path / "a.ogg", samples, RATE, codec="flac", container="ogg")
-    np.testing.assert_allclose(load(path, sample_rate=RATE), samples[:, 0], rtol=0, atol=1 / 32767)
+    np.testing.assert_allclose(load_audio(path, sample_rate=RATE), samples[:, 0], rtol=0, atol=1 / 32767)
 
 
 def test_ogg_streams_one_behind_the_other_are_all_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -137,18 +137,18 @@ def test_ogg_streams_one_behind_the_other_are_all_heard(tmp_path: Path, monkeypa
     parts = [write(tmp_path / "part.ogg", sweep(seconds, RATE), RATE).read_bytes() for seconds in (1, 2)]
     path = tmp_path / "a.ogg"
     path.write_bytes(b"".join(parts))
-    samples = load(path, sample_rate=RATE)
-    assert probe(path).duration_s == len(samples) / RATE == pytest.approx(3, abs=0.05)
+    samples = load_audio(path, sample_rate=RATE)
+    assert read_audio_info(path).duration_s == len(samples) / RATE == pytest.approx(3, abs=0.05)
     np.testing.assert_allclose(samples[:40_000], sweep(1, RATE)[:40_000, 0], rtol=0, atol=0.2)
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(DecodeError, match=r"\(several Ogg streams one behind the other; PyAV may know more: pip"):
-        probe(path)
+        read_audio_info(path)
 
 
 def test_a_video_is_its_sound(tmp_path: Path, folder: Path):
     samples = np.hstack([sweep(3, RATE), sweep(3, RATE) / 2])
     path = write_container(tmp_path / "a.mp4", samples, RATE, pictures=20)
-    np.testing.assert_array_equal(load(path, sample_rate=RATE), load(folder / "a.mp4", sample_rate=RATE))
+    np.testing.assert_array_equal(load_audio(path, sample_rate=RATE), load_audio(folder / "a.mp4", sample_rate=RATE))
 
 
 def test_a_video_without_sound_says_so(tmp_path: Path):
@@ -158,19 +158,19 @@ def test_a_video_without_sound_says_so(tmp_path: Path):
         for _ in range(5):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
         file.mux(stream.encode(None))
-    for use in (probe, lambda path: load(path, sample_rate=RATE)):
+    for use in (read_audio_info, lambda path: load_audio(path, sample_rate=RATE)):
         with pytest.raises(DecodeError, match=r"a\.mp4 holds no sound"):
             use(tmp_path / "a.mp4")
 
 
 def test_of_many_audio_streams_the_first_is_heard(tmp_path: Path):
     path = write_container(tmp_path / "a.mka", sweep(1, RATE), RATE, codec="pcm_f32le", container="matroska", streams=2)
-    np.testing.assert_array_equal(load(path, sample_rate=RATE), sweep(1, RATE)[:, 0])
+    np.testing.assert_array_equal(load_audio(path, sample_rate=RATE), sweep(1, RATE)[:, 0])
 
 
 def test_a_stream_without_samples_is_empty(tmp_path: Path):
     path = write_container(tmp_path / "a.avi", noise(0, RATE), RATE, codec="pcm_s16le", container="avi")
-    for use in (probe, lambda path: load(path, sample_rate=RATE)):
+    for use in (read_audio_info, lambda path: load_audio(path, sample_rate=RATE)):
         with pytest.raises(EmptyAudio, match=r"a\.avi holds no samples"):
             use(path)
 
@@ -178,7 +178,7 @@ def test_a_stream_without_samples_is_empty(tmp_path: Path):
 @pytest.mark.parametrize("channel", [-1, 2])
 def test_a_channel_that_is_not_there_is_told(folder: Path, channel: int):
     with pytest.raises(DecodeError, match=rf"a\.m4a has no channel {channel}; it has 2, counted from 0"):
-        load(folder / "a.m4a", sample_rate=RATE, channel=channel)
+        load_audio(folder / "a.m4a", sample_rate=RATE, channel=channel)
 
 
 NOT_STREAMED = ("m4a", "mov", "3gp", "wv")
@@ -194,10 +194,10 @@ def test_a_file_cut_off_gives_what_is_there_or_a_reason(folder: Path, tmp_path: 
     path.write_bytes(content[: int(len(content) * keep)])
     if name in NOT_STREAMED:
         with pytest.raises(DecodeError, match=rf"{path.name} (is|breaks off|is not) "):
-            probe(path)
+            read_audio_info(path)
         return
-    duration_s = probe(path).duration_s
-    samples = load(path, sample_rate=RATE)
+    duration_s = read_audio_info(path).duration_s
+    samples = load_audio(path, sample_rate=RATE)
     assert duration_s == len(samples) / RATE
     assert 3 * keep - 0.5 < duration_s < 3 * keep + 0.5
     assert np.isfinite(samples).all()
@@ -210,20 +210,20 @@ def test_sound_broken_in_the_middle_says_where(folder: Path, tmp_path: Path):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(DecodeError, match=r"a\.mp4 breaks off after 1\.\d+ s \(.+\)"):
-        load(path, sample_rate=RATE)
+        load_audio(path, sample_rate=RATE)
 
 
 def test_files_are_closed_however_reading_ends(folder: Path, tmp_path: Path):
     broken = tmp_path / "a.m4a"
     broken.write_bytes((folder / "a.m4a").read_bytes()[:20_000])
     before = psutil.Process().num_fds()
-    load(folder / "a.webm", sample_rate=RATE, first=100, count=100)
+    load_audio(folder / "a.webm", sample_rate=RATE, first=100, count=100)
     with pytest.raises(AudioError):
-        load(broken, sample_rate=RATE)
-    abandoned = blocks(folder / "a.m4a", sample_rate=RATE)
+        load_audio(broken, sample_rate=RATE)
+    abandoned = decode_blocks(folder / "a.m4a", sample_rate=RATE)
     next(abandoned)
     abandoned.close()
-    dropped = blocks(folder / "a.m4a", sample_rate=RATE)
+    dropped = decode_blocks(folder / "a.m4a", sample_rate=RATE)
     next(dropped)
     del dropped
     assert psutil.Process().num_fds() == before
@@ -233,7 +233,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(folder: Path, tmp_path: Pa
     monkeypatch.setattr(decode, "BLOCK_VALUES", 2_000)
     path = Path(shutil.copy(folder / "a.mp4", tmp_path))
     os.utime(path, ns=(0, 0))
-    parts = blocks(path, sample_rate=RATE)
+    parts = decode_blocks(path, sample_rate=RATE)
     next(parts)
     os.truncate(path, 10_000)
     with pytest.raises(DecodeError, match=r"a\.mp4 changed while it was read"):
@@ -250,7 +250,7 @@ def test_without_pyav_the_reason_names_the_extra(
 ):
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
     path = Path(shutil.copy(folder / f"a.{name}", tmp_path / called))
-    for use in (probe, lambda path: load(path, sample_rate=RATE)):
+    for use in (read_audio_info, lambda path: load_audio(path, sample_rate=RATE)):
         with pytest.raises(DecodeError) as caught:
             use(path)
         assert str(caught.value) == f"{called} is {NAMES[name]}, which needs PyAV: pip install 'hubbub[av]'"
@@ -260,10 +260,10 @@ def test_without_pyav_a_broken_wav_is_still_a_broken_wav(tmp_path: Path, monkeyp
     path = tmp_path / "a.wav"
     path.write_bytes(b"RIFF\x10\0\0\0WAVE" + bytes(100))
     with pytest.raises(DecodeError, match=r"a\.wav is not audio that can be decoded \([^;]*\)$"):
-        probe(path)
+        read_audio_info(path)
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(DecodeError, match=r"a\.wav is not audio that can be decoded \(.*; PyAV may know more: pip"):
-        probe(path)
+        read_audio_info(path)
 
 
 def test_pyav_is_not_imported_before_it_is_needed(tmp_path: Path):
@@ -280,4 +280,4 @@ def test_a_list_of_other_files_is_not_followed(folder: Path, tmp_path: Path, tex
     path = tmp_path / "a.m4a"
     path.write_text(text.format(folder / "a.m4a"))
     with pytest.raises(DecodeError, match=r"a\.m4a is not audio that can be decoded \(Format not recogni"):
-        probe(path)
+        read_audio_info(path)

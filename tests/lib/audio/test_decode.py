@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from hubbub.audio import decode
-from hubbub.audio.decode import SEAM_TOLERANCE, AudioInfo, blocks, load, probe
+from hubbub.audio.decode import SEAM_TOLERANCE, AudioInfo, decode_blocks, load_audio, read_audio_info
 from hubbub.errors import DecodeError, EmptyAudio, NonFiniteAudio
 from tests.data.recordings import noise, sweep, write, write_container, write_parts
 
@@ -71,9 +71,12 @@ def stretches(n_samples: int, *, count: int, longest: int) -> Iterator[tuple[int
 
 def worst_seam(path: Path, sample_rate: int, *, count: int = 15) -> float:
     """Largest difference between stretches decoded alone and the same stretches of the whole; lengths must agree."""
-    whole, worst = load(path, sample_rate=sample_rate), 0.0
+    whole, worst = load_audio(path, sample_rate=sample_rate), 0.0
     for first, length in stretches(len(whole), count=count, longest=sample_rate):
-        part, expected = load(path, sample_rate=sample_rate, first=first, count=length), whole[first : first + length]
+        part, expected = (
+            load_audio(path, sample_rate=sample_rate, first=first, count=length),
+            whole[first : first + length],
+        )
         assert len(part) == len(expected), (first, length)
         worst = max(worst, float(np.abs(part - expected).max(initial=0)))
     return worst
@@ -82,13 +85,13 @@ def worst_seam(path: Path, sample_rate: int, *, count: int = 15) -> float:
 def test_equals_librosa_on_every_clip(esc10_mini: Path):
     for path in sorted((esc10_mini / "audio").iterdir()):
         theirs, _ = librosa.load(path, sr=22050)
-        np.testing.assert_array_equal(load(path, sample_rate=22050), theirs, err_msg=path.name)
+        np.testing.assert_array_equal(load_audio(path, sample_rate=22050), theirs, err_msg=path.name)
 
 
 @pytest.mark.parametrize(("source", "wanted"), RATES + ODD_RATES)
 def test_equals_librosa_at_other_rates(tmp_path: Path, source: int, wanted: int):
     path = write(tmp_path / "a.wav", noise(1.3, source), source, subtype="FLOAT")
-    np.testing.assert_array_equal(load(path, sample_rate=wanted), librosa.load(path, sr=wanted)[0])
+    np.testing.assert_array_equal(load_audio(path, sample_rate=wanted), librosa.load(path, sr=wanted)[0])
 
 
 @pytest.mark.parametrize(("source", "wanted"), RATES)
@@ -125,9 +128,9 @@ def test_a_stretch_equals_that_stretch_of_the_whole_where_frames_build_on_many_b
     kind, options = ("mp3", {"write_xing": str(int(info))}) if codec == "libmp3lame" else ("ogg", {})
     path = tmp_path / "a"
     clips = sorted((esc10_mini / "audio").iterdir())[75:80] if info else sorted((esc10_mini / "audio").iterdir())[:5]
-    sound = np.concatenate([load(clip, sample_rate=rate) for clip in clips])[:, None]
+    sound = np.concatenate([load_audio(clip, sample_rate=rate) for clip in clips])[:, None]
     write_container(path, sound, rate, codec=codec, container=kind, bit_rate=bit_rate, options=options)
-    assert worst_seam(path, probe(path).sample_rate) <= SEAM_TOLERANCE
+    assert worst_seam(path, read_audio_info(path).sample_rate) <= SEAM_TOLERANCE
 
 
 def test_a_stretch_equals_that_stretch_of_real_sound(esc10_mini: Path):
@@ -142,16 +145,16 @@ def test_block_lengths_do_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: int, wanted: int, block_values: int
 ):
     path = write(tmp_path / "a.wav", noise(2, source, channels=2), source)
-    whole, part = load(path, sample_rate=wanted), load(path, sample_rate=wanted, first=20_000, count=9_000)
+    whole, part = load_audio(path, sample_rate=wanted), load_audio(path, sample_rate=wanted, first=20_000, count=9_000)
     monkeypatch.setattr(decode, "BLOCK_VALUES", block_values)
-    np.testing.assert_array_equal(load(path, sample_rate=wanted), whole)
-    np.testing.assert_array_equal(load(path, sample_rate=wanted, first=20_000, count=9_000), part)
+    np.testing.assert_array_equal(load_audio(path, sample_rate=wanted), whole)
+    np.testing.assert_array_equal(load_audio(path, sample_rate=wanted, first=20_000, count=9_000), part)
 
 
 def test_blocks_are_never_empty_and_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(decode, "BLOCK_VALUES", 500)
     path = write(tmp_path / "a.wav", noise(0.5, 44_100), 44_100)
-    lengths = [len(block) for block in blocks(path, sample_rate=22_050, first=3_000, count=4_000)]
+    lengths = [len(block) for block in decode_blocks(path, sample_rate=22_050, first=3_000, count=4_000)]
     assert min(lengths) > 0
     assert sum(lengths) == 4_000
 
@@ -162,11 +165,11 @@ def test_blocks_are_never_empty_and_add_up(tmp_path: Path, monkeypatch: pytest.M
 def test_channels_are_averaged_or_taken_alone(tmp_path: Path, suffix: str, channels: int):
     path = write(tmp_path / f"a.{suffix}", noise(0.2, 22_050, channels=channels), 22_050)
     stored, _ = soundfile.read(path, dtype="float64", always_2d=True)
-    mono = load(path, sample_rate=22_050)
+    mono = load_audio(path, sample_rate=22_050)
     assert mono.dtype == np.float32
     np.testing.assert_allclose(mono, stored.mean(axis=1), rtol=0, atol=MONO_TOLERANCE)
     for channel in range(channels):
-        alone = load(path, sample_rate=22_050, channel=channel)
+        alone = load_audio(path, sample_rate=22_050, channel=channel)
         assert (alone.dtype, alone.flags.c_contiguous) == (np.float32, True)
         np.testing.assert_array_equal(alone, stored[:, channel].astype(np.float32))
 
@@ -177,24 +180,24 @@ def test_a_channel_alone_is_resampled_and_cut_as_a_mono_file_is(tmp_path: Path):
     for channel in range(3):
         mono = write(tmp_path / "mono.wav", samples[:, channel : channel + 1], 48_000, subtype="FLOAT")
         for stretch in ({}, {"first": 30_000, "count": 9_000}):
-            alone = load(path, sample_rate=22_050, channel=channel, **stretch)
-            np.testing.assert_array_equal(alone, load(mono, sample_rate=22_050, **stretch))
+            alone = load_audio(path, sample_rate=22_050, channel=channel, **stretch)
+            np.testing.assert_array_equal(alone, load_audio(mono, sample_rate=22_050, **stretch))
 
 
 @pytest.mark.parametrize("channel", [-1, 2, 100])
 def test_a_channel_that_is_not_there_is_told(tmp_path: Path, channel: int):
     path = write(tmp_path / "a.wav", noise(0.1, 22_050, channels=2), 22_050)
     with pytest.raises(DecodeError, match=rf"a\.wav has no channel {channel}; it has 2, counted from 0"):
-        load(path, sample_rate=22_050, channel=channel)
+        load_audio(path, sample_rate=22_050, channel=channel)
 
 
 def test_a_bad_sample_in_another_channel_does_no_harm(tmp_path: Path):
     samples = noise(1, 22_050, channels=2)
     samples[100, 0] = np.nan
     path = write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
-    assert np.isfinite(load(path, sample_rate=22_050, channel=1)).all()
+    assert np.isfinite(load_audio(path, sample_rate=22_050, channel=1)).all()
     with pytest.raises(NonFiniteAudio):
-        load(path, sample_rate=22_050, channel=0)
+        load_audio(path, sample_rate=22_050, channel=0)
 
 
 @pytest.mark.parametrize("subtype", DEPTHS)
@@ -204,22 +207,22 @@ def test_every_depth_of_every_container(tmp_path: Path, container: str, subtype:
         return  # there is no such file
     samples = sweep(0.5, 22_050, channels=2)
     path = write(tmp_path / "a", samples, 22_050, format=container, subtype=subtype)
-    decoded = np.stack([load(path, sample_rate=22_050, channel=channel) for channel in (0, 1)], axis=1)
+    decoded = np.stack([load_audio(path, sample_rate=22_050, channel=channel) for channel in (0, 1)], axis=1)
     np.testing.assert_allclose(decoded[: len(samples)], samples, rtol=0, atol=DEPTHS[subtype])
 
 
 def test_a_stretch_past_the_end_is_empty_or_shorter(tmp_path: Path):
     path = write(tmp_path / "a.wav", noise(1, 44_100), 44_100)
-    assert len(load(path, sample_rate=22_050, first=22_000, count=500)) == 50
-    assert len(load(path, sample_rate=22_050, first=22_050)) == 0
-    assert len(load(path, sample_rate=22_050, first=10**9, count=5)) == 0
-    assert len(load(path, sample_rate=22_050, count=0)) == 0
+    assert len(load_audio(path, sample_rate=22_050, first=22_000, count=500)) == 50
+    assert len(load_audio(path, sample_rate=22_050, first=22_050)) == 0
+    assert len(load_audio(path, sample_rate=22_050, first=10**9, count=5)) == 0
+    assert len(load_audio(path, sample_rate=22_050, count=0)) == 0
 
 
 @pytest.mark.parametrize(("suffix", "channels"), [("wav", 1), ("flac", 2), ("ogg", 1)])
 def test_probe_reads_the_header(tmp_path: Path, suffix: str, channels: int):
     path = write(tmp_path / f"a.{suffix}", noise(1.5, 44_100, channels=channels), 44_100)
-    assert probe(path) == AudioInfo(sample_rate=44_100, channels=channels, duration_s=1.5)
+    assert read_audio_info(path) == AudioInfo(sample_rate=44_100, channels=channels, duration_s=1.5)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +243,7 @@ def test_a_block_is_bounded_in_values_before_resampling_and_after(
 
     path = write(tmp_path / "a.wav", noise(10 * 4096 / source / channels, source, channels=channels), source)
     monkeypatch.setattr(soundfile.SoundFile, "read", watched)
-    parts = list(blocks(path, sample_rate=wanted))
+    parts = list(decode_blocks(path, sample_rate=wanted))
     assert 4096 / 200 < longest <= 4096
     # The resampler holds back as much as its filter is long, and may give it all at once.
     assert max(map(len, parts)) <= 4096 + 1000 * max(1, wanted / source)
@@ -248,14 +251,14 @@ def test_a_block_is_bounded_in_values_before_resampling_and_after(
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path):
-    """Half an hour of sound is 159 MB of float32 at 22,050 Hz; `blocks` holds a few blocks of 4 MiB."""
+    """Half an hour of sound is 159 MB of float32 at 22,050 Hz; `decode_blocks` holds a few blocks of 4 MiB."""
     path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", 44_100, 1, subtype="PCM_U8") as file:
         for _ in range(30):
             file.write(np.zeros(44_100 * 60, np.int16))
     tracemalloc.start()
     try:
-        samples = sum(len(block) for block in blocks(path, sample_rate=22_050))
+        samples = sum(len(block) for block in decode_blocks(path, sample_rate=22_050))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -350,16 +353,16 @@ def only_a_header(folder: Path) -> Path:
 def test_what_is_no_audio_is_a_decode_error(tmp_path: Path, make, message: str):
     path = make(tmp_path)
     with pytest.raises(DecodeError, match=message):
-        probe(path)
+        read_audio_info(path)
     with pytest.raises(DecodeError, match=message):
-        load(path, sample_rate=22_050)
+        load_audio(path, sample_rate=22_050)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "aiff"])
 def test_a_file_without_samples_is_empty(tmp_path: Path, suffix: str):
     path = write(tmp_path / f"a.{suffix}", np.zeros((0, 1), np.float32), 22_050)
     with pytest.raises(EmptyAudio, match=rf"a\.{suffix} holds no samples"):
-        load(path, sample_rate=22_050)
+        load_audio(path, sample_rate=22_050)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -369,7 +372,7 @@ def test_a_sample_that_is_no_number_is_told_with_its_place(tmp_path: Path, value
     samples[33_075, -1] = value
     path = write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
     with pytest.raises(NonFiniteAudio, match=r"1\.500 s is -?(nan|inf)"):
-        load(path, sample_rate=16_000)
+        load_audio(path, sample_rate=16_000)
 
 
 @pytest.mark.parametrize("value", [1.1e10, -3e30])
@@ -378,8 +381,8 @@ def test_a_sample_beyond_any_sound_is_told_with_its_place(tmp_path: Path, value:
     samples[11_025] = value
     path = write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
     with pytest.raises(NonFiniteAudio, match=rf"0\.500 s is {re.escape(f'{value:g}')}; expected 1e\+10 at most"):
-        load(path, sample_rate=16_000)
-    assert len(load(path, sample_rate=16_000, count=5_000)) == 5_000
+        load_audio(path, sample_rate=16_000)
+    assert len(load_audio(path, sample_rate=16_000, count=5_000)) == 5_000
 
 
 def test_infinities_that_would_cancel_are_found(tmp_path: Path):
@@ -387,7 +390,7 @@ def test_infinities_that_would_cancel_are_found(tmp_path: Path):
     samples[100] = np.inf, -np.inf
     path = write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
     with pytest.raises(NonFiniteAudio):
-        load(path, sample_rate=22_050)
+        load_audio(path, sample_rate=22_050)
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 44_100), (110_250, None)])
@@ -396,7 +399,7 @@ def test_a_bad_sample_outside_the_stretch_does_no_harm(tmp_path: Path, first: in
     samples = noise(10, 22_050)
     samples[22_050 * 3] = np.nan
     path = write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
-    part = load(path, sample_rate=22_050, first=first, count=count)
+    part = load_audio(path, sample_rate=22_050, first=first, count=count)
     assert np.isfinite(part).all()
 
 
@@ -411,9 +414,9 @@ def test_a_truncated_file_gives_what_is_there_or_says_where_it_breaks_off(tmp_pa
     path = truncated(tmp_path, suffix)
     if suffix in BREAKS_OFF:
         with pytest.raises(DecodeError, match=rf"a\.{suffix}"):
-            load(path, sample_rate=22_050)
+            load_audio(path, sample_rate=22_050)
         return
-    samples = load(path, sample_rate=22_050)
+    samples = load_audio(path, sample_rate=22_050)
     assert 0.3 * 4 < len(samples) / 22_050 < 0.7 * 4
     assert np.isfinite(samples).all()
 
@@ -425,14 +428,14 @@ def test_a_header_that_promises_more_than_there_is(tmp_path: Path):
     at = data.index(b"data") + 4
     data[at : at + 4] = struct.pack("<I", 100 * 44_100)
     path.write_bytes(data)
-    assert len(load(path, sample_rate=22_050)) == 22_050
+    assert len(load_audio(path, sample_rate=22_050)) == 22_050
 
 
 def test_parts_of_the_whole_laid_end_to_end_are_the_whole(tmp_path: Path):
     path = write(tmp_path / "a.wav", noise(2, 44_100), 44_100, subtype="FLOAT")
-    whole = load(path, sample_rate=22_050)
+    whole = load_audio(path, sample_rate=22_050)
     borders = [0, 1, 500, 10_000, 30_001, len(whole)]
-    parts = [load(path, sample_rate=22_050, first=a, count=b - a) for a, b in pairwise(borders)]
+    parts = [load_audio(path, sample_rate=22_050, first=a, count=b - a) for a, b in pairwise(borders)]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=0, atol=SEAM_TOLERANCE)
 
 
@@ -443,10 +446,10 @@ def test_parts_of_the_whole_laid_end_to_end_are_the_whole(tmp_path: Path):
 def test_content_decides_and_not_the_name(tmp_path: Path, kind: str, name: str):
     """The last name is no UTF-8, as in archives older than that."""
     path = write(tmp_path / "known", sweep(0.3, 22_050), 22_050, format=kind)
-    expected = load(path, sample_rate=22_050)
+    expected = load_audio(path, sample_rate=22_050)
     other = path.rename(tmp_path / name)
-    np.testing.assert_array_equal(load(other, sample_rate=22_050), expected)
-    assert probe(other).duration_s == pytest.approx(0.3)
+    np.testing.assert_array_equal(load_audio(other, sample_rate=22_050), expected)
+    assert read_audio_info(other).duration_s == pytest.approx(0.3)
 
 
 def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -456,7 +459,7 @@ def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = write(tmp_path / "a.wav", noise(0.1, 22_050), 22_050)
     monkeypatch.setattr(os, "pread", failing)
     with pytest.raises(DecodeError, match=r"a\.wav cannot be read \(Input/output error\)"):
-        probe(path)
+        read_audio_info(path)
 
 
 def long_recording(folder: Path, suffix: str) -> Path:
@@ -472,7 +475,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(
     monkeypatch.setattr(decode, "BLOCK_VALUES", 10_000)
     path = long_recording(tmp_path, suffix)
     os.utime(path, ns=(0, 0))  # so that another time is seen however coarse the disk's clock is
-    parts = blocks(path, sample_rate=22_050)
+    parts = decode_blocks(path, sample_rate=22_050)
     next(parts)
     if change in ("cut off", "emptied"):
         os.truncate(path, path.stat().st_size // 2 if change == "cut off" else 0)
@@ -490,7 +493,7 @@ def test_a_file_that_is_deleted_while_it_is_read_is_read_to_its_end(
 ):
     monkeypatch.setattr(decode, "BLOCK_VALUES", 10_000)
     path = long_recording(tmp_path, suffix)
-    parts = blocks(path, sample_rate=22_050)
+    parts = decode_blocks(path, sample_rate=22_050)
     samples = len(next(parts))
     path.unlink()
     assert samples + sum(map(len, parts)) == 20 * 22_050
@@ -501,12 +504,12 @@ def test_files_are_closed_however_reading_ends(tmp_path: Path, monkeypatch: pyte
     good, bad = long_recording(tmp_path, "wav"), text_file(tmp_path / "..")
     cut = truncated(tmp_path, "flac")
     before = psutil.Process().num_fds()
-    load(good, sample_rate=22_050)
+    load_audio(good, sample_rate=22_050)
     for broken in (bad, cut):
-        for use in (probe, lambda path: load(path, sample_rate=22_050)):
+        for use in (read_audio_info, lambda path: load_audio(path, sample_rate=22_050)):
             with pytest.raises(DecodeError):
-                use(broken) and load(broken, sample_rate=22_050)
-    abandoned = blocks(good, sample_rate=22_050)
+                use(broken) and load_audio(broken, sample_rate=22_050)
+    abandoned = decode_blocks(good, sample_rate=22_050)
     next(abandoned)
     assert psutil.Process().num_fds() > before
     abandoned.close()
@@ -519,7 +522,7 @@ def test_a_long_silence_costs_no_more_than_its_blocks(tmp_path: Path):
     write_parts(path, (second for _ in range(5)), 192_000, channels=32, subtype="PCM_U8")
     tracemalloc.start()
     try:
-        assert sum(len(block) for block in blocks(path, sample_rate=192_000)) == 5 * 192_000
+        assert sum(len(block) for block in decode_blocks(path, sample_rate=192_000)) == 5 * 192_000
         assert tracemalloc.get_traced_memory()[1] < 4 * 4 * decode.BLOCK_VALUES
     finally:
         tracemalloc.stop()

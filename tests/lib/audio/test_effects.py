@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hubbub.audio import decode
-from hubbub.audio.effects import CHECKED_S, Augmented, augmented, check_sounds
+from hubbub.audio.effects import CHECKED_S, AugmentedWindow, apply_effects, check_effect_recordings
 from hubbub.config.variants import Variants, load_variants
 from hubbub.errors import AugmentationError, EmptyAudio, NonFiniteAudio, SettingsError
 
@@ -58,10 +58,10 @@ def fixed(*steps: dict[str, Any]) -> Variants:
     return Variants.model_validate({"rules": [{"count": 3, "transforms": steps}]})
 
 
-def variant(samples: Any, variants: Variants, *, valid: int | None = None, **changes: Any) -> Augmented:
+def variant(samples: Any, variants: Variants, *, valid: int | None = None, **changes: Any) -> AugmentedWindow:
     where: dict[str, Any] = {"number": 1, "labels": [], "clip_id": "a", "window": 0, "sample_rate": RATE} | changes
     samples = np.asarray(samples, np.float32)
-    return augmented(samples, len(samples) if valid is None else valid, variants=variants, **where)
+    return apply_effects(samples, len(samples) if valid is None else valid, variants=variants, **where)
 
 
 def tone(hz: float, seconds: float = 2.0, level: float = 0.5) -> npt.NDArray[np.float32]:
@@ -113,7 +113,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Variants:
 @pytest.fixture(scope="module")
 def dog(esc10_mini: Path) -> npt.NDArray[np.float32]:
     """Two seconds of a real clip."""
-    return decode.load(sorted((esc10_mini / "audio").iterdir())[0], sample_rate=RATE, count=2 * RATE)
+    return decode.load_audio(sorted((esc10_mini / "audio").iterdir())[0], sample_rate=RATE, count=2 * RATE)
 
 
 # The same bits
@@ -122,7 +122,7 @@ def dog(esc10_mini: Path) -> npt.NDArray[np.float32]:
 def test_the_order_of_calls_changes_no_bit(everything: Variants, dog: npt.NDArray[np.float32]):
     keys = [(clip, number, window) for clip in "ab" for number in (1, 2) for window in (0, 1)]
 
-    def made(order: list[tuple[str, int, int]]) -> dict[tuple[str, int, int], Augmented]:
+    def made(order: list[tuple[str, int, int]]) -> dict[tuple[str, int, int], AugmentedWindow]:
         return {key: variant(dog, everything, clip_id=key[0], number=key[1], window=key[2]) for key in order}
 
     forwards, backwards = made(keys), made(keys[::-1])
@@ -477,7 +477,7 @@ def test_a_file_that_is_no_audio_is_told_before_the_run_and_in_it(tmp_path: Path
     variants = policy(tmp_path, f"{kind}, folder: sounds")
     says = r"policy's recording sounds/bad.wav cannot be used: bad.wav is not audio"
     with pytest.raises(SettingsError, match=rf"{says} .*; remove or replace the file in {tmp_path}/sounds"):
-        check_sounds(variants, sample_rate=RATE)
+        check_effect_recordings(variants, sample_rate=RATE)
     with pytest.raises(AugmentationError, match=says):
         variant(tone(440), variants)
 
@@ -494,7 +494,7 @@ def test_a_file_that_is_no_audio_is_told_before_the_run_and_in_it(tmp_path: Path
 def test_what_is_no_impulse_response_is_told(tmp_path: Path, response: Any, rate: int, says: str):
     variants = impulse_response(tmp_path, response, rate=rate)
     with pytest.raises(SettingsError, match=says):
-        check_sounds(variants, sample_rate=RATE)
+        check_effect_recordings(variants, sample_rate=RATE)
     with pytest.raises(AugmentationError, match=f"recording rooms/room.wav cannot be used: .*{says}"):
         variant(tone(440), variants)
 
@@ -506,7 +506,7 @@ def test_a_noise_file_without_samples_is_told(tmp_path: Path):
     with pytest.raises(AugmentationError, match="recording street/a.wav cannot be used: a.wav holds no samples"):
         variant(tone(440), variants)
     with pytest.raises(SettingsError, match="street/a.wav"):
-        check_sounds(variants, sample_rate=RATE)
+        check_effect_recordings(variants, sample_rate=RATE)
 
 
 def noise_with_a_hole(folder: Path, at_s: float) -> Variants:
@@ -524,12 +524,12 @@ def test_broken_noise_is_not_blamed_on_the_clip(tmp_path: Path):
     with pytest.raises(AugmentationError, match=says):
         variant(np.full(20_000, 0.1), variants, sample_rate=1000)
     with pytest.raises(SettingsError, match=rf"{says}; remove or replace the file in {tmp_path}/street"):
-        check_sounds(variants, sample_rate=1000)
+        check_effect_recordings(variants, sample_rate=1000)
 
 
 def test_of_long_noise_only_the_beginning_is_decoded_before_a_run(tmp_path: Path):
     variants = noise_with_a_hole(tmp_path, CHECKED_S + 5)
-    check_sounds(variants, sample_rate=1000)
+    check_effect_recordings(variants, sample_rate=1000)
     with pytest.raises(AugmentationError, match="street/night/a.wav cannot be used: the sample at 15"):
         variant(np.full(20_000, 0.1), variants, sample_rate=1000)
 
@@ -542,7 +542,7 @@ def test_a_recording_that_is_gone_is_told_as_the_policys(tmp_path: Path):
 
 
 def test_good_recordings_pass(everything: Variants):
-    check_sounds(everything, sample_rate=RATE)
+    check_effect_recordings(everything, sample_rate=RATE)
 
 
 def stored(variants: Variants) -> Variants:
@@ -560,10 +560,10 @@ def test_changed_recordings_are_refused_with_both_hashes_until_they_are_back(tmp
     now = policy(tmp_path, f"{kind}, folder: sounds")
     says = rf"folder {tmp_path}/sounds has changed: it holds {now.folders[0].hash}, .* {variants.folders[0].hash}; "
     with pytest.raises(SettingsError, match=says + "put the recordings back, or give another -o with --variants FILE"):
-        check_sounds(variants, sample_rate=RATE)
-    check_sounds(now, sample_rate=RATE)
+        check_effect_recordings(variants, sample_rate=RATE)
+    check_effect_recordings(now, sample_rate=RATE)
     (tmp_path / "sounds/a.wav").write_bytes(before)
-    check_sounds(variants, sample_rate=RATE)
+    check_effect_recordings(variants, sample_rate=RATE)
 
 
 @pytest.mark.parametrize(("name", "says"), [("sounds", "is no folder"), ("sounds/a.wav", "holds no file")])
@@ -573,9 +573,9 @@ def test_a_folder_that_is_gone_or_empty_is_refused(tmp_path: Path, name: str, sa
     variants = stored(policy(tmp_path, "kind: noise, snr_db: 0, folder: sounds"))
     (tmp_path / name).rename(tmp_path / "elsewhere")
     with pytest.raises(SettingsError, match=rf"{tmp_path}/sounds {says}.* {variants.folders[0].hash}.*; put the rec"):
-        check_sounds(variants, sample_rate=RATE)
+        check_effect_recordings(variants, sample_rate=RATE)
     (tmp_path / "elsewhere").rename(tmp_path / name)
-    check_sounds(variants, sample_rate=RATE)
+    check_effect_recordings(variants, sample_rate=RATE)
 
 
 def test_every_folder_named_is_compared_and_each_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -586,11 +586,11 @@ def test_every_folder_named_is_compared_and_each_is_read_once(tmp_path: Path, mo
     variants, digested = policy(tmp_path, *steps), []
     digest = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda file, name: digested.append(file.name) or digest(file, name))
-    check_sounds(variants, sample_rate=RATE)
+    check_effect_recordings(variants, sample_rate=RATE)
     assert sorted(digested) == [f"{tmp_path}/sea/a.wav", f"{tmp_path}/street/a.wav"]
     soundfile.write(tmp_path / "sea/b.wav", np.full(100, 0.1), RATE)
     with pytest.raises(SettingsError, match="folder .*/sea has changed"):
-        check_sounds(variants, sample_rate=RATE)
+        check_effect_recordings(variants, sample_rate=RATE)
 
 
 def test_the_library_loads_without_audiomentations():

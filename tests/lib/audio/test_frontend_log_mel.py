@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.decode import load
+from hubbub.audio.decode import load_audio
 from hubbub.audio.frontends import features_of, frame_s, frontend_of, n_frames
 from hubbub.config import LogMelSettings, Settings, load_settings
 
@@ -60,7 +60,7 @@ def assert_agrees(samples: np.ndarray, settings: LogMelSettings) -> None:
 
 @cache
 def clip(path: Path, sample_rate: int) -> np.ndarray:
-    return load(path, sample_rate=sample_rate)
+    return load_audio(path, sample_rate=sample_rate)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hubbub.audio.decode import SEAM_TOLERANCE, blocks, load, probe
+from hubbub.audio.decode import SEAM_TOLERANCE, decode_blocks, load_audio, read_audio_info
 from tests.data.recordings import with_flac_length, without_info, write_container, write_parts
 
 RATE = 8_000
@@ -72,13 +72,13 @@ def stretches(n_samples: int) -> Iterator[tuple[int, int]]:
 
 def test_stretches_of_a_long_recording_equal_it_streamed(long: tuple[Path, str]):
     path, kind = long
-    info = probe(path)
+    info = read_audio_info(path)
     assert abs(info.duration_s - MINUTES[kind] * 60) < 0.5
     # The whole is held here, and only here, as what the stretches are held against.
-    whole = np.concatenate(list(blocks(path, sample_rate=WANTED)))
+    whole = np.concatenate(list(decode_blocks(path, sample_rate=WANTED)))
     assert abs(len(whole) - info.duration_s * WANTED) < 1
     for first, count in stretches(len(whole)):
-        part = load(path, sample_rate=WANTED, first=first, count=count)
+        part = load_audio(path, sample_rate=WANTED, first=first, count=count)
         np.testing.assert_allclose(part, whole[first : first + count], rtol=0, atol=SEAM_TOLERANCE, err_msg=str(first))
     assert np.abs(whole).max() > 0.1
 

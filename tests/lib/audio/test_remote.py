@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import pytest
 
 from hubbub.audio import remote
-from hubbub.audio.remote import BucketError, Copies, fetch, kept_copy, local_copy, passing_copy
+from hubbub.audio.remote import BucketError, CopyCache, cached_copy, fetch, local_copy, temporary_copy
 from hubbub.errors import DecodeError, FileChanged
 from hubbub.io.paths import parse_path
 from tests.servers.proxy import Faults, proxy
@@ -79,7 +79,7 @@ def test_content_that_changes_between_two_blocks_is_refused(
 
 def test_only_so_many_bytes_are_kept_and_what_is_read_stays(s3: str, put: Callable, tmp_path: Path):
     versions = [put(f"{number}.wav", bytes(100)) for number in range(4)]
-    copies = Copies(tmp_path, kept_bytes=250)
+    copies = CopyCache(tmp_path, kept_bytes=250)
 
     def got(number: int):
         return copies.held(parse_path(f"{s3}/{number}.wav"), versions[number])
@@ -97,14 +97,14 @@ def test_only_so_many_bytes_are_kept_and_what_is_read_stays(s3: str, put: Callab
 
 def test_a_recording_larger_than_all_that_is_kept_is_there_while_it_is_read(s3: str, put: Callable, tmp_path: Path):
     version = put("long.wav", bytes(1000))
-    copies = Copies(tmp_path, kept_bytes=250)
+    copies = CopyCache(tmp_path, kept_bytes=250)
     with copies.held(parse_path(f"{s3}/long.wav"), version) as path:
         assert path.stat().st_size == 1000
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_version_new_content_is_seen(s3: str, put: Callable, tmp_path: Path):
-    copies, source = Copies(tmp_path), parse_path(f"{s3}/a.wav")
+    copies, source = CopyCache(tmp_path), parse_path(f"{s3}/a.wav")
     for data in (b"old", b"old", b"new!"):
         put("a.wav", data)
         with copies.held(source, None) as path:
@@ -112,7 +112,7 @@ def test_without_a_version_new_content_is_seen(s3: str, put: Callable, tmp_path:
 
 
 def test_threads_share_one_copy(s3: str, put: Callable, tmp_path: Path):
-    version, copies, source = put("a.wav", bytes(10_000)), Copies(tmp_path), parse_path(f"{s3}/a.wav")
+    version, copies, source = put("a.wav", bytes(10_000)), CopyCache(tmp_path), parse_path(f"{s3}/a.wav")
     found: list[Path] = []
 
     def read() -> None:
@@ -130,7 +130,7 @@ def test_threads_share_one_copy(s3: str, put: Callable, tmp_path: Path):
 
 
 def test_a_failed_fetch_is_tried_again_by_the_next(s3: str, put: Callable, tmp_path: Path):
-    copies, source = Copies(tmp_path), parse_path(f"{s3}/a.wav")
+    copies, source = CopyCache(tmp_path), parse_path(f"{s3}/a.wav")
     with pytest.raises(DecodeError), copies.held(source, None):
         pass
     put("a.wav", b"now")
@@ -156,7 +156,7 @@ def test_names_that_files_cannot_have_are_fetched_all_the_same(s3: str, put: Cal
 
 def test_a_passing_copy_goes(s3: str, put: Callable):
     put("a.wav", b"data")
-    with passing_copy(parse_path(f"{s3}/a.wav")) as copy:
+    with temporary_copy(parse_path(f"{s3}/a.wav")) as copy:
         assert copy.path.read_bytes() == b"data"
     assert not copy.path.exists()
 
@@ -288,9 +288,9 @@ def test_who_has_no_credentials_reads_what_is_open_to_all(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     forget_connections()
     with pytest.raises(BucketError, match="no credentials for http.*; set AWS_ACCESS_KEY_ID .*AWS_NO_SIGN_REQUEST=YES"):
-        kept_copy(parse_path(f"{s3}/a.wav"))
+        cached_copy(parse_path(f"{s3}/a.wav"))
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
-    assert kept_copy(parse_path(f"{s3}/a.wav")).read_bytes() == b"data"
+    assert cached_copy(parse_path(f"{s3}/a.wav")).read_bytes() == b"data"
 
 
 @pytest.mark.parametrize("secret", ["right", "wrong"])
@@ -298,12 +298,12 @@ def test_a_gateway_that_checks_lets_in_who_may(ceph: str, ceph_gateway: Server, 
     ceph_gateway.client().put_object(Bucket=ceph.removeprefix("s3://"), Key="a #.wav", Body=b"data")
     source = f"{ceph}/a #.wav"
     if secret == "right":
-        assert kept_copy(parse_path(source)).read_bytes() == b"data"
+        assert cached_copy(parse_path(source)).read_bytes() == b"data"
         with pytest.raises(DecodeError, match="no such key"):
-            kept_copy(parse_path(f"{ceph}/gone.wav"))
+            cached_copy(parse_path(f"{ceph}/gone.wav"))
         return
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-of-mine")
     forget_connections()
     with pytest.raises(BucketError, match="SignatureDoesNotMatch") as told:
-        kept_copy(parse_path(source))
+        cached_copy(parse_path(source))
     assert "wrong-secret-of-mine" not in str(told.value)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hubbub.audio.soundscape import Soundscape, TrueEvent, mix_soundscape, sounding_part
+from hubbub.audio.soundscape import Soundscape, TrueEvent, find_audible_part, mix_soundscape
 from hubbub.errors import EmptyAudio, NonFiniteAudio, UsageError
 
 RATE = 8000
@@ -105,7 +105,7 @@ SOUNDING = [
 
 @pytest.mark.parametrize(("samples", "expected", "why"), SOUNDING, ids=[row[2] for row in SOUNDING])
 def test_sounding_part(samples: list[float], expected: tuple[int, int], why: str) -> None:
-    assert sounding_part(np.array(samples, dtype=np.float32)) == expected, why
+    assert find_audible_part(np.array(samples, dtype=np.float32)) == expected, why
 
 
 def test_padding_a_clip_with_zeros_changes_nothing() -> None:

@@ -347,7 +347,7 @@ def test_long_recordings_take_turns_where_there_is_room_for_one(
         data = sound(number, 5, ("OGG", "OPUS"))
         put(moto_server, s3, f"{number}.ogg", data)
         (tmp_path / "here" / f"{number}.ogg").write_bytes(data)
-    copies = remote.Copies(tmp_path / "copies", kept_bytes=1)
+    copies = remote.CopyCache(tmp_path / "copies", kept_bytes=1)
     monkeypatch.setattr(remote, "_copies", lambda process: copies)
     here, _ = index_listing(list_source(tmp_path / "here", "flat", Columns()))
     local, there = (

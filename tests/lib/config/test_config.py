@@ -14,9 +14,9 @@ from hubbub.config import (
     Settings,
     Windows,
     canonical_hash,
-    difference,
+    describe_difference,
     load_settings,
-    settings_from,
+    parse_settings,
 )
 from hubbub.config.frontends import FRONTENDS
 from hubbub.config.variants import Variants
@@ -80,7 +80,7 @@ def test_a_name_chooses_a_frontend_and_its_defaults(name: str):
     settings = load_settings(None, [f"frontend.name={name}"])
     assert settings == Settings(frontend=FRONTENDS[name]())
     assert settings.dtype == settings.frontend.dtypes[0]
-    assert settings_from(settings.model_dump(mode="json"), where="here") == settings
+    assert parse_settings(settings.model_dump(mode="json"), where="here") == settings
 
 
 def test_settings_without_a_name_are_log_mels():
@@ -104,8 +104,8 @@ def test_what_was_added_later_is_not_in_the_values_of_older_stores(later: str):
 
 
 def test_a_crop_is_what_a_model_hears():
-    assert load_settings(None, ["windows.mode=random", "windows.crop_s=2"]).windows.heard_s == 2
-    assert Settings().windows.heard_s == 5
+    assert load_settings(None, ["windows.mode=random", "windows.crop_s=2"]).windows.input_s == 2
+    assert Settings().windows.input_s == 5
 
 
 def test_the_hash_does_not_know_defaults_given_from_defaults_left_out(tmp_path: Path):
@@ -283,7 +283,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
 
 def test_settings_survive_their_own_plain_data():
     settings = load_settings(None, ["frontend.ref=max", "layout.rows_per_shard=64", "frontend.top_db=null"])
-    assert settings_from(settings.model_dump(mode="json"), where="here") == settings
+    assert parse_settings(settings.model_dump(mode="json"), where="here") == settings
 
 
 def test_settings_do_not_change():
@@ -301,15 +301,20 @@ def test_settings_do_not_change():
     ],
 )
 def test_difference_lists_what_differs(ours: dict, theirs: dict, lines: list[str]):
-    assert difference(ours, theirs) == lines
+    assert describe_difference(ours, theirs) == lines
 
 
 @given(st.dictionaries(st.text(max_size=3), PLAIN, max_size=4), st.dictionaries(st.text(max_size=3), PLAIN, max_size=4))
 def test_difference_of_equals_is_empty_and_is_blind_to_nothing(ours: dict, theirs: dict):
-    assert difference(ours, ours) == []
+    assert describe_difference(ours, ours) == []
     if not any(value is None for value in [*ours.values(), *theirs.values()]):
         padded_equal = json.dumps(ours, sort_keys=True) == json.dumps(theirs, sort_keys=True)
-        assert bool(difference(ours, theirs)) or ours == theirs or padded_equal or _only_nulls_differ(ours, theirs)
+        assert (
+            bool(describe_difference(ours, theirs))
+            or ours == theirs
+            or padded_equal
+            or _only_nulls_differ(ours, theirs)
+        )
 
 
 def _only_nulls_differ(ours: dict, theirs: dict) -> bool:

@@ -14,11 +14,11 @@ from hubbub.learn.augment import (
     Policy,
     Scale,
     add_power,
-    colour,
     mask,
     mixup,
+    random_eq,
     roll_frames,
-    shift_bands,
+    shift_frequency,
     shift_time,
 )
 
@@ -131,14 +131,14 @@ def test_powers_add(one, other):
 
 
 def test_colour_changes_bands_smoothly_and_frames_alike():
-    change = colour(some(), np.random.default_rng(0), spread_db=4) - some()
+    change = random_eq(some(), np.random.default_rng(0), spread_db=4) - some()
     np.testing.assert_allclose(change, np.broadcast_to(change[:, :1], change.shape), atol=1e-4)
     assert np.abs(np.diff(change[:, 0], n=2, axis=1)).max() < 10
 
 
 def test_bands_move_together():
     before = some(50)
-    after = shift_bands(before, np.random.default_rng(0), furthest=2)
+    after = shift_frequency(before, np.random.default_rng(0), furthest=2)
     by = set()
     for old, new in zip(before, after, strict=True):
         by |= {k for k in range(-2, 3) if np.array_equal(new[:, 4:12], old[:, 4 - k : 12 - k])}

@@ -13,7 +13,7 @@ from hubbub.config import Settings, load_settings
 from hubbub.learn import augment_any
 from hubbub.learn.augment import Scale, mask
 from hubbub.learn.augment_any import BACKGROUNDS_BYTES, AnyPolicy, Backgrounds
-from hubbub.learn.networks import recipe_of
+from hubbub.learn.networks import find_recipe
 
 MIB = 2**20
 
@@ -71,7 +71,7 @@ def test_a_policy_is_repeatable_and_leaves_its_input_alone(policy):
 
 
 def test_rows_stay_what_they_are_where_a_threshold_is_chosen(policy):
-    features, targets = policy.calm()(some(8), np.ones((8, 3), np.float32), np.random.default_rng(5))
+    features, targets = policy.for_validation()(some(8), np.ones((8, 3), np.float32), np.random.default_rng(5))
     assert (features.shape, targets.shape) == ((16, 17, 16), (16, 3))
     np.testing.assert_array_equal(np.sort(features[:8], axis=1), np.sort(some(8), axis=1))  # moved in time, no more
     assert (targets[:8] == 1).all()
@@ -124,8 +124,8 @@ def test_at_the_default_window_backgrounds_are_as_many_as_asked_for_and_in_one_o
 
 
 def test_decibels_get_what_is_for_decibels_and_nothing_else_does():
-    assert isinstance(recipe_of("default").policy(SETTINGS), AnyPolicy)
-    assert not isinstance(recipe_of("default").policy(load_settings()), AnyPolicy)
+    assert isinstance(find_recipe("default").policy(SETTINGS), AnyPolicy)
+    assert not isinstance(find_recipe("default").policy(load_settings()), AnyPolicy)
     with pytest.raises(TypeError, match="mel gives no decibels"):
         Scale.of(SETTINGS)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hubbub.errors import TrainingError
-from hubbub.learn.checked import Checked
+from hubbub.learn.checked import ChecksummedStore
 from hubbub.store.features import FeatureStore, open_store
 
 pytest.importorskip("keras")
@@ -43,14 +43,16 @@ DAMAGES = pytest.mark.parametrize("damage", [vanish, swap])
 
 @DAMAGES
 def test_rows_are_compared_with_their_checksums(store, damage):
-    reads = Checked(store, store.rows())
+    reads = ChecksummedStore(store, store.rows())
     np.testing.assert_array_equal(reads.read_shard(1), store.read_shard(1))
     said = damage(store, 1)
-    fresh = Checked(open_store(store.path), store.rows())
+    fresh = ChecksummedStore(open_store(store.path), store.rows())
     with pytest.raises(TrainingError, match=rf"row 8 of the store \(.*wav\) {said}; run: hubbub verify .* --repair"):
         fresh.read_shard(1)
     fresh.read_shard(2)
-    Checked(open_store(store.path), store.rows().iloc[:8]).read_shard(1)  # of none of its rows anything was asked
+    ChecksummedStore(open_store(store.path), store.rows().iloc[:8]).read_shard(
+        1
+    )  # of none of its rows anything was asked
 
 
 @DAMAGES

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.audio.frontends import frontend_of
-from hubbub.audio.windows import grid_of
+from hubbub.audio.windows import window_grid
 from hubbub.config import Settings, load_settings
-from hubbub.learn.crops import Crops, covering_crops, edge_frames, heard_frames, random_crops, valid_within
+from hubbub.learn.crops import Crops, covering_crops, edge_frames, input_frames, random_crops, valid_within
 from hubbub.learn.dataset import iterate_batches
 
 ROUNDING_DB = 1e-4
@@ -38,7 +38,7 @@ def table(valid: list[int]) -> pd.DataFrame:
 
 
 def test_rows_are_stored_long_and_labelling_cuts_what_a_model_hears():
-    rows, heard = grid_of(MEL), grid_of(MEL, hop_s=0.1)
+    rows, heard = window_grid(MEL), window_grid(MEL, hop_s=0.1)
     assert (rows.window, rows.only_first) == (16_000, True)
     assert (heard.window, heard.hop, heard.only_first) == (4000, 800, False)
 
@@ -47,9 +47,9 @@ some_rows = st.lists(st.integers(1, ROW_FRAMES), min_size=1, max_size=30).map(ta
 
 
 def test_what_a_model_hears_is_the_crop():
-    assert heard_frames(MEL) == CROP_FRAMES
+    assert input_frames(MEL) == CROP_FRAMES
     assert edge_frames(MEL) == 2  # 256 samples reach into the second frame of 250
-    assert heard_frames(WHOLE_ROWS) == 216
+    assert input_frames(WHOLE_ROWS) == 216
 
 
 @given(rows=some_rows, seed=st.integers(0, 2**31), epoch=st.integers(0, 9))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hubbub.config import settings_from
+from hubbub.config import parse_settings
 from hubbub.errors import BundleError, StoreError, TrainingError
 
 pytest.importorskip("keras")
@@ -80,7 +80,7 @@ def test_an_earlier_evaluation_is_replaced_and_nothing_else(bundle, tiny_store, 
 def test_features_of_another_frontend_are_refused(bundle, tmp_path, clips, build, tiny_store):
     values = tiny_store.settings.model_dump(mode="json")
     values["frontend"]["fmin_hz"] = 50.0
-    store = build(tmp_path / "store", clips(), settings_from(values, where="test"))
+    store = build(tmp_path / "store", clips(), parse_settings(values, where="test"))
     hashes = f"{tiny_store.settings_hash}, these are {store.settings_hash}"
     with pytest.raises(BundleError, match=rf"{hashes}.*frontend.fmin_hz: 0.0, not 50.0"):
         evaluate(bundle, store, tmp_path / "out")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.errors import TrainingError
-from hubbub.learn.order import Position, Share, order_of
+from hubbub.learn.order import Partition, Position, plan_order
 
 cases = st.tuples(st.integers(1, 80), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**31))
 
@@ -20,13 +20,13 @@ def test_workers_get_equally_many_rows_and_none_that_another_gets(case, epoch):
     n_rows, rows_per_shard, mix_shards, workers, seed = case
     rows = np.flatnonzero(np.random.default_rng(seed).random(n_rows) < 0.7)
     orders = [
-        order_of(
+        plan_order(
             rows,
             rows_per_shard=rows_per_shard,
             mix_shards=mix_shards,
             seed=seed,
             epoch=epoch,
-            share=Share(index, workers),
+            share=Partition(index, workers),
         )
         for index in range(workers)
     ]
@@ -55,7 +55,7 @@ def oracle(rows: np.ndarray, rows_per_shard: int, mix_shards: int, seed: int, ep
 def test_the_order_is_the_rule(case, epoch):
     n_rows, rows_per_shard, mix_shards, _, seed = case
     rows = np.random.default_rng(seed).permutation(n_rows)
-    order = order_of(rows, rows_per_shard=rows_per_shard, mix_shards=mix_shards, seed=seed, epoch=epoch)
+    order = plan_order(rows, rows_per_shard=rows_per_shard, mix_shards=mix_shards, seed=seed, epoch=epoch)
     assert rows[order.served].tolist() == oracle(rows, rows_per_shard, mix_shards, seed, epoch)
 
 
@@ -63,7 +63,7 @@ def test_another_epoch_leaves_out_other_rows():
     left_out = set()
     for epoch in range(8):
         orders = [
-            order_of(np.arange(11), rows_per_shard=2, mix_shards=2, seed=0, epoch=epoch, share=Share(index, 3))
+            plan_order(np.arange(11), rows_per_shard=2, mix_shards=2, seed=0, epoch=epoch, share=Partition(index, 3))
             for index in range(3)
         ]
         left_out |= set(range(11)) - {int(place) for order in orders for place in order.served}
@@ -89,4 +89,4 @@ def test_what_is_no_position_is_refused(said):
 @pytest.mark.parametrize(("index", "count"), [(2, 2), (-1, 2), (0, 0)])
 def test_a_worker_that_is_not_there_is_refused(index, count):
     with pytest.raises(TrainingError, match=f"worker {index} of {count}"):
-        Share(index, count)
+        Partition(index, count)

@@ -12,13 +12,13 @@ from hubbub.errors import TrainingError
 from hubbub.learn.augment import Scale, mixup
 from hubbub.learn.crops import random_crops
 from hubbub.learn.dataset import Pass
-from hubbub.learn.order import Position, Share
+from hubbub.learn.order import Partition, Position
 from hubbub.learn.reader import ReadAhead
 from hubbub.store.features import FeatureStore
 
 tf = pytest.importorskip("tensorflow")
 
-from hubbub.learn.tf_data import Failures, Parallel, as_tf_data, share_of  # noqa: E402
+from hubbub.learn.tf_data import Failures, Parallel, as_tf_data, partition_of  # noqa: E402
 
 
 def pass_of(store: FeatureStore, *, crops: bool = False, **changes) -> Pass:
@@ -48,7 +48,7 @@ PARALLEL = [
 
 
 @pytest.mark.parametrize("parallel", PARALLEL)
-@pytest.mark.parametrize("changes", [{}, {"epoch": 2}, {"seed": None}, {"drop_last": True}, {"share": Share(1, 2)}])
+@pytest.mark.parametrize("changes", [{}, {"epoch": 2}, {"seed": None}, {"drop_last": True}, {"share": Partition(1, 2)}])
 def test_the_graph_gives_the_same_rows_in_the_same_order(tiny_store, changes, parallel):
     one = pass_of(tiny_store, **changes)
     batches = served(one, parallel=parallel)
@@ -111,7 +111,7 @@ def test_a_position_gives_exactly_what_was_left_and_reads_nothing_before_it(tiny
 
 
 @pytest.mark.parametrize(
-    "changes", [{"epoch": 2}, {"seed": 4}, {"batch_rows": 6}, {"share": Share(0, 2)}, {"rows": np.arange(4)}]
+    "changes", [{"epoch": 2}, {"seed": 4}, {"batch_rows": 6}, {"share": Partition(0, 2)}, {"rows": np.arange(4)}]
 )
 def test_a_position_of_something_else_is_refused(tiny_store, changes):
     position = pass_of(tiny_store, epoch=1).position(2)
@@ -139,14 +139,14 @@ def test_workers_under_tf_distribute_share_the_rows(tiny_store):
     seen = []
 
     def make(context):
-        seen.append(share_of(context))
-        return as_tf_data(pass_of(tiny_store, share=share_of(context)))
+        seen.append(partition_of(context))
+        return as_tf_data(pass_of(tiny_store, share=partition_of(context)))
 
     distributed = strategy.distribute_datasets_from_function(make)
     rows = [int(row) for _, targets in distributed for row in targets.numpy() // 7]
-    assert seen == [Share(0, 1)]
+    assert seen == [Partition(0, 1)]
     assert sorted(rows) == list(range(24))
-    parts = [served(pass_of(tiny_store, share=Share(index, 3))) for index in range(3)]
+    parts = [served(pass_of(tiny_store, share=Partition(index, 3))) for index in range(3)]
     assert {len(part) for part in parts} == {2}
     assert sorted(int(row) for part in parts for _, targets in part for row in targets // 7) == list(range(24))
 

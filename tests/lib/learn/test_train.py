@@ -20,7 +20,7 @@ from hubbub.models.bundle import load_bundle
 
 keras = pytest.importorskip("keras")
 
-from hubbub.learn.networks import NAMES, Shape, recipe_of  # noqa: E402
+from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
 from hubbub.learn.splits import SplitRule, split_rows  # noqa: E402
 from hubbub.learn.train import train  # noqa: E402
 
@@ -218,7 +218,7 @@ def test_the_default_model_learns_what_is_easy_from_what_is_no_decibels(tmp_path
 def test_seed_cnn_is_the_network_of_the_tutorial():
     from hubbub.learn.dataset import BandStatistics
 
-    model = recipe_of("seed-cnn").build(Shape(216, 128, 10), BandStatistics(np.zeros(128), np.ones(128)))
+    model = find_recipe("seed-cnn").build(Shape(216, 128, 10), BandStatistics(np.zeros(128), np.ones(128)))
     kinds = [type(layer).__name__ for layer in model.layers]
     assert [kind for kind in kinds if kind in ("Conv2D", "MaxPooling2D", "Dropout")] == [
         "Conv2D",

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from hubbub.config import Settings, settings_from
+from hubbub.config import Settings, parse_settings
 from hubbub.errors import BundleError
 from hubbub.models.bundle import check_frontend, load_bundle, write_bundle
 
@@ -101,7 +101,7 @@ def test_code_in_a_model_is_not_run(folder):
 
 
 def test_a_frontend_that_differs_is_refused_with_both_hashes():
-    other = settings_from({"frontend": {"n_mels": 64}}, where="test")
+    other = parse_settings({"frontend": {"n_mels": 64}}, where="test")
     check_frontend(Settings(), Settings())
     with pytest.raises(BundleError, match=rf"{Settings().hash}, these are {other.hash}.*n_mels: 128, not 64"):
         check_frontend(Settings(), other)

@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hubbub.audio.frontends import frontend_of
-from hubbub.config import Settings, settings_from
+from hubbub.config import Settings, parse_settings
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.labels.events import EventRule
 from hubbub.labels.metrics import clip_metrics
 from hubbub.labels.tables import create_labels, label_schemas
 from hubbub.report import evaluation_section, labels_section, recording, write_report
 from hubbub.report.charts import line_chart, round_ticks
-from hubbub.report.lanes import bar_rows, colours_of
+from hubbub.report.lanes import assign_colours, bar_rows
 
 LABELS = ["dog", "rain", "<script>alert(1)</script>"]
-SETTINGS = settings_from(
+SETTINGS = parse_settings(
     {"frontend": {"sample_rate": 8000, "n_fft": 512, "hop_samples": 256, "n_mels": 32}}, where="test"
 )
 
@@ -344,7 +344,7 @@ def test_of_a_long_recording_the_beginning_is_shown_and_this_is_said(tmp_path, m
 
 def test_the_sound_is_the_recordings(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(3.0, sample_rate=44100), 44100)
-    url = recording.sound_of(tmp_path / "a.wav", sample_rate=22050, shown_s=3.0)
+    url = recording.encode_audio(tmp_path / "a.wav", sample_rate=22050, shown_s=3.0)
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(url.split(",")[1])))
     assert rate == 22050
     assert len(samples) / rate == pytest.approx(3.0, abs=0.1)
@@ -355,14 +355,14 @@ def test_the_sound_is_the_recordings(tmp_path):
 @pytest.mark.parametrize(("sample_rate", "played"), [(22050, 22050), (96000, 48000), (10000, 8000), (4000, 8000)])
 def test_the_sound_has_a_rate_that_players_know(tmp_path, sample_rate, played):
     soundfile.write(tmp_path / "a.wav", tone(0.5), 8000)
-    url = recording.sound_of(tmp_path / "a.wav", sample_rate=sample_rate, shown_s=0.5)
+    url = recording.encode_audio(tmp_path / "a.wav", sample_rate=sample_rate, shown_s=0.5)
     assert soundfile.info(io.BytesIO(base64.b64decode(url.split(",")[1]))).samplerate == played
 
 
 def test_without_mp3_the_sound_is_ogg(tmp_path, monkeypatch):
     monkeypatch.setattr(soundfile, "available_formats", lambda: {"OGG": "OGG"})
     soundfile.write(tmp_path / "a.wav", tone(30.0), 8000)
-    url = recording.sound_of(tmp_path / "a.wav", sample_rate=8000, shown_s=30.0)
+    url = recording.encode_audio(tmp_path / "a.wav", sample_rate=8000, shown_s=30.0)
     assert url.startswith("data:audio/ogg;base64,")
     assert soundfile.info(io.BytesIO(base64.b64decode(url.split(",")[1]))).duration == pytest.approx(30.0)
 
@@ -380,7 +380,7 @@ def test_the_picture_is_the_frontends_whole_spectrogram(tmp_path, monkeypatch):
 def test_the_picture_has_low_bands_below_and_time_to_the_right(tmp_path):
     late = np.concatenate([np.zeros(16000, np.float32), tone(2.0, hz=300.0)])
     soundfile.write(tmp_path / "a.wav", late, 8000)
-    picture = recording.picture_of(tmp_path / "a.wav", SETTINGS.frontend)
+    picture = recording.draw_picture(tmp_path / "a.wav", SETTINGS.frontend)
     image = Image.open(io.BytesIO(base64.b64decode(picture.data.split(",")[1])))
     bright = np.asarray(image).astype(int)  # palette numbers rise with the level
     assert image.size == (126, 32)
@@ -410,7 +410,7 @@ def test_every_frontend_has_a_picture_in_its_own_frames(tmp_path, name, lines):
     values = {"name": name, "sample_rate": 8000, "n_fft": 512, "hop_samples": 256}
     values |= {"n_mels": 16} if name in ("mel", "pcen", "mfcc") else {}
     values |= {"n_mfcc": 4} if name == "mfcc" else {}
-    picture = recording.picture_of(tmp_path / "a.wav", settings_from({"frontend": values}, where="test").frontend)
+    picture = recording.draw_picture(tmp_path / "a.wav", parse_settings({"frontend": values}, where="test").frontend)
     bright = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.data.split(",")[1])))).astype(int)
     assert bright.shape == (lines, 126)
     assert bright[:, :50].mean() < bright[:, 70:].mean()
@@ -437,7 +437,7 @@ lane_events = st.lists(st.tuples(st.sampled_from(LABELS), st.floats(0, 70), st.f
 @given(lane_events)
 @settings(max_examples=60, deadline=None)
 def test_bars_of_a_row_never_overlap_and_none_is_lost(events):
-    rows = bar_rows(events, colours_of(LABELS), shown_s=60.0)
+    rows = bar_rows(events, assign_colours(LABELS), shown_s=60.0)
     assert sum(map(len, rows)) == (events["onset_s"] < 60).sum()
     for row in rows:
         for bar in row:
@@ -447,7 +447,7 @@ def test_bars_of_a_row_never_overlap_and_none_is_lost(events):
 
 
 def test_hundreds_of_labels_have_colours_of_their_own():
-    colours = colours_of(f"label {i}" for i in range(200))
+    colours = assign_colours(f"label {i}" for i in range(200))
     assert len(set(colours.values())) > 190
     assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours.values())
 

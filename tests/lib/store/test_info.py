@@ -102,8 +102,8 @@ def test_facts_are_those_of_a_plain_count(tmp_path: Path, more: list[str]):
         label: (by_clip[label], by_row[label]) for label in by_row
     }
     assert [count.clips for count in facts.labels] == sorted(by_clip.values(), reverse=True)
-    heard_s = [min(seconds, 0.5) if "windows.mode=first" in more else seconds for seconds, _ in CLIPS.values()]
-    assert sum(heard_s) - 1e-9 <= facts.sound_s <= sum(heard_s) + len(heard_s) * FRAME_S
+    input_s = [min(seconds, 0.5) if "windows.mode=first" in more else seconds for seconds, _ in CLIPS.values()]
+    assert sum(input_s) - 1e-9 <= facts.sound_s <= sum(input_s) + len(input_s) * FRAME_S
     assert facts.bytes == counted_files(store.path)
     assert facts.shard_bytes == counted_files(store.path / "features.zarr" / "features" / "c")
     assert facts.part_bytes == counted_files(store.rows_folder)

@@ -12,14 +12,14 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.audio.decode import load
-from hubbub.audio.effects import augmented
+from hubbub.audio.decode import load_audio
+from hubbub.audio.effects import apply_effects
 from hubbub.audio.frontends import features_of, n_frames
 from hubbub.clips.examples import expand_examples
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable, clip_id, make_table
-from hubbub.config import Settings, settings_from
+from hubbub.config import Settings, parse_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
@@ -40,7 +40,7 @@ def settings(**sections: object) -> Settings:
     frontend = {"sample_rate": RATE, "n_fft": 256, "hop_samples": 128, "n_mels": 8}
     layout = {"rows_per_chunk": 1, "rows_per_shard": 4}
     data = {"frontend": frontend, "windows": {"mode": "all", "duration_s": 0.5}, "layout": layout} | sections
-    return settings_from(data, where="here")
+    return parse_settings(data, where="here")
 
 
 def sounds(folder: Path, *channels: int, seconds: float = 0.9) -> ClipTable:
@@ -89,7 +89,7 @@ def test_channels_are_the_examples_that_the_settings_ask_for(tmp_path: Path, cha
     for clip in table.rows.to_pylist():
         path = tmp_path / "a" / clip["uri"]
         for view in views[clip["channels"]]:
-            samples = load(path, sample_rate=RATE, channel=None if view == "mix" else int(view) - 1)
+            samples = load_audio(path, sample_rate=RATE, channel=None if view == "mix" else int(view) - 1)
             for window in range(2):
                 part = samples[window * 4000 : (window + 1) * 4000]
                 expected[clip["uri"], view, 0, window] = features_of(np.pad(part, (0, 4000 - len(part))), config)
@@ -113,8 +113,8 @@ def test_variants_are_what_the_policy_says_of_each_class(tmp_path: Path):
     found, clips = examples(store), {clip["uri"]: clip for clip in table.rows.to_pylist()}
     for row in rows[rows["variant"] > 0].to_dict("records"):
         clip, window = clips[row["uri"]], row["window"]
-        part = load(tmp_path / "a" / row["uri"], sample_rate=RATE)[window * 4000 : (window + 1) * 4000]
-        made = augmented(
+        part = load_audio(tmp_path / "a" / row["uri"], sample_rate=RATE)[window * 4000 : (window + 1) * 4000]
+        made = apply_effects(
             np.pad(part, (0, 4000 - len(part))),
             len(part),
             variants=config.variants,

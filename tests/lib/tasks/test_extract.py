@@ -17,10 +17,10 @@ import pytest
 import soundfile
 
 from hubbub.audio import decode
-from hubbub.audio.decode import load
+from hubbub.audio.decode import load_audio
 from hubbub.audio.frontends import features_of
-from hubbub.audio.windows import cut as cut_windows
-from hubbub.audio.windows import grid_of
+from hubbub.audio.windows import split_windows as cut_windows
+from hubbub.audio.windows import window_grid
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.clips.table import ClipTable
@@ -107,7 +107,7 @@ def test_rows_are_the_features_of_their_windows(folder: Path, tmp_path: Path):
     results = run(tmp_path / "store", index(folder), config)
     rows, values = rows_and_values(tmp_path / "store")
     for row, features in zip(rows.to_dict("records"), values, strict=True):
-        samples = load(folder / row["uri"], sample_rate=RATE)[:4000]
+        samples = load_audio(folder / row["uri"], sample_rate=RATE)[:4000]
         np.testing.assert_array_equal(features, features_of(samples, config))
     assert rows["row"].tolist() == list(range(6))
     assert [(r.unit, r.ok, r.failed, r.windows, r.rows) for r in results] == [(0, 4, 0, 4, 4), (1, 2, 0, 2, 2)]
@@ -192,16 +192,16 @@ def test_a_long_recording_cut_anywhere_gives_the_whole(folder: Path, tmp_path: P
     """Invariant 7: units of 1 to 64 windows, each decoding its own stretch."""
     write(folder / "long.wav", 6.3, source)
     table, made = index(folder), {}
-    for cut in CUTS:
-        config = settings("windows.mode=all", f"windows.hop_s={hop_s}", rows_per_shard=cut)
-        run(tmp_path / f"{cut}", table, config)
-        made[cut] = rows_and_values(tmp_path / f"{cut}")
-        sound(open_store(tmp_path / f"{cut}"))
+    for split_windows in CUTS:
+        config = settings("windows.mode=all", f"windows.hop_s={hop_s}", rows_per_shard=split_windows)
+        run(tmp_path / f"{split_windows}", table, config)
+        made[split_windows] = rows_and_values(tmp_path / f"{split_windows}")
+        sound(open_store(tmp_path / f"{split_windows}"))
     rows, values = made[64]
     assert rows["window"].tolist() == list(range(len(rows)))
     np.testing.assert_allclose(rows["start_s"], rows["window"] * hop_s, rtol=0, atol=1e-9)
-    for cut in CUTS[:-1]:
-        others, other_values = made[cut]
+    for split_windows in CUTS[:-1]:
+        others, other_values = made[split_windows]
         columns = ["uri", "window", "windows", "start_s", "valid_frames"]
         pd.testing.assert_frame_equal(others[columns], rows[columns])
         if source == RATE:
@@ -214,8 +214,8 @@ def test_a_long_ogg_cut_anywhere_gives_the_whole(folder: Path, tmp_path: Path, e
     for name in ("2-127108-A.ogg", "1-30344-A.ogg"):
         shutil.copy(esc10_mini / "audio" / name, folder / name)
     table = index(folder)
-    for cut in (1, 64):
-        run(tmp_path / f"{cut}", table, settings("windows.mode=all", rows_per_shard=cut))
+    for split_windows in (1, 64):
+        run(tmp_path / f"{split_windows}", table, settings("windows.mode=all", rows_per_shard=split_windows))
     (one, values), (two, other_values) = rows_and_values(tmp_path / "64"), rows_and_values(tmp_path / "1")
     assert one["window"].tolist() == two["window"].tolist()
     assert np.abs(other_values.astype(float) - values).max() <= SEAM_DB
@@ -256,7 +256,7 @@ def test_segments_are_windows_of_their_own(folder: Path, tmp_path: Path):
     store = open_store(tmp_path / "store")
     rows = store.rows()
     assert rows["start_s"].tolist() == [0.0, 1.0, 2.0, 3.9]
-    whole = load(path, sample_rate=RATE)
+    whole = load_audio(path, sample_rate=RATE)
     for row, expected in zip(
         rows["row"], [whole[:4000], whole[8000:12000], whole[16000:18000], whole[31200:]], strict=True
     ):
@@ -326,8 +326,8 @@ def test_windows_closer_than_a_frame_hop_are_all_there(folder: Path, tmp_path: P
     table = index(folder)
     run(tmp_path / "store", table, config)
     rows, values = rows_and_values(tmp_path / "store")
-    whole = load(path, sample_rate=RATE)
-    expected = list(cut_windows([whole], grid_of(config)))
+    whole = load_audio(path, sample_rate=RATE)
+    expected = list(cut_windows([whole], window_grid(config)))
     assert rows["window"].tolist() == [window.number for window in expected]
     for window, features in zip(expected, values, strict=True):
         np.testing.assert_allclose(features, features_of(window.samples, config), rtol=0, atol=0.07)
@@ -349,13 +349,15 @@ def test_a_recording_that_cannot_be_sought_is_gone_through_once(
     """Opus is decoded from its start; a worker goes on where it stands, in whatever order it gets the units."""
     path = opus(folder / "a.opus", 10)
     begun = []
-    blocks = decode.blocks
-    monkeypatch.setattr(decode, "blocks", lambda *given, **more: begun.append(more["first"]) or blocks(*given, **more))
+    decode_blocks = decode.decode_blocks
+    monkeypatch.setattr(
+        decode, "blocks", lambda *given, **more: begun.append(more["first"]) or decode_blocks(*given, **more)
+    )
     table, config = index(folder), settings("windows.mode=all", "windows.duration_s=0.5", rows_per_shard=4)
     for unit in order:
         run(tmp_path / "store", table, config, only={unit})
     rows, values = rows_and_values(tmp_path / "store")
-    whole = load(path, sample_rate=RATE)
+    whole = load_audio(path, sample_rate=RATE)
     assert rows["window"].tolist() == list(range(20))
     for window, features in zip(rows["window"], values, strict=True):
         np.testing.assert_array_equal(features, features_of(whole[window * 4000 : (window + 1) * 4000], config))

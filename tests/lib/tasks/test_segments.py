@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 import soundfile
 
-from hubbub.audio.decode import blocks
-from hubbub.audio.windows import Grid, Window, cut
+from hubbub.audio.decode import decode_blocks
+from hubbub.audio.windows import Window, WindowGrid, split_windows
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable, clip_id
@@ -101,7 +101,7 @@ def in_pieces(
 
 def assert_same(path: Path, cutting: SegmentWindows, cuts: list[int], first: int = 0, count: int | None = None) -> None:
     rate = cutting.sample_rate
-    expected = list(cut(blocks(path, sample_rate=rate, first=first, count=count), cutting.grid))
+    expected = list(split_windows(decode_blocks(path, sample_rate=rate, first=first, count=count), cutting.grid))
     segment = {"start_s": first / rate, "end_s": None if count is None else (first + count) / rate}
     found = in_pieces(item_of(path, len(expected), **segment), cuts, cutting)
     assert [(window.number, window.valid) for window in found] == [(each.number, each.valid) for each in expected]
@@ -110,7 +110,7 @@ def assert_same(path: Path, cutting: SegmentWindows, cuts: list[int], first: int
 
 
 def cutting_at(rate: int) -> SegmentWindows:
-    return SegmentWindows(Path("/"), Grid(window=rate // 2, hop=rate // 20 + 3, min_tail=rate // 50), rate, None)
+    return SegmentWindows(Path("/"), WindowGrid(window=rate // 2, hop=rate // 20 + 3, min_tail=rate // 50), rate, None)
 
 
 @pytest.mark.parametrize(("source_rate", "rate"), RATES)
@@ -133,7 +133,7 @@ def test_pieces_come_in_any_order(kind: str, tmp_path: Path):
     """An MP3 is decoded from its start, and goes on where it stands only where that is before the piece."""
     path = write(tmp_path / f"long.{kind}", sweep(12, 16_000), 16_000, format=kind.upper())
     cutting = cutting_at(16_000)
-    expected = list(cut(blocks(path, sample_rate=16_000), cutting.grid))
+    expected = list(split_windows(decode_blocks(path, sample_rate=16_000), cutting.grid))
     for order in ([2, 0, 1], [1, 1, 0, 2]):
         found = in_pieces(item_of(path, len(expected)), [50, 120], cutting, sorted(set(order), key=order.index))
         assert all(np.array_equal(a.samples, b.samples) for a, b in zip(found, expected, strict=True))
@@ -143,7 +143,7 @@ def test_pieces_come_in_any_order(kind: str, tmp_path: Path):
 @pytest.mark.parametrize("beyond", [-1, 0, 1, 199, 200, 201, 799, 800])
 def test_a_sound_that_ends_at_or_around_a_seam(hop: int, beyond: int, tmp_path: Path):
     """Windows that touch, overlap, or lie closer than a tail; the sound ends within samples of a piece's border."""
-    grid = Grid(window=800, hop=hop, min_tail=200)
+    grid = WindowGrid(window=800, hop=hop, min_tail=200)
     path = write(tmp_path / "long.wav", noise((grid.span(20) + beyond) / 8000, 8000), 8000, subtype="FLOAT")
     assert_same(path, SegmentWindows(Path("/"), grid, 8000, None), [10, 20] if beyond > 200 else [10, 19])
 
@@ -153,7 +153,7 @@ def test_a_file_of_another_length_than_planned_is_gone_through_all_the_same(wind
     """The plan goes by a header: whether it says less or more than there is, what there is counts."""
     path = write(tmp_path / "long.wav", noise(4, 16_000), 16_000)
     cutting = cutting_at(16_000)
-    expected = list(cut(blocks(path, sample_rate=16_000), cutting.grid))
+    expected = list(split_windows(decode_blocks(path, sample_rate=16_000), cutting.grid))
     found = in_pieces(item_of(path, windows), list(range(20, windows, 20)), cutting)
     assert [window.number for window in found] == [window.number for window in expected]
     assert len(expected) == 71

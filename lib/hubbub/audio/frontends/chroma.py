@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends.mfcc import numbered
+from hubbub.audio.frontends.mfcc import number_bands
 from hubbub.audio.frontends.spectrum import Bank, Spectrum
 from hubbub.config.frontends import ChromaSettings
 
@@ -36,12 +36,12 @@ class Chroma:
         self._spectrum = Spectrum(settings)
         self._bank = chroma_bank(settings)
         self.band_hz = np.full(settings.n_bands, np.nan)
-        self.band_names = numbered("chroma", settings.n_chroma)
+        self.band_names = number_bands("chroma", settings.n_chroma)
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
         chroma = self._spectrum.banded(samples, self._bank)
-        normalise(chroma, self._norm)
+        normalise_chroma(chroma, self._norm)
         return chroma.astype(np.float32, copy=False)
 
 
@@ -55,7 +55,7 @@ def chroma_bank(settings: ChromaSettings) -> Bank:
     return Bank(weights, settings.precision)
 
 
-def normalise(chroma: Floats, norm: str | None) -> None:
+def normalise_chroma(chroma: Floats, norm: str | None) -> None:
     """Divide each frame of [frame, band] by its largest value or its sum, in place; silent frames stay as they are."""
     if norm is None:
         return

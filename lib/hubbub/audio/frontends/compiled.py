@@ -41,7 +41,7 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @_compiled
-def turn(samples: Floats, first: int, turned: Floats) -> None:
+def transpose_hops(samples: Floats, first: int, turned: Floats) -> None:
     """Lay stretches of a hop each side by side: ``turned[j, s] = samples[(first + s) * hop + j]``.
 
     Parameters
@@ -70,13 +70,13 @@ def turn(samples: Floats, first: int, turned: Floats) -> None:
 
 
 @_compiled
-def pack(turned: Floats, window: Floats, packed: Complexes) -> None:
+def pack_pairs(turned: Floats, window: Floats, packed: Complexes) -> None:
     """Window frames and pack their samples in pairs.
 
     Parameters
     ----------
     turned
-        As `turn` makes it, stretches ``lane`` to ``lane + n_fft / hop`` being frame ``lane``.
+        As `transpose_hops` makes it, stretches ``lane`` to ``lane + n_fft / hop`` being frame ``lane``.
     window
         [n_fft], n_fft even.
     packed
@@ -123,7 +123,7 @@ def untangle(packed: Complexes, twiddle: Complexes, power: Floats) -> None:
 
 
 @_compiled
-def band(spectrum: Floats, begins: Integers, ends: Integers, weights: Floats, sums: Floats, bands: Floats) -> None:
+def sum_bands(spectrum: Floats, begins: Integers, ends: Integers, weights: Floats, sums: Floats, bands: Floats) -> None:
     """Sum bins into bands.
 
     Parameters
@@ -152,7 +152,7 @@ def band(spectrum: Floats, begins: Integers, ends: Integers, weights: Floats, su
 
 
 @_compiled
-def product(values: Floats, basis: Floats, products: Floats) -> None:
+def multiply_rows(values: Floats, basis: Floats, products: Floats) -> None:
     """Multiply each row by a matrix, its terms summed in their order: ``products = values @ basis``.
 
     A BLAS product sums in an order that depends on how many rows there are, and on the processor; here a row's values
@@ -176,7 +176,7 @@ def product(values: Floats, basis: Floats, products: Floats) -> None:
 
 
 @_compiled
-def brightness(magnitude: Floats, hz: Floats, share: float, silent: float, moments: Floats) -> None:
+def spectral_moments(magnitude: Floats, hz: Floats, share: float, silent: float, moments: Floats) -> None:
     """Centroid, bandwidth and roll-off of frames, whose magnitudes are taken as distributions over frequency.
 
     As in G. Peeters, A large set of audio features, IRCAM, 2004. Summed in float64.

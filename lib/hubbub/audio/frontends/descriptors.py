@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import compiled
-from hubbub.audio.frontends.chroma import chroma_bank, normalise
+from hubbub.audio.frontends.chroma import chroma_bank, normalise_chroma
 from hubbub.audio.frontends.mel import mel_bank
-from hubbub.audio.frontends.mfcc import cepstra_of, cepstral_basis, numbered
+from hubbub.audio.frontends.mfcc import cepstral_basis, compute_cepstra, number_bands
 from hubbub.audio.frontends.spectrum import Spectrum, decibels
 from hubbub.config.frontends import ChromaSettings, DescriptorsSettings, Frames, MfccSettings
 
@@ -56,14 +56,14 @@ class Descriptors:
             "spectral_bandwidth",
             "spectral_rolloff",
             "zero_crossing_rate",
-            *numbered("chroma", settings.n_chroma),
-            *numbered("mfcc", settings.n_mfcc),
+            *number_bands("chroma", settings.n_chroma),
+            *number_bands("mfcc", settings.n_mfcc),
         ]
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
         rms = _rms(self._spectrum.frames(samples))
-        brightness = np.empty((len(rms), 3), rms.dtype)
+        spectral_moments = np.empty((len(rms), 3), rms.dtype)
         chroma = np.empty((len(rms), self._chroma_bank.n_bands), rms.dtype)
         mel = np.empty((len(rms), self._mel_bank.n_bands), rms.dtype)
         hz = self._spectrum.bin_hz.astype(rms.dtype)
@@ -71,10 +71,10 @@ class Descriptors:
             self._chroma_bank.lanes(power, out=chroma[block])
             self._mel_bank.lanes(power, out=mel[block])
             magnitude = np.sqrt(power, out=power)
-            compiled.brightness(magnitude, hz, self._settings.rolloff_share, _SILENT, brightness[block])
-        normalise(chroma, "max")
-        cepstra = cepstra_of(decibels(mel, self._timbre), self._basis)
-        columns = [rms, brightness, self._crossings(samples), chroma, cepstra]
+            compiled.spectral_moments(magnitude, hz, self._settings.rolloff_share, _SILENT, spectral_moments[block])
+        normalise_chroma(chroma, "max")
+        cepstra = compute_cepstra(decibels(mel, self._timbre), self._basis)
+        columns = [rms, spectral_moments, self._crossings(samples), chroma, cepstra]
         return np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
 
     def _crossings(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends.spectrum import Bank, Spectrum, decibels, named
+from hubbub.audio.frontends.spectrum import Bank, Spectrum, decibels, name_bands
 from hubbub.config.frontends import LogFrequencySettings
 
 
@@ -42,7 +42,7 @@ class LogFrequency:
         self._settings = settings
         self._spectrum = Spectrum(settings)
         self.band_hz = log_hz(settings)
-        self.band_names = named("log", self.band_hz)
+        self.band_names = name_bands("log", self.band_hz)
         self._bank = Bank(_weights(self.band_hz, self._spectrum.bin_hz, settings), settings.precision)
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends.mel import mel_bank, mel_hz
-from hubbub.audio.frontends.spectrum import Spectrum, decibels, named
+from hubbub.audio.frontends.spectrum import Spectrum, decibels, name_bands
 from hubbub.config.frontends import LogMelSettings
 
 
@@ -32,7 +32,7 @@ class LogMel:
         self._spectrum = Spectrum(settings)
         self._bank = mel_bank(settings)
         self.band_hz = mel_hz(settings)
-        self.band_names = named("mel", self.band_hz)
+        self.band_names = name_bands("mel", self.band_hz)
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band] in dB."""

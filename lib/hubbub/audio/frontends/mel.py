@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends.spectrum import Bank, Spectrum, named
+from hubbub.audio.frontends.spectrum import Bank, Spectrum, name_bands
 from hubbub.config.frontends import MelBands, MelSettings
 
 
@@ -30,7 +30,7 @@ class Mel:
         self._spectrum = Spectrum(settings)
         self._bank = mel_bank(settings)
         self.band_hz = mel_hz(settings)
-        self.band_names = named("mel", self.band_hz)
+        self.band_names = name_bands("mel", self.band_hz)
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band], power."""

@@ -44,13 +44,15 @@ class Mfcc:
         self._basis = cepstral_basis(settings)
         self.band_hz = np.full(settings.n_bands, np.nan)
         kinds = ("mfcc", "mfcc_delta", "mfcc_delta2")[: 1 + settings.deltas]
-        self.band_names = [name for kind in kinds for name in numbered(kind, settings.n_mfcc)]
+        self.band_names = [name for kind in kinds for name in number_bands(kind, settings.n_mfcc)]
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
         power = self._spectrum.banded(samples, self._bank)
-        cepstra = cepstra_of(decibels(power, self._settings), self._basis)
-        slopes = [_slopes(cepstra, order, self._settings.delta_frames) for order in range(1, 1 + self._settings.deltas)]
+        cepstra = compute_cepstra(decibels(power, self._settings), self._basis)
+        slopes = [
+            _fit_slopes(cepstra, order, self._settings.delta_frames) for order in range(1, 1 + self._settings.deltas)
+        ]
         return np.concatenate([cepstra, *slopes], axis=1, dtype=np.float32, casting="same_kind")
 
 
@@ -67,19 +69,19 @@ def cepstral_basis(settings: MfccSettings) -> Floats:
     return np.ascontiguousarray(basis, dtype=settings.precision)
 
 
-def cepstra_of(decibels: Floats, basis: Floats) -> Floats:
+def compute_cepstra(decibels: Floats, basis: Floats) -> Floats:
     """Coefficients [frame, coefficient] of decibels [frame, mel band]; a frame's do not depend on the others."""
     cepstra = np.empty((len(decibels), basis.shape[1]), decibels.dtype)
-    compiled.product(decibels, basis, cepstra)
+    compiled.multiply_rows(decibels, basis, cepstra)
     return cepstra
 
 
-def numbered(prefix: str, count: int) -> list[str]:
+def number_bands(prefix: str, count: int) -> list[str]:
     """Names of bands that are no frequencies: ``mfcc_1``, ``mfcc_2`` …."""
     return [f"{prefix}_{number}" for number in range(1, 1 + count)]
 
 
-def _slopes(cepstra: Floats, order: int, delta_frames: int) -> Floats:
+def _fit_slopes(cepstra: Floats, order: int, delta_frames: int) -> Floats:
     """Derivative of the polynomial of the same order that fits the `delta_frames` frames around each best.
 
     It is one number a fit, so the frames at either end, which have no fit of their own, have that of the nearest.

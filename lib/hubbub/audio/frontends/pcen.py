@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.signal
 
 from hubbub.audio.frontends.mel import mel_bank, mel_hz
-from hubbub.audio.frontends.spectrum import Spectrum, named
+from hubbub.audio.frontends.spectrum import Spectrum, name_bands
 from hubbub.config.frontends import PcenSettings
 
 Floats = npt.NDArray[np.floating]
@@ -42,7 +42,7 @@ class Pcen:
         self._spectrum = Spectrum(settings)
         self._bank = mel_bank(settings)
         self.band_hz = mel_hz(settings)
-        self.band_names = named("mel", self.band_hz)
+        self.band_names = name_bands("mel", self.band_hz)
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""

@@ -86,8 +86,8 @@ class Spectrum:
                 turned = np.empty((hop, lanes + (n_fft - 1) // hop), self.dtype)
                 power = np.empty((n_fft // 2 + 1, lanes), self.dtype)
                 packed = np.empty((n_fft // 2, lanes), self._complex)
-            compiled.turn(padded, begin, turned)
-            compiled.pack(turned, self._window, packed)
+            compiled.transpose_hops(padded, begin, turned)
+            compiled.pack_pairs(turned, self._window, packed)
             transformed = scipy.fft.fft(packed, axis=0, overwrite_x=True)
             compiled.untangle(transformed, self._twiddle, power)
             yield slice(begin, begin + lanes), power
@@ -124,7 +124,7 @@ class Bank:
     def lanes(self, spectrum: Floats, *, out: Floats) -> None:
         """Sum [bin, frame] into `out` [frame, band]."""
         sums = np.empty(spectrum.shape[1], spectrum.dtype)
-        compiled.band(spectrum, self._begins, self._ends, self._weights, sums, out)
+        compiled.sum_bands(spectrum, self._begins, self._ends, self._weights, sums, out)
 
 
 def decibels(power: Floats, settings: Decibels) -> Floats:
@@ -142,7 +142,7 @@ def decibels(power: Floats, settings: Decibels) -> Floats:
     return power
 
 
-def named(prefix: str, hz: npt.NDArray[np.float64]) -> list[str]:
+def name_bands(prefix: str, hz: npt.NDArray[np.float64]) -> list[str]:
     """Names of bands by their centre frequencies in Hz, ``mel_440.0``; with as many decimals as tell them apart."""
     for decimals in range(1, 17):
         names = [f"{prefix}_{value:.{decimals}f}" for value in hz]

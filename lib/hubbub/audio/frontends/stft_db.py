@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends.spectrum import Spectrum, decibels, named
+from hubbub.audio.frontends.spectrum import Spectrum, decibels, name_bands
 from hubbub.config.frontends import StftDbSettings
 
 
@@ -27,7 +27,7 @@ class StftDb:
         self._settings = settings
         self._spectrum = Spectrum(settings)
         self.band_hz = self._spectrum.bin_hz
-        self.band_names = named("stft", self.band_hz)
+        self.band_names = name_bands("stft", self.band_hz)
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band] in dB."""

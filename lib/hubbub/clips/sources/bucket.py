@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hubbub.audio.remote import quoted
+from hubbub.audio.remote import quote_etag
 from hubbub.io.paths import StoragePath, remote_path
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def list_objects(folder: UPath) -> Iterator[Object]:
     prefix = _prefix(folder)
     for page in _pages(folder):
         for held in page.get("Contents", []):
-            yield Object(held["Key"][len(prefix) :], quoted(held["ETag"]), int(held["Size"]))
+            yield Object(held["Key"][len(prefix) :], quote_etag(held["ETag"]), int(held["Size"]))
 
 
 def list_names(folder: UPath) -> Iterator[str]:

@@ -83,7 +83,7 @@ class Recipe:
         return max(15, min(self.most_epochs, round(self.row_passes / n_rows)))
 
 
-def recipe_of(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe:
     """Return the recipe a user named.
 
     Raises

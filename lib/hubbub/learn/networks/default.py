@@ -17,13 +17,13 @@ FILTERS = (32, 64, 96, 128)
 HEAD_FILTERS = 128
 """Of the convolution that spans all bands."""
 
-FLUTTER_FRAMES, FLUTTER_UNITS = 64, 64
+MODULATION_FRAMES, MODULATION_UNITS = 64, 64
 """Frames that the modulation spectrum looks at together (1.5 s with the default frontend), and its dense units."""
 
-MEMORY = 0.9
+BATCH_NORM_MOMENTUM = 0.9
 """Of batch normalisation: short, for small stores have few steps in which running statistics could follow."""
 
-FASTEST, DECAY = 3e-3, 0.02
+MAX_LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.02
 """Highest learning rate, and weight decay."""
 
 BACKGROUND_DB, NEGATIVES = (-90.0, -40.0), 0.125
@@ -42,7 +42,7 @@ def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
     """
     features = keras.Input((shape.n_frames, shape.n_bands), name="features")
     standard = layers.Normalization(axis=-1, mean=statistics.mean, variance=statistics.std**2)(features)
-    hidden = layers.Concatenate()([_look(standard), _flutter(standard)])
+    hidden = layers.Concatenate()([_spectrogram_branch(standard), _modulation_branch(standard)])
     hidden = layers.Dropout(0.3)(hidden)
     # Scores begin at a tenth: most labels are absent from most rows.
     scores = layers.Dense(
@@ -51,41 +51,41 @@ def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
     return keras.Model(features, scores, name="default")
 
 
-def _look(standard: keras.KerasTensor) -> keras.KerasTensor:
+def _spectrogram_branch(standard: keras.KerasTensor) -> keras.KerasTensor:
     """A stem that halves time and bands, three blocks, one convolution over all bands, mean and peak over time.
 
     Where on the frequency axis something sounds tells more than that it sounds, so the bands are weighed, not
     averaged. Mean and peak over time let a bark count in five seconds of silence as rain does in five seconds of rain.
     """
-    hidden = _convolve(layers.Reshape((*standard.shape[1:], 1))(standard), FILTERS[0], 5, strides=2)
+    hidden = _add_convolution(layers.Reshape((*standard.shape[1:], 1))(standard), FILTERS[0], 5, strides=2)
     for filters in FILTERS[1:]:
         hidden = layers.MaxPooling2D(2, padding="same")(hidden)
-        hidden = _convolve(hidden, filters, 3)
+        hidden = _add_convolution(hidden, filters, 3)
     n_frames, n_bands = hidden.shape[1:3]
-    hidden = _convolve(hidden, HEAD_FILTERS, (1, n_bands), padding="valid")
+    hidden = _add_convolution(hidden, HEAD_FILTERS, (1, n_bands), padding="valid")
     hidden = layers.Reshape((n_frames, HEAD_FILTERS))(hidden)
     return layers.Concatenate()([layers.GlobalAveragePooling1D()(hidden), layers.GlobalMaxPooling1D()(hidden)])
 
 
-def _flutter(standard: keras.KerasTensor) -> keras.KerasTensor:
+def _modulation_branch(standard: keras.KerasTensor) -> keras.KerasTensor:
     """The modulation spectrum: how strongly each stretch of bands goes up and down, by how often a second.
 
     It is what tells rotor blades from rain where their colours are alike, and pooling blurs it away. Changes of level
     and colour leave it as it is.
     """
-    length = min(FLUTTER_FRAMES, standard.shape[1])
+    length = min(MODULATION_FRAMES, standard.shape[1])
     stretches = layers.AveragePooling1D(4, padding="same")(layers.Permute((2, 1))(standard))
     real, imaginary = keras.ops.stft(stretches, length, max(1, length // 4), length, window="hann")
     power = keras.ops.mean(real * real + imaginary * imaginary, axis=2)
     # The first bin is the mean level, which is no flutter; the offset is far below what any recording shows.
     level = keras.ops.log(power[:, :, 1:] + 0.01)
     pooled = layers.AveragePooling2D(2, padding="same")(layers.Reshape((*level.shape[1:], 1))(level))
-    hidden = layers.BatchNormalization(momentum=MEMORY)(layers.Flatten()(pooled))
-    hidden = layers.Dense(FLUTTER_UNITS, use_bias=False)(layers.Dropout(0.3)(hidden))
-    return layers.ReLU()(layers.BatchNormalization(momentum=MEMORY)(hidden))
+    hidden = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(layers.Flatten()(pooled))
+    hidden = layers.Dense(MODULATION_UNITS, use_bias=False)(layers.Dropout(0.3)(hidden))
+    return layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(hidden))
 
 
-def _convolve(
+def _add_convolution(
     hidden: keras.KerasTensor,
     filters: int,
     size: int | tuple[int, int],
@@ -94,16 +94,16 @@ def _convolve(
     padding: str = "same",
 ) -> keras.KerasTensor:
     hidden = layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False)(hidden)
-    return layers.ReLU()(layers.BatchNormalization(momentum=MEMORY)(hidden))
+    return layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(hidden))
 
 
 def optimizer(steps: int) -> keras.optimizers.Optimizer:
     """AdamW, warmed up over a twentieth of the steps, then along a cosine to zero."""
     warmup = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
-        FASTEST / 20, max(1, steps - warmup), warmup_target=FASTEST, warmup_steps=warmup
+        MAX_LEARNING_RATE / 20, max(1, steps - warmup), warmup_target=MAX_LEARNING_RATE, warmup_steps=warmup
     )
-    return keras.optimizers.AdamW(schedule, weight_decay=DECAY)
+    return keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
 
 
 def policy(settings: Settings) -> Augmentation:
@@ -120,12 +120,12 @@ def policy(settings: Settings) -> Augmentation:
         negatives=NEGATIVES,
         gain_db=(-15.0, 6.0),
         cut_share=0.2,
-        colour_db=4.0,
-        furthest_band=_furthest_band(settings),
+        eq_db=4.0,
+        max_band_shift=_max_band_shift(settings),
     )
 
 
-def _furthest_band(settings: Settings) -> int:
+def _max_band_shift(settings: Settings) -> int:
     """About what a change of pitch moves; bands of equal width in hertz move less, or low sounds would leap octaves."""
     steps = 128 if settings.frontend.name == "stft-db" else 32
     return max(1, settings.frontend.n_bands // steps)
