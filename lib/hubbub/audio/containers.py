@@ -40,11 +40,11 @@ class Container:
         How many.
     stated_frames
         Infinite: what the container states is not believed.
-    seeks
+    can_seek
         Never: time stamps are rough, and decoders remember.
     """
 
-    seeks = False
+    can_seek = False
 
     def __init__(self, fd: int, name: str, kind: FileFormat) -> None:
         """Open a file by its descriptor, which stays the caller's.

@@ -115,7 +115,7 @@ def can_seek(path: Path) -> bool:
     Opus and what PyAV reads are decoded from the start, because a stretch would else differ from the whole.
     """
     with _open_recording(path) as recording:
-        return recording.seeks
+        return recording.can_seek
 
 
 def load_audio(

@@ -46,7 +46,7 @@ class SoundFile:
         How many.
     stated_frames
         Samples a channel as the header says; more where it says none, or is not believed.
-    seeks
+    can_seek
         Whether a place is reached without decoding all before it; see `_before`.
     """
 
@@ -68,7 +68,7 @@ class SoundFile:
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.stated_frames: float = self._file.frames
-        self.seeks = self._file.subtype != "OPUS"
+        self.can_seek = self._file.subtype != "OPUS"
 
     def _opened(self) -> _Stream:
         source = self._fd if self._view is None else self._view
@@ -174,7 +174,7 @@ class SoundFile:
         seek goes back: the samples differed by 0.4. Opus is read from its start (300 times as fast as it sounds): its
         speech coder predicts from what was before, for as long as 30 s, in which the samples differed by 0.02.
         """
-        if not self.seeks:
+        if not self.can_seek:
             return 0
         if self._file.subtype == "VORBIS":
             begin = min(begin, int(self.stated_frames) - _OGG_PAGE_FRAMES)

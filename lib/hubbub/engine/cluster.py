@@ -29,7 +29,7 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
     Parameters
     ----------
     cluster
-        ``serial``; ``connect_local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or the path of a
+        ``serial``; ``local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or the path of a
         cluster file (`hubbub.engine.cluster_file`), ``FILE.yaml``.
     workers
         Processes of a local cluster; None: one a core.

@@ -1,14 +1,13 @@
-"""What must hold on a worker before it may do units of a run.
+"""The requirements that a worker must meet before it runs units: versions of libraries, and paths it can see.
 
-The same in has to give the same out, whichever worker does it. So a worker is refused that has
+Equal input must give equal output on every worker. A worker is rejected if it has
 
-- another hubbub: another version, or other source under the same one, as two checkouts have;
-- another release, down to the last figure, of a library that makes values: which release changes none, nobody can tell;
-- another Python, Dask, or library that stores values, by the first two figures: what passes between processes and into
-  files is kept by releases that fix faults;
-- another Keras, TensorFlow or PyAV, where it has them at all; a run that cannot do without says so (`Requirements.needs`).
+- another hubbub: another version, or the same version from other source, as in two checkouts;
+- another release, patch level included, of a library that computes values, since any release may change them;
+- another major or minor release of Python, Dask, or a library that stores values: patch releases keep their formats;
+- another Keras, TensorFlow or PyAV, if it has them; a run that needs one says so in `Requirements.needs`.
 
-What processors do differently in the last bit of a number is not refused: nobody could do anything about it.
+Processors differ in the last bit of a number; hubbub accepts that.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class Plan:
     n_shards
         Shards the store must have room for.
     changes
-        Clips that are new, changed, removed, and to be brought back.
+        Clips that are new, changed, missing or restored.
     """
 
     clips: int
@@ -190,12 +190,12 @@ class Plan:
     @property
     def missing_clips(self) -> int:
         """Clips that count in the store, and are not in the table."""
-        return self.changes.removed
+        return self.changes.missing
 
     @property
     def restored_clips(self) -> int:
         """Clips of the table that have retired rows of their content, which are brought back and not made again."""
-        return self.changes.restored_clips
+        return self.changes.restored
 
     def units(self) -> Iterator[Unit]:
         """The units, the one with the most bytes to read first, so that no worker is left with a large one at the end.

@@ -28,16 +28,16 @@ class TableChanges:
         In the table, and not in the store.
     changed
         In the store with other content only.
-    removed
-        In the store with rows that count, and not in the table.
-    to_restore
-        In the table, with rows of its content that are retired.
+    missing
+        In the store with current rows, and missing from the table.
+    restored
+        In the table, with retired rows of its content in the store.
     """
 
     new: int
     changed: int
-    removed: int
-    restored_clips: int
+    missing: int
+    restored: int
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class _StoredRows:
     window: npt.NDArray[np.int64]
     windows: npt.NDArray[np.int64]
     attempts: npt.NDArray[np.int64]
-    n_removed: int
+    n_missing: int
 
 
 def _match_rows(takes: Examples, row_index: pd.DataFrame) -> _StoredRows:
@@ -134,8 +134,8 @@ def _match_rows(takes: Examples, row_index: pd.DataFrame) -> _StoredRows:
         name: row_index[name].to_numpy(np.int64) for name in ("window", "windows", "attempts") if name in row_index
     }
     whole.setdefault("window", np.zeros(len(row_index), np.int64))
-    n_removed = len(pc.unique(row_ids.filter(pa.array(gone))))
-    return _StoredRows(clip, take, same, ok, failed, retired, n_removed=n_removed, **whole)
+    n_missing = len(pc.unique(row_ids.filter(pa.array(gone))))
+    return _StoredRows(clip, take, same, ok, failed, retired, n_missing=n_missing, **whole)
 
 
 def _same_version(versions: pa.Array, clip: npt.NDArray[np.int64], row_index: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -181,8 +181,8 @@ def _compare_tables(held: _StoredRows, n_clips: int) -> TableChanges:
     return TableChanges(
         new=int((~known).sum()),
         changed=int((known & ~same).sum()),
-        removed=held.n_removed,
-        restored_clips=len(np.unique(back)),
+        missing=held.n_missing,
+        restored=len(np.unique(back)),
     )
 
 

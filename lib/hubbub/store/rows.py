@@ -99,7 +99,7 @@ def list_example_columns(columns: Sequence[str] | None) -> list[str] | None:
 
 
 def select_examples(rows: pa.Table, settings: Settings, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Select the rows that are current and usable (`select_current`, `select_usable`), as users see them, sorted by `row`.
+    """Select the rows that are current and usable (`select_current`, `select_usable`), sorted by `row`.
 
     Equal lists of labels are one object: put a new list into the frame where you want another, and do not change one.
 

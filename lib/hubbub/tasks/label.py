@@ -132,7 +132,7 @@ class _Scorer:
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def scored(self, item: Item) -> SegmentResult:
-        """All windows of a file, decoded in one go; errors of `decode.decode_blocks`, and `EmptyAudio` without any window."""
+        """Score all windows of a file in one pass; errors of `decode_blocks`, and `EmptyAudio` where there is no window."""
         length = _Length()
         with local_copy(resolve_uri(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
             valid, scores = self.score(split_windows(length.counted(self._blocks(item, path)), self.grid))
@@ -304,7 +304,7 @@ class _Draft:
     def _join_stored_segments(self, item: Item) -> SegmentResult | None:
         """A long recording, put together; None where its pieces do not fit: then it is decoded in one go."""
         items, content = split_into_segments(item), hash_content(item, self._task.tables.root)
-        pieces = [self._stored(part, content) for part in items]
+        pieces = [self._read_scored(part, content) for part in items]
         for number, part in enumerate(items):
             pieces[number] = pieces[number] or _score_item(part, self._scorer)
             if pieces[number] is None:

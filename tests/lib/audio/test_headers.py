@@ -1,4 +1,4 @@
-"""Headers that lie: the duration that `read_audio_info` tells is the one that decoding gives, and no sound is left out."""
+"""Headers with a wrong length: `read_audio_info` gives the duration that decoding gives, and no audio is left out."""
 
 from __future__ import annotations
 
