@@ -1,4 +1,4 @@
-"""The `hubbub` command: a table of jobs, and the one place where errors become messages and exit codes."""
+"""The `hubbub` command: a table of jobs, and the one module where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import typer
 from hubbub import __version__
 from hubbub.errors import HubbubError
 from hubbub.io.paths import explain_storage_error
+from hubbub.io.text import make_visible
 
-from .options import DEBUG_VARIABLE
+from .options import DEBUG_VARIABLE, INTERRUPTED
 
 JOBS = (
     *("index", "settings", "features", "status", "verify", "compact", "info"),
     *("train", "evaluate", "label", "events", "export", "report", "demo"),
 )
 """Commands in the order of the work; each is the function of its name in the module of its name."""
-
-_INTERRUPTED = 130
 
 app = typer.Typer(
     help="hubbub labels the noise of a city: recordings in, labelled events out.",
@@ -61,8 +60,8 @@ def main() -> None:
     except HubbubError as error:
         _fail(error, str(error), error.exit_code)
     except SystemExit as done:  # Typer's own, after Ctrl-C too
-        if done.code == _INTERRUPTED:
-            _fail(done, "stopped; what is committed is kept, and the same command goes on from there", _INTERRUPTED)
+        if done.code == INTERRUPTED:
+            _fail(done, "stopped; what is committed is kept, and the same command goes on from there", INTERRUPTED)
         raise
     except BrokenPipeError:
         os._exit(141)  # whoever read our output has gone; nothing is left to say
@@ -75,5 +74,5 @@ def main() -> None:
 def _fail(error: BaseException, message: str, code: int) -> None:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
-    print(f"hubbub: {message}", file=sys.stderr)
+    print(f"hubbub: {make_visible(message)}", file=sys.stderr)
     sys.exit(code)

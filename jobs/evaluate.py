@@ -28,34 +28,23 @@ def evaluate(
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Test a bundle, and write its scores, its predictions and a report."""
-    from . import console
+    """Measure a bundle on test clips, and write its scores, its predictions and a report.
 
-    folder = options.local_only(output, "evaluate into a folder here, then copy it there")
-    with console.waiting("loading Keras"):
-        from hubbub.models.bundle import import_keras
+    Example: hubbub evaluate bundle store -o evaluation
+    """
+    from hubbub.pipelines.evaluate import evaluate as evaluate_bundle
 
-        import_keras()
-        from hubbub.learn.evaluate import evaluate as evaluate_bundle
-        from hubbub.learn.evaluate import held_out_fold
-        from hubbub.models.bundle import load_bundle
-        from hubbub.report import evaluation_section, write_report
-        from hubbub.store.features import open_store
-    with console.waiting("scoring test clips"):
-        opened = load_bundle(bundle)
-        metrics = evaluate_bundle(opened, open_store(store), folder, fold=fold)
-    kept = held_out_fold(opened)
-    if fold is not None and kept is not None and fold != kept:
-        console.warn(f"fold {fold} was trained on, unless this is another data set: the model kept fold {kept} out")
-    page = write_report([evaluation_section(folder)], folder / "report.html", title="hubbub evaluation")
-    weakest = min(metrics.per_class, key=lambda score: score.f1)
-    console.summary(
+    from .console import reporter
+
+    scores = evaluate_bundle(bundle, store, output, fold=fold, reporter=reporter)
+    weakest = min(scores.per_class, key=lambda score: score.f1)
+    reporter.show_table(
         "evaluate: done",
         {
-            "accuracy": f"{metrics.accuracy:.1%}",
-            "macro F1": f"{metrics.macro_f1:.3f}",
+            "accuracy": f"{scores.accuracy:.1%}",
+            "macro F1": f"{scores.macro_f1:.3f}",
             "weakest label": f"{weakest.label} (F1 {weakest.f1:.2f})",
-            "result": folder,
-            "report": page,
+            "result": scores.out,
+            "report": scores.report,
         },
     )

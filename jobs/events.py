@@ -1,14 +1,8 @@
-"""``hubbub events``: new events from stored window scores, without running the model again."""
+"""``hubbub events``: events from stored window scores, without running the model again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 from . import options
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def events(
@@ -20,39 +14,28 @@ def events(
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Make events anew with other thresholds; what is not given stays as it was."""
-    from dataclasses import replace
+    """Find events again with other thresholds; every rule that is not given stays.
 
-    from hubbub.labels.tables import open_labels
-    from hubbub.tasks.label import rebuild_events
+    Example: hubbub events labels --threshold 0.6 --threshold dog=0.7
+    """
+    from hubbub.pipelines.events import find_events
 
-    from . import console
-    from .rules import changed_rules
+    from .console import reporter
 
-    tables = open_labels(labels)
-    rules = changed_rules(
-        tables.rules,
-        thresholds=threshold or [],
+    tables = find_events(
+        labels,
+        thresholds=threshold,
         release=release,
         min_duration_s=min_duration,
         merge_gap_s=merge_gap,
+        reporter=reporter,
     )
-    wanted = replace(tables, run=tables.run | {"rules": {name: vars(rule) for name, rule in rules.items()}})
-    units = len(tables.committed())
-    with console.progress("events", units, "units") as advance:
-
-        def counted() -> Iterator[tuple[int, pa.Table]]:
-            for part in rebuild_events(wanted):
-                yield part
-                advance(1)
-
-        tables = tables.replace_events(counted(), rules)
     counts = tables.events()["label"].value_counts()
-    console.summary(
+    reporter.show_table(
         "events: done",
         {
             "events": int(counts.sum()),
-            **{f"  {name}": f"{counts.get(name, 0)} at {rule.threshold:g}" for name, rule in rules.items()},
+            **{f"  {name}": f"{counts.get(name, 0)} at {rule.threshold:g}" for name, rule in tables.rules.items()},
             "result": labels / "events",
         },
     )

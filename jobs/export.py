@@ -20,15 +20,12 @@ def export(
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Write events as CSV, Audacity label tracks or Raven selection tables."""
-    from hubbub.labels.export import export_events
-    from hubbub.labels.tables import open_labels
+    """Write events as CSV, Audacity label tracks or Raven selection tables.
 
-    from . import console
+    Example: hubbub export labels --format raven -o selections
+    """
+    from hubbub.pipelines.export import export as export_events
 
-    tables = open_labels(labels)
-    if tables.missing:
-        console.warn(f"{tables.missing} files are not labelled yet: a run broke off; run hubbub label again")
-    found = tables.events()
-    written = export_events(found, tables.files(), output, format)
-    console.summary("export: done", {"events": len(found), "files written": len(written), "result": output})
+    from .console import reporter
+
+    export_events(labels, output, format=format, reporter=reporter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated
 
 import typer
@@ -50,15 +49,16 @@ def index(
 ) -> None:
     """List recordings and their labels in a clip table.
 
-    A folder with a class a sub-folder, a flat folder, a CSV in ESC-50's shape (its files beside it, in audio/ or in
-    ../audio/), or any CSV whose columns you name.
-    """
-    from hubbub.clips.index import index_listing
-    from hubbub.clips.sources import Columns, list_source
-    from hubbub.clips.table import write_table
-    from hubbub.io.atomic import refuse_foreign_file
+    Reads a folder with a class a sub-folder, a flat folder, a CSV in ESC-50's shape (its files beside it, in audio/ or
+    in ../audio/), or any CSV whose columns you name.
 
-    from . import console
+    Example: hubbub index recordings/ -o clips.parquet
+    """
+    from hubbub.clips.sources import Columns
+    from hubbub.io.text import count_noun
+    from hubbub.pipelines.index import index as index_recordings
+
+    from .console import reporter
 
     columns = Columns(
         path=path_column,
@@ -70,31 +70,23 @@ def index(
         end_s=end_column,
         recorded_at=recorded_at_column,
     )
-    refuse_foreign_file(output, b"PAR1", "a clip table")
-    listing = list_source(source, format, columns)
-    for note in listing.notes:
-        console.warn(note)
-    with console.progress("index", len(listing.clips), "clips") as advance:
-        table, unreadable = index_listing(listing, on_clip=lambda: advance(1))
-    write_table(table, output)
-    rows = table.rows
-    labels = Counter(label for labels in rows["labels"].to_pylist() for label in labels)
-    folds = sorted({fold for fold in rows["fold"].to_pylist() if fold is not None})
-    hours = sum(value or 0.0 for value in rows["duration_s"].to_pylist()) / 3600
-    console.summary(
+    result = index_recordings(source, output, format=format, columns=columns, reporter=reporter)
+    unreadable = result.unreadable
+    reporter.show_table(
         "index: done",
         {
-            "clips": len(table),
-            "sound": f"{hours:.3g} h in all files",
-            "labels": ", ".join(f"{label} {count}" for label, count in sorted(labels.items())) or "none",
-            "folds": ", ".join(map(str, folds)) or "none",
+            "clips": len(result.table),
+            "audio": f"{result.audio_s / 3600:.3g} h in all files",
+            "labels": ", ".join(f"{label} {count}" for label, count in sorted(result.labels.items())) or "none",
+            "folds": ", ".join(map(str, result.folds)) or "none",
             "unreadable": len(unreadable),
             "result": output,
         },
     )
     for line in unreadable[:_SHOWN]:
-        console.warn(f"unreadable: {line}")
+        reporter.warn(f"unreadable: {line}")
     if len(unreadable) > _SHOWN:
-        console.warn(f"… and {len(unreadable) - _SHOWN} more: in {output} they are those without a duration_s")
+        reporter.warn(f"… and {len(unreadable) - _SHOWN} more: the clips in {output} without a duration_s")
     if unreadable:
-        console.warn(f"{len(unreadable)} files cannot be read; they stay in the table and become failed rows")
+        files = count_noun(len(unreadable), "file")
+        reporter.warn(f"{files} cannot be read; the clips stay in the table and become failed rows")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
-from hubbub.errors import UsageError
-from hubbub.io.paths import StoragePath, is_local, load_storage_file, parse_path
+from hubbub.io.paths import StoragePath, load_storage_file, parse_path
 
 DEBUG_VARIABLE = "HUBBUB_DEBUG"
+INTERRUPTED = 130
+"""Exit code of a command that was stopped."""
+
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 
 
@@ -27,22 +29,19 @@ def _storage(file: Path | None) -> Path | None:
     return file
 
 
-def local_only(path: StoragePath, instead: str) -> Path:
-    """A place that has to be on this machine, whole.
+class _Result(Protocol):
+    """What a distributed job returns."""
 
-    Parameters
-    ----------
-    instead
-        What to do about one that is not.
+    @property
+    def is_stopped(self) -> bool: ...
 
-    Raises
-    ------
-    UsageError
-        For one in a bucket.
-    """
-    if not is_local(path):
-        raise UsageError(f"-o {path}: this is written on this machine only; {instead}")
-    return path.resolve()
+    @property
+    def is_complete(self) -> bool: ...
+
+
+def exit_code(result: _Result) -> int:
+    """Return 0 when all is done, 1 when clips failed or are missing, 130 when Ctrl-C drained the run."""
+    return INTERRUPTED if result.is_stopped else 0 if result.is_complete else 1
 
 
 _WHERE = "Where to run: serial, local, an address such as tcp://host:8786, or a cluster file (FILE.yaml)."

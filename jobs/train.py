@@ -31,36 +31,29 @@ def train(
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Train a model. After a kill, the same command goes on at the last whole epoch."""
-    from . import console
+    """Train a model. After a kill, the same command resumes at the last whole epoch.
 
-    bundle = options.local_only(output, "train into a folder here, then copy it there: --model reads it there, too")
-    log = console.JsonLog(log_json, "train")
-    with console.waiting("loading Keras"):
-        from hubbub.models.bundle import import_keras
+    Example: hubbub train store -o bundle --test-fold 1
+    """
+    from hubbub.pipelines.quantities import format_duration
+    from hubbub.pipelines.train import train as train_model
 
-        import_keras()
-        from hubbub.learn.train import train as train_model
-        from hubbub.store.features import open_store
-    with console.epochs("train") as show:
+    from .console import reporter
 
-        def on_epoch(line: dict[str, float]) -> None:
-            log.write("epoch", **line)
-            show(line)
-
-        result = train_model(
-            open_store(store),
-            bundle,
-            model=model,
-            test_fold=test_fold,
-            split_by=split_by,
-            epochs=epochs,
-            seed=seed,
-            on_epoch=on_epoch,
-        )
+    result = train_model(
+        store,
+        output,
+        model=model,
+        test_fold=test_fold,
+        split_by=split_by,
+        epochs=epochs,
+        seed=seed,
+        log_json=log_json,
+        reporter=reporter,
+    )
     kept = result.history[result.kept_epoch - 1]
     validated = f", validation accuracy {kept['val_accuracy']:.1%}" if "val_accuracy" in kept else ""
-    console.summary(
+    reporter.show_table(
         "train: was done already" if result.was_done else "train: done",
         {
             "model": result.model,
@@ -68,8 +61,7 @@ def train(
             "rows": ", ".join(f"{name} {count}" for name, count in result.rows.items()),
             "epochs": f"{len(result.history)}, kept number {result.kept_epoch}{validated}",
             **({"resumed": f"after epoch {result.resumed_epoch}"} if result.resumed_epoch else {}),
-            "time": console.duration(result.seconds),
+            "time": format_duration(result.seconds),
             "result": result.bundle,
         },
     )
-    log.write("end", model=result.model, rows=result.rows, kept_epoch=result.kept_epoch, seconds=result.seconds)

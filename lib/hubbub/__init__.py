@@ -1,20 +1,76 @@
-"""hubbub: recordings in, spectrogram stores, trained models and event tables out."""
+"""hubbub: recordings in, spectrogram stores, trained models and event tables out.
+
+What the commands do, these functions do, with paths, ``s3://`` URLs or the object of the step before::
+
+    clips = hubbub.index("recordings/", out="clips.parquet")
+    store = hubbub.build_features(clips, "store", settings={"frontend.n_mels": 64}, cluster="local")
+    bundle = hubbub.train(store, "bundle", test_fold=1)
+    scores = hubbub.evaluate(bundle, store)
+    labels = hubbub.label("archive/", bundle, "labels", cluster="local")
+    labels.events()
+
+Every function raises `hubbub.errors` and prints nothing unless ``progress=True``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hubbub.store.features import open_store
+    from hubbub import errors
+    from hubbub.pipelines.face import (
+        build_features,
+        compact,
+        evaluate,
+        export,
+        find_events,
+        index,
+        info,
+        label,
+        open_bundle,
+        open_labels,
+        open_store,
+        read_clips,
+        report,
+        train,
+        verify,
+    )
 
-__all__ = ["__version__", "open_store"]
 __version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "build_features",
+    "compact",
+    "errors",
+    "evaluate",
+    "export",
+    "find_events",
+    "index",
+    "info",
+    "label",
+    "open_bundle",
+    "open_labels",
+    "open_store",
+    "read_clips",
+    "report",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for only then, so that ``import hubbub`` stays light."""
-    if name == "open_store":
-        from hubbub.store.features import open_store
+    """Import a function at its first use, so that ``import hubbub`` takes no time."""
+    if name == "errors":
+        from importlib import import_module
 
-        return open_store
+        return import_module("hubbub.errors")
+    if name in __all__:
+        from hubbub.pipelines import face
+
+        return getattr(face, name)
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

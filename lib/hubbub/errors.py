@@ -58,6 +58,18 @@ class ClusterLost(HubbubError):
     exit_code = 1
 
 
+class RunStopped(HubbubError):
+    """The run was drained by Ctrl-C or SIGTERM before it was done; what is committed is kept."""
+
+    exit_code = 130
+
+
+class UnitsLost(HubbubError):
+    """No worker finished some units, and the job needs all of them."""
+
+    exit_code = 1
+
+
 class StorageError(HubbubError):
     """Writing results failed in mid-run: the disk is full, or permission was lost."""
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from hubbub.errors import ClipTableError, UsageError
 from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path, remote_path
+from hubbub.io.text import count_noun
 
 FORMAT = "hubbub-clips/1"
 
@@ -63,15 +64,25 @@ class ClipTable:
     rows
         The clips, with the columns of `CLIP_SCHEMA` first, then the carried ones.
     root
-        What relative uris are relative to.
+        The folder that relative uris start from.
+    source
+        The file that holds the table; None: it is in memory only.
     """
 
     rows: pa.Table
     root: StoragePath
+    source: StoragePath | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
-        """Clips."""
+        """Return the number of clips."""
         return self.rows.num_rows
+
+    def __repr__(self) -> str:
+        """Describe the table in one line."""
+        labels = sorted({label for labels in self.rows["labels"].to_pylist() for label in labels})
+        named = f"{count_noun(len(labels), 'label')} ({', '.join(labels[:3])}{', …' if len(labels) > 3 else ''})"
+        where = f" '{self.source}'" if self.source is not None else ""
+        return f"<ClipTable{where}: {count_noun(len(self), 'clip')}, {named if labels else 'no labels'}>"
 
     @property
     def carried(self) -> list[str]:
@@ -200,7 +211,7 @@ def read_table(path: StoragePath) -> ClipTable:
     except (OSError, pa.ArrowException) as error:
         raise ClipTableError(f"{path} is no clip table ({error}); make one with: hubbub index SOURCE -o FILE") from None
     root = _read_root(rows.schema.metadata or {}, path)
-    return _validate(rows.replace_schema_metadata(None), root, where=str(path))
+    return replace(_validate(rows.replace_schema_metadata(None), root, where=str(path)), source=path)
 
 
 def _read_root(metadata: Mapping[bytes, bytes], path: StoragePath) -> StoragePath:
@@ -244,12 +255,12 @@ def _cast_columns(rows: pa.Table, where: str) -> pa.Table:
         there = ", ".join(rows.column_names)
         raise ClipTableError(f"{where}: column '{missing[0]}' is missing (there are: {there})")
     columns = {}
-    for field in CLIP_SCHEMA:
-        held = rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+    for column in CLIP_SCHEMA:
+        held = rows[column.name] if column.name in rows.column_names else pa.nulls(rows.num_rows, column.type)
         try:
-            columns[field.name] = held.cast(field.type)
+            columns[column.name] = held.cast(column.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise ClipTableError(f"{where}: column '{field.name}' is {held.type}; expected {field.type}") from None
+            raise ClipTableError(f"{where}: column '{column.name}' is {held.type}; expected {column.type}") from None
     columns |= {name: rows[name] for name in rows.column_names if name not in columns}
     return pa.table(columns)
 

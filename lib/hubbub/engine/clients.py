@@ -1,4 +1,4 @@
-"""Clients of Dask clusters: one on this machine, or one that others started."""
+"""Connections to Dask clusters: a new one on this machine, an external one, or the caller's own client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distributed.comm import connect
 from distributed.comm.addressing import parse_host_port
 from distributed.deploy import Cluster
 
-from hubbub.errors import ClusterError, ClusterLost
+from hubbub.errors import ClusterError, ClusterLost, UsageError
 
 _ANSWER_TIMEOUT_S = 10
 _PROBE_TIMEOUT_S = 2
@@ -188,6 +188,35 @@ def connect_external(address: str) -> Iterator[Connection]:
     finally:
         for client in clients:
             client.close()
+
+
+@contextmanager
+def connect_client(client: Client) -> Iterator[Connection]:
+    """Use a client of the caller, which stays open and as it is.
+
+    Raises
+    ------
+    TypeError
+        When it is no `distributed.Client`.
+    UsageError
+        When it is closed, or asynchronous.
+    ClusterError
+        When its cluster has no workers.
+    """
+    if not isinstance(client, Client):
+        raise TypeError(f"client is {client!r}; expected a distributed.Client, such as distributed.Client(n_workers=2)")
+    if client.status in ("closed", "closing"):
+        raise UsageError("the client is closed; expected a connected distributed.Client: make a new one")
+    if client.asynchronous:
+        raise UsageError("the client is asynchronous; expected distributed.Client(..., asynchronous=False)")
+    try:
+        client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
+    except TimeoutError:
+        raise ClusterError(
+            f"the cluster of the client has had no worker for {_WORKERS_TIMEOUT_S} s; start some, such as with "
+            "client.cluster.scale(2)"
+        ) from None
+    yield Connection(client, workers_within_s=_WORKERS_AWAY_S)
 
 
 async def _probe_scheduler(address: str) -> None:

@@ -1,4 +1,4 @@
-"""From what ``--cluster`` says to an engine: serial, local, the address of a scheduler, or a cluster file."""
+"""Open an engine: serial, a local cluster, an external scheduler, a cluster file, or the caller's own client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hubbub.engine import Engine
 from hubbub.engine.requirements import PathCheck, check_workers, collect_requirements
 from hubbub.engine.serial import SerialEngine
-from hubbub.errors import ClusterError
+from hubbub.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -57,34 +57,46 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
 
 @contextmanager
 def open_engine(
-    cluster: str,
+    cluster: str | None,
     workers: int | None = None,
     *,
+    client: Client | None = None,
     path_checks: Sequence[PathCheck] = (),
     needs: Sequence[str] = (),
     ship: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Engine]:
-    """Give the engine that `cluster` names, for as long as the context lasts.
+    """Give an engine for as long as the context lasts.
 
     Parameters
     ----------
     cluster, workers
-        The arguments of `check_cluster`.
-    sights
+        The arguments of `check_cluster`; None where `client` is given.
+    client
+        A connected `distributed.Client` of the caller, which stays open and as it is.
+    path_checks
         Files that every worker must see.
     needs
         Packages that workers must have beside those that hubbub always needs.
     ship
-        Whether workers that others started get the hubbub of this process.
+        Whether workers of an external cluster get the hubbub of this process.
     notify
-        Told, in a sentence, what a person should know of while units are done.
+        Called with a sentence that a person should read while units run.
 
     Raises
     ------
     ClusterError
-        When `check_cluster` does, when no scheduler or no worker answers, or when workers are not fit for the run.
+        When `check_cluster` does, when no scheduler or no worker answers, or when workers miss a requirement.
+    UsageError
+        When both `cluster` and `client` are given, or the client is closed or asynchronous.
+    TypeError
+        When `client` is no `distributed.Client`.
     """
+    if client is not None:
+        with _connect_client(client, cluster, workers) as connection:
+            yield _check_engine(connection, path_checks, needs, ship=ship, notify=notify)
+        return
+    cluster = cluster or "local"
     check_cluster(cluster, workers)
     if cluster == "serial":
         yield SerialEngine()
@@ -95,11 +107,34 @@ def open_engine(
         if cluster == "local":
             yield DaskEngine(connection, notify=notify)
             return
-        if ship:
-            connection = _ship_source(connection)
-        terms = collect_requirements(path_checks, needs)
-        check_workers(connection.client, terms)
-        yield DaskEngine(connection, terms, notify)
+        yield _check_engine(connection, path_checks, needs, ship=ship, notify=notify)
+
+
+def _check_engine(
+    connection: Connection,
+    path_checks: Sequence[PathCheck],
+    needs: Sequence[str],
+    *,
+    ship: bool,
+    notify: Callable[[str], None],
+) -> Engine:
+    """Give an engine on workers that hubbub did not start, once they meet the requirements."""
+    from hubbub.engine.dask import DaskEngine
+
+    if ship:
+        connection = _ship_source(connection)
+    requirements = collect_requirements(path_checks, needs)
+    check_workers(connection.client, requirements)
+    return DaskEngine(connection, requirements, notify)
+
+
+def _connect_client(client: Client, cluster: str | None, workers: int | None) -> AbstractContextManager[Connection]:
+    from hubbub.engine.clients import connect_client
+
+    if cluster is not None or workers is not None:
+        given = f"cluster={cluster!r}" if cluster is not None else f"workers={workers}"
+        raise UsageError(f"client and {given} were both given; pass one of them: the client has its own cluster")
+    return connect_client(client)
 
 
 def _connect(cluster: str, workers: int | None, notify: Callable[[str], None]) -> AbstractContextManager[Connection]:

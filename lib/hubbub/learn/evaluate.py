@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,60 +24,82 @@ import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError, TrainingError
 from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder
-from hubbub.labels.metrics import ClipMetrics, clip_metrics
 from hubbub.learn.checked import ChecksummedStore
+from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
 from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches
 from hubbub.learn.splits import SplitRule, labelled_rows, select_recorded, select_test
-from hubbub.models.bundle import Bundle, check_frontend, load_bundle
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.models.bundle import Bundle, check_frontend
+from hubbub.store.features import FeatureStore
 
 FORMAT = "hubbub-evaluation/1"
 SCORES, PREDICTIONS = "evaluation.json", "predictions.parquet"
 
 
-def evaluate(
-    bundle: str | Path | Bundle, store: str | Path | FeatureStore, out: str | Path, *, fold: int | None = None
-) -> ClipMetrics:
-    """Score a bundle's test clips and write the evaluation folder; it appears only when whole.
+@dataclass(frozen=True)
+class ClipEvaluation:
+    """Scores of test clips.
 
-    A clip with several windows, crops or channels has the mean of their scores; augmented copies do not count.
+    Attributes
+    ----------
+    metrics
+        Accuracy, F1, confusion, scores a label.
+    predictions
+        One row a clip: clip_id, uri, true, predicted, score, scores.
+    fold
+        The test fold; None where the split is another.
+    """
+
+    metrics: ClipMetrics
+    predictions: pa.Table
+    fold: int | None
+
+
+def evaluate(bundle: Bundle, store: FeatureStore, *, fold: int | None = None) -> ClipEvaluation:
+    """Score the test clips of a store.
+
+    A clip with several windows, crops or channels gets the mean of their scores; variants are left out.
 
     Parameters
     ----------
     bundle, store
-        Opened, or their folders.
-    out
-        Folder to make; an evaluation that lies there is replaced.
+        Opened.
     fold
-        The fold to score; None for the rows that were kept from training.
+        The fold to score; None for the rows that training kept out.
 
     Raises
     ------
     BundleError
         The store's features are not those of the model's frontend: says both hashes and what differs.
     TrainingError
-        There is nothing to score, a label that the model does not know, or a row that is missing or not what was
-        written.
+        There is nothing to score, a label that the model does not know, or a row that is missing or damaged.
+    """
+    check_frontend(bundle.settings, store.settings)
+    clips, scores = score_clips(bundle, store, _test_rows(bundle, store, fold))
+    true = clips["label"].map({label: index for index, label in enumerate(bundle.labels)}).to_numpy()
+    tested_fold = fold if fold is not None else bundle.description["split"]["test_fold"]
+    predictions = _make_predictions(clips, scores, bundle.labels)
+    return ClipEvaluation(clip_metrics(true, scores, bundle.labels), predictions, tested_fold)
+
+
+def check_evaluation_folder(out: Path) -> None:
+    """Refuse a folder that holds anything but an earlier evaluation; raises `StoreError`."""
+    refuse_foreign_folder(out, SCORES, "the evaluation")
+
+
+def write_evaluation(evaluation: ClipEvaluation, bundle: Bundle, store: FeatureStore, out: Path) -> None:
+    """Write an evaluation folder, whole or not at all; it replaces an earlier evaluation.
+
+    Raises
+    ------
     StoreError
         `out` holds something else.
     StorageError
         The disk is full or permission is missing.
     """
-    bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    store = store if isinstance(store, FeatureStore) else open_store(store)
-    out = Path(out)
-    check_frontend(bundle.settings, store.settings)
-    refuse_foreign_folder(out, SCORES, "the evaluation")
-    rows = _test_rows(bundle, store, fold)
-    clips, scores = score_clips(bundle, store, rows)
-    true = clips["label"].map({label: index for index, label in enumerate(bundle.labels)}).to_numpy()
-    metrics = clip_metrics(true, scores, bundle.labels)
-    tested_fold = fold if fold is not None else bundle.description["split"]["test_fold"]
-    summary = _summary(bundle, store, tested_fold) | metrics.to_dict()
+    summary = _summary(bundle, store, evaluation.fold) | evaluation.metrics.to_dict()
     summary["history"] = bundle.description["history"]
-    _write(out, summary, _predictions(clips, scores, bundle.labels))
-    return metrics
+    _write(out, summary, evaluation.predictions)
 
 
 def score_clips(
@@ -130,11 +152,11 @@ def _summary(bundle: Bundle, store: FeatureStore, fold: int | None) -> dict[str,
 
 
 def held_out_fold(bundle: Bundle) -> int | None:
-    """The fold that training kept out; None where it was parted otherwise."""
+    """Return the fold that training kept out; None where the split is another."""
     return bundle.description["split"]["test_fold"]
 
 
-def _predictions(clips: pd.DataFrame, scores: npt.NDArray[np.float64], labels: list[str]) -> pa.Table:
+def _make_predictions(clips: pd.DataFrame, scores: npt.NDArray[np.float64], labels: list[str]) -> pa.Table:
     best = scores.argmax(axis=1)
     return pa.table(
         {

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import HubbubError, LabelsError
-from hubbub.labels.metrics import EVENT_COLUMNS, EventMetrics, event_metrics, matched_events
+from hubbub.labels.event_metrics import EVENT_COLUMNS, EventMetrics, event_metrics, matched_events
 from hubbub.report.lanes import Bar, assign_colours, bar_rows, legend
 from hubbub.report.page import Section, count, render, span
 from hubbub.report.recording import Picture, draw_picture, encode_audio

@@ -132,7 +132,7 @@ class _Scorer:
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def scored(self, item: Item) -> SegmentResult:
-        """Score all windows of a file in one pass; errors of `decode_blocks`, and `EmptyAudio` where there is no window."""
+        """Score all windows of a file in one pass; raises `AudioError`, such as `EmptyAudio` for no window."""
         length = _Length()
         with local_copy(resolve_uri(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
             valid, scores = self.score(split_windows(length.counted(self._blocks(item, path)), self.grid))

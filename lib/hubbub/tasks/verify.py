@@ -25,24 +25,16 @@ from hubbub.errors import StoreError
 from hubbub.io.atomic import explain_read_errors, read_bytes, remove_file, remove_tree, write_bytes
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.labels.tables import LabelTables
+from hubbub.labels.verify import verify_labels
 from hubbub.planning.plan import Plan, plan_features
 from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.arrays import shard_key
+from hubbub.store.descriptions import decode_shard, rebuild_descriptions
 from hubbub.store.features import ARRAYS, FeatureStore
 from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part
+from hubbub.store.problems import BROKEN, Problem, read_bytes_if_there
 from hubbub.store.rows import PROGRESS, ROW_COLUMNS, add_missing_columns, checksum, select_current, select_latest
-from hubbub.store.verify import (
-    BROKEN,
-    Problem,
-    ShardCheck,
-    check_shard,
-    decode_shard,
-    read_bytes_if_there,
-    read_part_if_valid,
-    readable_parts,
-    rebuild_descriptions,
-    verify_labels,
-)
+from hubbub.store.verify import ShardCheck, check_shard, read_part_if_valid, readable_parts
 
 _SHARDS_A_UNIT = 8
 _SHARD_BYTES_MOST = 100 * 2**20  # larger objects are sent to a bucket in parts

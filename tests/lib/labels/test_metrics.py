@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from hubbub.labels.metrics import clip_metrics, event_metrics, matched_events
+from hubbub.labels.event_metrics import event_metrics, matched_events
+from hubbub.learn.clip_metrics import clip_metrics
 
 LABELS = ("dog", "rain", "siren", "saw")
 

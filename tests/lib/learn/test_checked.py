@@ -13,8 +13,8 @@ from hubbub.store.features import FeatureStore, open_store
 
 pytest.importorskip("keras")
 
-from hubbub.learn.evaluate import evaluate  # noqa: E402
 from hubbub.learn.train import train  # noqa: E402
+from hubbub.pipelines.evaluate import evaluate  # noqa: E402
 
 
 def shard_file(store: FeatureStore, shard: int):

@@ -13,9 +13,9 @@ from hubbub.errors import BundleError, StoreError, TrainingError
 
 pytest.importorskip("keras")
 
-from hubbub.learn.evaluate import evaluate  # noqa: E402
 from hubbub.learn.train import train  # noqa: E402
 from hubbub.models.bundle import load_bundle  # noqa: E402
+from hubbub.pipelines.evaluate import evaluate  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_bundle_and_the_next_run_finish
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_learns_what_is_easy(name, tmp_path, clips, build):
-    from hubbub.learn.evaluate import evaluate
+    from hubbub.pipelines.evaluate import evaluate
 
     store = build(tmp_path / "store", clips(per_fold=6))
     train(store, tmp_path / "bundle", model=name, test_fold=1, epochs=12)
@@ -197,7 +197,7 @@ def test_every_model_learns_what_is_easy(name, tmp_path, clips, build):
 
 
 def test_the_default_model_learns_what_is_easy_from_what_is_no_decibels(tmp_path, clips, build):
-    from hubbub.learn.evaluate import evaluate
+    from hubbub.pipelines.evaluate import evaluate
 
     settings = Settings(
         frontend=MelSettings(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16),

@@ -16,8 +16,9 @@ from hubbub.config import load_settings
 from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore, create_store, open_store
 from hubbub.store.parts import part_path, read_part, write_part
+from hubbub.store.problems import Problem
 from hubbub.store.rows import row_schema
-from hubbub.store.verify import Problem, check_shard, verify_clips, verify_shard
+from hubbub.store.verify import check_shard, verify_clips, verify_shard
 from hubbub.tasks.extract import ExtractTask
 
 SETTINGS = [

@@ -34,8 +34,8 @@ pytest.importorskip("keras")
 
 from hubbub.learn.crops import covering_crops, edge_frames  # noqa: E402
 from hubbub.learn.dataset import iterate_batches  # noqa: E402
-from hubbub.learn.evaluate import evaluate  # noqa: E402
 from hubbub.learn.train import train  # noqa: E402
+from hubbub.pipelines.evaluate import evaluate  # noqa: E402
 
 SCORE_ROUNDING = 1e-3
 """Label tables hold float16 scores."""

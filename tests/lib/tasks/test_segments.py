@@ -24,9 +24,9 @@ from hubbub.engine.serial import SerialEngine
 from hubbub.io.paths import parse_path
 from hubbub.labels.events import EventRule
 from hubbub.labels.tables import LabelTables, create_labels, open_labels
+from hubbub.labels.verify import verify_label_objects
 from hubbub.models.bundle import load_bundle, write_bundle
 from hubbub.planning.plan import Item, Plan, SegmentUnit, plan_labels, split_into_segments
-from hubbub.store.verify import verify_label_objects
 from hubbub.tasks import label
 from hubbub.tasks.label import LabelTask
 from hubbub.tasks.result import UnitResult

@@ -1,10 +1,9 @@
-"""Scores of clips and of events, from plain arrays and tables."""
+"""Scores of events against reference events: segment-based and event-based F1, as in DCASE."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,111 +11,14 @@ import pandas as pd
 EVENT_COLUMNS = ("uri", "label", "onset_s", "offset_s")
 
 
-@dataclass(frozen=True)
-class ClassScore:
-    """How well one label was recognised among the clips."""
-
-    label: str
-    """The label."""
-    precision: float
-    """Of the clips called so, the share that are so; 0 where none was called so."""
-    recall: float
-    """Of the clips that are so, the share called so; 0 where none is so."""
-    f1: float
-    """Harmonic mean of precision and recall; 0 where both are 0."""
-    support: int
-    """Clips that are so."""
-
-
-@dataclass(frozen=True)
-class ClipMetrics:
-    """How well single-label clips were recognised."""
-
-    labels: tuple[str, ...]
-    """Labels, in the order of the confusion matrix."""
-    accuracy: float
-    """Share of clips whose highest score is at the true label; 0 without clips."""
-    macro_f1: float
-    """Mean F1 over the labels that were true or predicted at least once (as scikit-learn's)."""
-    confusion: np.ndarray
-    """int64 [true label, predicted label], counts of clips."""
-    per_class: tuple[ClassScore, ...]
-    """One score a label, in the order of `labels`."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data: labels, clips, accuracy, macro_f1, confusion, per_class."""
-        return {
-            "labels": list(self.labels),
-            "clips": int(self.confusion.sum()),
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "confusion": self.confusion.tolist(),
-            "per_class": [asdict(score) for score in self.per_class],
-        }
-
-
-def clip_metrics(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> ClipMetrics:
-    """Score single-label predictions: the label with the highest score is the one predicted.
-
-    Parameters
-    ----------
-    true
-        int [clip], index into `labels`.
-    scores
-        float [clip, label], finite. Of equal scores the first label wins.
-    labels
-        Names, in the order of the scores' columns.
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit each other, an index outside `labels`, or a score that is NaN.
-    """
-    true, scores = np.asarray(true), np.asarray(scores)
-    _check_clips(true, scores, labels)
-    count = len(labels)
-    predicted = scores.argmax(axis=1)
-    cells = true.astype(np.int64) * count + predicted
-    confusion = np.bincount(cells, minlength=count * count).reshape(count, count).astype(np.int64)
-    per_class = tuple(
-        ClassScore(label, *_precision_recall_f1(hits, called, support), support)
-        for label, hits, called, support in zip(
-            labels,
-            np.diag(confusion).tolist(),
-            confusion.sum(axis=0).tolist(),
-            confusion.sum(axis=1).tolist(),
-            strict=True,
-        )
-    )
-    seen = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
-    f1 = np.array([score.f1 for score in per_class])
-    return ClipMetrics(
-        labels=tuple(labels),
-        accuracy=_ratio(np.trace(confusion), len(true)),
-        macro_f1=float(f1[seen].mean()) if seen.any() else 0.0,
-        confusion=confusion,
-        per_class=per_class,
-    )
-
-
-def _check_clips(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
-    if true.ndim != 1 or scores.shape != (len(true), len(labels)):
-        raise ValueError(
-            f"expected true [clip] and scores [clip, label] for {len(labels)} labels; "
-            f"got {list(true.shape)} and {list(scores.shape)}"
-        )
-    if len(true) and not (0 <= true.min() and true.max() < len(labels)):
-        raise ValueError(f"true holds indices {true.min()} to {true.max()}; expected 0 to {len(labels) - 1}")
-    if np.isnan(scores).any():
-        raise ValueError(f"{np.isnan(scores).any(axis=1).sum()} of {len(true)} clips have a score that is NaN")
-
-
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """Divide; 0 where there is nothing to divide by."""
     return float(part / whole) if whole else 0.0
 
 
-def _precision_recall_f1(hits: float, called: float, support: float) -> tuple[float, float, float]:
-    return _ratio(hits, called), _ratio(hits, support), _ratio(2 * hits, called + support)
+def precision_recall_f1(hits: float, called: float, support: float) -> tuple[float, float, float]:
+    """Return precision, recall and F1 of `hits` among `called` and `support`."""
+    return ratio(hits, called), ratio(hits, support), ratio(2 * hits, called + support)
 
 
 @dataclass(frozen=True)
@@ -133,17 +35,17 @@ class EventScore:
     @property
     def precision(self) -> float:
         """Of what was predicted, the share that is true; 0 where nothing was predicted."""
-        return _ratio(self.hits, self.called)
+        return ratio(self.hits, self.called)
 
     @property
     def recall(self) -> float:
         """Of what is true, the share predicted; 0 where nothing is true."""
-        return _ratio(self.hits, self.support)
+        return ratio(self.hits, self.support)
 
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall; 0 where both are 0."""
-        return _ratio(2 * self.hits, self.called + self.support)
+        return ratio(2 * self.hits, self.called + self.support)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,82 @@
+"""Event rules from what a caller gives: one threshold for all labels, or one a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hubbub.errors import UsageError, nearest
+from hubbub.labels.events import EventRule
+
+RELEASE = 0.7
+"""Default share of the threshold below which an event ends."""
+
+
+@dataclass(frozen=True)
+class RuleChanges:
+    """What a caller changes of event rules; None: as before.
+
+    Attributes
+    ----------
+    thresholds
+        One score for all labels, a mapping of label to score, or texts such as ``0.6`` and ``dog=0.7``; later ones win.
+    release
+        Share of the threshold below which an event ends, 0 to 1.
+    min_duration_s, merge_gap_s
+        Events shorter than this are dropped; gaps shorter than this are closed.
+    """
+
+    thresholds: float | Mapping[str, float] | Sequence[str] | None = None
+    release: float | None = None
+    min_duration_s: float | None = None
+    merge_gap_s: float | None = None
+
+    def apply(self, rules: Mapping[str, EventRule]) -> dict[str, EventRule]:
+        """Change rules, one a label.
+
+        Raises
+        ------
+        UsageError
+            For a threshold that is no number, or an unknown label (suggests the nearest).
+        """
+        changed = dict(rules)
+        for label, score in _parse_thresholds(self.thresholds, rules):
+            for name in [label] if label else list(rules):
+                changed[name] = changed[name].with_threshold(score)
+        if self.release is not None:
+            share = self.release
+            changed = {name: replace(rule, release=share * rule.threshold) for name, rule in changed.items()}
+        times = {"min_duration_s": self.min_duration_s, "merge_gap_s": self.merge_gap_s}
+        given: dict[str, Any] = {name: value for name, value in times.items() if value is not None}
+        return {name: replace(rule, **given) for name, rule in changed.items()}
+
+
+def make_rules(thresholds: Mapping[str, float]) -> dict[str, EventRule]:
+    """Make the default rule of each label, with its threshold."""
+    return {label: EventRule(threshold=value, release=value * RELEASE) for label, value in thresholds.items()}
+
+
+def _parse_thresholds(
+    given: float | Mapping[str, float] | Sequence[str] | None, rules: Mapping[str, EventRule]
+) -> list[tuple[str, float]]:
+    """Return pairs of a label, empty for all labels, and its threshold."""
+    if given is None:
+        return []
+    if isinstance(given, Mapping):
+        texts = [f"{label}={score}" for label, score in given.items()]
+    else:
+        texts = [str(given)] if isinstance(given, int | float | str) else list(given)
+    return [_parse_threshold(text, rules) for text in texts]
+
+
+def _parse_threshold(text: str, rules: Mapping[str, EventRule]) -> tuple[str, float]:
+    label, _, number = text.rpartition("=")
+    if label and label not in rules:
+        raise UsageError(f"--threshold {text}: unknown label '{label}': {nearest(label, rules)}")
+    try:
+        return label, float(number)
+    except ValueError:
+        raise UsageError(
+            f"--threshold {text}: expected a score such as 0.6, or the score of a label, such as dog=0.6"
+        ) from None

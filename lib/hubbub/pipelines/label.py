@@ -1,0 +1,269 @@
+"""Label recordings of any length: read, plan, run, settle. What ``hubbub label`` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubbub.clips.index import index_listing
+from hubbub.clips.sources import Columns, Listing, list_source
+from hubbub.clips.sources.folder import is_audio
+from hubbub.clips.table import ClipTable, read_table
+from hubbub.config import Settings, parse_settings
+from hubbub.errors import ClipTableError, LabelsError, UsageError
+from hubbub.io.atomic import explain_read_errors
+from hubbub.io.lock import write_lock
+from hubbub.io.paths import StoragePath, absolute_path
+from hubbub.labels.events import EventRule
+from hubbub.labels.tables import (
+    LabelTables,
+    check_labels_path,
+    create_labels,
+    is_labels,
+    open_labels,
+    require_run,
+)
+from hubbub.models.bundle import Bundle, check_model, read_description
+from hubbub.pipelines.event_rules import RuleChanges, make_rules
+from hubbub.pipelines.execution import check_recordings, describe_plan, report_result, run_units
+from hubbub.pipelines.inputs import as_bundle_path, as_path
+from hubbub.pipelines.json_log import JsonLog
+from hubbub.pipelines.progress import Goal
+from hubbub.pipelines.reporting import Reporter, choose_reporter
+from hubbub.pipelines.run_folder import ClusterOptions, Run, open_run
+from hubbub.pipelines.run_summary import RunSummary
+from hubbub.planning.plan import Plan, plan_labels, split_into_segments
+from hubbub.tasks.result import UnitLost, UnitResult
+from hubbub.tasks.segments import describe_segment
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from hubbub.pipelines.inputs import PathLike
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """A run over recordings.
+
+    Attributes
+    ----------
+    labels
+        The label tables; None after a dry run that found none.
+    plan
+        What was to do.
+    clips, ok, failed
+        Of all recordings, as the label tables have them now.
+    is_stopped
+        Whether Ctrl-C drained the run before it was done.
+    """
+
+    labels: LabelTables | None
+    plan: Plan
+    clips: int = 0
+    ok: int = 0
+    failed: int = 0
+    is_stopped: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every recording is labelled."""
+        return self.ok == self.clips
+
+
+def label(
+    source: PathLike | ClipTable,
+    bundle: PathLike | Bundle,
+    out: PathLike,
+    *,
+    hop_s: float | None = None,
+    thresholds: float | Mapping[str, float] | Sequence[str] | None = None,
+    release: float | None = None,
+    min_duration_s: float | None = None,
+    merge_gap_s: float | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
+    client: Client | None = None,
+    ship: bool = False,
+    retry_failed: bool = False,
+    dry_run: bool = False,
+    log_json: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    reporter: Reporter | None = None,
+) -> LabelResult:
+    """Label recordings; see `hubbub.label`, which returns the label tables alone."""
+    reporter = choose_reporter(reporter, progress=progress)
+    options = ClusterOptions(cluster, workers, ship, client)
+    options.check()
+    model, output = as_bundle_path(bundle), as_path(out, "out")
+    recordings = source if isinstance(source, ClipTable) else as_path(source, "source")
+    check_labels_path(output)
+    log = JsonLog(None if log_json is None else Path(log_json), "label", reporter.warn)
+    changes = RuleChanges(thresholds, release, min_duration_s, merge_gap_s)
+    run = _prepare_run(recordings, model, output, hop_s, changes, reporter, retry_failed=retry_failed)
+    reporter.show_table("label: the plan", describe_plan(run.plan))
+    if dry_run:
+        return LabelResult(run.tables, run.plan)
+    with write_lock(output, "label", notice=reporter.warn):
+        _refuse_other_writer(run)
+        return _run(run, recordings, options, log, reporter)
+
+
+@dataclass(frozen=True)
+class _LabelRun:
+    """A planned run; `tables` is None where they are to be created."""
+
+    table: ClipTable
+    model: StoragePath
+    output: StoragePath
+    tables: LabelTables | None
+    document: dict[str, Any]
+    settings: Settings
+    plan: Plan
+    committed: list[int]
+
+
+def _prepare_run(
+    source: StoragePath | ClipTable,
+    model: StoragePath,
+    output: StoragePath,
+    hop_s: float | None,
+    changes: RuleChanges,
+    reporter: Reporter,
+    *,
+    retry_failed: bool,
+) -> _LabelRun:
+    """Read the bundle, and the label tables where there are some, and plan the run."""
+    description = read_description(model)
+    settings = parse_settings(description["settings"], where=str(model))
+    check_model(model)
+    tables = open_labels(output) if is_labels(output) else None
+    chosen_hop_s = _choose_hop_s(hop_s, tables, settings)
+    before = make_rules(description["thresholds"]) if tables is None else tables.rules
+    table = source if isinstance(source, ClipTable) else _read_recordings(source, reporter)
+    document = _make_document(description, chosen_hop_s, changes.apply(before), table)
+    if tables is not None:
+        require_run(tables, document)
+    files, committed = (tables.files(), tables.committed()) if tables else (None, [])
+    plan = plan_labels(table, settings, chosen_hop_s, files, committed, retry_failed=retry_failed)
+    return _LabelRun(table, model, output, tables, document, settings, plan, committed)
+
+
+def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Settings) -> float:
+    """Return the given hop, else that of the label tables, else a fifth of a window."""
+    window_s = settings.windows.input_s
+    before = None if tables is None else tables.run["hop_s"]
+    hop_s = given if given is not None else before or window_s / 5
+    if not 0 < hop_s <= window_s:
+        raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
+    return hop_s
+
+
+def _read_recordings(source: StoragePath, reporter: Reporter) -> ClipTable:
+    """Read a clip table, or index a folder or one recording without labels."""
+    with explain_read_errors(source):
+        exists, is_file, is_folder = source.exists(), source.is_file(), source.is_dir()
+    if not exists:
+        raise ClipTableError(
+            f"{source} does not exist; expected a clip table, a folder of recordings, or one recording"
+        )
+    if source.suffix == ".csv":
+        raise ClipTableError(
+            f"{source} is a CSV; make a clip table of it first: hubbub index {source} -o clips.parquet"
+        )
+    if is_file and is_audio(source.name):
+        listing = Listing(absolute_path(source).parent, [{"uri": source.name, "labels": []}])
+    elif is_folder:
+        listing = list_source(source, "flat", Columns())
+    else:
+        return read_table(source)
+    with reporter.show_progress("index", len(listing.clips), "files") as advance:
+        return index_listing(listing, on_clip=lambda: advance(1))[0]
+
+
+def _make_document(
+    description: dict[str, Any], hop_s: float, rules: dict[str, EventRule], table: ClipTable
+) -> dict[str, Any]:
+    """Make the entries of run.json that a later run must share."""
+    return {
+        "model_hash": description["model_hash"],
+        "settings_hash": description["settings_hash"],
+        "settings": description["settings"],
+        "labels": description["labels"],
+        "window_s": description["window_s"],
+        "hop_s": hop_s,
+        "rules": {name: vars(rule) for name, rule in rules.items()},
+        "root": str(table.root),
+    }
+
+
+def _refuse_other_writer(run: _LabelRun) -> None:
+    if (open_labels(run.output).committed() if is_labels(run.output) else []) != run.committed:
+        raise LabelsError(f"{run.output} has just been written to by another run; run the same command again")
+
+
+def _run(
+    run: _LabelRun,
+    source: StoragePath | ClipTable,
+    options: ClusterOptions,
+    log: JsonLog,
+    reporter: Reporter,
+) -> LabelResult:
+    """Create the label tables where there are none, label what is missing, and settle."""
+    named = source if not isinstance(source, ClipTable) else source.source or "CLIPS"
+    command = f"hubbub label {named} --model {run.model} --hop {run.document['hop_s']:g}"
+    tables = run.tables or create_labels(run.output, run.document | {"command": command, "bundle": str(run.model)})
+    if not len(run.plan):
+        return _settle(run, tables, Run("label", options, log, reporter), RunSummary())
+    with open_run("label", options, log, reporter, output=run.output, plan=describe_plan(run.plan)) as this:
+        tables = tables.begin(run.plan.clips)
+        summary = _label_missing(run, tables, this)
+        counts = sorted(summary.heard.items(), key=lambda item: -item[1])
+        found = ", ".join(f"{name} {count}" for name, count in counts)
+        reporter.say(f"events: {found or 'none above the thresholds'}")
+        return _settle(run, tables, this, summary)
+
+
+def _label_missing(run: _LabelRun, tables: LabelTables, this: Run) -> RunSummary:
+    """Score segments of long recordings and label all others; then join the segments."""
+    from hubbub.tasks.label import LabelTask  # after the plan: it compiles loops
+
+    def drop_lost_segments(result: UnitResult | UnitLost) -> UnitResult | UnitLost | None:
+        """Leave out segments that no worker finished: the recording's own unit scores them."""
+        return None if isinstance(result, UnitLost) and result.unit >= plan.n_shards else result
+
+    plan, phases, summary = run.plan, run.plan.phases(), RunSummary()
+    tables.sweep_segments(_list_segments(plan, tables))
+    task = LabelTask(tables.with_absolute_path(), absolute_path(run.model), run.table.rows.schema)
+    goal = Goal(plan.windows, sum(map(len, phases)), plan.todo_clips)
+    this.log.write("plan", clips=plan.clips, done=plan.done, todo=goal.clips, windows=goal.windows, units=goal.units)
+    for stage, phase in zip(("label", "join segments"), phases, strict=False):
+        run_units(
+            this,
+            stage,
+            phase.units(),
+            task,
+            goal,
+            path_checks=check_recordings(plan, run.table.root),
+            convert=drop_lost_segments,
+            summary=summary,
+        )
+    return summary
+
+
+def _settle(run: _LabelRun, tables: LabelTables, this: Run, summary: RunSummary) -> LabelResult:
+    """Remove segments that no later run needs, and report what the label tables hold."""
+    now = plan_labels(run.table, run.settings, run.document["hop_s"], tables.files(), tables.committed())
+    tables.sweep_segments(_list_segments(now, tables))
+    counts = {"clips": now.clips, "ok": now.done, "failed": now.failed_before}
+    report_result(this, summary, **counts, result=run.output, reasons=run.output / "files")
+    return LabelResult(open_labels(run.output), run.plan, **counts, is_stopped=this.is_stopped)
+
+
+def _list_segments(plan: Plan, tables: LabelTables) -> set[int]:
+    """Return the numbers of all segments of a plan."""
+    long = (item for phase in plan.phases()[1:] for unit in phase.units() for item in unit.items)
+    return {tables.segment_number(describe_segment(part)) for item in long for part in split_into_segments(item)}

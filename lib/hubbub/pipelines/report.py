@@ -1,0 +1,98 @@
+"""Write evaluations and label tables as one HTML page. What ``hubbub report`` does."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from hubbub.clips.sources.csv import read_frame
+from hubbub.errors import UsageError
+from hubbub.io.atomic import atomic_write, explain_read_errors, list_names, local_file, refuse_foreign_file
+from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.text import count_noun
+from hubbub.labels.tables import LabelTables, is_labels, open_labels
+from hubbub.pipelines.evaluate import Evaluation
+from hubbub.pipelines.inputs import as_path
+from hubbub.pipelines.quantities import format_size
+from hubbub.pipelines.reporting import Reporter, choose_reporter
+from hubbub.report import evaluation_section, labels_section, write_report
+from hubbub.report.page import Section
+
+if TYPE_CHECKING:
+    from hubbub.pipelines.inputs import PathLike
+
+
+def report(
+    sources: Sequence[PathLike | LabelTables | Evaluation],
+    out: PathLike,
+    *,
+    truth: PathLike | pd.DataFrame | None = None,
+    title: str = "hubbub report",
+    progress: bool = False,
+    reporter: Reporter | None = None,
+) -> StoragePath:
+    """Write a report page; see `hubbub.report`."""
+    reporter, output = choose_reporter(reporter, progress=progress), as_path(out, "out")
+    refuse_foreign_file(output, b"<!DOCTYPE html", "a report")
+    events = truth if truth is None or isinstance(truth, pd.DataFrame) else read_frame(as_path(truth, "truth"))
+    sections = []
+    with reporter.show_progress("report", len(sources), "sections") as advance:
+        for source in sources:
+            sections.append(_make_section(_source_path(source), events, reporter))
+            advance(1)
+    with _local_page(output) as page:
+        size = write_report(sections, page, title=title).stat().st_size
+    reporter.show_table("report: done", {"sections": len(sections), "size": format_size(size), "report": output})
+    return output
+
+
+def _source_path(source: PathLike | LabelTables | Evaluation) -> StoragePath:
+    if isinstance(source, Evaluation):
+        if source.out is None:
+            raise UsageError("the evaluation was not written; pass out= to hubbub.evaluate for a report of it")
+        return source.out
+    return source.path if isinstance(source, LabelTables) else as_path(source, "source")
+
+
+def _make_section(source: StoragePath, events: pd.DataFrame | None, reporter: Reporter) -> Section:
+    if is_labels(source):
+        tables = open_labels(source)
+        if tables.missing:
+            files = count_noun(tables.missing, "file")
+            reporter.warn(f"{source}: {files} not labelled yet; run hubbub label again")
+        return labels_section(tables, truth=events)
+    with explain_read_errors(source), _local_evaluation(source) as folder:
+        if not (folder / "evaluation.json").exists():
+            raise UsageError(
+                f"{source} holds neither an evaluation nor label tables; expected a folder that hubbub evaluate or "
+                "hubbub label made"
+            )
+        return evaluation_section(folder)
+
+
+@contextmanager
+def _local_evaluation(source: StoragePath) -> Iterator[Path]:
+    """Give a local folder with the files of an evaluation, if there are some."""
+    if is_local(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="hubbub-") as folder:
+        for name in {"evaluation.json", "predictions.parquet"}.intersection(list_names(source)):
+            with local_file(source / name) as local:
+                shutil.copy(local, folder)
+        yield Path(folder)
+
+
+@contextmanager
+def _local_page(output: StoragePath) -> Iterator[Path]:
+    if is_local(output):
+        yield output
+        return
+    with atomic_write(output) as page:
+        yield page

@@ -1,0 +1,81 @@
+"""Train a model on a feature store. What ``hubbub train`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubbub.errors import UsageError
+from hubbub.io.paths import StoragePath, is_local
+from hubbub.models.bundle import import_keras
+from hubbub.pipelines.inputs import as_path, as_store
+from hubbub.pipelines.json_log import JsonLog
+from hubbub.pipelines.reporting import Reporter, choose_reporter, show_epochs
+from hubbub.store.features import FeatureStore
+
+if TYPE_CHECKING:
+    from hubbub.learn.train import TrainResult
+    from hubbub.pipelines.inputs import PathLike
+
+
+def train(
+    store: PathLike | FeatureStore,
+    out: PathLike,
+    *,
+    model: str = "default",
+    test_fold: int | None = None,
+    split_by: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    log_json: str | Path | None = None,
+    progress: bool = False,
+    reporter: Reporter | None = None,
+) -> TrainResult:
+    """Train a model; see `hubbub.train`, which returns the bundle."""
+    reporter = choose_reporter(reporter, progress=progress)
+    folder = require_local(as_path(out, "out"), "train into a folder here, then copy it: --model reads s3://, too")
+    log = JsonLog(None if log_json is None else Path(log_json), "train", reporter.warn)
+    opened = as_store(store)
+    with reporter.show_waiting("loading Keras"):
+        import_keras()
+        from hubbub.learn.train import train as train_model
+    with show_epochs(reporter, "train") as show:
+        result = train_model(
+            opened,
+            folder,
+            model=model,
+            test_fold=test_fold,
+            split_by=split_by,
+            epochs=epochs,
+            seed=seed,
+            on_epoch=_log_and_show(log, show),
+        )
+    log.write("end", model=result.model, rows=result.rows, kept_epoch=result.kept_epoch, seconds=result.seconds)
+    return result
+
+
+def _log_and_show(log: JsonLog, show: Callable[..., None]) -> Callable[[dict[str, float]], None]:
+    def on_epoch(line: dict[str, float]) -> None:
+        log.write("epoch", **line)
+        show(line)
+
+    return on_epoch
+
+
+def require_local(path: StoragePath, instead: str) -> Path:
+    """Return the absolute path of an output that is written on this machine only.
+
+    Parameters
+    ----------
+    instead
+        What to do about an output in a bucket.
+
+    Raises
+    ------
+    UsageError
+        For a path in a bucket.
+    """
+    if not is_local(path):
+        raise UsageError(f"-o {path}: expected a folder on this machine; {instead}")
+    return path.resolve()
