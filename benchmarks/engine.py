@@ -47,7 +47,7 @@ SPEEDUP = 1.85
 class DoNothing:
     """A task that returns counts and has looked at nothing."""
 
-    def __call__(self, unit):  # noqa: ANN001, ANN204  # hubbub.planning.plan.Unit, UnitResult: imported where they are used
+    def __call__(self, unit):  # noqa: ANN001, ANN204  # hubbub.planning.units.Unit, UnitResult: imported where they are used
         """Say that all went well."""
         from hubbub.tasks.result import UnitResult
 

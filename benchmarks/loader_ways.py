@@ -13,7 +13,8 @@ from recordings import index, paths_of
 
 from hubbub.clips.table import CLIP_SCHEMA, clip_id
 from hubbub.config import Layout, Settings
-from hubbub.store.features import FeatureStore, create_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store
 from hubbub.store.rows import checksum, row_schema
 
 BATCH_ROWS = 128

@@ -58,7 +58,7 @@ def write_all(folder: Path, rows: int, per_shard: int) -> None:
     """Write a store of so many rows, and its clip table."""
     from hubbub.clips.table import ClipTable, write_table
     from hubbub.config import load_settings
-    from hubbub.store.features import create_store
+    from hubbub.store.opening import create_store
     from hubbub.store.parts import write_part
 
     layout = [f"layout.rows_per_shard={per_shard}", f"layout.rows_per_chunk={math.gcd(per_shard, 40)}"]
@@ -98,14 +98,14 @@ def _rows(clips, first: int):  # noqa: ANN001, ANN202  # pyarrow.Table, as above
 
 def open_for_training(folder: Path) -> str:
     """Open the store and read the columns of its rows that training goes by."""
-    from hubbub.store.features import open_store
+    from hubbub.store.opening import open_store
 
     return f"{len(open_store(folder / 'store').rows(TRAINER))} rows"
 
 
 def open_whole(folder: Path) -> str:
     """Open the store and read all columns of its rows."""
-    from hubbub.store.features import open_store
+    from hubbub.store.opening import open_store
 
     return f"{len(open_store(folder / 'store').rows())} rows"
 
@@ -114,7 +114,7 @@ def plan_nothing(folder: Path) -> str:
     """Read the clip table and plan a run over the store."""
     from hubbub.clips.table import read_table
     from hubbub.planning.plan import plan_features
-    from hubbub.store.features import open_store
+    from hubbub.store.opening import open_store
 
     table, store = read_table(folder / "clips.parquet"), open_store(folder / "store")
     plan = plan_features(table, store.settings, store.progress(), store.committed())

@@ -57,8 +57,9 @@ class Way:
 def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path, settings: Settings = SETTINGS) -> int:
     """Do what `hubbub features` does with a new store; return how many clips the store then holds."""
     from hubbub.audio.windows import window_grid
-    from hubbub.planning.plan import choose_layout, count_windows, plan_features
-    from hubbub.store.features import create_store
+    from hubbub.planning.plan import plan_features
+    from hubbub.planning.sizes import choose_layout, count_windows
+    from hubbub.store.opening import create_store
     from hubbub.store.rows import row_schema
     from hubbub.tasks.extract import ExtractTask
 

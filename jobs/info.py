@@ -33,7 +33,7 @@ def info(
     from hubbub.io.text import count_noun
     from hubbub.pipelines.info import check_plot_path
     from hubbub.pipelines.info import info as summarise
-    from hubbub.store.features import open_store
+    from hubbub.store.opening import open_store
 
     from .console import reporter
 

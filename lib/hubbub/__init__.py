@@ -18,22 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hubbub import errors
-    from hubbub.pipelines.face import (
-        build_features,
-        compact,
+    from hubbub.pipelines.face import build_features, compact, index, info, open_store, read_clips, verify
+    from hubbub.pipelines.face_models import (
         evaluate,
         export,
         find_events,
-        index,
-        info,
         label,
         open_bundle,
         open_labels,
-        open_store,
-        read_clips,
         report,
         train,
-        verify,
     )
 
 __version__ = "0.1.0"
@@ -66,9 +60,9 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face
+        from hubbub.pipelines import face, face_models
 
-        return getattr(face, name)
+        return getattr(face if hasattr(face, name) else face_models, name)
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 
 

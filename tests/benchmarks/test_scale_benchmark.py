@@ -11,7 +11,7 @@ import pytest
 
 from hubbub.clips.table import read_table
 from hubbub.planning.plan import plan_features
-from hubbub.store.features import open_store
+from hubbub.store.opening import open_store
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from tests.chaos.poisonous import REASONS
 from tests.chaos.processes import (
     PATIENCE_S,

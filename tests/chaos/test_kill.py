@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hubbub.labels.tables import open_labels
-from hubbub.store.features import open_store
+from hubbub.store.opening import open_store
 from tests.chaos.moments import assert_equal_stores, assert_verified
 from tests.chaos.processes import (
     SMALL_UNITS,

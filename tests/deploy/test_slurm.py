@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from hubbub.engine.clients import OWN_SETTINGS, WORKER_ENVIRONMENT
-from hubbub.store.features import open_store
+from hubbub.store.opening import open_store
 from tests.chaos.processes import SMALL_UNITS, Run, wait_for_parts, wait_until
 from tests.deploy.commands import ROOT, files_named, hubbub_lines, indented, parse
 from tests.jobs.command import refuse, succeed

@@ -17,7 +17,7 @@ import yaml
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.cluster_file import start_cluster
 from hubbub.errors import ClusterError
-from hubbub.store.features import open_store
+from hubbub.store.opening import open_store
 from tests.chaos.processes import wait_until
 from tests.deploy.commands import ROOT, files_named, hubbub_lines, indented, parse
 from tests.jobs.command import succeed

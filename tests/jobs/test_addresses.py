@@ -12,7 +12,7 @@ import pytest
 
 from hubbub.io.paths import parse_path
 from hubbub.labels.tables import open_labels
-from hubbub.store.features import open_store
+from hubbub.store.opening import open_store
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.servers.server import Server
 

@@ -16,7 +16,8 @@ import pytest
 
 from hubbub.io.lock import LOCK_FOLDER, write_lock
 from hubbub.io.paths import StoragePath, parse_path
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from hubbub.store.parts import list_part_numbers
 from tests.jobs.command import COMMAND, refuse, succeed
 from tests.lib.store.test_compaction import FULL_OF_HOLES, held, make, ok, progress

@@ -17,7 +17,8 @@ import soundfile
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import read_table
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from tests.data import corrupt
 from tests.jobs.command import hubbub, succeed
 

@@ -16,7 +16,7 @@ import soundfile
 
 from hubbub.clips.table import ClipTable, read_table, write_table
 from hubbub.io.lock import write_lock
-from hubbub.store.features import open_store
+from hubbub.store.opening import open_store
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.jobs.conftest import BAD_FILES
 

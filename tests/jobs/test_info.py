@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.store.features import open_store
 from hubbub.store.info import summarise_store
+from hubbub.store.opening import open_store
 from hubbub.store.parts import read_part, write_part
 from tests.jobs.command import hubbub, refuse, succeed
 

@@ -12,7 +12,7 @@ import soundfile
 
 from hubbub.labels.tables import open_labels
 from hubbub.models.bundle import load_bundle
-from hubbub.store.features import open_store
+from hubbub.store.opening import open_store
 from tests.jobs.command import hubbub, refuse, succeed
 from tests.jobs.conftest import BAD_FILES
 

@@ -22,8 +22,10 @@ from hubbub.io.atomic import list_names, remove_file, write_bytes
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.jobs.cli import app
-from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.labels.schemas import label_schemas
+from hubbub.labels.tables import LabelTables, create_labels, open_labels
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from hubbub.store.parts import part_path, read_part, write_part
 from tests.jobs.command import hubbub, refuse, succeed
 

@@ -13,49 +13,35 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from hubbub import __version__
-from hubbub.config import canonical_hash, describe_difference
+from hubbub.config import describe_difference
 from hubbub.errors import BundleError, TrainingError
 from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder, write_json
 from hubbub.learn.augment import Augmentation
-from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.card import model_card
-from hubbub.learn.checked import ChecksummedStore
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint
-from hubbub.learn.crops import covering_crops, input_frames, random_crops, valid_within
-from hubbub.learn.dataset import BandStatistics, Pass, band_statistics
-from hubbub.learn.networks import Recipe, Shape, find_recipe
-from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
-from hubbub.learn.tf_data import Failures, as_tf_data
+from hubbub.learn.dataset import BandStatistics
+from hubbub.learn.describe import calibration, describe
+from hubbub.learn.streams import dataset, training, validation
+from hubbub.learn.tf_data import Failures
+from hubbub.learn.training_job import Job, plan
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
 
 OnEpoch = Callable[[dict[str, float]], None]
 COMMAND, CHECKPOINTS, LOGS = "command.json", "checkpoints", "logs"
-THRESHOLD = 0.5
-"""Score at which a label counts as heard, where no validation rows could choose one."""
-
-_CALIBRATION_TAKES = 4  # times that each validation row is heard, in other noise each time
 
 SMOOTHED_EPOCHS = 5
 """Epochs whose validation losses are averaged to judge one: a few dozen rows flatter some epochs by chance."""
-
-VALIDATION_ROWS = 32
-"""Rows a validation batch; changes speed and memory only."""
 
 
 @dataclass(frozen=True)
@@ -88,57 +74,6 @@ class TrainResult:
 
     was_done: bool
     """Whether the bundle was there already, made by the same command."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One training, fully decided."""
-
-    store: FeatureStore
-    out: Path
-    recipe: Recipe
-    rule: SplitRule
-    split: Split
-    epochs: int
-    batch_rows: int
-    seed: int
-
-    @property
-    def partial(self) -> Path:
-        """Where work happens."""
-        return self.out.with_name(self.out.name + ".partial")
-
-    @property
-    def shape(self) -> Shape:
-        """What the network is built for."""
-        return Shape(input_frames(self.store.settings), self.store.n_bands, len(self.split.labels))
-
-    @cached_property
-    def statistics(self) -> BandStatistics:
-        """Of the training rows' sound, padding left out. Taking them compares every row with its checksum."""
-        rows, crops = covering_crops(self.store.settings, self.split.train)
-        return band_statistics(
-            ChecksummedStore(self.store, rows),
-            rows["row"].to_numpy(),
-            valid_within(rows, crops),
-            crops=crops,
-            is_db=self.store.settings.frontend.is_db,
-        )
-
-    @property
-    def command(self) -> dict[str, Any]:
-        """All that decides the weights: the same command means the same bundle."""
-        parts = {name: _rows_hash(getattr(self.split, name)) for name in ("train", "validation", "test")}
-        return {
-            "model": self.recipe.name,
-            "epochs": self.epochs,
-            "batch_rows": self.batch_rows,
-            "seed": self.seed,
-            "split": {name: value for name, value in asdict(self.rule).items() if name != "seed"},
-            "labels": list(self.split.labels),
-            "rows": parts,
-            "settings_hash": self.store.settings_hash,
-        }
 
 
 @keras.saving.register_keras_serializable(package="hubbub")
@@ -199,7 +134,7 @@ def train(
         The disk is full or permission is missing.
     """
     started = time.monotonic()
-    job = _plan(store, Path(out), model, test_fold, split_by, epochs, seed, validation_share)
+    job = plan(store, Path(out), model, test_fold, split_by, epochs, seed, validation_share)
     if _is_done(job):
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
@@ -213,48 +148,7 @@ def train(
     return _result(job, read_description(job.out), resumed=resumed, started=started, was_done=False)
 
 
-def _plan(
-    store: str | Path | FeatureStore,
-    out: Path,
-    model: str,
-    test_fold: int | None,
-    split_by: str | None,
-    epochs: int | None,
-    seed: int,
-    validation_share: float,
-) -> _Job:
-    """Decide everything that can be decided before anything is read or written."""
-    recipe = find_recipe(model)
-    if epochs is not None and epochs < 1:
-        raise TrainingError(f"{epochs} epochs; give at least 1")
-    if not 0 <= validation_share < 1:
-        raise TrainingError(f"a validation share of {validation_share:g}; give at least 0 and less than 1")
-    if seed < 0:
-        raise TrainingError(f"seed {seed}; give 0 or more")
-    opened = store if isinstance(store, FeatureStore) else open_store(store)
-    rows = opened.rows()
-    rule = choose_rule(rows, by=split_by, test_fold=test_fold, validation_share=validation_share, seed=seed)
-    split = split_rows(rows, rule)
-    count = len(split.train)
-    return _Job(
-        store=opened,
-        out=out,
-        recipe=recipe,
-        rule=rule,
-        split=split,
-        epochs=recipe.epochs_for(count) if epochs is None else epochs,
-        batch_rows=recipe.batch_for(count),
-        seed=seed,
-    )
-
-
-def _rows_hash(rows: Any) -> str:
-    """Changes when other rows, other contents or other labels are used."""
-    lines = zip(rows["row"], rows["crc32"], rows["label"], strict=True)
-    return canonical_hash([f"{row} {crc32} {label}" for row, crc32, label in lines])
-
-
-def _is_done(job: _Job) -> bool:
+def _is_done(job: Job) -> bool:
     """Whether the bundle is there, by this command; refuses one by another, or something else in its place."""
     if not (job.out / DESCRIPTION).exists():
         refuse_foreign_folder(job.out, DESCRIPTION, "the bundle")
@@ -267,7 +161,7 @@ def _is_done(job: _Job) -> bool:
     return True
 
 
-def _prepare_folder(job: _Job) -> None:
+def _prepare_folder(job: Job) -> None:
     """Make the working folder, or find one that this command left."""
     refuse_foreign_folder(job.partial, COMMAND, "unfinished work on the bundle")
     job.partial.mkdir(parents=True, exist_ok=True)
@@ -285,7 +179,7 @@ def _prepare_folder(job: _Job) -> None:
         )
 
 
-def _changes(earlier: dict[str, Any], job: _Job) -> str:
+def _changes(earlier: dict[str, Any], job: Job) -> str:
     """What another command had, and this one has not: ``seed: 1, not 0``."""
     lines = describe_difference(earlier, job.command)
     # Which rows train follows from the rest, unless the store itself has changed.
@@ -293,26 +187,26 @@ def _changes(earlier: dict[str, Any], job: _Job) -> str:
     return "; ".join(asked) or "other rows or labels in the store"
 
 
-def _resume(job: _Job) -> tuple[State, keras.Model]:
+def _resume(job: Job) -> tuple[State, keras.Model]:
     """The last whole checkpoint, or a new model."""
     keras.utils.set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
     return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compile_model(job, statistics))
 
 
-def _compile_model(job: _Job, statistics: BandStatistics) -> keras.Model:
+def _compile_model(job: Job, statistics: BandStatistics) -> keras.Model:
     model = job.recipe.build(job.shape, statistics)
     optimizer = job.recipe.optimizer(job.epochs * _steps(job))
     model.compile(optimizer, loss=job.recipe.loss, metrics=[LabelledAccuracy(name="accuracy")])
     return model
 
 
-def _steps(job: _Job) -> int:
+def _steps(job: Job) -> int:
     """Batches an epoch; a last, smaller one is left out, and other rows fall into it every time."""
     return len(job.split.train) // job.batch_rows
 
 
-def _fit(job: _Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
+def _fit(job: Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
     """Train epoch after epoch, each ending in a checkpoint, until the last or until nothing gets better."""
     from tensorboard.summary import Writer  # type: ignore[import-untyped]
 
@@ -332,18 +226,18 @@ def _fit(job: _Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) 
         logs.close()
 
 
-def _one_epoch(job: _Job, epoch: int, model: keras.Model, policy: Augmentation | None) -> dict[str, float]:
+def _one_epoch(job: Job, epoch: int, model: keras.Model, policy: Augmentation | None) -> dict[str, float]:
     """Show the model every training row once; return the epoch's line of the history."""
     _reseed(model, job.seed, epoch)
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-    training, validation = _training(job, epoch), _validation(job)
+    training_rows, validation_rows = training(job, epoch), validation(job)
     failures, n_labels = Failures(), job.shape.n_labels
     with failures.raised():
         fitted = model.fit(
-            _dataset(training, n_labels, failures, policy),
-            steps_per_epoch=training.n_batches,
-            validation_data=_dataset(validation, n_labels, failures) if validation.n_batches else None,
-            validation_steps=validation.n_batches or None,
+            dataset(training_rows, n_labels, failures, policy),
+            steps_per_epoch=training_rows.n_batches,
+            validation_data=dataset(validation_rows, n_labels, failures) if validation_rows.n_batches else None,
+            validation_steps=validation_rows.n_batches or None,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
@@ -363,47 +257,7 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
             generator.state.assign(drawn.astype("uint32"))
 
 
-Stream = Iterator[tuple[np.ndarray, np.ndarray]]
-
-
-def _training(job: _Job, epoch: int) -> Pass:
-    """Every training row once, or a crop of it."""
-    rows = job.split.train
-    return Pass(
-        job.store,
-        rows["row"].to_numpy(np.int64),
-        rows["target"].to_numpy(np.int64),
-        batch_rows=job.batch_rows,
-        seed=job.seed,
-        epoch=epoch,
-        drop_last=True,
-        crops=random_crops(job.store.settings, rows, seed=job.seed, epoch=epoch),
-    )
-
-
-def _validation(job: _Job) -> Pass:
-    """Validation rows, each as often as the crops that cover it."""
-    rows, crops = covering_crops(job.store.settings, job.split.validation)
-    numbers, targets = rows["row"].to_numpy(np.int64), rows["target"].to_numpy(np.int64)
-    return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
-
-
-def _stream(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stream:
-    """Batches of a pass, augmented: float32 [row, frame, band] and [row, label]."""
-    for step, batch in enumerate(one.batches()):
-        targets = np.eye(n_labels, dtype=np.float32)[batch.targets]
-        rng = np.random.default_rng([one.seed or 0, one.epoch, step])
-        yield (batch.features, targets) if policy is None else policy(batch.features, targets, rng)
-
-
-def _dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation | None = None) -> Any:
-    """Batches in the form that the backend reads fastest."""
-    if keras.config.backend() != "tensorflow":
-        return _stream(one, n_labels, policy)
-    return as_tf_data(one, n_labels=n_labels, augment=policy, failures=failures)
-
-
-def _update_best_epoch(job: _Job, state: State, line: dict[str, float]) -> None:
+def _update_best_epoch(job: Job, state: State, line: dict[str, float]) -> None:
     """Enter an epoch into the books: whether it is the best so far, and whether to stop."""
     state.epoch += 1
     state.history.append(line)
@@ -415,12 +269,12 @@ def _update_best_epoch(job: _Job, state: State, line: dict[str, float]) -> None:
     state.stopped = state.epoch - state.kept_epoch >= patience
 
 
-def _finish(job: _Job, state: State) -> None:
+def _finish(job: Job, state: State) -> None:
     """Make the bundle from the best checkpoint, give it its name, and clear the workshop away."""
     model = kept_model(job.partial / CHECKPOINTS, state)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
-    description = _describe(job, state, _calibration(job, model))
+    description = describe(job, state, calibration(job, model))
     write_bundle(draft, model, description, model_card(description))
     if (job.partial / LOGS).exists():
         shutil.copytree(job.partial / LOGS, draft / LOGS)
@@ -428,80 +282,7 @@ def _finish(job: _Job, state: State) -> None:
     shutil.rmtree(job.partial, ignore_errors=True)
 
 
-def _calibration(job: _Job, model: keras.Model) -> Calibration | None:
-    """Choose the threshold on validation rows as labelling will meet them: among quiet noise, and noise alone."""
-    if not len(job.split.validation):
-        return None
-    policy = job.recipe.policy(job.store.settings)
-    policy = None if policy is None else policy.for_validation()
-    scores, targets = [], []
-    for take in range(_CALIBRATION_TAKES if policy is not None else 1):
-        for step, (features, wanted) in enumerate(_stream(_validation(job), job.shape.n_labels)):
-            if policy is not None:
-                features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
-            scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
-            targets.append(wanted)
-    return calibrate(np.concatenate(scores), np.concatenate(targets))
-
-
-def _describe(job: _Job, state: State, calibration: Calibration | None) -> dict[str, Any]:
-    """What `bundle.json` says."""
-    settings = job.store.settings
-    kept = state.history[state.kept_epoch - 1]
-    return {
-        "model": job.recipe.name,
-        "summary": job.recipe.summary,
-        "labels": list(job.split.labels),
-        "activation": job.recipe.activation,
-        "thresholds": dict.fromkeys(job.split.labels, THRESHOLD if calibration is None else calibration.threshold),
-        "calibration": None if calibration is None else asdict(calibration),
-        "settings": settings.model_dump(mode="json"),
-        "settings_hash": settings.hash,
-        "window_s": settings.windows.input_s,
-        "n_frames": job.shape.n_frames,
-        "n_bands": job.shape.n_bands,
-        "standardisation": _standardisation(job),
-        "split": asdict(job.rule),
-        "rows": _counts(job.split),
-        "metrics": {name: kept[name] for name in ("val_loss", "val_accuracy") if name in kept},
-        "kept_epoch": state.kept_epoch,
-        "history": state.history,
-        "command": job.command,
-        "provenance": _provenance(job),
-    }
-
-
-def _standardisation(job: _Job) -> dict[str, list[float]]:
-    statistics, unit = job.statistics, "_db" if job.store.settings.frontend.is_db else ""
-    return {f"mean{unit}": statistics.mean.tolist(), f"std{unit}": statistics.std.tolist()}
-
-
-def _provenance(job: _Job) -> dict[str, Any]:
-    return {
-        "store": str(job.store.path),
-        "seed": job.seed,
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "backend": keras.config.backend(),
-        "versions": {"hubbub": __version__, "python": platform.python_version()} | _versions(),
-    }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in ("keras", "numpy", "tensorflow", "tensorflow-cpu", "jax", "torch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _counts(split: Split) -> dict[str, int]:
-    sizes = {name: len(getattr(split, name)) for name in ("train", "validation", "test")}
-    return {**sizes, "skipped": split.skipped}
-
-
-def _result(job: _Job, description: dict[str, Any], *, resumed: int, started: float, was_done: bool) -> TrainResult:
+def _result(job: Job, description: dict[str, Any], *, resumed: int, started: float, was_done: bool) -> TrainResult:
     return TrainResult(
         bundle=job.out,
         model=job.recipe.name,

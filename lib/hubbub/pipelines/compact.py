@@ -26,7 +26,8 @@ from hubbub.store.compaction import (
     remove_old_parts,
     swap_shards,
 )
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from hubbub.tasks.compact import CompactTask
 
 if TYPE_CHECKING:

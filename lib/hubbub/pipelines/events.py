@@ -28,7 +28,7 @@ def find_events(
     reporter: Reporter | None = None,
 ) -> LabelTables:
     """Find events again; see `hubbub.find_events`."""
-    from hubbub.tasks.label import rebuild_events  # it compiles loops
+    from hubbub.tasks.events import rebuild_events
 
     reporter = choose_reporter(reporter, progress=progress)
     tables = as_labels(labels)

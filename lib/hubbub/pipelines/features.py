@@ -26,15 +26,10 @@ from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.run_folder import ClusterOptions, Run, open_run
 from hubbub.pipelines.run_summary import RunSummary
-from hubbub.planning.plan import Plan, choose_layout, count_windows, plan_features, row_bytes
-from hubbub.store.features import (
-    FeatureStore,
-    check_store_path,
-    create_store,
-    is_store,
-    open_store,
-    require_settings,
-)
+from hubbub.planning.plan import Plan, plan_features
+from hubbub.planning.sizes import choose_layout, count_windows, row_bytes
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import check_store_path, create_store, is_store, open_store, require_settings
 from hubbub.store.rows import row_schema
 from hubbub.store.summary import SUMMARY, write_summary
 from hubbub.tasks.extract import ExtractTask

@@ -13,7 +13,8 @@ from hubbub.config.variants import Variants, load_variants
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.labels.tables import LabelTables, open_labels
 from hubbub.models.bundle import Bundle, load_bundle
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 
 if TYPE_CHECKING:
     PathLike = str | os.PathLike[str] | StoragePath

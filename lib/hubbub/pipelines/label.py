@@ -35,7 +35,8 @@ from hubbub.pipelines.progress import Goal
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.run_folder import ClusterOptions, Run, open_run
 from hubbub.pipelines.run_summary import RunSummary
-from hubbub.planning.plan import Plan, plan_labels, split_into_segments
+from hubbub.planning.plan import Plan, plan_labels
+from hubbub.planning.units import split_into_segments
 from hubbub.tasks.result import UnitLost, UnitResult
 from hubbub.tasks.segments import describe_segment
 

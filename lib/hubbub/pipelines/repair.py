@@ -12,9 +12,10 @@ from hubbub.io.text import count_noun
 from hubbub.pipelines.execution import describe_plan, run_plan
 from hubbub.pipelines.run_folder import open_run
 from hubbub.pipelines.verify import Verification, Verifier, check_store, list_current_shards, report_problems
-from hubbub.planning.plan import row_bytes
+from hubbub.planning.sizes import row_bytes
 from hubbub.store.compaction import remove_old_parts
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from hubbub.store.problems import BROKEN
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask

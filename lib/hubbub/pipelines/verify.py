@@ -22,8 +22,9 @@ from hubbub.pipelines.progress import Goal
 from hubbub.pipelines.quantities import format_size
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.run_folder import ClusterOptions, Run, make_path_checks
-from hubbub.planning.plan import row_bytes
-from hubbub.store.features import FeatureStore, is_store, open_store
+from hubbub.planning.sizes import row_bytes
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import is_store, open_store
 from hubbub.store.parts import part_path
 from hubbub.store.problems import Problem
 from hubbub.store.verify import verify_clips

@@ -22,14 +22,12 @@ import pandas as pd
 import pyarrow as pa
 
 from hubbub.audio.decode import BLOCK_VALUES
-from hubbub.audio.frontends import n_frames
-from hubbub.audio.windows import WindowGrid, window_grid
+from hubbub.audio.windows import window_grid
 from hubbub.clips.examples import MIX, NO_RULE, Examples, expand_examples, one_example_each
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
 from hubbub.planning.reconcile import Reconciliation, TableChanges, reconcile
 from hubbub.planning.sharding import (
-    MAX_LABEL_WINDOWS,
     MissingWindows,
     Sharding,
     assign_shards,
@@ -40,84 +38,8 @@ from hubbub.planning.sharding import (
     split_long_recordings,
     weigh_units,
 )
-from hubbub.planning.time_limits import time_limit_s
-
-_SHARDS_WANTED = 16  # so that a small set still spreads over workers
-_ROWS_LEAST, _ROWS_MOST = 16, 128  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
-_INNER_BANDS = 128  # of mel, where a frontend makes its values from them
-MAX_CACHED_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
-_SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 128 rows of 5 s are 7 MB
-
-
-@dataclass(frozen=True)
-class Item:
-    """Part of a unit: some windows of one take of a clip.
-
-    Attributes
-    ----------
-    clip
-        The clip's row of the clip table.
-    channel, variant, policy_rule
-        Which of its takes (`hubbub.clips.examples`).
-    first_window, n_windows
-        Which windows, by their numbers in the clip.
-    windows
-        How many the whole clip has, as its header says.
-    attempt
-        1 at first, one more at every retry.
-    failure
-        Why it is not to be tried: found to kill or stall whoever reads it; None for every other.
-    """
-
-    clip: dict[str, Any]
-    channel: str
-    variant: int
-    policy_rule: str
-    first_window: int
-    n_windows: int
-    windows: int
-    attempt: int
-    failure: str | None = None
-
-    @property
-    def time_limit_s(self) -> float:
-        """Seconds after which it is thought to hang; its file counts whole."""
-        return time_limit_s(self.clip["size_bytes"] or 0, self.n_windows)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One output shard's worth of work; `index` is the shard's number."""
-
-    index: int
-    items: tuple[Item, ...]
-
-    @property
-    def n_windows(self) -> int:
-        """Windows of all items."""
-        return sum(item.n_windows for item in self.items)
-
-    @property
-    def time_limit_s(self) -> float:
-        """Seconds after which it is thought to hang; each of its files counts whole, and once."""
-        sizes = {item.clip["uri"]: item.clip["size_bytes"] or 0 for item in self.items}
-        return time_limit_s(sum(sizes.values()), self.n_windows)
-
-
-@dataclass(frozen=True)
-class SegmentUnit(Unit):
-    """One piece of a long recording, scored ahead of the recording's own unit, which commits it.
-
-    Its one item has some of the recording's windows. `index` is a number that no shard and no other unit has.
-    """
-
-
-def split_into_segments(item: Item) -> list[Item]:
-    """The pieces that a long recording is scored in, in order."""
-    return [
-        replace(item, first_window=first, n_windows=min(MAX_LABEL_WINDOWS, item.windows - first))
-        for first in range(0, item.windows, MAX_LABEL_WINDOWS)
-    ]
+from hubbub.planning.sizes import count_windows, estimate_peak_bytes
+from hubbub.planning.units import Item, SegmentUnit, Unit
 
 
 @dataclass(frozen=True)
@@ -352,55 +274,6 @@ def _plan(
         changes=states.changes,
         _sharding=cuts,
     )
-
-
-def choose_layout(settings: Settings, n_windows: int) -> Settings:
-    """Settings with the layout chosen where it was left open: 16 equal shards, of no less than 16 and 128 rows at most.
-
-    Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up;
-    rows of many bands or of long windows are fewer, that a worker may hold them and a bucket take them at once.
-    """
-    if settings.layout.rows_per_shard is not None:
-        return settings
-    chunk, most = settings.layout.rows_per_chunk, max(1, min(_ROWS_MOST, _SHARD_BYTES // row_bytes(settings)))
-    rows = min(most, max(_ROWS_LEAST, -(-n_windows // _SHARDS_WANTED)))
-    if rows > chunk:
-        rows = min(-(-rows // chunk), max(1, most // chunk)) * chunk
-    return settings.model_copy(update={"layout": settings.layout.model_copy(update={"rows_per_shard": rows})})
-
-
-def row_bytes(settings: Settings) -> int:
-    """Bytes of one row of a store, before compression."""
-    frames = n_frames(settings.frontend, window_grid(settings).window)
-    return frames * settings.frontend.n_bands * np.dtype(settings.dtype).itemsize
-
-
-def count_windows(clips: pa.Table, grid: WindowGrid, rate: int) -> npt.NDArray[np.int64]:
-    """Windows each clip is planned to have, int64 [clip]: by its segment and its header; 1 where nothing is known."""
-    frame = clips.select(["start_s", "end_s", "duration_s"]).to_pandas().astype(float)
-    end_s = np.fmin(frame["end_s"].fillna(np.inf), frame["duration_s"].fillna(np.inf))
-    samples = np.round((end_s - frame["start_s"].fillna(0.0)) * rate)
-    return np.maximum(1, _counts(np.where(np.isfinite(samples), samples, 1).astype(np.int64), grid))
-
-
-def estimate_peak_bytes(settings: Settings) -> int:
-    """The most memory one task takes, beyond what a worker takes to start.
-
-    Three times the shard (the rows, as chunks, and compressed), a block as decoded, mixed and resampled (4 bytes a
-    value each), a window's samples four times (cut, padded twice, and transformed), and its features twice, with the
-    mel bands that some are made from. Where there are variants, a window's samples five times more, and those that
-    are kept for them.
-    """
-    frontend, rows = settings.frontend, settings.layout.rows_per_shard or _ROWS_MOST
-    window, itemsize = window_grid(settings).window, np.dtype(frontend.precision).itemsize
-    transform = (4 * window + 2 * n_frames(frontend, window) * (frontend.n_bands + _INNER_BANDS)) * itemsize
-    varied = 5 * 4 * window + MAX_CACHED_BYTES if settings.variants is not None else 0
-    return 3 * rows * row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform + varied
-
-
-def _counts(samples: npt.NDArray[np.int64], grid: WindowGrid) -> npt.NDArray[np.int64]:
-    unique, inverse = np.unique(samples, return_inverse=True)
-    return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]
 
 
 def _missing(windows: npt.NDArray[np.int64], states: Reconciliation) -> MissingWindows:

@@ -27,10 +27,11 @@ from hubbub.config import Settings
 from hubbub.errors import StoreError
 from hubbub.io.atomic import list_sizes, read_bytes, remove_file, remove_tree
 from hubbub.io.lock import WriteLock
-from hubbub.planning.plan import row_bytes
+from hubbub.planning.sizes import row_bytes
 from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.arrays import DOCUMENT, read_row_count
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from hubbub.store.parts import list_part_numbers, part_path
 from hubbub.store.rows import select_current, select_usable
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.store import arrays
-from hubbub.store.features import FeatureStore, read_group_files
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import read_group_files
 
 
 def rebuild_descriptions(store: FeatureStore) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from hubbub.clips.table import has_changed, resolve_uri
 from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
-from hubbub.planning.plan import Item, Unit
+from hubbub.planning.units import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
 from hubbub.tasks.recordings import RecordingReader

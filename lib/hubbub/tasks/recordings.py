@@ -17,7 +17,8 @@ from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
 from hubbub.errors import LengthMismatch
 from hubbub.io.paths import StoragePath
-from hubbub.planning.plan import MAX_CACHED_BYTES, Item
+from hubbub.planning.sizes import MAX_CACHED_BYTES
+from hubbub.planning.units import Item
 
 
 class RecordingReader:

@@ -37,7 +37,7 @@ from hubbub.audio.windows import Window, WindowGrid, split_windows
 from hubbub.clips.table import content_version, resolve_uri
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import LabelTables
-from hubbub.planning.plan import Item
+from hubbub.planning.units import Item
 
 Score = Callable[[Iterable[Window]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]
 """Goes through windows, and gives how many samples each holds, int64 [window], and scores, [window, label]."""

@@ -21,7 +21,8 @@ from hubbub.engine.serial import SerialEngine
 from hubbub.errors import ClipTableError, UsageError
 from hubbub.io.paths import parse_path
 from hubbub.planning.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store, open_store
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask
 from tests.servers.server import Server

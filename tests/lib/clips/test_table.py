@@ -82,7 +82,7 @@ def test_clips_that_break_the_contract(clips: list[dict[str, Any]], message: str
 
 def test_names_that_outputs_use_are_reserved():
     """Columns that stores and label tables add to the clip's own must not meet a carried one."""
-    from hubbub.labels.tables import label_schemas
+    from hubbub.labels.schemas import label_schemas
     from hubbub.store.rows import ROW_COLUMNS
 
     schemas = label_schemas(pa.schema([]), 2)

@@ -16,7 +16,8 @@ from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
 from hubbub.errors import LabelsError, StorageError, StoreError
 from hubbub.labels.events import EventRule
-from hubbub.labels.tables import LabelTables, create_labels, is_labels, label_schemas, open_labels, require_run
+from hubbub.labels.schemas import label_schemas
+from hubbub.labels.tables import LabelTables, create_labels, is_labels, open_labels, require_run
 from hubbub.store.parts import part_path
 
 LABELS = ["dog", "rain"]

@@ -12,7 +12,8 @@ import pytest
 
 from hubbub.clips.table import CLIP_SCHEMA, clip_id
 from hubbub.config import Layout, LogMelSettings, Settings, Windows
-from hubbub.store.features import FeatureStore, create_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store
 from hubbub.store.rows import checksum, row_schema
 
 SETTINGS = Settings(

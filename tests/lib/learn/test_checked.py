@@ -9,7 +9,8 @@ import pytest
 
 from hubbub.errors import TrainingError
 from hubbub.learn.checked import ChecksummedStore
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 
 pytest.importorskip("keras")
 

@@ -152,7 +152,7 @@ def test_workers_under_tf_distribute_share_the_rows(tiny_store):
 
 
 def copied(store: FeatureStore, place) -> FeatureStore:
-    from hubbub.store.features import open_store
+    from hubbub.store.opening import open_store
 
     shutil.copytree(store.path, place)
     return open_store(place)

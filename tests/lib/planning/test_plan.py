@@ -15,17 +15,9 @@ from hypothesis import strategies as st
 from hubbub.audio.decode import BLOCK_VALUES
 from hubbub.clips.table import ClipTable, clip_id, make_table
 from hubbub.config import Settings, load_settings
-from hubbub.planning.plan import (
-    Item,
-    Plan,
-    SegmentUnit,
-    Unit,
-    choose_layout,
-    estimate_peak_bytes,
-    plan_features,
-    plan_labels,
-    split_into_segments,
-)
+from hubbub.planning.plan import Plan, plan_features, plan_labels
+from hubbub.planning.sizes import choose_layout, estimate_peak_bytes
+from hubbub.planning.units import Item, SegmentUnit, Unit, split_into_segments
 from hubbub.store.rows import select_current, select_latest
 
 RATE = 1000  # one window is 1 s is 1000 samples

@@ -22,7 +22,8 @@ from hubbub.audio.frontends import frontend_of
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.labels.events import EventRule
-from hubbub.labels.tables import create_labels, label_schemas
+from hubbub.labels.schemas import label_schemas
+from hubbub.labels.tables import create_labels
 from hubbub.learn.clip_metrics import clip_metrics
 from hubbub.report import evaluation_section, labels_section, recording, write_report
 from hubbub.report.charts import line_chart, round_ticks

@@ -31,7 +31,8 @@ from hubbub.store.compaction import (
     remove_old_parts,
     swap_shards,
 )
-from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store, open_store
 from hubbub.store.parts import part_path
 from hubbub.store.rows import checksum, row_schema, select_current
 from hubbub.store.verify import verify_shard

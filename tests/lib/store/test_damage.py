@@ -25,7 +25,8 @@ from hubbub.io.lock import LOCK_FOLDER
 from hubbub.jobs.features import features
 from hubbub.jobs.index import index
 from hubbub.jobs.verify import verify
-from hubbub.store.features import FeatureStore, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 from hubbub.store.parts import part_path, read_part, write_part
 
 SETTINGS = [

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings, load_settings
 from hubbub.errors import StorageError, StoreError
-from hubbub.store.features import FeatureStore, create_store, is_store, open_store, require_settings
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store, is_store, open_store, require_settings
 from hubbub.store.parts import part_path, read_part, write_part
 from hubbub.store.rows import checksum, row_schema, select_current
 

@@ -21,8 +21,9 @@ from hubbub.engine.serial import SerialEngine
 from hubbub.errors import StorageError, StoreError
 from hubbub.planning.plan import plan_features
 from hubbub.report.sheets import draw_sheet
-from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.features import FeatureStore
 from hubbub.store.info import sample_rows, summarise_store
+from hubbub.store.opening import create_store, open_store
 from hubbub.store.parts import read_part, write_part
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask

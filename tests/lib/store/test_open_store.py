@@ -20,7 +20,8 @@ from hubbub.config import load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import StoreError
 from hubbub.planning.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask
 

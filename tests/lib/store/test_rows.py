@@ -17,17 +17,14 @@ from hubbub.config import Settings
 from hubbub.errors import StoreError
 from hubbub.store.parts import part_path, write_part
 from hubbub.store.row_index import read_parts
+from hubbub.store.row_updates import count_changed_clips, find_wanted_examples, refresh_clip_columns, update_statuses
 from hubbub.store.rows import (
-    count_changed_clips,
-    find_wanted_examples,
     list_example_columns,
-    refresh_clip_columns,
     row_schema,
     select_current,
     select_examples,
     select_latest,
     select_usable,
-    update_statuses,
 )
 
 TAKE = ["clip_id", "channel", "variant", "policy_rule"]

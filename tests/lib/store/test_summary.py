@@ -16,7 +16,8 @@ from hubbub.config import load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import StorageError
 from hubbub.planning.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store, open_store
 from hubbub.store.rows import row_schema
 from hubbub.store.summary import SUMMARY, write_summary
 from hubbub.tasks.extract import ExtractTask

@@ -14,7 +14,8 @@ from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable
 from hubbub.config import load_settings
 from hubbub.planning.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store, open_store
 from hubbub.store.parts import part_path, read_part, write_part
 from hubbub.store.problems import Problem
 from hubbub.store.rows import row_schema

@@ -22,7 +22,8 @@ from hubbub.clips.table import ClipTable, clip_id, make_table
 from hubbub.config import Settings, parse_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.planning.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store, open_store
 from hubbub.store.rows import row_schema
 from hubbub.store.verify import verify_clips, verify_shard
 from hubbub.tasks.extract import ExtractTask

@@ -27,7 +27,8 @@ from hubbub.clips.table import ClipTable
 from hubbub.config import Settings, load_settings
 from hubbub.engine.serial import SerialEngine
 from hubbub.planning.plan import plan_features
-from hubbub.store.features import FeatureStore, create_store, open_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store, open_store
 from hubbub.store.rows import row_schema, select_current
 from hubbub.store.verify import verify_clips, verify_shard
 from hubbub.tasks.extract import ExtractTask

@@ -25,7 +25,8 @@ from hubbub.labels.tables import LabelTables, create_labels
 from hubbub.models.bundle import Bundle, load_bundle
 from hubbub.planning.plan import plan_features, plan_labels
 from hubbub.report import labels_section
-from hubbub.store.features import FeatureStore, create_store
+from hubbub.store.features import FeatureStore
+from hubbub.store.opening import create_store
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask
 from hubbub.tasks.label import LabelTask

@@ -13,8 +13,9 @@ from hubbub.config import Settings
 from hubbub.errors import LabelsError
 from hubbub.io.paths import parse_path
 from hubbub.labels.events import EventRule
-from hubbub.labels.tables import LabelTables, create_labels, label_schemas, open_labels
-from hubbub.tasks.label import rebuild_events
+from hubbub.labels.schemas import label_schemas
+from hubbub.labels.tables import LabelTables, create_labels, open_labels
+from hubbub.tasks.events import rebuild_events
 
 SCHEMAS = label_schemas(pa.schema(list(CLIP_SCHEMA)), 1)
 

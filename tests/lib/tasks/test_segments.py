@@ -26,7 +26,8 @@ from hubbub.labels.events import EventRule
 from hubbub.labels.tables import LabelTables, create_labels, open_labels
 from hubbub.labels.verify import verify_label_objects
 from hubbub.models.bundle import load_bundle, write_bundle
-from hubbub.planning.plan import Item, Plan, SegmentUnit, plan_labels, split_into_segments
+from hubbub.planning.plan import Plan, plan_labels
+from hubbub.planning.units import Item, SegmentUnit, split_into_segments
 from hubbub.tasks import label
 from hubbub.tasks.label import LabelTask
 from hubbub.tasks.result import UnitResult

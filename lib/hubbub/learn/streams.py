@@ -1,0 +1,59 @@
+"""Streams of batches for training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from hubbub.learn.augment import Augmentation
+from hubbub.learn.checked import ChecksummedStore
+from hubbub.learn.crops import covering_crops, random_crops
+from hubbub.learn.dataset import Pass
+from hubbub.learn.tf_data import Failures, as_tf_data
+from hubbub.learn.training_job import Job
+
+VALIDATION_ROWS = 32
+"""Rows a validation batch; changes speed and memory only."""
+
+
+Stream = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def training(job: Job, epoch: int) -> Pass:
+    """Every training row once, or a crop of it."""
+    rows = job.split.train
+    return Pass(
+        job.store,
+        rows["row"].to_numpy(np.int64),
+        rows["target"].to_numpy(np.int64),
+        batch_rows=job.batch_rows,
+        seed=job.seed,
+        epoch=epoch,
+        drop_last=True,
+        crops=random_crops(job.store.settings, rows, seed=job.seed, epoch=epoch),
+    )
+
+
+def validation(job: Job) -> Pass:
+    """Validation rows, each as often as the crops that cover it."""
+    rows, crops = covering_crops(job.store.settings, job.split.validation)
+    numbers, targets = rows["row"].to_numpy(np.int64), rows["target"].to_numpy(np.int64)
+    return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
+
+
+def stream(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stream:
+    """Batches of a pass, augmented: float32 [row, frame, band] and [row, label]."""
+    for step, batch in enumerate(one.batches()):
+        targets = np.eye(n_labels, dtype=np.float32)[batch.targets]
+        rng = np.random.default_rng([one.seed or 0, one.epoch, step])
+        yield (batch.features, targets) if policy is None else policy(batch.features, targets, rng)
+
+
+def dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation | None = None) -> Any:
+    """Batches in the form that the backend reads fastest."""
+    if keras.config.backend() != "tensorflow":
+        return stream(one, n_labels, policy)
+    return as_tf_data(one, n_labels=n_labels, augment=policy, failures=failures)

@@ -1,0 +1,272 @@
+"""The functions of ``import hubbub`` about models and labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.clips.table import ClipTable
+from hubbub.io.paths import StoragePath
+from hubbub.labels.tables import LabelTables
+from hubbub.models.bundle import Bundle
+from hubbub.store.features import FeatureStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from distributed import Client
+
+    from hubbub.pipelines.evaluate import Evaluation
+    from hubbub.pipelines.inputs import PathLike
+
+
+def train(
+    store: PathLike | FeatureStore,
+    out: PathLike,
+    *,
+    model: str = "default",
+    test_fold: int | None = None,
+    split_by: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    log_json: str | None = None,
+    progress: bool = False,
+) -> Bundle:
+    """Train a model on a feature store.
+
+    Parameters
+    ----------
+    store
+        The store.
+    out
+        Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
+    model
+        ``default`` or ``seed-cnn``.
+    test_fold
+        Fold to keep out and test on.
+    split_by
+        ``fold``, ``split`` or ``group``; None: what the clips have.
+    epochs
+        None: what suits the model and the data.
+    seed
+        Decides weights, order and augmentation.
+    log_json
+        A file that gets a JSON line an epoch.
+    progress
+        Print epochs.
+
+    Raises
+    ------
+    hubbub.errors.TrainingError
+        The rows cannot train or test a model.
+    hubbub.errors.StoreError, hubbub.errors.BundleError
+        The store cannot be opened, or `out` holds something else.
+
+    Examples
+    --------
+    >>> bundle = hubbub.train(store, "bundle", test_fold=1)  # doctest: +SKIP
+    """
+    from hubbub.models.bundle import load_bundle
+    from hubbub.pipelines.train import train as run
+
+    result = run(
+        store,
+        out,
+        model=model,
+        test_fold=test_fold,
+        split_by=split_by,
+        epochs=epochs,
+        seed=seed,
+        log_json=log_json,
+        progress=progress,
+    )
+    return load_bundle(result.bundle)
+
+
+def open_bundle(path: PathLike | Bundle) -> Bundle:
+    """Open a model bundle and load its model; raises `hubbub.errors.BundleError` where `path` holds none."""
+    from hubbub.pipelines.inputs import as_bundle
+
+    return as_bundle(path)
+
+
+def evaluate(
+    bundle: PathLike | Bundle,
+    store: PathLike | FeatureStore,
+    out: PathLike | None = None,
+    *,
+    fold: int | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Measure a bundle on the test clips of a store.
+
+    Parameters
+    ----------
+    bundle, store
+        The model, and features of the same settings.
+    out
+        Folder for scores, predictions and a report; None: nothing is written.
+    fold
+        Fold to test on; None: the clips that training kept out.
+    progress
+        Print warnings.
+
+    Returns
+    -------
+    Evaluation
+        `accuracy`, `macro_f1`, `per_class`, `confusion` [true, predicted], and `predictions`, a DataFrame.
+
+    Raises
+    ------
+    hubbub.errors.BundleError
+        The store's features are not those of the model.
+    hubbub.errors.TrainingError
+        There is nothing to score.
+
+    Examples
+    --------
+    >>> hubbub.evaluate(bundle, store).accuracy  # doctest: +SKIP
+    """
+    from hubbub.pipelines.evaluate import evaluate as run
+
+    return run(bundle, store, out, fold=fold, progress=progress)
+
+
+def label(
+    source: PathLike | ClipTable,
+    bundle: PathLike | Bundle,
+    out: PathLike,
+    *,
+    hop_s: float | None = None,
+    thresholds: float | Mapping[str, float] | None = None,
+    release: float | None = None,
+    min_duration_s: float | None = None,
+    merge_gap_s: float | None = None,
+    client: Client | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
+    ship: bool = False,
+    retry_failed: bool = False,
+    log_json: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> LabelTables:
+    """Label recordings of any length: score every window, and find events in the scores.
+
+    Parameters
+    ----------
+    source
+        A folder of recordings, one recording, or a clip table.
+    bundle
+        The model, or the path of its bundle.
+    out
+        The label tables: new, or ones to grow. Only new files are labelled.
+    hop_s
+        Seconds from one window to the next; None: a fifth of a window.
+    thresholds
+        Score at which an event begins: one for all labels, or a mapping; None: the bundle's own.
+    release
+        Share of the threshold below which an event ends.
+    min_duration_s, merge_gap_s
+        Drop shorter events; join events of one label with a shorter gap.
+    client, cluster, workers, ship, retry_failed, log_json, progress
+        As in `build_features`.
+
+    Returns
+    -------
+    LabelTables
+        `events()`, `files()` and `windows()` are DataFrames.
+
+    Raises
+    ------
+    hubbub.errors.LabelsError, hubbub.errors.BundleError, hubbub.errors.ClipTableError
+        For label tables of another model, a damaged bundle, or no recordings.
+
+    Examples
+    --------
+    >>> hubbub.label("archive/", bundle, "labels").events()  # doctest: +SKIP
+    """
+    from hubbub.pipelines.label import label as run
+
+    result = run(
+        source,
+        bundle,
+        out,
+        hop_s=hop_s,
+        thresholds=thresholds,
+        release=release,
+        min_duration_s=min_duration_s,
+        merge_gap_s=merge_gap_s,
+        cluster=cluster,
+        workers=workers,
+        client=client,
+        ship=ship,
+        retry_failed=retry_failed,
+        log_json=log_json,
+        progress=progress,
+    )
+    assert result.labels is not None  # only a dry run has none
+    return result.labels
+
+
+def open_labels(path: PathLike | LabelTables) -> LabelTables:
+    """Open label tables; raises `hubbub.errors.LabelsError` where `path` holds none."""
+    from hubbub.pipelines.inputs import as_labels
+
+    return as_labels(path)
+
+
+def find_events(
+    labels: PathLike | LabelTables,
+    *,
+    thresholds: float | Mapping[str, float] | None = None,
+    release: float | None = None,
+    min_duration_s: float | None = None,
+    merge_gap_s: float | None = None,
+    progress: bool = False,
+) -> LabelTables:
+    """Find events again from stored window scores, without the model; a rule that is not given stays.
+
+    Parameters are those of `label`. The label tables on disk are changed.
+    """
+    from hubbub.pipelines.events import find_events as run
+
+    return run(
+        labels,
+        thresholds=thresholds,
+        release=release,
+        min_duration_s=min_duration_s,
+        merge_gap_s=merge_gap_s,
+        progress=progress,
+    )
+
+
+def export(labels: PathLike | LabelTables, out: PathLike, *, format: str) -> list[StoragePath]:
+    """Write events into folder `out` as ``csv``, ``audacity`` label tracks or ``raven`` selection tables."""
+    from hubbub.pipelines.export import export as run
+
+    return run(labels, out, format=format)
+
+
+def report(
+    sources: Sequence[PathLike | LabelTables | Evaluation],
+    out: PathLike,
+    *,
+    truth: PathLike | pd.DataFrame | None = None,
+    title: str = "hubbub report",
+) -> StoragePath:
+    """Write evaluations and label tables as one HTML page.
+
+    Parameters
+    ----------
+    sources
+        Label tables, evaluations that were written, or their folders.
+    out
+        The page.
+    truth
+        True events (uri, label, onset_s, offset_s), to show and score.
+    title
+        Heading of the page.
+    """
+    from hubbub.pipelines.report import report as run
+
+    return run(sources, out, truth=truth, title=title)

@@ -1,0 +1,63 @@
+"""Events of a file from its window scores, as rows of a label table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from hubbub.labels.events import events_from_windows
+from hubbub.labels.tables import LabelTables
+from hubbub.tasks.scoring import Scored
+
+
+def event_rows(file: dict[str, Any], scored: Scored, tables: LabelTables) -> list[dict[str, Any]]:
+    """Events of one file, by the rules of its tables, as rows of the events table.
+
+    Parameters
+    ----------
+    file
+        The file's row of the files table.
+    """
+    begin_s, recorded_at = file["clip_start_s"] or 0.0, file["recorded_at"]
+    events = events_from_windows(
+        scored.start_s, scored.end_s, scored.scores, tables.labels, tables.rules, scored.duration_s
+    )
+    rows = []
+    for event in events:
+        onset_s = event.onset_s + begin_s
+        onset_at = None if recorded_at is None else recorded_at + timedelta(seconds=onset_s)
+        row = asdict(event) | {"onset_s": onset_s, "offset_s": event.offset_s + begin_s, "onset_at": onset_at}
+        rows.append(file | row)
+    return rows
+
+
+def rebuild_events(tables: LabelTables) -> Iterator[tuple[int, pa.Table]]:
+    """Events of every unit, made anew from the stored window scores by the rules of `tables`.
+
+    Yields
+    ------
+    unit, events
+        The unit's number, and its events with the schema that its old ones have.
+    """
+    for unit in tables.committed():
+        files, windows = tables.read_part("files", unit), tables.read_part("windows", unit)
+        schema = tables.event_schema(files.schema)
+        by_clip = {name: frame for name, frame in windows.to_pandas().groupby("clip_id")}
+        rows: list[dict[str, Any]] = []
+        for file in files.to_pylist():
+            if file["status"] == "ok":
+                rows += event_rows(file, _read_scored(by_clip[file["clip_id"]], file), tables)
+        yield unit, pa.Table.from_pylist(rows, schema=schema)
+
+
+def _read_scored(windows: pd.DataFrame, file: dict[str, Any]) -> Scored:
+    begin_s = file["clip_start_s"] or 0.0
+    scores = np.stack(windows["scores"].to_list()).astype(np.float16)
+    start_s, end_s = windows["start_s"].to_numpy(), windows["end_s"].to_numpy()
+    return Scored(start_s - begin_s, end_s - begin_s, scores, file["duration_s"])
