@@ -15,8 +15,8 @@ from hubbub import __version__
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.checkpoints import State
 from hubbub.learn.splits import Split
-from hubbub.learn.streams import VALIDATION_ROWS, stream, validation
-from hubbub.learn.training_job import Job
+from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_validation_pass
+from hubbub.learn.training_job import TrainingJob
 
 THRESHOLD = 0.5
 """Score at which a label counts as heard, where no validation rows could choose one."""
@@ -24,7 +24,7 @@ THRESHOLD = 0.5
 _CALIBRATION_TAKES = 4  # times that each validation row is heard, in other noise each time
 
 
-def calibration(job: Job, model: keras.Model) -> Calibration | None:
+def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration | None:
     """Choose the threshold on validation rows as labelling will meet them: among quiet noise, and noise alone."""
     if not len(job.split.validation):
         return None
@@ -32,7 +32,7 @@ def calibration(job: Job, model: keras.Model) -> Calibration | None:
     policy = None if policy is None else policy.for_validation()
     scores, targets = [], []
     for take in range(_CALIBRATION_TAKES if policy is not None else 1):
-        for step, (features, wanted) in enumerate(stream(validation(job), job.shape.n_labels)):
+        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.shape.n_labels)):
             if policy is not None:
                 features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
             scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
@@ -40,7 +40,7 @@ def calibration(job: Job, model: keras.Model) -> Calibration | None:
     return calibrate(np.concatenate(scores), np.concatenate(targets))
 
 
-def describe(job: Job, state: State, calibration: Calibration | None) -> dict[str, Any]:
+def describe_bundle(job: TrainingJob, state: State, calibrate_on_validation: Calibration | None) -> dict[str, Any]:
     """What `bundle.json` says."""
     settings = job.store.settings
     kept = state.history[state.kept_epoch - 1]
@@ -49,8 +49,10 @@ def describe(job: Job, state: State, calibration: Calibration | None) -> dict[st
         "summary": job.recipe.summary,
         "labels": list(job.split.labels),
         "activation": job.recipe.activation,
-        "thresholds": dict.fromkeys(job.split.labels, THRESHOLD if calibration is None else calibration.threshold),
-        "calibration": None if calibration is None else asdict(calibration),
+        "thresholds": dict.fromkeys(
+            job.split.labels, THRESHOLD if calibrate_on_validation is None else calibrate_on_validation.threshold
+        ),
+        "calibration": None if calibrate_on_validation is None else asdict(calibrate_on_validation),
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
         "window_s": settings.windows.input_s,
@@ -67,12 +69,12 @@ def describe(job: Job, state: State, calibration: Calibration | None) -> dict[st
     }
 
 
-def _standardisation(job: Job) -> dict[str, list[float]]:
+def _standardisation(job: TrainingJob) -> dict[str, list[float]]:
     statistics, unit = job.statistics, "_db" if job.store.settings.frontend.is_db else ""
     return {f"mean{unit}": statistics.mean.tolist(), f"std{unit}": statistics.std.tolist()}
 
 
-def _provenance(job: Job) -> dict[str, Any]:
+def _provenance(job: TrainingJob) -> dict[str, Any]:
     return {
         "store": str(job.store.path),
         "seed": job.seed,

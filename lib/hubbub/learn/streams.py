@@ -13,7 +13,7 @@ from hubbub.learn.checked import ChecksummedStore
 from hubbub.learn.crops import covering_crops, random_crops
 from hubbub.learn.dataset import Pass
 from hubbub.learn.tf_data import Failures, as_tf_data
-from hubbub.learn.training_job import Job
+from hubbub.learn.training_job import TrainingJob
 
 VALIDATION_ROWS = 32
 """Rows a validation batch; changes speed and memory only."""
@@ -22,7 +22,7 @@ VALIDATION_ROWS = 32
 Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
-def training(job: Job, epoch: int) -> Pass:
+def plan_training_pass(job: TrainingJob, epoch: int) -> Pass:
     """Every training row once, or a crop of it."""
     rows = job.split.train
     return Pass(
@@ -37,14 +37,14 @@ def training(job: Job, epoch: int) -> Pass:
     )
 
 
-def validation(job: Job) -> Pass:
+def plan_validation_pass(job: TrainingJob) -> Pass:
     """Validation rows, each as often as the crops that cover it."""
     rows, crops = covering_crops(job.store.settings, job.split.validation)
     numbers, targets = rows["row"].to_numpy(np.int64), rows["target"].to_numpy(np.int64)
     return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
 
 
-def stream(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stream:
+def iterate_rows(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stream:
     """Batches of a pass, augmented: float32 [row, frame, band] and [row, label]."""
     for step, batch in enumerate(one.batches()):
         targets = np.eye(n_labels, dtype=np.float32)[batch.targets]
@@ -52,8 +52,8 @@ def stream(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stre
         yield (batch.features, targets) if policy is None else policy(batch.features, targets, rng)
 
 
-def dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation | None = None) -> Any:
+def make_dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation | None = None) -> Any:
     """Batches in the form that the backend reads fastest."""
     if keras.config.backend() != "tensorflow":
-        return stream(one, n_labels, policy)
+        return iterate_rows(one, n_labels, policy)
     return as_tf_data(one, n_labels=n_labels, augment=policy, failures=failures)

@@ -30,10 +30,10 @@ from hubbub.learn.augment import Augmentation
 from hubbub.learn.card import model_card
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint
 from hubbub.learn.dataset import BandStatistics
-from hubbub.learn.describe import calibration, describe
-from hubbub.learn.streams import dataset, training, validation
+from hubbub.learn.describe import calibrate_on_validation, describe_bundle
+from hubbub.learn.streams import make_dataset, plan_training_pass, plan_validation_pass
 from hubbub.learn.tf_data import Failures
-from hubbub.learn.training_job import Job, plan
+from hubbub.learn.training_job import TrainingJob, plan_training
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore
 
@@ -58,7 +58,7 @@ class TrainResult:
     """Labels it tells apart."""
 
     rows: dict[str, int]
-    """Rows of `train`, `validation` and `test`, and those `skipped` because they carry no label."""
+    """Rows of `train`, `plan_validation_pass` and `test`, and those `skipped` because they carry no label."""
 
     history: tuple[dict[str, float], ...]
     """One line an epoch: epoch, loss, accuracy, learning_rate; val_loss and val_accuracy where rows validate."""
@@ -134,7 +134,7 @@ def train(
         The disk is full or permission is missing.
     """
     started = time.monotonic()
-    job = plan(store, Path(out), model, test_fold, split_by, epochs, seed, validation_share)
+    job = plan_training(store, Path(out), model, test_fold, split_by, epochs, seed, validation_share)
     if _is_done(job):
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
@@ -148,7 +148,7 @@ def train(
     return _result(job, read_description(job.out), resumed=resumed, started=started, was_done=False)
 
 
-def _is_done(job: Job) -> bool:
+def _is_done(job: TrainingJob) -> bool:
     """Whether the bundle is there, by this command; refuses one by another, or something else in its place."""
     if not (job.out / DESCRIPTION).exists():
         refuse_foreign_folder(job.out, DESCRIPTION, "the bundle")
@@ -161,7 +161,7 @@ def _is_done(job: Job) -> bool:
     return True
 
 
-def _prepare_folder(job: Job) -> None:
+def _prepare_folder(job: TrainingJob) -> None:
     """Make the working folder, or find one that this command left."""
     refuse_foreign_folder(job.partial, COMMAND, "unfinished work on the bundle")
     job.partial.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def _prepare_folder(job: Job) -> None:
         )
 
 
-def _changes(earlier: dict[str, Any], job: Job) -> str:
+def _changes(earlier: dict[str, Any], job: TrainingJob) -> str:
     """What another command had, and this one has not: ``seed: 1, not 0``."""
     lines = describe_difference(earlier, job.command)
     # Which rows train follows from the rest, unless the store itself has changed.
@@ -187,26 +187,26 @@ def _changes(earlier: dict[str, Any], job: Job) -> str:
     return "; ".join(asked) or "other rows or labels in the store"
 
 
-def _resume(job: Job) -> tuple[State, keras.Model]:
+def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
     """The last whole checkpoint, or a new model."""
     keras.utils.set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
     return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compile_model(job, statistics))
 
 
-def _compile_model(job: Job, statistics: BandStatistics) -> keras.Model:
+def _compile_model(job: TrainingJob, statistics: BandStatistics) -> keras.Model:
     model = job.recipe.build(job.shape, statistics)
     optimizer = job.recipe.optimizer(job.epochs * _steps(job))
     model.compile(optimizer, loss=job.recipe.loss, metrics=[LabelledAccuracy(name="accuracy")])
     return model
 
 
-def _steps(job: Job) -> int:
+def _steps(job: TrainingJob) -> int:
     """Batches an epoch; a last, smaller one is left out, and other rows fall into it every time."""
     return len(job.split.train) // job.batch_rows
 
 
-def _fit(job: Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
+def _fit(job: TrainingJob, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
     """Train epoch after epoch, each ending in a checkpoint, until the last or until nothing gets better."""
     from tensorboard.summary import Writer  # type: ignore[import-untyped]
 
@@ -226,17 +226,17 @@ def _fit(job: Job, state: State, model: keras.Model, on_epoch: OnEpoch | None) -
         logs.close()
 
 
-def _one_epoch(job: Job, epoch: int, model: keras.Model, policy: Augmentation | None) -> dict[str, float]:
+def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, policy: Augmentation | None) -> dict[str, float]:
     """Show the model every training row once; return the epoch's line of the history."""
     _reseed(model, job.seed, epoch)
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-    training_rows, validation_rows = training(job, epoch), validation(job)
+    training_rows, validation_rows = plan_training_pass(job, epoch), plan_validation_pass(job)
     failures, n_labels = Failures(), job.shape.n_labels
     with failures.raised():
         fitted = model.fit(
-            dataset(training_rows, n_labels, failures, policy),
+            make_dataset(training_rows, n_labels, failures, policy),
             steps_per_epoch=training_rows.n_batches,
-            validation_data=dataset(validation_rows, n_labels, failures) if validation_rows.n_batches else None,
+            validation_data=make_dataset(validation_rows, n_labels, failures) if validation_rows.n_batches else None,
             validation_steps=validation_rows.n_batches or None,
             initial_epoch=epoch,
             epochs=epoch + 1,
@@ -257,7 +257,7 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
             generator.state.assign(drawn.astype("uint32"))
 
 
-def _update_best_epoch(job: Job, state: State, line: dict[str, float]) -> None:
+def _update_best_epoch(job: TrainingJob, state: State, line: dict[str, float]) -> None:
     """Enter an epoch into the books: whether it is the best so far, and whether to stop."""
     state.epoch += 1
     state.history.append(line)
@@ -269,12 +269,12 @@ def _update_best_epoch(job: Job, state: State, line: dict[str, float]) -> None:
     state.stopped = state.epoch - state.kept_epoch >= patience
 
 
-def _finish(job: Job, state: State) -> None:
+def _finish(job: TrainingJob, state: State) -> None:
     """Make the bundle from the best checkpoint, give it its name, and clear the workshop away."""
     model = kept_model(job.partial / CHECKPOINTS, state)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
-    description = describe(job, state, calibration(job, model))
+    description = describe_bundle(job, state, calibrate_on_validation(job, model))
     write_bundle(draft, model, description, model_card(description))
     if (job.partial / LOGS).exists():
         shutil.copytree(job.partial / LOGS, draft / LOGS)
@@ -282,7 +282,9 @@ def _finish(job: Job, state: State) -> None:
     shutil.rmtree(job.partial, ignore_errors=True)
 
 
-def _result(job: Job, description: dict[str, Any], *, resumed: int, started: float, was_done: bool) -> TrainResult:
+def _result(
+    job: TrainingJob, description: dict[str, Any], *, resumed: int, started: float, was_done: bool
+) -> TrainResult:
     return TrainResult(
         bundle=job.out,
         model=job.recipe.name,

@@ -19,7 +19,7 @@ from hubbub.store.opening import open_store
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One training, fully decided."""
 
     store: FeatureStore
@@ -69,7 +69,7 @@ class Job:
         }
 
 
-def plan(
+def plan_training(
     store: str | Path | FeatureStore,
     out: Path,
     model: str,
@@ -78,7 +78,7 @@ def plan(
     epochs: int | None,
     seed: int,
     validation_share: float,
-) -> Job:
+) -> TrainingJob:
     """Decide everything that can be decided before anything is read or written."""
     recipe = find_recipe(model)
     if epochs is not None and epochs < 1:
@@ -92,7 +92,7 @@ def plan(
     rule = choose_rule(rows, by=split_by, test_fold=test_fold, validation_share=validation_share, seed=seed)
     split = split_rows(rows, rule)
     count = len(split.train)
-    return Job(
+    return TrainingJob(
         store=opened,
         out=out,
         recipe=recipe,

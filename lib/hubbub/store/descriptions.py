@@ -36,13 +36,13 @@ def decode_shard(document: bytes, data: bytes, store: FeatureStore) -> npt.NDArr
         For bytes that cannot be decoded by this description.
     """
     described = json.loads(arrays.set_row_count(document, store.rows_per_shard))
-    values = decoded(described, {arrays.shard_key(0): data})
+    values = decode_objects(described, {arrays.shard_key(0): data})
     if values.shape != (store.rows_per_shard, store.n_frames, store.n_bands):
         raise ValueError(f"the description gives {values.shape} values")
     return values
 
 
-def decoded(described: dict[str, Any], objects: dict[str, bytes]) -> npt.NDArray[Any]:
+def decode_objects(described: dict[str, Any], objects: dict[str, bytes]) -> npt.NDArray[Any]:
     """An array read from objects in memory; ValueError for what cannot be."""
     import tensorstore
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hubbub.io.atomic import explain_read_errors, list_names
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.store import arrays
-from hubbub.store.descriptions import build_expected_document, decoded
+from hubbub.store.descriptions import build_expected_document, decode_objects
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore
 from hubbub.store.parts import list_part_numbers
 from hubbub.store.problems import (
@@ -188,4 +188,4 @@ def _coordinate(store: FeatureStore, name: str, unit: str) -> npt.NDArray[np.flo
         raise ValueError("its unit or dimension is not that of the settings")
     if chunk is None and name == "band_hz":  # zarr writes no chunk of nothing but zeros, as one frame may have
         raise ValueError("its values are missing")
-    return decoded(described, {} if chunk is None else {"c/0": chunk})
+    return decode_objects(described, {} if chunk is None else {"c/0": chunk})
