@@ -1,13 +1,13 @@
-"""The Dask engine: units to a cluster and results back, through whatever befalls workers and scheduler.
+"""The Dask engine: runs units on a cluster, through the loss of workers and of the scheduler.
 
-Units in flight are bounded, so that neither driver nor scheduler ever holds an archive. One that comes back without a
-result goes there again::
+The number of units in flight is bounded, so that neither driver nor scheduler holds an archive. A unit that comes back
+without a result is submitted again::
 
     units ──> in flight ──> result
                  │  ▲
-                 │  └── retried    the cause may pass: after a pause
-                 ├────> suspect    its worker died: in a process of its own, which names the culprit (`alone`)
-                 └────> waiting    the scheduler is gone: when it is back
+                 │  └── retried    the cause is transient: after a backoff
+                 ├────> suspect    its worker died: in an isolated process, which finds the culprit (`isolated`)
+                 └────> waiting    the scheduler is gone: once it is back
 """
 
 from __future__ import annotations
@@ -48,28 +48,28 @@ _IN_FLIGHT_PER_THREAD = 16  # a worker holds one that runs and one that is next;
 _REFILL = 0.25  # of the units in flight, handed out at once: half the cost of one by one
 _ASK_EVERY_S = 2.0
 _LOOK_EVERY_S = 0.25
-_MOST_DEATHS_ALONE = 3
-_MOST_REFUSALS = 16
+_MAX_ISOLATED_DEATHS = 3
+_MAX_REJECTIONS = 16
 _GATHER_WITHIN_S = 10.0
 _RECONNECT_S = 120
 _GONE = (FutureCancelledError, CommClosedError, ClosedClientError)
 
 
 @dataclass(eq=False)
-class _Try:
-    """A unit on its way: what it is, and what befell it so far."""
+class Attempt:
+    """A unit in flight, and its failures so far."""
 
     index: int
     clips: int
     packed: bytes
     alone: bool = False
-    deaths_alone: int = 0
+    isolated_deaths: int = 0
     backoffs_s: Iterator[float] = field(default_factory=unit_backoffs_s)
 
 
 @dataclass(frozen=True)
-class _Cluster:
-    """What the scheduler said of its workers, and when."""
+class ClusterState:
+    """What the scheduler reported about its workers, and when."""
 
     asked_at: float = -math.inf
     workers: int = 0
@@ -80,29 +80,29 @@ class _Cluster:
 
 
 class DaskEngine:
-    """Does units on a Dask cluster.
+    """Runs units on a Dask cluster.
 
     Parameters
     ----------
     connection
         To the cluster; whoever made it closes it.
-    terms
-        What must hold on workers.
+    requirements
+        What workers must meet.
     notify
-        Told, in a sentence, what a person should know of while units are done.
+        Called with a sentence that a person should read while units run.
     """
 
     def __init__(
         self, connection: Connection, terms: Requirements | None = None, notify: Callable[[str], None] = lambda _: None
     ) -> None:
         self._connection, self._client = connection, connection.client
-        self._terms, self._notify = terms or Requirements(), notify
-        self._cluster = _Cluster()
-        self._in_flight: dict[Future, _Try] = {}
+        self._requirements, self._notify = terms or Requirements(), notify
+        self._cluster = ClusterState()
+        self._in_flight: dict[Future, Attempt] = {}
         self._retried = 0
-        self._refusals: dict[str, tuple[str, ...]] = {}
+        self._rejected: dict[str, tuple[str, ...]] = {}
         self._address = self._client.scheduler_info(n_workers=0)["address"]
-        self._ask()
+        self._update_state()
         self.note = f"{self._cluster.threads} Dask worker threads on {self._address}, dashboard {self._dashboard}"
 
     @property
@@ -110,7 +110,7 @@ class DaskEngine:
         return self._client.dashboard_link or "none"
 
     def state(self) -> EngineState:
-        """How it stands, by what the scheduler said last."""
+        """Return the state that the scheduler reported last."""
         known, tries = self._cluster, list(self._in_flight.values())
         return EngineState(
             in_flight=len(tries),
@@ -123,36 +123,36 @@ class DaskEngine:
         )
 
     def run(self, task: Task, units: Iterable[Any], stop: Event | None = None) -> Iterator[UnitResult | UnitLost]:
-        """Do every unit.
+        """Run every unit.
 
-        Once `stop` is set, what workers have begun is finished, and nothing else.
+        Once `stop` is set, workers finish the units that they have begun, and no others.
 
         Raises
         ------
         ClusterLost
             When the scheduler is gone and does not come back, or no worker comes; what is committed is kept.
         Exception
-            What the task raised, once tries do not help.
+            What the task raised, once retries are used up.
         """
-        flight = _Flight(self, task, units)
+        flight = UnitsInFlight(self, task, units)
         try:
-            while flight.is_under_way():
+            while flight.submit_more():
                 if stop is not None and stop.is_set():
-                    flight.begin_no_more()
+                    flight.drain()
                 yield from flight.results()
         finally:
             flight.end()
 
     def report_to(self, path: Path) -> AbstractContextManager[None]:
-        """Have Dask's performance report of what is done in the context in a file."""
+        """Write Dask's performance report of the context into a file."""
         return write_performance_report(lambda: self._client, path)
 
-    def _ask(self) -> None:
-        """Ask the scheduler about its workers now and then: every question goes there and back."""
+    def _update_state(self) -> None:
+        """Ask the scheduler about its workers, at most every few seconds: each question is a round trip."""
         if time.monotonic() - self._cluster.asked_at < _ASK_EVERY_S + self._cluster.workers / 100:
             return
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        self._cluster = _Cluster(
+        self._cluster = ClusterState(
             asked_at=time.monotonic(),
             workers=len(workers),
             threads=sum(one["nthreads"] for one in workers),
@@ -162,16 +162,16 @@ class DaskEngine:
         )
 
 
-class _Flight:
-    """One run: what is handed out, what waits for it, and what has arrived."""
+class UnitsInFlight:
+    """The units of one run: in flight, waiting to be submitted, and arrived."""
 
     def __init__(self, engine: DaskEngine, task: Task, units: Iterable[Any]) -> None:
         self._engine, self._task = engine, task
-        # As Dask does, for tasks of a notebook; units are hubbub's own, and cost half as much pickled as they are.
-        self._order = dumps(RunContext(task, storage_environment(), engine._terms))
-        self._fresh = iter(units)
-        self._again: deque[_Try] = deque()
-        self._later: list[tuple[float, int, _Try]] = []
+        # Pickled as Dask does, for tasks defined in a notebook; units are plain classes, and half as costly with pickle.
+        self._context = dumps(RunContext(task, storage_environment(), engine._requirements))
+        self._new = iter(units)
+        self._to_resubmit: deque[Attempt] = deque()
+        self._delayed: list[tuple[float, int, Attempt]] = []
         self._in_flight = engine._in_flight
         self._arrived: SimpleQueue[Future] = SimpleQueue()
         # One name for all: Dask then queues them at the scheduler, and workers take one when they have room.
@@ -180,97 +180,97 @@ class _Flight:
         self._had_workers_at = time.monotonic()
         self._is_ending = self._has_results = False
 
-    def is_under_way(self) -> bool:
-        """Hand out what there is room for; False when everything is done."""
+    def submit_more(self) -> bool:
+        """Submit as many units as there is room for; return False when every unit is done."""
         engine = self._engine
-        with suppress(*_GONE, OSError):  # found out soon enough by what is in flight
-            engine._ask()
+        with suppress(*_GONE, OSError):  # the units in flight show it soon enough
+            engine._update_state()
         self._check_workers()
-        while self._later and self._later[0][0] <= time.monotonic():
-            self._again.append(heapq.heappop(self._later)[2])
+        while self._delayed and self._delayed[0][0] <= time.monotonic():
+            self._to_resubmit.append(heapq.heappop(self._delayed)[2])
         room = self._room() - len(self._in_flight)
         if room >= _REFILL * self._room() or not self._in_flight:
-            self._hand_out(list(itertools.islice(self._next(), room)))
-        return bool(self._in_flight or self._later or self._again)
+            self._submit(list(itertools.islice(self._take_next(), room)))
+        return bool(self._in_flight or self._delayed or self._to_resubmit)
 
     def results(self) -> Iterator[UnitResult | UnitLost]:
-        """Wait a little; give the results that arrived, and see to the units that came back without one."""
-        for future, what in self._outcomes(self._batch()):
-            tried = self._in_flight.pop(future, None)
-            if tried is None:  # of a scheduler that is no more
+        """Wait a little; give the results that arrived, and handle units that came back without one."""
+        for future, what in self._gather(self._wait_for_arrivals()):
+            attempt = self._in_flight.pop(future, None)
+            if attempt is None:  # of the scheduler before
                 continue
             if isinstance(what, Raised):
-                self._raised(tried, what)
+                self._handle_error(attempt, what)
             elif isinstance(what, Rejected):
-                self._refused(tried, what)
+                self._handle_rejection(attempt, what)
             elif isinstance(what, KilledWorker):
-                yield from self._died(tried, what)
+                yield from self._handle_death(attempt, what)
             elif isinstance(what, _GONE):
-                self._again.append(tried)
+                self._to_resubmit.append(attempt)
                 self._reconnect(what)
             elif isinstance(what, ImportError) and (what.name or "").partition(".")[0] == "hubbub":
-                self._unread(tried, what)
+                self._handle_missing_hubbub(attempt, what)
             elif isinstance(what, Exception):
                 raise what
             else:
                 self._has_results = True
                 yield what
 
-    def begin_no_more(self) -> None:
-        """Take back what no worker has begun."""
+    def drain(self) -> None:
+        """Cancel the units that no worker has begun, and submit no more."""
         if self._is_ending:
             return
-        self._is_ending, self._fresh = True, iter(())
-        self._again.clear()
-        self._later.clear()
-        with suppress(*_GONE, OSError):  # of a scheduler that is gone nothing comes back
-            taken_back = set(_take_back_queued(self._engine._client, self._name))
-            for future in [future for future in self._in_flight if future.key in taken_back]:
+        self._is_ending, self._new = True, iter(())
+        self._to_resubmit.clear()
+        self._delayed.clear()
+        with suppress(*_GONE, OSError):  # nothing comes back from a scheduler that is gone
+            cancelled = set(_cancel_queued(self._engine._client, self._name))
+            for future in [future for future in self._in_flight if future.key in cancelled]:
                 del self._in_flight[future]
 
     def end(self) -> None:
-        """Leave nothing behind, however the run ended."""
+        """Cancel every unit in flight, however the run ended."""
         left = list(self._in_flight)
         self._in_flight.clear()
         with suppress(*_GONE, OSError, TimeoutError):
             self._engine._client.cancel(left)
 
     def _room(self) -> int:
-        """Units to keep in flight: it follows a cluster that grows or shrinks, and lets one grow that has no worker."""
+        """Return the units to keep in flight, by the threads the cluster has or may grow to."""
         connection, threads = self._engine._connection, self._engine._cluster.threads
         return _IN_FLIGHT_PER_THREAD * max(1, threads, connection.most_threads or 0)
 
-    def _next(self) -> Iterator[_Try]:
-        while self._again:
-            yield self._again.popleft()
-        for unit in self._fresh:
-            yield _Try(unit.index, len(unit.items), pickle.dumps(unit))
+    def _take_next(self) -> Iterator[Attempt]:
+        while self._to_resubmit:
+            yield self._to_resubmit.popleft()
+        for unit in self._new:
+            yield Attempt(unit.index, len(unit.items), pickle.dumps(unit))
 
-    def _hand_out(self, tries: list[_Try]) -> None:
+    def _submit(self, tries: list[Attempt]) -> None:
         try:
-            futures = self._submitted(tries)
+            futures = self._map_units(tries)
         except _GONE as error:
-            self._again.extend(tries)
+            self._to_resubmit.extend(tries)
             self._reconnect(error)
             return
         self._in_flight.update(zip(futures, tries, strict=True))
         for future in futures:
             future.add_done_callback(self._arrived.put)
 
-    def _submitted(self, tries: list[_Try]) -> list[Future]:
+    def _map_units(self, tries: list[Attempt]) -> list[Future]:
         if not tries:
             return []
         return self._engine._client.map(
             loads,
-            [pickle.dumps(UnitCall(self._order, one.packed, alone=one.alone)) for one in tries],
+            [pickle.dumps(UnitCall(self._context, one.packed, alone=one.alone)) for one in tries],
             # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
             key=[(self._name, next(self._numbers)) for _ in tries],
             pure=False,
             resources=self._resources or None,
         )
 
-    def _batch(self) -> list[Future]:
-        """What has arrived by now, one future at least, or nothing after a little while."""
+    def _wait_for_arrivals(self) -> list[Future]:
+        """Return the futures that have arrived, at least one, or none after a short wait."""
         batch: list[Future] = []
         with suppress(Empty):
             batch.append(self._arrived.get(timeout=_LOOK_EVERY_S))
@@ -278,87 +278,90 @@ class _Flight:
                 batch.append(self._arrived.get_nowait())
         return [future for future in batch if future in self._in_flight]
 
-    def _outcomes(self, batch: list[Future]) -> Iterator[tuple[Future, Outcome | Exception]]:
-        """What came of each; never by `Future.status`: it reverts when the worker that holds the result dies.
+    def _gather(self, batch: list[Future]) -> Iterator[tuple[Future, Outcome | Exception]]:
+        """Give the outcome of each future.
 
-        Then the result is made anew, and waited for as if it had not arrived.
+        Never by `Future.status`, which reverts when the worker that holds the result dies. The unit then runs again,
+        and its future is waited for again.
         """
         client = self._engine._client
         try:
-            results = _within(client, lambda: client.gather(batch, asynchronous=True)) if batch else []
+            results = _ask_within(client, lambda: client.gather(batch, asynchronous=True)) if batch else []
             yield from zip(batch, results, strict=True)
         except Exception:
             for future in batch:
                 if future in self._in_flight:
-                    what = _outcome(client, future)
+                    what = _read_outcome(client, future)
                     if isinstance(what, TimeoutError):
                         self._arrived.put(future)
                     else:
                         yield future, what
 
-    def _raised(self, tried: _Try, what: Raised) -> None:
-        if isinstance(what.error, MemoryError) and not tried.alone:
-            self._suspect(tried)  # whose fault it is can be told there
+    def _handle_error(self, attempt: Attempt, what: Raised) -> None:
+        if isinstance(what.error, MemoryError) and not attempt.alone:
+            self._isolate(attempt)  # which finds the culprit
             return
         if self._is_ending and what.is_transient:
-            return  # the next run makes it
-        pause_s = next(tried.backoffs_s, None) if what.is_transient else None
+            return  # the next run computes it
+        pause_s = next(attempt.backoffs_s, None) if what.is_transient else None
         if pause_s is None:
             raise what.error
         self._engine._retried += 1
-        heapq.heappush(self._later, (time.monotonic() + pause_s, id(tried), tried))
+        heapq.heappush(self._delayed, (time.monotonic() + pause_s, id(attempt), attempt))
 
-    def _died(self, tried: _Try, error: KilledWorker) -> Iterator[UnitLost]:
-        if tried.alone:
-            tried.deaths_alone += 1
-        if tried.deaths_alone >= _MOST_DEATHS_ALONE:
+    def _handle_death(self, attempt: Attempt, error: KilledWorker) -> Iterator[UnitLost]:
+        if attempt.alone:
+            attempt.isolated_deaths += 1
+        if attempt.isolated_deaths >= _MAX_ISOLATED_DEATHS:
             reason = (
-                f"its workers died {tried.deaths_alone} times, though it ran apart; last {error.last_worker.address}"
+                f"its workers died {attempt.isolated_deaths} times, though isolated; last {error.last_worker.address}"
             )
-            yield UnitLost(tried.index, tried.clips, reason)
+            yield UnitLost(attempt.index, attempt.clips, reason)
             return
-        self._suspect(tried)
+        self._isolate(attempt)
 
-    def _suspect(self, tried: _Try) -> None:
+    def _isolate(self, attempt: Attempt) -> None:
         self._engine._retried += 1
-        tried.alone = True
+        attempt.alone = True
         if not self._is_ending:
-            self._again.append(tried)
+            self._to_resubmit.append(attempt)
 
-    def _refused(self, tried: _Try, what: Rejected) -> None:
-        """Send a worker away that came late and does not fit; its unit goes to another."""
-        self._send_away({what.worker: what.objections})
-        self._hand_on(tried)
+    def _handle_rejection(self, attempt: Attempt, what: Rejected) -> None:
+        """Reject a worker that joined late and misses a requirement; another worker gets its unit."""
+        self._reject_workers({what.worker: what.objections})
+        self._resubmit(attempt)
 
-    def _unread(self, tried: _Try, error: Exception) -> None:
-        """Send workers away that cannot even say that they do not fit, since they have no hubbub."""
+    def _handle_missing_hubbub(self, attempt: Attempt, error: Exception) -> None:
+        """Reject workers that have no hubbub, and so cannot report their mismatches."""
         engine = self._engine
         with suppress(*_GONE, OSError):
-            self._send_away(find_mismatched_workers(engine._client, engine._terms))
-        if not engine._refusals:
+            self._reject_workers(find_mismatched_workers(engine._client, engine._requirements))
+        if not engine._rejected:
             raise error
-        self._hand_on(tried)
+        self._resubmit(attempt)
 
-    def _hand_on(self, tried: _Try) -> None:
+    def _resubmit(self, attempt: Attempt) -> None:
         if not self._is_ending:
-            self._again.append(tried)
+            self._to_resubmit.append(attempt)
 
-    def _send_away(self, unfit: Mapping[str, tuple[str, ...]]) -> None:
+    def _reject_workers(self, unfit: Mapping[str, tuple[str, ...]]) -> None:
         engine = self._engine
-        for worker in unfit.keys() - engine._refusals.keys():
-            engine._refusals[worker] = unfit[worker]
-            engine._notify(f"worker {worker} is sent away: {'; '.join(unfit[worker])}")
+        for worker in unfit.keys() - engine._rejected.keys():
+            engine._rejected[worker] = unfit[worker]
+            engine._notify(f"worker {worker} is rejected: {'; '.join(unfit[worker])}")
             with suppress(*_GONE, OSError):
                 engine._client.retire_workers([worker])
-        if len(engine._refusals) >= _MOST_REFUSALS and not self._has_results:
-            raise ClusterLost(f"none of {len(engine._refusals)} workers fits: {self._refusals()}")
+        if len(engine._rejected) >= _MAX_REJECTIONS and not self._has_results:
+            raise ClusterLost(
+                f"none of {len(engine._rejected)} workers meets the requirements: {self._list_rejections()}"
+            )
 
-    def _refusals(self) -> str:
-        return "; ".join(sorted({text for texts in self._engine._refusals.values() for text in texts}))
+    def _list_rejections(self) -> str:
+        return "; ".join(sorted({text for texts in self._engine._rejected.values() for text in texts}))
 
     def _reconnect(self, error: Exception) -> None:
-        """Go on with the scheduler that comes back at the same address, or say that none does."""
-        self._again.extend(self._in_flight.values())
+        """Connect to the scheduler that comes back at the same address; raise `ClusterLost` if none does."""
+        self._to_resubmit.extend(self._in_flight.values())
         self._in_flight.clear()
         engine, deadline = self._engine, time.monotonic() + _RECONNECT_S
         lost = ClusterLost(
@@ -375,55 +378,55 @@ class _Flight:
             except ClusterError:
                 if time.monotonic() > deadline:
                     raise lost from None
-        engine._notify("it is back; the run goes on")
-        engine._cluster, self._had_workers_at = _Cluster(), time.monotonic()
+        engine._notify("the Dask scheduler is back; the run continues")
+        engine._cluster, self._had_workers_at = ClusterState(), time.monotonic()
 
     def _check_workers(self) -> None:
-        """Give up where no worker comes; and follow resources that workers bring or take along."""
+        """Raise `ClusterLost` where no worker comes; follow the resources that workers bring."""
         engine, limit_s = self._engine, self._engine._connection.workers_within_s
         if engine._cluster.workers:
             self._had_workers_at = time.monotonic()
         elif time.monotonic() - self._had_workers_at > limit_s:
-            why = self._refusals()
+            why = self._list_rejections()
             raise ClusterLost(
                 f"the scheduler at {engine._address} has had no worker for {limit_s:g} s"
-                + (f" that fits ({why})" if why else "")
+                + (f" that meets the requirements ({why})" if why else "")
                 + "; what is committed is kept: start workers, then run the same command again"
             )
         wanted = getattr(self._task, "resource", None)
         offered = {wanted: 1} if wanted in engine._cluster.resources else {}
         if offered != self._resources:
             self._resources = offered
-            self._take_back()
+            self._resubmit_queued()
 
-    def _take_back(self) -> None:
-        """Hand out again what waits for workers that may be no more."""
+    def _resubmit_queued(self) -> None:
+        """Submit the units again that wait for resources of workers that may be gone."""
         futures = list(self._in_flight)
-        self._again.extend(self._in_flight.values())
+        self._to_resubmit.extend(self._in_flight.values())
         self._in_flight.clear()
         with suppress(*_GONE, OSError):
             self._engine._client.cancel(futures)
 
 
-def _outcome(client: Client, future: Future) -> Any:
+def _read_outcome(client: Client, future: Future) -> Any:
     try:
-        return _within(client, lambda: future.result(timeout=None))
+        return _ask_within(client, lambda: future.result(timeout=None))
     except Exception as error:
         return error
 
 
-def _within(client: Client, ask: Callable[[], Any]) -> Any:
-    """What a question of the client's is answered with; `TimeoutError` where that takes too long."""
+def _ask_within(client: Client, ask: Callable[[], Any]) -> Any:
+    """Return the answer to a question of the client; raise `TimeoutError` where it takes too long."""
     return client.sync(ask, callback_timeout=_GATHER_WITHIN_S)
 
 
-def _take_back_queued(client: Client, name: str) -> list[Any]:
-    """Take back what no worker has been given, of the tasks whose keys begin with `name`; returns their keys.
+def _cancel_queued(client: Client, name: str) -> list[Any]:
+    """Cancel the queued tasks whose keys begin with `name`; return their keys.
 
-    At once and by the scheduler itself: what it gives out between a question and an answer would be done, and not told.
+    The scheduler does it in one step: a task handed to a worker between a question and an answer would run unseen.
     """
 
-    def take_back(dask_scheduler: Any = None) -> list[Any]:  # nested, so that it travels by value
+    def cancel(dask_scheduler: Any = None) -> list[Any]:  # nested, so that it travels by value
         waiting = ("queued", "no-worker", "waiting")
         tasks = [task for key, task in dask_scheduler.tasks.items() if isinstance(key, tuple) and key[0] == name]
         keys = [task.key for task in tasks if task.state in waiting]
@@ -432,4 +435,4 @@ def _take_back_queued(client: Client, name: str) -> list[Any]:
                 dask_scheduler.client_releases_keys(keys=[task.key], client=owner, stimulus_id="hubbub-stops")
         return keys
 
-    return list(client.run_on_scheduler(take_back))
+    return list(client.run_on_scheduler(cancel))
