@@ -62,7 +62,7 @@ class Attempt:
     index: int
     clips: int
     packed: bytes
-    alone: bool = False
+    isolated: bool = False
     isolated_deaths: int = 0
     backoffs_s: Iterator[float] = field(default_factory=unit_backoffs_s)
 
@@ -114,7 +114,7 @@ class DaskEngine:
         known, tries = self._cluster, list(self._in_flight.values())
         return EngineState(
             in_flight=len(tries),
-            suspects=sum(one.alone for one in tries),
+            suspects=sum(one.isolated for one in tries),
             retried=self._retried,
             workers=known.workers,
             threads=known.threads,
@@ -262,7 +262,7 @@ class UnitsInFlight:
             return []
         return self._engine._client.map(
             loads,
-            [pickle.dumps(UnitCall(self._context, one.packed, alone=one.alone)) for one in tries],
+            [pickle.dumps(UnitCall(self._context, one.packed, isolated=one.isolated)) for one in tries],
             # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
             key=[(self._name, next(self._numbers)) for _ in tries],
             pure=False,
@@ -298,7 +298,7 @@ class UnitsInFlight:
                         yield future, what
 
     def _handle_error(self, attempt: Attempt, what: Raised) -> None:
-        if isinstance(what.error, MemoryError) and not attempt.alone:
+        if isinstance(what.error, MemoryError) and not attempt.isolated:
             self._isolate(attempt)  # which finds the culprit
             return
         if self._is_ending and what.is_transient:
@@ -310,7 +310,7 @@ class UnitsInFlight:
         heapq.heappush(self._delayed, (time.monotonic() + pause_s, id(attempt), attempt))
 
     def _handle_death(self, attempt: Attempt, error: KilledWorker) -> Iterator[UnitLost]:
-        if attempt.alone:
+        if attempt.isolated:
             attempt.isolated_deaths += 1
         if attempt.isolated_deaths >= _MAX_ISOLATED_DEATHS:
             reason = (
@@ -322,13 +322,13 @@ class UnitsInFlight:
 
     def _isolate(self, attempt: Attempt) -> None:
         self._engine._retried += 1
-        attempt.alone = True
+        attempt.isolated = True
         if not self._is_ending:
             self._to_resubmit.append(attempt)
 
     def _handle_rejection(self, attempt: Attempt, what: Rejected) -> None:
         """Reject a worker that joined late and misses a requirement; another worker gets its unit."""
-        self._reject_workers({what.worker: what.objections})
+        self._reject_workers({what.worker: what.mismatches})
         self._resubmit(attempt)
 
     def _handle_missing_hubbub(self, attempt: Attempt, error: Exception) -> None:

@@ -28,7 +28,7 @@ class Rejected:
     """A worker that must not do units of this run, and what speaks against it."""
 
     worker: str
-    objections: tuple[str, ...]
+    mismatches: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ class UnitCall:
         Whether to do it in a process of its own.
     """
 
-    def __init__(self, order: bytes, unit: bytes, *, alone: bool) -> None:
-        self._call = (order, unit, alone)
+    def __init__(self, order: bytes, unit: bytes, *, isolated: bool) -> None:
+        self._call = (order, unit, isolated)
 
     def __reduce__(self) -> tuple[Any, tuple[bytes, bytes, bool]]:
         return run_unit, self._call
@@ -86,7 +86,7 @@ class UnitMessage:
     rest: bytes
 
 
-def run_unit(order: bytes, unit: bytes, alone: bool) -> Outcome:
+def run_unit(order: bytes, unit: bytes, isolated: bool) -> Outcome:
     """Do one unit on this worker."""
     worker = get_worker()
     limit_threads(worker.state.nthreads)  # before libraries are loaded, which then begin with the right number
@@ -94,7 +94,7 @@ def run_unit(order: bytes, unit: bytes, alone: bool) -> Outcome:
     if task is None:
         return Rejected(worker.address, refused)
     work = loads(unit)
-    if alone:
+    if isolated:
         return run_isolated(task, work)
     with deadline(work.time_limit_s):
         return catch_outcome(lambda: task(work))
