@@ -94,7 +94,7 @@ def test_a_scheduler_that_comes_back_is_gone_on_with(folder: Path) -> None:
 
 
 def test_a_scheduler_that_does_not_come_back_is_told_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubbub.engine.dask._RECONNECT_S", 2)
+    monkeypatch.setattr("hubbub.engine.in_flight._RECONNECT_S", 2)
     monkeypatch.setattr("hubbub.engine.clients._CONNECT_TIMEOUT_S", 1)
     with guest(folder.parent) as (cluster, engine):
         run = Progress(engine, DoThings(folder), 1000)
