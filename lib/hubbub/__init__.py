@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hubbub import errors
-    from hubbub.pipelines.face import build_features, compact, index, info, open_store, read_clips, verify
+    from hubbub.pipelines.face import build_features, compact, index, open_store, read_clips, summarise_store, verify
     from hubbub.pipelines.face_models import (
         evaluate,
-        export,
+        export_events,
         find_events,
         label,
         open_bundle,
         open_labels,
-        report,
         train,
+        write_report,
     )
 
 __version__ = "0.1.0"
@@ -38,18 +38,18 @@ __all__ = [
     "compact",
     "errors",
     "evaluate",
-    "export",
+    "export_events",
     "find_events",
     "index",
-    "info",
     "label",
     "open_bundle",
     "open_labels",
     "open_store",
     "read_clips",
-    "report",
+    "summarise_store",
     "train",
     "verify",
+    "write_report",
 ]
 
 

@@ -15,22 +15,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.jobs.console import Pace
-from hubbub.jobs.fanout import Tally
+from hubbub.pipelines.rates import RateMeter
+from hubbub.pipelines.run_summary import RunSummary
 from hubbub.tasks.result import UnitLost, UnitResult
 from tests.jobs.command import COMMAND, hubbub
 
 LINE = re.compile(
-    r"features: (\d+) of (\d+) clips, \S+ a second(, \S+ h of sound a second)?, (\d+) failed, (\d+) units in flight, "
+    r"features: (\d+) of (\d+) clips, \S+ a second(, \S+ h of audio a second)?, (\d+) failed, (\d+) units in flight, "
     r".+ left; 1 worker"
 )
 
 
-def run_of(rate: float, seconds: float, *, starts_after_s: float = 0.0, every_s: float = 0.25) -> Pace:
+def run_of(rate: float, seconds: float, *, starts_after_s: float = 0.0, every_s: float = 0.25) -> RateMeter:
     """The pace of something that gives `rate` a second in steps, once it has started."""
-    pace, steps = Pace((0.0,), 0.0), int(seconds / every_s)
+    pace, steps = RateMeter((0.0,), 0.0), int(seconds / every_s)
     for step in range(1, steps + 1):
-        pace.add((step * every_s * rate,), starts_after_s + step * every_s)
+        pace.add_sample((step * every_s * rate,), starts_after_s + step * every_s)
     return pace
 
 
@@ -47,7 +47,7 @@ def test_a_slow_start_does_not_count_once_the_first_results_are_some_seconds_old
 
 
 def test_before_the_first_result_the_time_left_is_unknown():
-    assert Pace((0.0,), 0.0).left_s(0, 10.0, 5.0) == math.inf
+    assert RateMeter((0.0,), 0.0).left_s(0, 10.0, 5.0) == math.inf
 
 
 @given(silence_s=st.floats(0, 1e5))
@@ -60,7 +60,7 @@ def test_a_silence_makes_the_time_left_longer_and_never_endless(silence_s: float
 def test_a_pace_that_changes_is_followed_within_minutes():
     pace = run_of(10.0, 600.0)
     for second in range(1, 301):
-        pace.add((6000.0 + second,), 600.0 + second)
+        pace.add_sample((6000.0 + second,), 600.0 + second)
     assert pace.left_s(0, 100.0, 900.0) == pytest.approx(100.0, rel=0.1)
     assert pace.rates(900.0, 60.0)[0] == pytest.approx(1.0, rel=0.05)
     assert pace.rates(900.0)[0] == pytest.approx(7.0, rel=0.05)
@@ -72,16 +72,18 @@ def result(unit: int) -> UnitResult:
 
 
 def test_a_tally_adds_up_and_keeps_a_few_of_many():
-    tally, other, pace = Tally(), Tally(), Pace((0.0,), 0.0)
+    tally, other, pace = RunSummary(), RunSummary(), RateMeter((0.0,), 0.0)
     tracemalloc.start()
     for unit in range(20_000):
-        (tally if unit % 2 else other).add(UnitLost(unit, 16, "its worker died") if unit % 10 == 0 else result(unit))
-        pace.add((float(unit),), unit * 0.7)
+        (tally if unit % 2 else other).add_result(
+            UnitLost(unit, 16, "its worker died") if unit % 10 == 0 else result(unit)
+        )
+        pace.add_sample((float(unit),), unit * 0.7)
         if unit == 4000:
             early = tracemalloc.get_traced_memory()[0]
     grown = tracemalloc.get_traced_memory()[0] - early
     tracemalloc.stop()
-    tally.include(other)
+    tally.add_summary(other)
     assert (tally.units, tally.lost_units, tally.lost_clips) == (18_000, 2000, 32_000)
     assert (tally.ok, tally.failed, tally.windows) == (15 * 18_000, 18_000, 16 * 18_000)
     assert (tally.audio_s, tally.bytes_read, tally.heard["dog"]) == (80.0 * 18_000, 18_000_000, 36_000)

@@ -162,7 +162,7 @@ def test_twenty_run_folders_are_kept_and_none_is_foreign(clips: Path, tmp_path: 
 
 
 def test_the_plan_has_the_command_without_secrets(clips: Path, tmp_path: Path):
-    from hubbub.jobs.runs import hidden
+    from hubbub.pipelines.run_folder import redact_url
 
     store = tmp_path / "store"
     succeed("features", clips, "-o", store, *SERIAL)
@@ -170,9 +170,9 @@ def test_the_plan_has_the_command_without_secrets(clips: Path, tmp_path: Path):
     assert plan["command"] == f"hubbub features {clips} -o {store} --cluster serial"
     assert plan["plan"]["clips"] == 6
     assert plan["versions"]["hubbub"]
-    assert hidden("tls://anna:secret@host:8786") == "tls://…host:8786"
-    assert hidden("s3://bucket/a b.wav?X-Amz-Signature=secret") == "s3://bucket/a b.wav?…"
-    assert hidden("frontend.name=mfcc") == "frontend.name=mfcc"
+    assert redact_url("tls://anna:secret@host:8786") == "tls://…host:8786"
+    assert redact_url("s3://bucket/a b.wav?X-Amz-Signature=secret") == "s3://bucket/a b.wav?…"
+    assert redact_url("frontend.name=mfcc") == "frontend.name=mfcc"
 
 
 def test_a_log_that_can_no_longer_be_written_costs_its_lines_alone(clips: Path, tmp_path: Path):

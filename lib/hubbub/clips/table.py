@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from hubbub.errors import ClipTableError, UsageError
 from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path, remote_path
-from hubbub.io.text import count_noun
+from hubbub.io.text import count_noun, list_few
 
 FORMAT = "hubbub-clips/1"
 
@@ -80,9 +80,8 @@ class ClipTable:
     def __repr__(self) -> str:
         """Describe the table in one line."""
         labels = sorted({label for labels in self.rows["labels"].to_pylist() for label in labels})
-        named = f"{count_noun(len(labels), 'label')} ({', '.join(labels[:3])}{', …' if len(labels) > 3 else ''})"
         where = f" '{self.source}'" if self.source is not None else ""
-        return f"<ClipTable{where}: {count_noun(len(self), 'clip')}, {named if labels else 'no labels'}>"
+        return f"<ClipTable{where}: {count_noun(len(self), 'clip')}, {list_few(labels, 'label')}>"
 
     @property
     def carried(self) -> list[str]:

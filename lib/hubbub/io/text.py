@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 """Unicode categories that a terminal obeys or hides: control and format characters, separators of lines, surrogates."""
@@ -42,6 +43,13 @@ def count_noun(count: int, noun: str, plural: str | None = None) -> str:
     ('1 clip', '0 clips', '2 recordings of a class')
     """
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def list_few(names: Sequence[str], noun: str) -> str:
+    """Write a count with its noun, and the first three names: ``4 labels (cat, dog, rain, …)``; ``no labels``."""
+    if not names:
+        return f"no {noun}s"
+    return f"{count_noun(len(names), noun)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
 
 
 def _is_hidden(character: str) -> bool:

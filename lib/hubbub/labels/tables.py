@@ -41,6 +41,7 @@ from hubbub.io.atomic import (
     write_json,
 )
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
+from hubbub.io.text import list_few
 from hubbub.labels.events import EventRule
 from hubbub.labels.schemas import LabelSchemas, label_schemas
 from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part, write_part
@@ -69,6 +70,10 @@ class LabelTables:
 
     path: StoragePath
     run: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Describe the tables in one line; reads none of them."""
+        return f"<LabelTables '{self.path}': {list_few(self.labels, 'label')}, hop {self.run['hop_s']:g} s>"
 
     def with_absolute_path(self) -> LabelTables:
         """The same tables by a path that means the same in every process, for tasks."""

@@ -28,6 +28,7 @@ from hubbub.config import Settings, describe_difference, parse_settings
 from hubbub.errors import BundleError, SettingsError
 from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
 from hubbub.io.paths import StoragePath, is_local, parse_path
+from hubbub.io.text import list_few
 
 FORMAT = "hubbub-bundle/1"
 MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
@@ -50,6 +51,11 @@ class Bundle:
 
     model_hash: str
     """16 hex digits of SHA-256 over `model.keras`."""
+
+    def __repr__(self) -> str:
+        """Describe the bundle in one line."""
+        name = self.description.get("model", "a model")
+        return f"<Bundle '{self.path}': {name}, {list_few(self.labels, 'label')}, settings {self.settings_hash}>"
 
     @property
     def labels(self) -> list[str]:

@@ -23,7 +23,7 @@ def export(
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> list[StoragePath]:
-    """Export events; see `hubbub.export`."""
+    """Export events; see `hubbub.export_events`."""
     reporter = choose_reporter(reporter, progress=progress)
     tables, output = as_labels(labels), as_path(out, "out")
     if tables.missing:

@@ -85,7 +85,7 @@ def build_features(
     """Compute spectrograms, or other features, of clips in a feature store.
 
     Only new and changed clips are computed; clips missing from the table are marked ``retired`` and excluded. A clip
-    that fails becomes a failed row: `hubbub.info` counts the reasons.
+    that fails becomes a failed row: `hubbub.summarise_store` counts the reasons.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def open_store(path: PathLike | FeatureStore) -> FeatureStore:
     return as_store(path)
 
 
-def info(store: PathLike | FeatureStore) -> StoreInfo:
+def summarise_store(store: PathLike | FeatureStore) -> StoreInfo:
     """Summarise what a store holds: clips, labels, hours, bytes, failures by reason, settings, versions."""
     from hubbub.pipelines.info import info as run
 

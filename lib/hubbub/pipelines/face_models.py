@@ -240,14 +240,14 @@ def find_events(
     )
 
 
-def export(labels: PathLike | LabelTables, out: PathLike, *, format: str) -> list[StoragePath]:
+def export_events(labels: PathLike | LabelTables, out: PathLike, *, format: str) -> list[StoragePath]:
     """Write events into folder `out` as ``csv``, ``audacity`` label tracks or ``raven`` selection tables."""
     from hubbub.pipelines.export import export as run
 
     return run(labels, out, format=format)
 
 
-def report(
+def write_report(
     sources: Sequence[PathLike | LabelTables | Evaluation],
     out: PathLike,
     *,

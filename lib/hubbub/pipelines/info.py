@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def info(store: PathLike | FeatureStore, *, reporter: Reporter | None = None) -> StoreInfo:
-    """Summarise a store; see `hubbub.info`."""
+    """Summarise a store; see `hubbub.summarise_store`."""
     with choose_reporter(reporter).show_waiting(f"reading {store}"):
         return summarise_store(as_store(store))
 

@@ -37,7 +37,7 @@ def report(
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> StoragePath:
-    """Write a report page; see `hubbub.report`."""
+    """Write a report page; see `hubbub.write_report`."""
     reporter, output = choose_reporter(reporter, progress=progress), as_path(out, "out")
     refuse_foreign_file(output, b"<!DOCTYPE html", "a report")
     events = truth if truth is None or isinstance(truth, pd.DataFrame) else read_frame(as_path(truth, "truth"))

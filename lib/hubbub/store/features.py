@@ -92,6 +92,12 @@ class FeatureStore:
     provenance: dict[str, Any]
     holder: Holder | None = None
 
+    def __repr__(self) -> str:
+        """Describe the store in one line; reads no rows."""
+        settings = self.settings
+        rows = f"rows of {self.n_frames} frames x {self.n_bands} bands, {settings.dtype}"
+        return f"<FeatureStore '{self.path}': {rows}, {settings.frontend.name}, settings {settings.hash}>"
+
     def with_absolute_path(self) -> FeatureStore:
         """The same store by a path that means the same in every process, for tasks."""
         return replace(self, path=absolute_path(self.path))

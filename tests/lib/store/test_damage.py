@@ -301,12 +301,12 @@ def test_without_its_settings_a_store_cannot_be_mended(built: Built) -> None:
 
 
 def test_a_repair_that_breaks_off_is_taken_up_by_the_next(built: Built, made: Built, monkeypatch) -> None:
-    import hubbub.jobs.fanout
+    import hubbub.pipelines.repair
 
     shard(built.store, 0).unlink()
     flip(shard(built.store, 2), 0.3)
     with monkeypatch.context() as patch:
-        patch.setattr(hubbub.jobs.fanout, "run_plan", lambda *_, **__: (_ for _ in ()).throw(StoreError("killed")))
+        patch.setattr(hubbub.pipelines.repair, "run_plan", lambda *_, **__: (_ for _ in ()).throw(StoreError("killed")))
         assert "killed" in command(verify, built.store, repair=True).text
     assert sorted(path.name for path in (built.store / "broken").iterdir()) == ["00000000.parquet", "00000002.parquet"]
     built.clips.rename(built.clips.with_name("away"))  # the parts put aside tell enough
