@@ -166,7 +166,9 @@ def make_table(clips: Sequence[Mapping[str, Any]], root: StoragePath) -> ClipTab
     except UnicodeEncodeError as error:
         raise ClipTableError(f"the name {error.object!r} is not UTF-8; rename the file") from None
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ClipTableError(f"the clips do not fit the clip table: {error}") from None
+        raise ClipTableError(
+            f"the clips do not fit the clip table: {error}; give each column values of one type"
+        ) from None
     schema = pa.schema(
         [
             *CLIP_SCHEMA,
@@ -233,7 +235,7 @@ def _infer_type(values: list[Any]) -> pa.Array:
 def _validate(rows: pa.Table, root: StoragePath, *, where: str) -> ClipTable:
     rows = _cast_columns(rows, where)
     if rows.num_rows == 0:
-        raise ClipTableError(f"{where}: no clips")
+        raise ClipTableError(f"{where}: no clips; expected at least one")
     clash = sorted(RESERVED_COLUMNS & set(rows.column_names))
     if clash:
         raise ClipTableError(f"{where}: column '{clash[0]}' has a name that hubbub's outputs use; rename it")
@@ -252,7 +254,9 @@ def _cast_columns(rows: pa.Table, where: str) -> pa.Table:
     missing = [name for name in ("clip_id", "uri", "labels") if name not in rows.column_names]
     if missing:
         there = ", ".join(rows.column_names)
-        raise ClipTableError(f"{where}: column '{missing[0]}' is missing (there are: {there})")
+        raise ClipTableError(
+            f"{where}: column '{missing[0]}' is missing (there are: {there}); make a clip table with: hubbub index"
+        )
     columns = {}
     for column in CLIP_SCHEMA:
         held = rows[column.name] if column.name in rows.column_names else pa.nulls(rows.num_rows, column.type)
@@ -275,7 +279,9 @@ def _refuse_duplicates(rows: pa.Table, where: str) -> None:
             for name, uri in zip(rows["clip_id"].to_pylist(), rows["uri"].to_pylist(), strict=True)
             if name == doubled[0]
         ]
-        raise ClipTableError(f"{where}: {len(doubled)} clips stand there more than once, such as {uris[0]}")
+        raise ClipTableError(
+            f"{where}: {len(doubled)} clips are there more than once, such as {uris[0]}; keep one row each"
+        )
 
 
 def _refuse_bad_segments(rows: pa.Table, where: str) -> None:

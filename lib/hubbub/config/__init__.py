@@ -205,7 +205,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError(f"settings file {file} does not exist") from None
+        raise SettingsError(
+            f"settings file {file} does not exist; print one to start from: hubbub settings > {file}"
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"settings file {file} cannot be read: {error}") from None
     if data is None:

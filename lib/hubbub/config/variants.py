@@ -377,7 +377,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError(f"policy {file} does not exist") from None
+        raise SettingsError(f"policy {file} does not exist; expected a YAML file with rules") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise SettingsError(f"policy {file} cannot be read: {error}") from None
     if not isinstance(data, dict):

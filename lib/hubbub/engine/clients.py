@@ -171,7 +171,7 @@ def connect_external(address: str) -> Iterator[Connection]:
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
                 f"no Dask scheduler answers at {address} within {_ANSWER_TIMEOUT_S} s: {_describe_address(address)} "
-                f"({str(error) or type(error).__name__})"
+                f"({str(error) or type(error).__name__}); start one with: dask scheduler"
             ) from None
         return clients[-1]
 

@@ -88,7 +88,7 @@ def read_cluster_file(file: Path) -> ClusterFile:
     try:
         said = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ClusterError(f"cluster file {file} does not exist") from None
+        raise ClusterError(f"cluster file {file} does not exist; expected YAML such as {_EXAMPLE}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ClusterError(f"cluster file {file} cannot be read: {error}") from None
     if not isinstance(said, dict):
@@ -139,7 +139,8 @@ def cluster_maker(file: Path, said: ClusterFile) -> Callable[..., Cluster]:
         known = [key for key, value in vars(module).items() if _makes_clusters(value)]
         hint = f"; {nearest(attribute, known)}" if known else ""
         raise ClusterError(
-            f"{file}: cluster.class {name} is no class of Dask clusters (distributed.deploy.Cluster){hint}"
+            f"{file}: cluster.class {name} is no subclass of distributed.deploy.Cluster{hint}; expected one such as "
+            "dask_jobqueue.SLURMCluster"
         )
     assert found is not None
     return found

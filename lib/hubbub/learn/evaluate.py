@@ -133,7 +133,7 @@ def _test_rows(bundle: Bundle, store: FeatureStore, fold: int | None) -> pd.Data
     if unknown:
         raise TrainingError(
             f"{(rows['label'] == unknown[0]).sum()} test rows are labelled '{unknown[0]}', which the model does not "
-            f"know (it knows: {', '.join(bundle.labels)})"
+            f"know (known: {', '.join(bundle.labels)})"
         )
     return rows
 

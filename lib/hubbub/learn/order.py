@@ -70,9 +70,11 @@ class Position:
         try:
             epoch, batch, order = said["epoch"], said["batch"], said["order"]
         except (KeyError, TypeError):
-            raise TrainingError(f"{said!r} is no position of the loader; it has epoch, batch and order") from None
+            raise TrainingError(f"{said!r} is no position of the loader; expected epoch, batch and order") from None
         if not all(type(number) is int and number >= 0 for number in (epoch, batch)) or not isinstance(order, str):
-            raise TrainingError(f"{said!r} is no position of the loader; epoch and batch are whole numbers from 0")
+            raise TrainingError(
+                f"{said!r} is no position of the loader; expected whole numbers from 0 for epoch and batch"
+            )
         return cls(epoch, batch, order)
 
 

@@ -171,7 +171,7 @@ def _by_fold(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
     fold = labelled["fold"]
     is_test = (fold == rule.test_fold).fillna(False).astype(bool)
     if not is_test.any():
-        raise TrainingError(f"there is no fold {rule.test_fold} ({_list_folds(labelled)})")
+        raise TrainingError(f"there is no fold {rule.test_fold}; choose one of those ({_list_folds(labelled)})")
     if fold.isna().any():
         raise TrainingError(
             f"{int(fold.isna().sum())} labelled rows have no fold, such as {labelled[fold.isna()].iloc[0]['uri']}; "
@@ -250,16 +250,18 @@ def _refuse_shared_groups(train: pd.DataFrame, other: pd.DataFrame, rule: SplitR
     if shared:
         more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
         raise TrainingError(
-            f"group '{shared[0]}'{more} would lie on both sides of the split by {rule.by}: the test would know its "
-            f"sounds from training; mend column '{rule.by}', or split by 'group'"
+            f"group '{shared[0]}'{more} would be in both training and test, split by {rule.by}, which makes scores too "
+            f"good; correct column '{rule.by}', or use --split-by group"
         )
 
 
 def _refuse_too_few(labels: Sequence[str], train: pd.DataFrame, test: pd.DataFrame) -> None:
     if train.empty or test.empty:
-        raise TrainingError(f"{len(train)} training rows and {len(test)} test rows; both are needed")
+        raise TrainingError(f"{len(train)} training rows and {len(test)} test rows; expected at least one of each")
     if len(labels) < 2:
-        raise TrainingError(f"the {len(train)} training rows all have the label '{labels[0]}'; two are needed")
+        raise TrainingError(
+            f"the {len(train)} training rows all have the label '{labels[0]}'; expected at least two labels"
+        )
     unknown = sorted(set(test["label"]) - set(labels))
     if unknown:
         raise TrainingError(f"label '{unknown[0]}' has test rows but none to train on; move some of its clips")

@@ -99,7 +99,7 @@ class Bundle:
         expected = (self.description["n_frames"], self.description["n_bands"])
         if features.ndim != 3 or features.shape[1:] != expected:
             raise BundleError(
-                f"{self.path} scores rows of {expected[0]} frames x {expected[1]} bands; got {list(features.shape)}"
+                f"{self.path} expected rows of {expected[0]} frames x {expected[1]} bands; got {list(features.shape)}"
             )
         scores = np.empty((len(features), len(self.labels)), np.float32)
         for begin in range(0, len(features), BATCH_ROWS):
@@ -149,7 +149,7 @@ def load_bundle(path: str | StoragePath) -> Bundle:
     except FileNotFoundError:
         raise BundleError(f"{path / MODEL} is missing; train the model again") from None
     except (SettingsError, KeyError, OSError) as error:
-        raise BundleError(f"{path} is a damaged bundle: {error}") from None
+        raise BundleError(f"{path} is a damaged bundle: {error}; copy it again, or train again") from None
     _refuse_damage(path, description, settings, model_hash)
     bundle = Bundle(path, description, settings, model_hash)
     bundle._model  # noqa: B018  what is broken shows here, not at the first row
@@ -251,7 +251,9 @@ def _refuse_damage(path: StoragePath, description: Mapping[str, Any], settings: 
     _refuse_change(path, description, model_hash)
     if description.get("settings_hash") != settings.hash:
         said = description.get("settings_hash")
-        raise BundleError(f"{path / DESCRIPTION}: its settings hash to {settings.hash}, but it says {said}")
+        raise BundleError(
+            f"{path / DESCRIPTION}: its settings hash to {settings.hash}, expected {said}: copy the bundle again"
+        )
 
 
 def import_keras() -> Any:

@@ -61,7 +61,9 @@ def _read_evaluation(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{path} has the format {found!r}; expected {FORMAT!r}: evaluate again with this hubbub")
     missing = [key for key in _NEEDED if key not in data]
     if missing:
-        raise UsageError(f"{path} lacks {', '.join(missing)}; evaluate again with this hubbub")
+        raise UsageError(
+            f"{path} lacks {', '.join(missing)}; write it again with: hubbub evaluate BUNDLE STORE -o {path.parent}"
+        )
     return data
 
 
@@ -70,7 +72,9 @@ def _read_predictions(folder: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path, columns=["clip_id", "uri", "true", "predicted", "score"])
     except FileNotFoundError:
-        raise UsageError(f"{folder} holds no predictions.parquet; evaluate again") from None
+        raise UsageError(
+            f"{folder} holds no predictions.parquet; write it again with: hubbub evaluate BUNDLE STORE -o {folder}"
+        ) from None
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
 

@@ -110,7 +110,7 @@ def _check_truth(truth: pd.DataFrame | None, files: pd.DataFrame) -> pd.DataFram
     missing = [column for column in EVENT_COLUMNS if column not in truth.columns]
     if missing:
         has = ", ".join(map(str, truth.columns)) or "no columns"
-        raise LabelsError(f"the table of true events lacks {', '.join(missing)}; it has: {has}")
+        raise LabelsError(f"the table of true events lacks {', '.join(missing)}; expected it beside: {has}")
     times = truth[["onset_s", "offset_s"]].apply(pd.to_numeric, errors="coerce").astype("float64")
     wrong = truth[~(times["onset_s"] < times["offset_s"])]
     if len(wrong):

@@ -51,7 +51,7 @@ def draw_sheet(store: FeatureStore, path: Path, *, per_label: int = PER_LABEL) -
     """
     rows = sample_rows(store, per_label=per_label, most_labels=MOST_LABELS)
     if rows.empty:
-        raise StoreError(f"{store.path} holds no labelled rows to draw")
+        raise StoreError(f"{store.path} holds no labelled rows to draw; expected clips with labels")
     values = store.read_rows(rows["row"].tolist()).astype(np.float32)
     padding = np.arange(store.n_frames) >= rows["valid_frames"].to_numpy()[:, np.newaxis]
     values[padding] = np.nan

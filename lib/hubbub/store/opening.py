@@ -82,9 +82,12 @@ def open_store(path: str | StoragePath) -> FeatureStore:
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(_describe_missing_file(path)) from None
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
-        raise StoreError(f"{document} is no description of a feature store: {type(error).__name__}: {error}") from None
+        raise StoreError(
+            f"{document} is no description of a feature store: {type(error).__name__}: {error}; copy it again"
+        ) from None
     if settings.hash != provenance["settings_hash"]:
-        raise StoreError(f"{document}: its settings hash to {settings.hash}, but it says {provenance['settings_hash']}")
+        said = provenance["settings_hash"]
+        raise StoreError(f"{document}: its settings hash to {settings.hash}, expected {said}: copy the store again")
     return FeatureStore(path, settings, provenance)
 
 

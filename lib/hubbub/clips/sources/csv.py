@@ -51,7 +51,7 @@ def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFr
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ClipTableError(f"{source} cannot be read as CSV: {error}") from None
     if frame.empty:
-        raise ClipTableError(f"{source} has a header and no rows")
+        raise ClipTableError(f"{source} has a header and no rows; expected one row a clip")
     text = columns.text if columns is not None else set()
     return frame.apply(lambda column: column if column.name in text else _as_numbers(column))
 
@@ -86,7 +86,7 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
             raise ClipTableError(f"{source} has no column '{name}' ({_option(role)}): {nearest(name, frame.columns)}")
     if frame[columns.path].isna().any():
         raise ClipTableError(
-            f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names"
+            f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; give every row a file name"
         )
     root = _root(source, [str(name) for name in frame[columns.path]])
     carried = [str(name) for name in frame if name not in named.values()]
@@ -110,7 +110,8 @@ def _root(source: StoragePath, names: list[str]) -> StoragePath:
     if max(found) == 0:
         places = ", ".join(str(folder) for folder in tried)
         raise ClipTableError(
-            f"{source}: none of its {len(names)} files is there, not even {names[0]} (looked in {places})"
+            f"{source}: none of its {len(names)} files is there, not even {names[0]} (looked in {places}); "
+            "move the CSV beside its recordings, or give paths relative to the CSV"
         )
     return tried[found.index(max(found))]
 
@@ -167,7 +168,7 @@ def _parse_whole_number(value: Any, column: str) -> int | None:
             return None if value is None else int(value)
         raise ValueError(value)
     except (ValueError, OverflowError):
-        raise ClipTableError(f"column '{column}' holds {value!r}; folds are whole numbers") from None
+        raise ClipTableError(f"column '{column}' holds {value!r}; expected whole numbers") from None
 
 
 def _parse_seconds(value: Any, column: str) -> float | None:

@@ -65,7 +65,7 @@ def _check(name: str, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         has = ", ".join(map(str, table.columns)) or "no columns"
-        raise LabelsError(f"the {name} table lacks {', '.join(missing)}; it has: {has}")
+        raise LabelsError(f"the {name} table lacks {', '.join(missing)}; expected it beside: {has}")
 
 
 def _arranged(events: pd.DataFrame) -> pd.DataFrame:
