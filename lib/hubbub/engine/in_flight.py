@@ -258,7 +258,8 @@ class UnitsInFlight:
                 engine._client.retire_workers([worker])
         if len(engine._rejected) >= _MAX_REJECTIONS and not self._has_results:
             raise ClusterLost(
-                f"none of {len(engine._rejected)} workers meets the requirements: {self._list_rejections()}; install the same versions there, or use --ship"
+                f"none of {len(engine._rejected)} workers meets the requirements: "
+                f"{self._list_rejections()}; install the same versions there, or use --ship"
             )
 
     def _list_rejections(self) -> str:

@@ -85,7 +85,8 @@ def wait_for_first_workers(cluster: Cluster, client: Client, limits: tuple[int, 
         client.wait_for_workers(1, timeout=within_s)
     except TimeoutError:
         raise ClusterError(
-            f"{type(cluster).__name__} has had no worker for {within_s:g} s (workers_within_s){_where_to_look(cluster)}; "
+            f"{type(cluster).__name__} has had no worker for {within_s:g} s (workers_within_s)"
+            f"{_where_to_look(cluster)}; "
             "start workers, or give them more time"
         ) from None
 

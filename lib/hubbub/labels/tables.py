@@ -334,7 +334,8 @@ def open_labels(path: str | StoragePath) -> LabelTables:
         raise LabelsError(f"{path / RUN_FILE} cannot be read: {type(error).__name__}: {error}") from None
     if found != FORMAT:
         raise LabelsError(
-            f"{path} has the format {found}; expected {FORMAT}, which hubbub {__version__} reads: use the version that wrote the tables"
+            f"{path} has the format {found}; expected {FORMAT}, which hubbub {__version__} reads: "
+            "use the version that wrote the tables"
         )
     return LabelTables(path, run)
 

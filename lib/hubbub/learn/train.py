@@ -246,7 +246,8 @@ def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, policy: Augment
     line = {name: float(values[-1]) for name, values in fitted.history.items()}
     if not math.isfinite(line["loss"]):
         raise TrainingError(
-            f"the loss of epoch {epoch + 1} is {line['loss']}; try again with another --seed, and check the store: hubbub verify STORE"
+            f"the loss of epoch {epoch + 1} is {line['loss']}; try again with another --seed, "
+            "and check the store: hubbub verify STORE"
         )
     return {"epoch": epoch + 1, **line, "learning_rate": learning_rate}
 

@@ -86,7 +86,8 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
             raise ClipTableError(f"{source} has no column '{name}' ({_option(role)}): {nearest(name, frame.columns)}")
     if frame[columns.path].isna().any():
         raise ClipTableError(
-            f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; give every row a file name"
+            f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; "
+            "give every row a file name"
         )
     root = _root(source, [str(name) for name in frame[columns.path]])
     carried = [str(name) for name in frame if name not in named.values()]
