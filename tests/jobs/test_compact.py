@@ -83,7 +83,7 @@ def test_the_plan_then_the_work_then_nothing_to_do_then_pruning(holes: FeatureSt
     assert open_store(path) == replace(holes, path=path)
     said = succeed("compact", path, "--cluster", "serial", "--log-json", log)
     assert "2, were 6" in said
-    assert f"6 old shards stay for readers; hubbub compact {path} --prune frees" in said
+    assert f"6 old shards kept for open readers; hubbub compact {path} --prune frees" in said
     assert_compacted(path, holes, 2)
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert [event["event"] for event in events] == ["plan", "unit", "unit", "end"]
@@ -107,7 +107,7 @@ def test_a_grown_archive_goes_on_above_the_numbers_of_before(archive: Path, tmp_
     succeed("compact", store, "--cluster", "serial")
     assert open_store(store).committed() == [3, 4]
     grow(grown, files, table)
-    assert "1 clips, 1 windows, in 1 units" in succeed("features", table, "-o", store, *small)
+    assert "1 clip, 1 window, in 1 unit" in succeed("features", table, "-o", store, *small)
     assert open_store(store).committed() == [3, 4, 5]
     assert len(open_store(store).rows()) == len(files) == 6
     succeed("verify", store, "--clips", table)

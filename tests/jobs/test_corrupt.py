@@ -229,7 +229,7 @@ def test_a_file_that_changes_after_it_was_indexed_is_a_failed_row(
     assert errors == {"a.wav": "", "c.wav": ""}
     # Indexed again it is done, and nothing else is.
     succeed("index", archive, "-o", clips)
-    assert "1 clips, 1 windows" in succeed("features", clips, "-o", tmp_path / "store", "--cluster", "serial")
+    assert "1 clip, 1 window" in succeed("features", clips, "-o", tmp_path / "store", "--cluster", "serial")
 
 
 MEMORY = """

@@ -75,7 +75,7 @@ def test_corrected_labels_reach_the_store_without_a_clip_computed_again(archive:
     )
     succeed("index", listed, "-o", clips, *columns)
     said = succeed("features", clips, "-o", store, *SERIAL)
-    assert "1 clips have other labels, columns or rows" in said
+    assert "rows of 1 clip updated: other labels or columns" in said
     assert "0 clips, 0 windows, in 0 units" in said
     labels = open_store(store).rows().set_index("uri")["labels"]
     assert labels[names[0]] == ["wolf"]
@@ -96,7 +96,7 @@ def test_an_archive_may_move_but_another_one_with_the_same_names_is_refused(arch
     first, second = sorted((moved / "dog").iterdir())[:2]
     shutil.copy(second, first)
     succeed("index", moved, "-o", clips)
-    assert f"built from clips under {here}; 1 clips under {moved}" in refuse("features", clips, "-o", store, *SERIAL)
+    assert f"built from clips under {here}; 1 clip under {moved}" in refuse("features", clips, "-o", store, *SERIAL)
 
 
 def test_existing_files_of_others_are_not_overwritten(archive: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_addresses_that_cannot_be_written_make_no_folder(clips: Path, tmp_path: 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(clips: Path, tmp_path: Path) -> None:
     said = succeed("features", clips, "-o", tmp_path / "store", "--dry-run")
-    assert "6 clips, 6 windows, in 1 units" in said
+    assert "6 clips, 6 windows, in 1 unit" in said
     assert not (tmp_path / "store").exists()
 
 
@@ -145,7 +145,7 @@ def test_a_second_run_does_nothing_and_a_grown_table_only_the_new_clips(archive:
 
     (tmp_path / held_back.name).rename(held_back)
     succeed("index", grown, "-o", clips)
-    assert "1 clips, 1 windows, in 1 units" in succeed("features", clips, "-o", store, *SERIAL)
+    assert "1 clip, 1 window, in 1 unit" in succeed("features", clips, "-o", store, *SERIAL)
     assert len(open_store(store).rows()) == 6
     succeed("verify", store, "--clips", clips)
 
@@ -185,7 +185,7 @@ def test_failed_clips_are_left_alone_until_they_are_asked_for(bad_archive: Path,
     (tmp_path / "away").rename(away)  # as when a network drive comes back
     retried = hubbub("features", clips, "-o", store, *SERIAL, "--retry-failed")
     assert retried.returncode == 1
-    assert "4 clips, 4 windows, in 1 units" in retried.stdout
+    assert "4 clips, 4 windows, in 1 unit" in retried.stdout
     rows = open_store(store).rows().set_index("uri")
     assert len(rows) == 8
     assert rows["attempts"]["cat/nothing.wav"] == 2
@@ -371,8 +371,8 @@ def test_clips_that_left_the_table_are_retired_and_come_back_for_nothing(clips: 
     write_table(ClipTable(table.rows.slice(0, 4), table.root), few)
 
     said = hubbub("features", few, "-o", store, "--dry-run")
-    assert "2 clips of the store are not in this clip table: their rows are retired" in said.stderr
-    assert re.search(r"gone from the table, to retire +│ 2", said.stdout)
+    assert "2 clips of the store missing from this clip table: marked `retired`" in said.stderr
+    assert re.search(r"missing from the table, to retire +│ 2", said.stdout)
     assert len(open_store(store).rows()) == 6, "a dry run changes nothing"
 
     succeed("features", few, "-o", store, *SERIAL)
@@ -382,7 +382,7 @@ def test_clips_that_left_the_table_are_retired_and_come_back_for_nothing(clips: 
 
     said_again = succeed("features", clips, "-o", store, *SERIAL)
     assert "0 clips, 0 windows, in 0 units" in said_again
-    assert re.search(r"of these retired, coming back +│ 2", said_again)
+    assert re.search(r"of these restored +│ 2", said_again)
     pd.testing.assert_frame_equal(open_store(store).rows(), rows)
     np.testing.assert_array_equal(open_store(store).read_rows(rows["row"]), values)
 
@@ -395,7 +395,7 @@ def test_a_clip_that_changed_is_made_anew_and_its_old_row_retired(archive: Path,
     shutil.copyfile(other, one)
     succeed("index", mine, "-o", clips)
     said = succeed("features", clips, "-o", store, *SERIAL)
-    assert re.search(r"changed since +│ 1", said)
+    assert re.search(r"changed +│ 1", said)
     row_index, now = open_store(store).row_index(), open_store(store).rows()
     assert row_index["status"].value_counts().to_dict() == {"ok": 6, "retired": 1}
     assert len(now) == 6

@@ -24,7 +24,7 @@ def test_everything_is_told(store: Path):
         "times: ",
         "log-mel",
         "numpy 2.",
-        "made",
+        "built",
     ):
         assert words in said, said
     assert open_store(store).settings_hash in said
@@ -50,7 +50,7 @@ def test_failures_are_told_by_reason(bad_archive: Path, tmp_path: Path):
     said = succeed("info", tmp_path / "store")
     assert "7 ok, 4 failed" in said
     assert "failed, DecodeError: 2 clips, such as cat/nothing.wav: DecodeError: nothing.wav is not audio" in said
-    assert "failed, NonFiniteAudio: 1 clips, such as cat/nan.wav" in said
+    assert "failed, NonFiniteAudio: 1 clip, such as cat/nan.wav" in said
 
 
 def test_of_many_labels_the_most_frequent_are_shown(store: Path, tmp_path: Path):
@@ -66,7 +66,7 @@ def test_of_many_labels_the_most_frequent_are_shown(store: Path, tmp_path: Path)
     said = succeed("info", copy)
     assert "kind 29" in said
     assert "kind 30" not in said
-    assert "… and 12 more labels, of 6 clips or fewer each; --json lists all" in said
+    assert "… and 12 more labels, each of 6 clips or fewer; --json lists all" in said
 
 
 def test_a_store_full_of_holes_gets_a_hint(store: Path, tmp_path: Path):
@@ -96,7 +96,7 @@ def test_a_run_that_broke_off_is_told(store: Path, tmp_path: Path):
     held = json.loads(document.read_text())
     held["attributes"]["hubbub"]["clips"] = 9
     document.write_text(json.dumps(held))
-    assert "6 of 9 clips are there: a run broke off" in hubbub("info", copy).stderr
+    assert "6 of 9 clips stored: a run broke off" in hubbub("info", copy).stderr
 
 
 def test_a_sheet_is_drawn_whole_or_not_at_all(store: Path, tmp_path: Path):

@@ -87,7 +87,7 @@ def test_label_again_does_nothing_and_a_grown_archive_costs_only_its_new_files(
     assert " 5 clips, " in succeed(*words)
     assert "0 clips, 0 windows" in succeed(*words)
     held_back.rename(grown / "dog" / "new one #1 ü.ogg")
-    assert " 1 clips, " in succeed(*words)
+    assert " 1 clip, " in succeed(*words)
     assert "dog/new one #1 ü.ogg" in set(open_labels(tmp_path / "labels").files()["uri"])
     succeed("verify", tmp_path / "labels")
 

@@ -142,7 +142,7 @@ def test_what_is_no_run_is_refused(clips: Path, elsewhere: Path, tmp_path: Path)
     rewrite(newest(elsewhere), format=99)
     assert "has format 99; this hubbub reads 1" in refuse("status", elsewhere)
     (newest(elsewhere) / "status.json").write_text("{")
-    assert "is no status of a run" in refuse("status", elsewhere)
+    assert "is not the status of a run" in refuse("status", elsewhere)
 
 
 def test_twenty_run_folders_are_kept_and_none_is_foreign(clips: Path, tmp_path: Path):

@@ -96,7 +96,7 @@ def test_the_whole_way_in_processes_of_their_own(clips: Path, store: Path, tmp_p
     done = hubbub("verify", broken)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "rows/00000000.parquet: cannot be read, it is torn" in done.stdout
-    assert f"hubbub verify {broken} --repair mends" in done.stderr
+    assert f"hubbub verify {broken} --repair repairs" in done.stderr
     said = succeed("verify", broken, "--repair")
     assert "to do" in said
     assert "repair: done" in said

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hubbub.errors import EmptyAudio, NonFiniteAudio, UsageError
+from hubbub.io.text import count_noun
 
 SILENCE_DB = -60.0
 """A clip sounds where a sample is above this, in dB relative to the clip's peak.
@@ -200,7 +201,8 @@ def _draw_onsets(rng: np.random.Generator, lengths: Sequence[int], gap: int, tot
     needed = sum(lengths) + gap * max(len(lengths) - 1, 0)
     if needed > total:
         raise UsageError(
-            f"{len(lengths)} clips sound for {sum(lengths) / sample_rate:.1f} s and need {needed / sample_rate:.1f} s "
+            f"{count_noun(len(lengths), 'clip')} of {sum(lengths) / sample_rate:.1f} s need "
+            f"{needed / sample_rate:.1f} s "
             f"with their gaps, but the soundscape has {total / sample_rate:.1f} s; give fewer clips or a longer one"
         )
     shares = np.sort(rng.integers(0, total - needed, size=len(lengths), endpoint=True))

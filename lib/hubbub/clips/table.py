@@ -280,7 +280,7 @@ def _refuse_duplicates(rows: pa.Table, where: str) -> None:
             if name == doubled[0]
         ]
         raise ClipTableError(
-            f"{where}: {len(doubled)} clips are there more than once, such as {uris[0]}; keep one row each"
+            f"{where}: {count_noun(len(doubled), 'clip')} more than once, such as {uris[0]}; keep one row each"
         )
 
 

@@ -20,6 +20,7 @@ from distributed.comm.addressing import parse_host_port
 from distributed.deploy import Cluster
 
 from hubbub.errors import ClusterError, ClusterLost, UsageError
+from hubbub.io.text import count_noun
 
 _ANSWER_TIMEOUT_S = 10
 _PROBE_TIMEOUT_S = 2
@@ -103,7 +104,8 @@ def _local_cluster(workers: int) -> LocalCluster:
         )
     except (RuntimeError, OSError, TimeoutError) as error:
         raise ClusterLost(
-            f"the {workers} workers of the local cluster did not start ({error}); what is committed is kept: run the "
+            f"the {count_noun(workers, 'worker')} of the local cluster did not start ({error}); what is "
+            "committed is kept: run the "
             "same command again, with fewer --workers where memory is short"
         ) from error
 

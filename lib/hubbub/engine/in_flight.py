@@ -28,6 +28,7 @@ from hubbub.engine.worker import RunContext, UnitCall
 from hubbub.errors import ClusterError, ClusterLost
 from hubbub.io.paths import storage_environment
 from hubbub.io.retry import unit_backoffs_s
+from hubbub.io.text import count_noun
 from hubbub.tasks.result import UnitLost, UnitResult
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class UnitsInFlight:
                 engine._client.retire_workers([worker])
         if len(engine._rejected) >= _MAX_REJECTIONS and not self._has_results:
             raise ClusterLost(
-                f"none of {len(engine._rejected)} workers meets the requirements: "
+                f"none of {count_noun(len(engine._rejected), 'worker')} meets the requirements: "
                 f"{self._list_rejections()}; install the same versions there, or use --ship"
             )
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub import __version__
 from hubbub.errors import ClusterError
+from hubbub.io.text import count_noun
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -273,7 +274,7 @@ def _describe_mismatches(client: Client, unfit: dict[str, tuple[str, ...]]) -> s
         alike[texts].append(f"{address} on {host}" if host and host not in address else address)
     lines = [f"  {_some(addresses)}: {'; '.join(texts)}" for texts, addresses in alike.items()]
     more = [f"  … and {len(lines) - _NAMED} other kinds of unfit workers"] if len(lines) > _NAMED else []
-    head = f"{len(unfit)} of {len(workers)} workers cannot do this run:"
+    head = f"{len(unfit)} of {count_noun(len(workers), 'worker')} cannot do this run:"
     return "\n".join([head, *lines[:_NAMED], *more, _suggest_remedy(itertools.chain(*alike))])
 
 

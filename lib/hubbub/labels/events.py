@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hubbub.errors import SettingsError, nearest
+from hubbub.io.text import count_noun
 
 # Half a nanosecond: a length that equals a rule's on paper passes it in float64 too.
 _ROUNDING_S = 5e-10
@@ -147,13 +148,16 @@ def _check(start_s: np.ndarray, end_s: np.ndarray, scores: np.ndarray, labels: S
     count = len(start_s)
     if start_s.ndim != 1 or end_s.shape != (count,) or scores.shape != (count, len(labels)):
         raise ValueError(
-            f"expected start_s [window], end_s [window], scores [window, label] for {len(labels)} labels; "
+            "expected start_s [window], end_s [window], scores [window, label] for "
+            f"{count_noun(len(labels), 'label')}; "
             f"got {list(start_s.shape)}, {list(end_s.shape)}, {list(scores.shape)}"
         )
     if not ((np.diff(start_s) >= 0).all() and (np.diff(end_s) >= 0).all() and (start_s < end_s).all()):
         raise ValueError("expected windows in order of time, each ending after it starts; sort them by start_s")
     if np.isnan(scores).any():
-        raise ValueError(f"{np.isnan(scores).any(axis=1).sum()} of {count} windows have a score that is NaN")
+        raise ValueError(
+            f"{np.isnan(scores).any(axis=1).sum()} of {count_noun(count, 'window')} have a score that is NaN"
+        )
 
 
 def _edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.ndarray:

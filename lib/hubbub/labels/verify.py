@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from hubbub.errors import LabelsError, StoreError
 from hubbub.io.atomic import list_names
+from hubbub.io.text import count_noun
 from hubbub.labels.tables import SEGMENT_NAME, SEGMENTS_FOLDER, LabelTables
 from hubbub.store.parts import part_path
 from hubbub.store.problems import (
@@ -34,7 +35,7 @@ def verify_files(tables: LabelTables) -> list[Problem]:
         return []
     if held >= wanted:
         return []
-    what = f"{held} of {wanted} files are there: a run broke off; run hubbub label again"
+    what = f"{held} of {count_noun(wanted, 'file')} are there: a run broke off; run hubbub label again"
     return [Problem("files", what, mend="run")]
 
 
@@ -54,7 +55,7 @@ def verify_labels(tables: LabelTables, unit: int) -> list[Problem]:
     for file in files.itertuples():
         expected = int(file.windows) if file.status == "ok" else 0
         if held.get(file.clip_id, 0) != expected:
-            faults.append(f"{file.uri} has {held.get(file.clip_id, 0)} windows; its row says {expected}")
+            faults.append(f"{file.uri} has {count_noun(held.get(file.clip_id, 0), 'window')}; its row says {expected}")
     faults += _event_faults(files, windows, events, tables.labels)
     return [Problem(where, fault, *told, "recompute", unit) for fault in faults]
 
@@ -90,7 +91,10 @@ def _segment_problems(tables: LabelTables) -> Iterator[Problem]:
             f"{SEGMENTS_FOLDER}/{name}", LEFT_OVER if is_left else FOREIGN, mend="remove" if is_left else None
         )
     if pieces:
-        what = f"{len(pieces)} pieces of long recordings are left from a run that broke off; the next run uses them"
+        what = (
+            f"{count_noun(len(pieces), 'segment')} of long recordings left from a run that broke off; the next "
+            "run uses them"
+        )
         yield Problem(SEGMENTS_FOLDER, what, mend="run")
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hubbub.io.text import count_noun
+
 
 def model_card(description: Mapping[str, Any]) -> str:
     """Write the card, Markdown, from what `bundle.json` says."""
@@ -69,4 +71,4 @@ def _chosen(description: Mapping[str, Any]) -> str:
 def _kept_out(description: Mapping[str, Any]) -> str:
     split, count = description["split"], description["rows"]["test"]
     which = f"fold {split['test_fold']}" if split["by"] == "fold" else f"the test rows by {split['by']}"
-    return f"{which}, {count} rows"
+    return f"{which}, {count_noun(count, 'row')}"

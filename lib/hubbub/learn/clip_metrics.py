@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hubbub.io.text import count_noun
 from hubbub.labels.event_metrics import precision_recall_f1, ratio
 
 
@@ -101,10 +102,12 @@ def clip_metrics(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) ->
 def _check_clips(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
     if true.ndim != 1 or scores.shape != (len(true), len(labels)):
         raise ValueError(
-            f"expected true [clip] and scores [clip, label] for {len(labels)} labels; "
+            f"expected true [clip] and scores [clip, label] for {count_noun(len(labels), 'label')}; "
             f"got {list(true.shape)} and {list(scores.shape)}"
         )
     if len(true) and not (0 <= true.min() and true.max() < len(labels)):
         raise ValueError(f"true holds indices {true.min()} to {true.max()}; expected 0 to {len(labels) - 1}")
     if np.isnan(scores).any():
-        raise ValueError(f"{np.isnan(scores).any(axis=1).sum()} of {len(true)} clips have a score that is NaN")
+        raise ValueError(
+            f"{np.isnan(scores).any(axis=1).sum()} of {count_noun(len(true), 'clip')} have a score that is NaN"
+        )

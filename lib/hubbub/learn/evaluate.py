@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError, TrainingError
 from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder
+from hubbub.io.text import count_noun
 from hubbub.learn.checked import ChecksummedStore
 from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
 from hubbub.learn.crops import covering_crops
@@ -132,7 +133,8 @@ def _test_rows(bundle: Bundle, store: FeatureStore, fold: int | None) -> pd.Data
     unknown = sorted(set(rows["label"]) - set(bundle.labels))
     if unknown:
         raise TrainingError(
-            f"{(rows['label'] == unknown[0]).sum()} test rows are labelled '{unknown[0]}', which the model does not "
+            f"{count_noun((rows['label'] == unknown[0]).sum(), 'test row')} labelled '{unknown[0]}', which "
+            "the model does not "
             f"know (known: {', '.join(bundle.labels)})"
         )
     return rows

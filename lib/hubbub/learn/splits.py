@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from hubbub.errors import TrainingError, nearest
+from hubbub.io.text import count_noun
 
 SplitBy = Literal["fold", "split", "group"]
 
@@ -140,13 +141,14 @@ def labelled_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     if len(several):
         first = several.iloc[0]
         raise TrainingError(
-            f"{several['clip_id'].nunique()} clips have several labels, such as {first['uri']} "
+            f"{count_noun(several['clip_id'].nunique(), 'clip')} with several labels, such as {first['uri']} "
             f"({', '.join(first['labels'])}); the models here tell one label a clip: give each clip the one that counts"
         )
     labelled = rows[count == 1]
     if labelled.empty:
         raise TrainingError(
-            f"none of the {len(rows)} rows is labelled; index a folder with a sub-folder a label, or a CSV with labels"
+            f"none of the {count_noun(len(rows), 'row')} is labelled; index a folder with a sub-folder a "
+            "label, or a CSV with labels"
         )
     labelled = labelled.assign(
         label=labelled["labels"].map(lambda names: names[0]),
@@ -174,7 +176,8 @@ def _by_fold(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
         raise TrainingError(f"there is no fold {rule.test_fold}; choose one of those ({_list_folds(labelled)})")
     if fold.isna().any():
         raise TrainingError(
-            f"{int(fold.isna().sum())} labelled rows have no fold, such as {labelled[fold.isna()].iloc[0]['uri']}; "
+            f"{count_noun(int(fold.isna().sum()), 'labelled row')} without a fold, such as "
+            f"{labelled[fold.isna()].iloc[0]['uri']}; "
             "give each clip a fold, or split by 'group'"
         )
     return is_test
@@ -257,10 +260,13 @@ def _refuse_shared_groups(train: pd.DataFrame, other: pd.DataFrame, rule: SplitR
 
 def _refuse_too_few(labels: Sequence[str], train: pd.DataFrame, test: pd.DataFrame) -> None:
     if train.empty or test.empty:
-        raise TrainingError(f"{len(train)} training rows and {len(test)} test rows; expected at least one of each")
+        raise TrainingError(
+            f"{count_noun(len(train), 'training row')} and {count_noun(len(test), 'test row')}; expected at "
+            "least one of each"
+        )
     if len(labels) < 2:
         raise TrainingError(
-            f"the {len(train)} training rows all have the label '{labels[0]}'; expected at least two labels"
+            f"one label in {count_noun(len(train), 'training row')}: '{labels[0]}'; expected at least two labels"
         )
     unknown = sorted(set(test["label"]) - set(labels))
     if unknown:

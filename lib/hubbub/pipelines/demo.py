@@ -9,6 +9,7 @@ from typing import Any
 from hubbub.clips.sources.csv import read_frame
 from hubbub.clips.table import ClipTable, read_table
 from hubbub.io.paths import is_local
+from hubbub.io.text import count_noun
 from hubbub.labels.event_metrics import event_metrics
 from hubbub.labels.tables import open_labels
 from hubbub.pipelines.reporting import Reporter
@@ -46,7 +47,10 @@ def mix_soundscapes(clips: Path, folder: Path, seed: int, reporter: Reporter) ->
             events += [{"uri": name, **vars(event)} for event in mixed.events]
             advance(1)
     pd.DataFrame(events).to_csv(truth, index=False)
-    reporter.say(f"soundscapes: {len(events)} events in {_SOUNDSCAPES} files of {_SOUNDSCAPE_S:g} s ({truth})")
+    reporter.say(
+        f"soundscapes: {count_noun(len(events), 'event')} in {count_noun(_SOUNDSCAPES, 'file')} of "
+        f"{_SOUNDSCAPE_S:g} s ({truth})"
+    )
 
 
 def _load_held_out(table: ClipTable) -> list[tuple[str, Any]]:

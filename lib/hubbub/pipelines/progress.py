@@ -77,7 +77,7 @@ class Progress:
         if self.clips.lost or self.units.lost:
             parts.append(f"{self.clips.lost} lost")
         isolated = f" ({self.suspects} isolated)" if self.suspects else ""
-        parts.append(f"{self.in_flight} units in flight{isolated}")
+        parts.append(f"{count_noun(self.in_flight, 'unit')} in flight{isolated}")
         parts.append(f"{format_duration(float('inf') if self.left_s is None else self.left_s)} left")
         return ", ".join(part for part in parts if part) + "; " + self.worker_text
 

@@ -35,6 +35,7 @@ from hubbub.engine.requirements import PathCheck
 from hubbub.errors import RunStopped
 from hubbub.io.atomic import atomic_write, list_names, remove_tree, write_bytes, write_json
 from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.text import count_noun
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.periodic import call_every
 from hubbub.pipelines.processes import own_process
@@ -164,7 +165,7 @@ class Run:
             self._state = "stopped"
         elif error is not None or self.lost:
             self._state = "failed"
-            self._error = f"{self.lost} units were lost" if error is None else str(error)
+            self._error = f"{count_noun(self.lost, 'unit')} were lost" if error is None else str(error)
         else:
             self._state = "done"
         self._ended = _now()

@@ -82,7 +82,10 @@ def _read_predictions(folder: Path) -> pd.DataFrame:
 def _subtitle(data: dict[str, Any]) -> str:
     model = f"Model {data['model']}" if data.get("model") else "The model"
     fold = f" of fold {data['fold']}" if data.get("fold") is not None else ""
-    return f"{model}, tested on {count(data['clips'])} clips{fold} that it was not trained on."
+    return (
+        f"{model}, tested on {count(data['clips'])} {'clip' if data['clips'] == 1 else 'clips'}{fold} that it was "
+        "not trained on."
+    )
 
 
 def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:

@@ -92,7 +92,10 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         n_analysed=len(analysed),
         legend=legend([events, *([] if true is None else [true])], colours),
     )
-    subtitle = f"{count(len(files))} recordings, labelled by model {labels.run.get('model_hash', 'unknown')}."
+    subtitle = (
+        f"{count(len(files))} {'recording' if len(files) == 1 else 'recordings'}, labelled by model "
+        f"{labels.run.get('model_hash', 'unknown')}."
+    )
     return Section("What was heard", subtitle, body, settings.hash)
 
 

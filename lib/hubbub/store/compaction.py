@@ -27,6 +27,7 @@ from hubbub.config import Settings
 from hubbub.errors import StoreError
 from hubbub.io.atomic import list_sizes, read_bytes, remove_file, remove_tree
 from hubbub.io.lock import WriteLock
+from hubbub.io.text import count_noun
 from hubbub.planning.sizes import row_bytes
 from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.arrays import DOCUMENT, read_row_count
@@ -204,7 +205,11 @@ def swap_shards(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None
     new = set(after["shard"])
     absent = sorted(new - set(store.shards_there()))
     if len(behind := after[after["shard"] < plan.begins]) or absent or not _same_rows(plan.live, after):
-        what = f"{len(behind)} rows that count are in no new shard" if len(behind) else "rows are not what they were"
+        what = (
+            f"{count_noun(len(behind), 'row')} that count are in no new shard"
+            if len(behind)
+            else "rows are not what they were"
+        )
         what = f"the object of shard {absent[0]} is missing" if absent else what
         raise StoreError(
             f"{store.path}: {what}; the old shards stay in use. Run: hubbub verify {store.path} --repair, "

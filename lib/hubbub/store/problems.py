@@ -13,6 +13,7 @@ import pyarrow as pa
 from hubbub.errors import StoreError
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath
+from hubbub.io.text import count_noun
 
 BROKEN = "broken"
 """Folder of a store or of label tables where a repair puts row parts aside until their clips are made again."""
@@ -69,7 +70,7 @@ class Problem:
         return self.mend in ("remove", "run")
 
     def __str__(self) -> str:
-        clips = ", ".join(self.clips) + (f" and {self.more_clips} more clips" if self.more_clips else "")
+        clips = ", ".join(self.clips) + (f" and {count_noun(self.more_clips, 'more clip')}" if self.more_clips else "")
         return f"{self.where}: {self.what}" + (f" (holds {clips})" if clips else "")
 
 

@@ -19,6 +19,7 @@ from hubbub.clips.examples import EXAMPLE_COLUMNS
 from hubbub.clips.table import ClipTable
 from hubbub.errors import StoreError
 from hubbub.io.paths import is_local
+from hubbub.io.text import count_noun
 from hubbub.store import arrays
 from hubbub.store.descriptions import build_expected_document, decode_shard
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore
@@ -99,7 +100,7 @@ def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document:
     try:
         data = read_bytes_if_there(store.array_path / arrays.shard_key(shard))
         if data is None:
-            what = f"is missing; {len(held)} rows have no values"
+            what = f"is missing, with the values of {count_noun(len(held), 'row')}"
             missing = (Problem(where, what, *told, "recompute", shard),) if len(held) else ()
             return ShardCheck(0, 0, missing)
         document = document or read_bytes_if_there(store.array_path / arrays.DOCUMENT) or build_expected_document(store)
@@ -122,13 +123,10 @@ def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document:
 def _values_problem(where: str, wrong: pd.DataFrame, held: int, shard: int) -> Problem:
     told = list_clips(wrong)
     if len(wrong) == held > 1:
-        what = (
-            f"none of its {held} rows has the checksum that it was written with: another shard took its place, "
-            "or it is damaged"
-        )
+        what = f"no checksum of its {count_noun(held, 'row')} matches: another shard took its place, or it is damaged"
         return Problem(where, what, *told, "recompute", shard)
     first = wrong.iloc[0]
-    others = f", and so have {len(wrong) - 1} rows more" if len(wrong) > 1 else ""
+    others = f", and {count_noun(len(wrong) - 1, 'more row')} alike" if len(wrong) > 1 else ""
     what = f"row {first['row']} ({first['uri']}, window {first['window']}) has another checksum than when written"
     return Problem(where, what + others, *told, "recompute", shard)
 
@@ -191,19 +189,19 @@ def verify_clips(store: FeatureStore, table: ClipTable | None = None) -> list[Pr
     problems = []
     if short := list(_find_short_clips(counted)):
         uri, held, wanted = short[0]
-        what = f"{held} of {wanted} windows of {uri} are there" + (
-            f", and {len(short) - 1} clips more are not whole" if len(short) > 1 else ""
+        what = f"{held} of {count_noun(wanted, 'window')} of {uri} stored" + (
+            f", and {count_noun(len(short) - 1, 'more clip')} incomplete" if len(short) > 1 else ""
         )
         problems.append(Problem(ROWS, what, *first_few([uri for uri, _, _ in short]), "run"))
     wanted_clips, held_clips = store.provenance.get("clips", 0), counted["clip_id"].nunique()
     if held_clips < wanted_clips:
-        what = f"{held_clips} of {wanted_clips} clips are there: a run broke off; run hubbub features again"
+        what = f"{held_clips} of {count_noun(wanted_clips, 'clip')} stored: a run broke off; run hubbub features again"
         problems.append(Problem(ROWS, what, mend="run"))
     if table is not None:
         rows = table.rows.select(["clip_id", "uri"]).to_pandas()
         missing = rows[~rows["clip_id"].isin(set(counted["clip_id"]))]
         if len(missing):
-            what = f"{len(missing)} clips are in the clip table and not in the store"
+            what = f"{count_noun(len(missing), 'clip')} of the clip table missing from the store"
             problems.append(Problem(ROWS, what, *first_few(missing["uri"]), "run"))
     return problems
 
@@ -222,7 +220,7 @@ def _join_parts(parts: dict[int, pa.Table]) -> pd.DataFrame:
 def _row_faults(rows: pd.DataFrame, shard: int, store: FeatureStore) -> Iterator[str]:
     held = rows[rows["status"].isin(_HAS_VALUES) & ~((rows["status"] == "retired") & rows["row"].isna())]
     if strange := int((~rows["status"].isin(_STATUS)).sum()):
-        yield f"{strange} rows have a status that is none of {', '.join(_STATUS)}"
+        yield f"{count_noun(strange, 'row')} with a status that is none of {', '.join(_STATUS)}"
     first = shard * store.rows_per_shard
     if not held["row"].between(first, first + store.rows_per_shard - 1).all():
         yield f"has rows outside its shard, which holds {first} to {first + store.rows_per_shard - 1}"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hubbub.io.atomic import explain_read_errors, list_names
 from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.text import count_noun
 from hubbub.store import arrays
 from hubbub.store.descriptions import build_expected_document, decode_objects
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore
@@ -59,7 +60,7 @@ def verify_objects(store: FeatureStore) -> list[Problem]:
         where = f"{ARRAYS} shard {shard}"
         problems.append(Problem(where, f"has no row part: it {LEFT_OVER}", mend="remove"))
     if aside := list_part_numbers(store.path / BROKEN):
-        what = f"{len(aside)} row parts were put aside by a repair that did not end; --repair goes on with it"
+        what = f"{count_noun(len(aside), 'row part')} moved aside by a repair that did not finish; --repair resumes it"
         problems.append(Problem(BROKEN, what, mend="run"))
     return problems
 
@@ -118,7 +119,10 @@ def verify_array(store: FeatureStore) -> tuple[bytes, list[Problem]]:
     if fault := _document_fault(store, document):
         return build_expected_document(store), [Problem(where, f"{fault}; {again}", mend="write"), *coordinates]
     if arrays.read_row_count(document) < (needed := _rows_needed(store)):
-        what = f"has room for {arrays.read_row_count(document)} rows, and the committed shards need {needed}; {again}"
+        what = (
+            f"has room for {count_noun(arrays.read_row_count(document), 'row')}, and the committed shards need "
+            f"{needed}; {again}"
+        )
         return document, [Problem(where, what, mend="write"), *coordinates]
     return document, coordinates
 

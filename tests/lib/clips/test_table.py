@@ -58,7 +58,7 @@ def test_resolve(uri: str, path: str):
     ("clips", "message"),
     [
         ([], "no clips"),
-        ([clip(), clip()], r"1 clips stand there more than once, such as a\.wav"),
+        ([clip(), clip()], r"1 clip more than once, such as a\.wav"),
         ([clip(start_s=2.0, end_s=1.0)], r"a\.wav has the segment 2\.0 s to 1\.0 s; expected 0 <= start_s < end_s"),
         ([clip(start_s=1.0, end_s=1.0)], "expected 0 <= start_s < end_s"),
         ([clip(start_s=-1.0)], "segment -1.0 s"),

@@ -62,7 +62,7 @@ def file(tmp_path: Path) -> Path:
         ("cluster: {class: a.B}\nworkers_within_s: 0", "workers_within_s: Input should be greater than 0"),
         ("cluster: {class: nowhere.B}", "cluster.class nowhere.B cannot be imported (No module named 'nowhere')"),
         ("cluster: {class: coiled.Cluster}", "install it: pip install 'hubbub[coiled]'"),
-        ("cluster: {class: os.system}", "os.system is no class of Dask clusters (distributed.deploy.Cluster)"),
+        ("cluster: {class: os.system}", "os.system is no subclass of distributed.deploy.Cluster"),
         ("cluster: {class: dask_jobqueue.SLURMClustr}", "did you mean 'SLURMCluster'?"),
     ],
 )  # fmt: skip

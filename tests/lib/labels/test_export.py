@@ -210,7 +210,7 @@ def test_an_unknown_format_names_the_nearest(tmp_path):
 
 
 def test_a_missing_column_is_named(tmp_path):
-    with pytest.raises(LabelsError, match="events table lacks onset_s; it has: uri, label"):
+    with pytest.raises(LabelsError, match="events table lacks onset_s; expected it beside: uri, label"):
         export_events(EVENTS.drop(columns="onset_s"), FILES, tmp_path, "csv")
 
 

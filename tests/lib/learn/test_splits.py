@@ -97,7 +97,7 @@ def test_rows_without_a_label_are_left_out_and_counted():
 REFUSED = [
     # rows, rule, what the message says
     (table(labels=[[], []], fold=[1, 2]), {"test_fold": 1}, "none of the 2 rows is labelled"),
-    (table(labels=[["a", "b"], ["a"]], fold=[1, 2]), {"test_fold": 1}, r"1 clips have several labels.*0\.wav \(a, b\)"),
+    (table(labels=[["a", "b"], ["a"]], fold=[1, 2]), {"test_fold": 1}, r"1 clip with several labels.*0\.wav \(a, b\)"),
     (table(labels=one_each("abab"), fold=[1, 1, 2, 2]), {"test_fold": 7}, r"no fold 7 \(there are: 1, 2\)"),
     (table(labels=one_each("abab")), {"test_fold": 1}, "the clips have no folds"),
     (table(labels=one_each("abab"), fold=[1, 1, 2, None]), {"test_fold": 1}, r"1 labelled rows have no fold.*3\.wav"),
@@ -106,7 +106,7 @@ REFUSED = [
     (
         table(labels=one_each("abab"), fold=[1, 1, 2, 2], group=["x", "y", "z", "y"]),
         {"test_fold": 1},
-        "group 'y' would lie on both sides",
+        "group 'y' would be in both training and test",
     ),
     (table(labels=one_each("ab"), split=["train", "tset"]), {"by": "split"}, "is 'tset'; expected train, val or test"),
     (table(labels=one_each("ab"), split=["train", "train"]), {"by": "split"}, "no 'train' or no 'test'"),

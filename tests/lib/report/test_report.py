@@ -523,7 +523,7 @@ def test_a_broken_evaluation_is_refused(evaluation, name, text, message):
 
 
 def test_truth_without_its_columns_is_refused(city):
-    with pytest.raises(LabelsError, match="true events lacks offset_s; it has: uri, label, onset_s"):
+    with pytest.raises(LabelsError, match="true events lacks offset_s; expected it beside: uri, label, onset_s"):
         labels_section(city, truth=TRUTH.drop(columns="offset_s"))
 
 

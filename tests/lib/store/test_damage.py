@@ -227,7 +227,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a coordinate is torn": (lambda s: cut(s / "features.zarr/frame_s/c/0"), r"features.zarr/frame_s: .*damaged"),
     "a checksum is another": (lambda s: changed(s, 0, crc32=7), r"row 0 \(0.wav, window 0\) has another checksum"),
     "a row stands twice": (lambda s: changed(s, 0, row=1), r"rows/00000000.parquet: row 1 stands there twice"),
-    "a status nobody knows": (lambda s: changed(s, 0, status="maybe"), r"1 rows have a status that is none of ok"),
+    "a status nobody knows": (lambda s: changed(s, 0, status="maybe"), r"1 row with a status that is none of ok"),
 }
 """What is done to a store, and what verify says of it."""
 
@@ -313,7 +313,7 @@ def test_a_repair_that_breaks_off_is_taken_up_by_the_next(built: Built, made: Bu
     try:
         said = command(verify, built.store)
         assert said.code == 1
-        assert "broken: 2 row parts were put aside by a repair that did not end" in said.text
+        assert "broken: 2 row parts moved aside by a repair that did not finish" in said.text
         assert command(verify, built.store, repair=True).code == 0
     finally:
         built.clips.with_name("away").rename(built.clips)
@@ -336,7 +336,7 @@ def test_a_clip_table_tells_what_a_torn_part_held(apart: Built, made: Built) -> 
     table = apart.clips.rename(apart.clips.with_name("moved.parquet"))
     cut(part(apart.store, 0))
     said = command(verify, apart.store, clips=table)
-    assert "1 clips are in the clip table and not in the store (holds 0.wav)" in said.text
+    assert "1 clip of the clip table missing from the store (holds 0.wav)" in said.text
     assert command(verify, apart.store, clips=table, repair=True).code == 0
     assert values_of(open_store(apart.store)) == values_of(open_store(made.store))
 
@@ -351,7 +351,7 @@ def test_rows_whose_recording_is_gone_are_failed_rows_and_no_good_row_is_lost(ap
             soundfile.write(apart.sounds / name, np.zeros(4000), 8000)
     said = command(verify, apart.store, repair=True)
     assert said.code == 1, said.text
-    assert "1 clips could not be made again and are failed rows now" in said.text
+    assert "1 clip could not be computed again" in said.text
     store = open_store(apart.store)
     assert values_of(store) == {name: value for name, value in before.items() if name[0] != "0.wav"}
     failed = store.row_index().set_index("uri")["error"].dropna()

@@ -119,10 +119,10 @@ def test_a_row_part_that_is_gone_is_found(store: FeatureStore, table: ClipTable)
     part_path(store.rows_folder, 0).unlink()
     problems = all_problems(store, table)
     assert Problem("rows", "2 of 4 windows of 1.wav are there", ("1.wav",), mend="run") in problems
-    missing = Problem("rows", "1 clips are in the clip table and not in the store", ("0.wav",), mend="run")
+    missing = Problem("rows", "1 clip of the clip table missing from the store", ("0.wav",), mend="run")
     assert missing in problems
     assert missing.in_flight
-    assert str(missing) == "rows: 1 clips are in the clip table and not in the store (holds 0.wav)"
+    assert str(missing) == "rows: 1 clip of the clip table missing from the store (holds 0.wav)"
 
 
 def test_a_row_part_cut_short_is_found(store: FeatureStore):
@@ -145,7 +145,7 @@ def changed(store: FeatureStore, shard: int, **columns) -> None:
     [
         ({"row": 99}, "has rows outside its shard, which holds 0 to 3"),
         ({"row": 1}, "row 1 stands there twice"),
-        ({"status": "maybe"}, "1 rows have a status that is none of ok, failed, ended, retired"),
+        ({"status": "maybe"}, "1 row with a status that is none of ok, failed, ended, retired"),
         ({"status": "failed"}, "a failed row gives no reason"),
         ({"crc32": 7}, "row 0 .* has another checksum"),
         ({"row": None}, "row"),  # an ok row must lie somewhere

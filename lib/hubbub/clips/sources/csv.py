@@ -15,6 +15,7 @@ from hubbub.clips.table import CLIP_SCHEMA, RESERVED_COLUMNS, resolve_uri
 from hubbub.errors import ClipTableError, nearest
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.text import count_noun
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
 
@@ -111,7 +112,7 @@ def _root(source: StoragePath, names: list[str]) -> StoragePath:
     if max(found) == 0:
         places = ", ".join(str(folder) for folder in tried)
         raise ClipTableError(
-            f"{source}: none of its {len(names)} files is there, not even {names[0]} (looked in {places}); "
+            f"{source}: none of its {count_noun(len(names), 'file')} exists, not even {names[0]} (looked in {places}); "
             "move the CSV beside its recordings, or give paths relative to the CSV"
         )
     return tried[found.index(max(found))]

@@ -11,6 +11,7 @@ from typing import Any
 from hubbub.clips.sources import AUDIO_SUFFIXES, Columns, Listing, bucket
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath, absolute_path, is_local
+from hubbub.io.text import count_noun
 
 
 def is_flat(source: StoragePath) -> bool:
@@ -53,7 +54,10 @@ def _listing(source: StoragePath, columns: Columns, *, labelled: bool) -> Listin
             f"{source} holds no recordings{_describe_others(others)}; expected files such as .wav, .flac, .ogg, .mp3"
         )
     notes = (
-        [f"passed over {others.total()} files that are no recordings by their names{_describe_others(others)}"]
+        [
+            f"passed over {count_noun(others.total(), 'file')} whose names are not those of "
+            f"recordings{_describe_others(others)}"
+        ]
         if others
         else []
     )
