@@ -236,19 +236,19 @@ MEMORY = """
 import sys
 from pathlib import Path
 import psutil
-from hubbub.audio.decode import blocks, probe
+from hubbub.audio.decode import decode_blocks, read_audio_info
 from hubbub.errors import AudioError
 
 def go_through(folder):
     for path in sorted(folder.iterdir()):
-        for use in (probe, lambda path: sum(map(len, blocks(path, sample_rate=22050))), abandon):
+        for use in (read_audio_info, lambda path: sum(map(len, decode_blocks(path, sample_rate=22050))), abandon):
             try:
                 use(path)
             except AudioError:
                 pass
 
 def abandon(path):
-    for block in blocks(path, sample_rate=16000, first=100, count=10**6):
+    for block in decode_blocks(path, sample_rate=16000, first=100, count=10**6):
         return
 
 folder, process = Path(sys.argv[1]), psutil.Process()

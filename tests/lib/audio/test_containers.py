@@ -269,8 +269,8 @@ def test_without_pyav_a_broken_wav_is_still_a_broken_wav(tmp_path: Path, monkeyp
 def test_pyav_is_not_imported_before_it_is_needed(tmp_path: Path):
     path = write(tmp_path / "a.wav", noise(0.1, RATE), RATE)
     code = (
-        "import sys; from pathlib import Path; from hubbub.audio.decode import load; "
-        f"load(Path({str(path)!r}), sample_rate=22050); sys.exit('av' in sys.modules)"
+        "import sys; from pathlib import Path; from hubbub.audio.decode import load_audio; "
+        f"load_audio(Path({str(path)!r}), sample_rate=22050); sys.exit('av' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

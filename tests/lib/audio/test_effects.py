@@ -143,11 +143,11 @@ def test_threads_side_by_side_make_the_same_bits(everything: Variants, dog: npt.
 OTHER_PROCESS = """
 import hashlib, json, sys
 import numpy as np
-from hubbub.audio.effects import augmented
+from hubbub.audio.effects import apply_effects
 from hubbub.config.variants import Variants
 np.random.seed(99)
 samples, variants = np.load(sys.argv[1]), Variants.model_validate_json(open(sys.argv[2]).read())
-made = augmented(samples, len(samples), variants=variants, number=2, labels=["dog"], clip_id="f0", window=3,
+made = apply_effects(samples, len(samples), variants=variants, number=2, labels=["dog"], clip_id="f0", window=3,
                  sample_rate=22050)
 print(hashlib.sha256(made.samples.tobytes()).hexdigest(), made.valid, made.done, sep="\\n")
 """

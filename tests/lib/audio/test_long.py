@@ -86,13 +86,13 @@ def test_stretches_of_a_long_recording_equal_it_streamed(long: tuple[Path, str])
 PEAK = """
 import resource, sys
 from pathlib import Path
-from hubbub.audio.decode import blocks, load, probe
+from hubbub.audio.decode import decode_blocks, load_audio, read_audio_info
 
 path = Path(sys.argv[1])
-duration_s = probe(path).duration_s
-samples = sum(len(block) for block in blocks(path, sample_rate=6000))
-load(path, sample_rate=6000, first=samples - 1000, count=1000)
-load(path, sample_rate=6000, first=samples // 2, count=1000)
+duration_s = read_audio_info(path).duration_s
+samples = sum(len(block) for block in decode_blocks(path, sample_rate=6000))
+load_audio(path, sample_rate=6000, first=samples - 1000, count=1000)
+load_audio(path, sample_rate=6000, first=samples // 2, count=1000)
 if sys.platform == "linux":  # where ru_maxrss begins at the size of the process that started this one
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     peak = int(status["VmHWM"].split()[0]) * 1024

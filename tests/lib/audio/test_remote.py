@@ -163,9 +163,9 @@ def test_a_passing_copy_goes(s3: str, put: Callable):
 
 _READER = """
 import sys, time
-from hubbub.audio.remote import kept_copy
-from hubbub.io.paths import place
-print(kept_copy(place(sys.argv[1])), flush=True)
+from hubbub.audio.remote import cached_copy
+from hubbub.io.paths import parse_path
+print(cached_copy(parse_path(sys.argv[1])), flush=True)
 time.sleep(float(sys.argv[2]))
 """
 

@@ -178,7 +178,7 @@ def test_a_csv_beside_its_recordings(s3: str, moto_server: Server, esc10_mini: P
     assert uris(whole) == [f"{s3}/x/audio/b .wav"]
     assert index_listing(whole)[0].rows["duration_s"].to_pylist() == [0.6]
     put(moto_server, f"{s3}/y", "t.csv", b"file\nno.wav\n")
-    with pytest.raises(ClipTableError, match="none of its 1 files is there, not even no.wav"):
+    with pytest.raises(ClipTableError, match="none of its 1 file exists, not even no.wav"):
         listed(f"{s3}/y/t.csv", path="file")
     put(moto_server, f"{s3}/esc", "esc.csv", (esc10_mini / "esc10.csv").read_bytes())
     for path in sorted((esc10_mini / "audio").iterdir())[:2]:
@@ -296,7 +296,7 @@ def test_local_recordings_cost_no_more_than_before(tmp_path: Path, monkeypatch: 
     stats: list[Path] = []
     really = Path.stat
     monkeypatch.setattr(Path, "stat", lambda self, **options: stats.append(self) or really(self, **options))
-    monkeypatch.setattr(remote, "_copies", lambda process: pytest.fail("a local file was copied"))
+    monkeypatch.setattr(remote, "_cache_of_process", lambda process: pytest.fail("a local file was copied"))
     run(tmp_path / "store", table)
     assert [path for path in stats if path.suffix == ".wav"] == [tmp_path / "here" / "0.wav"]
 
@@ -349,7 +349,7 @@ def test_long_recordings_take_turns_where_there_is_room_for_one(
         put(moto_server, s3, f"{number}.ogg", data)
         (tmp_path / "here" / f"{number}.ogg").write_bytes(data)
     copies = remote.CopyCache(tmp_path / "copies", kept_bytes=1)
-    monkeypatch.setattr(remote, "_copies", lambda process: copies)
+    monkeypatch.setattr(remote, "_cache_of_process", lambda process: copies)
     here, _ = index_listing(list_source(tmp_path / "here", "flat", Columns()))
     local, there = (
         run(tmp_path / name, table, "windows.mode=all") for name, table in (("1", here), ("2", indexed(s3)))

@@ -50,7 +50,7 @@ def test_a_folder_of_folders_has_a_class_a_folder(tmp_path: Path):
     listing = listed(tmp_path)
     assert labels(listing) == {"dog/1.wav": ["dog"], "dog/deep/2.flac": ["dog"], "rain/3.OGG": ["rain"]}
     assert listing.root == tmp_path
-    assert listing.notes == ["passed over 1 files that are no recordings by their names (found: 1 .txt)"]
+    assert listing.notes == ["passed over 1 file whose names are not those of recordings (found: 1 .txt)"]
 
 
 def test_a_flat_folder_is_unlabelled(tmp_path: Path):
@@ -215,11 +215,11 @@ def test_file_addresses_stay_what_they_are(tmp_path: Path):
         (
             "file,cv\na.wav,first\n",
             {"path": "file", "fold": "cv"},
-            "column 'cv' holds 'first'; folds are whole numbers",
+            "column 'cv' holds 'first'; expected whole numbers",
         ),
-        ("file,cv\na.wav,1.5\n", {"path": "file", "fold": "cv"}, "folds are whole numbers"),  # not silently fold 1
+        ("file,cv\na.wav,1.5\n", {"path": "file", "fold": "cv"}, "expected whole numbers"),  # not silently fold 1
         ("file,t\na.wav,soon\n", {"path": "file", "start_s": "t"}, "column 't' holds 'soon'; expected seconds"),
-        ("file\nno.wav\n", {"path": "file"}, r"none of its 1 files is there, not even no\.wav \(looked in .*audio"),
+        ("file\nno.wav\n", {"path": "file"}, r"none of its 1 file exists, not even no\.wav \(looked in .*audio"),
         ("file\n", {"path": "file"}, "has a header and no rows"),
         ("", {"path": "file"}, "cannot be read as CSV"),
         ('file\n"a.wav\n', {"path": "file"}, "cannot be read as CSV"),

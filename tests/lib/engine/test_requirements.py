@@ -125,7 +125,7 @@ def test_the_source_is_what_workers_run(tmp_path: Path):
     (copy / "jobs").mkdir(exist_ok=True)
     (copy / "jobs" / "one_more.py").write_text("x = 1")
     assert source_hash(copy) == SOURCE
-    (copy / "metrics.py").rename(copy / "metric.py")
+    (copy / "errors.py").rename(copy / "error.py")
     assert source_hash(copy) != SOURCE
 
 

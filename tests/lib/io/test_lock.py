@@ -178,7 +178,7 @@ def test_a_lost_answer_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise StorageError("no answer")
         return False
 
-    monkeypatch.setattr(lock, "create_only", answer_lost)
+    monkeypatch.setattr(lock, "create_if_absent", answer_lost)
     with write_lock(tmp_path, "features") as held:
         held.check()
 
@@ -187,7 +187,7 @@ def test_where_nothing_can_be_written_the_reason_is_told(tmp_path: Path, monkeyp
     def full(path: Path, data: bytes) -> bool:
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr(lock, "create_only", full)
+    monkeypatch.setattr(lock, "create_if_absent", full)
     with pytest.raises(StorageError, match="the disk is full"), write_lock(tmp_path, "features"):
         pass
 
@@ -195,14 +195,14 @@ def test_where_nothing_can_be_written_the_reason_is_told(tmp_path: Path, monkeyp
 HOLD = """
 import sys, time
 from hubbub.errors import StoreError
-from hubbub.io.paths import place
-from hubbub.io.lock import claimed
+from hubbub.io.paths import parse_path
+from hubbub.io.lock import write_lock
 if __name__ == "__main__":
-    folder, wait = place(sys.argv[1]), sys.argv[2] == "wait"
+    folder, wait = parse_path(sys.argv[1]), sys.argv[2] == "wait"
     print("ready", flush=True)
     sys.stdin.readline()
     try:
-        with claimed(folder, "features", lease_s=float(sys.argv[3])) as held:
+        with write_lock(folder, "features", lease_s=float(sys.argv[3])) as held:
             print("held", held.number, flush=True)
             sys.stdin.readline()
             held.check()
@@ -266,12 +266,12 @@ RACE = """
 import sys
 from pathlib import Path
 from hubbub.errors import StoreError
-from hubbub.io.lock import claimed
+from hubbub.io.lock import write_lock
 for race in range({races}):
     print("ready", race, flush=True)
     sys.stdin.readline()
     try:
-        with claimed(Path(sys.argv[1]) / str(race), "features"):
+        with write_lock(Path(sys.argv[1]) / str(race), "features"):
             print("held", flush=True)
             sys.stdin.readline()
     except StoreError:
@@ -442,10 +442,10 @@ def run_schedule(
     storage = Storage()
     HISTORY.clear()
     takers = [Taker(storage, index, answers_lost=index in lost) for index in range(3)]
-    monkeypatch.setattr(lock, "names", storage.names)
-    monkeypatch.setattr(lock, "create_only", storage.create_if_absent)
+    monkeypatch.setattr(lock, "list_names", storage.names)
+    monkeypatch.setattr(lock, "create_if_absent", storage.create_if_absent)
     monkeypatch.setattr(lock, "read_bytes", storage.read_bytes)
-    monkeypatch.setattr(lock, "remove", storage.remove)
+    monkeypatch.setattr(lock, "remove_file", storage.remove)
 
     def process(record: Any) -> str:
         return "gone" if mistaken or takers[record.pid].finished or takers[record.pid].killed else "there"

@@ -265,7 +265,7 @@ def test_a_rule_for_each_label_and_no_other(rules, message):
 @pytest.mark.parametrize(
     ("start_s", "end_s", "scores", "message"),
     [
-        ([0, 1], [1, 2], np.zeros((2, 3)), r"for 1 labels; got \[2\], \[2\], \[2, 3\]"),
+        ([0, 1], [1, 2], np.zeros((2, 3)), r"for 1 label; got \[2\], \[2\], \[2, 3\]"),
         ([0, 1], [1], np.zeros((2, 1)), r"got \[2\], \[1\], \[2, 1\]"),
         ([1, 0], [2, 1], np.zeros((2, 1)), "in order of time"),
         ([0, 1], [0, 2], np.zeros((2, 1)), "ending after it starts"),

@@ -209,7 +209,7 @@ def test_what_is_no_label_tables(tmp_path: Path, tables: LabelTables):
     assert is_labels(tables.path)
     run = json.loads((tables.path / "run.json").read_text())
     for text, message in [
-        (json.dumps(run | {"format": "hubbub-labels/9"}), "has the format hubbub-labels/9; this hubbub"),
+        (json.dumps(run | {"format": "hubbub-labels/9"}), "has the format hubbub-labels/9; expected"),
         ("{", "cannot be read"),
         ("[]", "cannot be read"),
     ]:

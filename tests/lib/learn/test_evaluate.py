@@ -51,7 +51,7 @@ def test_the_files_hold_what_the_contract_says(bundle, tiny_store, tmp_path):
 def test_another_fold_can_be_asked_for(bundle, tiny_store, tmp_path):
     evaluate(bundle, tiny_store, tmp_path / "out", fold=3)
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["fold"] == 3
-    with pytest.raises(TrainingError, match=r"no fold 9 \(there are: 1, 2, 3, 4\)"):
+    with pytest.raises(TrainingError, match=r"no fold 9; choose one of those \(there are: 1, 2, 3, 4\)"):
         evaluate(bundle, tiny_store, tmp_path / "out", fold=9)
 
 
@@ -88,7 +88,7 @@ def test_features_of_another_frontend_are_refused(bundle, tmp_path, clips, build
 
 def test_a_label_that_the_model_does_not_know(bundle, tmp_path, clips, build):
     store = build(tmp_path / "store", clips(labels=("hiss", "moo")))
-    with pytest.raises(TrainingError, match=r"2 test rows are labelled 'moo'.*hiss, hum, ring"):
+    with pytest.raises(TrainingError, match=r"2 test rows labelled 'moo'.*hiss, hum, ring"):
         evaluate(bundle, store, tmp_path / "out")
 
 

@@ -97,7 +97,7 @@ def test_crops_train_a_model_that_hears_a_crop_and_never_padding(cropped_store, 
 
 
 def test_crops_are_other_ones_at_every_epoch_and_the_same_at_the_same(cropped_store, tmp_path, monkeypatch):
-    import hubbub.learn.train as module
+    import hubbub.learn.streams as module
 
     drawn: list[dict] = []
     draw = module.random_crops
@@ -246,7 +246,7 @@ REFUSED = [
     ({"epochs": 0}, "0 epochs; give at least 1"),
     ({"seed": -1}, "seed -1"),
     ({"validation_share": 1.0}, "validation share of 1"),
-    ({"test_fold": 9}, r"no fold 9 \(there are: 1, 2, 3, 4\)"),
+    ({"test_fold": 9}, r"no fold 9; choose one of those \(there are: 1, 2, 3, 4\)"),
     ({"test_fold": None}, "which rows test"),
 ]
 

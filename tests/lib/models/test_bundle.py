@@ -78,7 +78,7 @@ DAMAGE = [
     (lambda folder: spoil_json(folder, format="hubbub-bundle/9"), "has the format 'hubbub-bundle/9'"),
     (lambda folder: (folder / "model.keras").unlink(), "model.keras is missing"),
     (lambda folder: (folder / "model.keras").write_bytes(b"PK cut short"), "was changed or cut short"),
-    (lambda folder: spoil_json(folder, settings_hash="0" * 16), "but it says 0000000000000000"),
+    (lambda folder: spoil_json(folder, settings_hash="0" * 16), "expected 0000000000000000"),
     (lambda folder: spoil_json(folder, settings={"dtype": "int8"}), "is a damaged bundle.*dtype"),
 ]
 

@@ -288,7 +288,7 @@ def test_stopped_after_the_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
             raise KeyboardInterrupt
         remove_file(path)
 
-    monkeypatch.setattr(compaction, "remove", remove_some)
+    monkeypatch.setattr(compaction, "remove_file", remove_some)
     if removed < len(FULL_OF_HOLES):
         with pytest.raises(KeyboardInterrupt):
             compact(store.path)

@@ -224,7 +224,7 @@ def test_what_is_no_store(store: FeatureStore, document: str | None, message: st
             "hubbub-features/9",
             r"has the format hubbub-features/9; this hubbub .* reads .*/1 and .*/2",
         ),
-        ("settings_hash", "0" * 16, "its settings hash to .* but it says 0000000000000000"),
+        ("settings_hash", "0" * 16, "its settings hash to .* expected 0000000000000000"),
         ("settings", {"frontend": {"n_mel": 3}}, "unknown setting 'frontend.n_mel'"),
         ("settings", 3, "is no description of a feature store"),
     ],

@@ -352,7 +352,7 @@ def test_a_recording_that_cannot_be_sought_is_gone_through_once(
     begun = []
     decode_blocks = decode.decode_blocks
     monkeypatch.setattr(
-        decode, "blocks", lambda *given, **more: begun.append(more["first"]) or decode_blocks(*given, **more)
+        decode, "decode_blocks", lambda *given, **more: begun.append(more["first"]) or decode_blocks(*given, **more)
     )
     table, config = index(folder), settings("windows.mode=all", "windows.duration_s=0.5", rows_per_shard=4)
     for unit in order:

@@ -251,7 +251,7 @@ def done(plans: Iterable[Plan], task: LabelTask) -> list[UnitResult]:
 def in_one_go(table: ClipTable, bundle: Path, out: Path) -> dict[str, pa.Table]:
     """The tables that come of decoding every file in one go, whatever its length."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(label, "LABEL_WINDOWS_MOST", 10**9)
+        patch.setattr(label, "MAX_LABEL_WINDOWS", 10**9)
         plan, task = begun(table, bundle, out)
         done([plan], task)
     return told(task.tables)
@@ -455,7 +455,7 @@ def test_verify_tells_pieces_that_were_left_from_what_is_foreign(archive: Archiv
         ("notes.txt", None),
         ("pieces", "run"),
     ]
-    assert "7 pieces of long recordings are left from a run that broke off" in problems[-1].what
+    assert "7 segments of long recordings left from a run that broke off" in problems[-1].what
     done([then], task)
     assert [problem.mend for problem in verify_label_objects(task.tables)] == ["remove", None]
 
