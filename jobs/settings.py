@@ -19,7 +19,7 @@ def settings(
 ) -> None:
     """Print the settings of features as YAML, with defaults and meanings.
 
-    hubbub settings mfcc > mfcc.yaml, then: hubbub features CLIPS -o STORE --settings mfcc.yaml
+    Example: hubbub settings mfcc > mfcc.yaml, then --settings mfcc.yaml with hubbub features
     """
     from hubbub.config.frontends import FRONTENDS
     from hubbub.errors import UsageError, nearest

@@ -115,8 +115,14 @@ def test_training_and_testing_on_a_store_in_a_bucket(s3: str, moto_server: Serve
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("train", "{s3}/store", "-o", "{s3}/b"), "written on this machine only; train into a folder here, then copy"),
-        (("evaluate", "{s3}/b", "{s3}/store", "-o", "{s3}/e"), "this machine only; evaluate into a folder here"),
+        (
+            ("train", "{s3}/store", "-o", "{s3}/b"),
+            "expected a folder on this machine; train into a folder here, then copy",
+        ),
+        (
+            ("evaluate", "{s3}/b", "{s3}/store", "-o", "{s3}/e"),
+            "expected a folder on this machine; evaluate into a folder here",
+        ),
         (("index", "gs://x/y", "-o", "c.parquet"), "gs://x/y: gs:// is not read or written; expected a local path"),
         (("index", "{s3}/no where", "-o", "c.parquet"), "no where does not exist; expected a folder of recordings"),
         (("label", "{s3}/a", "--model", "{s3}/m", "-o", "{s3}/l"), "/m is no model bundle; make one with: hubbub"),

@@ -98,7 +98,11 @@ REFUSED = [
     # rows, rule, what the message says
     (table(labels=[[], []], fold=[1, 2]), {"test_fold": 1}, "none of the 2 rows is labelled"),
     (table(labels=[["a", "b"], ["a"]], fold=[1, 2]), {"test_fold": 1}, r"1 clip with several labels.*0\.wav \(a, b\)"),
-    (table(labels=one_each("abab"), fold=[1, 1, 2, 2]), {"test_fold": 7}, r"no fold 7; choose one of those \(there are: 1, 2\)"),
+    (
+        table(labels=one_each("abab"), fold=[1, 1, 2, 2]),
+        {"test_fold": 7},
+        r"no fold 7; .*\(there are: 1, 2\)",
+    ),
     (table(labels=one_each("abab")), {"test_fold": 1}, "the clips have no folds"),
     (table(labels=one_each("abab"), fold=[1, 1, 2, None]), {"test_fold": 1}, r"1 labelled row without a fold.*3\.wav"),
     (table(labels=one_each("aaab"), fold=[2, 2, 2, 1]), {"test_fold": 1}, "one label in 3 training rows: 'a'"),
