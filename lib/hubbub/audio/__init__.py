@@ -1,1 +1,1 @@
-"""From recordings to frames: decode, cut into windows, transform."""
+"""From recordings to frames: decode, split into windows, transform."""

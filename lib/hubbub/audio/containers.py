@@ -1,4 +1,4 @@
-"""Recordings through PyAV (FFmpeg): M4A and MP4, WebM and Matroska, WMA, ADTS, and whatever else libsndfile refuses.
+"""The PyAV (FFmpeg) decoder: M4A, MP4, WebM, Matroska, WMA, ADTS, and all that libsndfile refuses.
 
 PyAV is an extra, ``hubbub[av]``, and is imported when the first such file comes. How long such a recording is, is
 always counted by decoding: containers state it roughly (WebM to a millisecond, ADTS not at all, MP4 with or without

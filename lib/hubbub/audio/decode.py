@@ -1,4 +1,4 @@
-"""Any recording to blocks of float32 at one rate, in bounded memory.
+"""Decode any recording to blocks of float32 at one sample rate, in bounded memory.
 
 Positions are samples at the rate asked for, counted from the start of the recording, so that a stretch decoded
 alone holds the same values as the same stretch of the whole (to `SEAM_TOLERANCE`).

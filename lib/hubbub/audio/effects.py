@@ -1,4 +1,4 @@
-"""Variants of a sound: what a policy (`hubbub.config.variants`) asks for, done to one window of samples.
+"""Waveform augmentation: the effects of a policy (`hubbub.config.variants`), applied to one window of samples.
 
 A window in, a window out, so that memory does not grow with a recording's length::
 

@@ -1,4 +1,4 @@
-"""What a file's first bytes say: what it is, and where they are known to lie about its length.
+"""The format of a file by its first bytes, and headers whose length is wrong.
 
 libsndfile believes some headers that are wrong, and then leaves out sound that is there. Such a file is shown to it
 with those few bytes corrected (`CorrectedFile`); the file itself is never written. Measured with libsndfile 1.2.2:

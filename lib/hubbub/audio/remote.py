@@ -1,4 +1,4 @@
-"""Recordings in buckets, as files on this machine for as long as they are read.
+"""Local copies of recordings in buckets, kept as long as they are read.
 
 Decoders read files, so a recording is fetched whole. Each process keeps those it fetched last, up to `CACHE_BYTES`: the
 many units of a long recording then fetch it once a worker. Copies lie in the folder for temporary files (``TMPDIR``);

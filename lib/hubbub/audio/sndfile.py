@@ -1,4 +1,4 @@
-"""Recordings through libsndfile: WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, AU and their kin.
+"""The libsndfile decoder: WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, AU and other formats.
 
 How long a recording is, and where its samples lie, is asked of the sound and not of the header wherever the header was
 seen to be wrong (libsndfile 1.2.2): see `SoundFile.n_frames` and `SoundFile.read`.

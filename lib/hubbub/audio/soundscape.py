@@ -1,4 +1,4 @@
-"""Soundscapes whose truth is known: clips mixed into quiet noise at times that are written down.
+"""Soundscapes with known events: clips mixed into quiet noise at known times.
 
 The background is noise with a pink spectrum, the shape of a distant city. Into it go the sounding parts of clips,
 one after the other, never overlapping::

@@ -1,4 +1,4 @@
-"""Durations to window spans: pure arithmetic in samples.
+"""Windows of a recording: arithmetic in samples.
 
 A clip of `n` samples, windows of 4 and a hop of 2::
 

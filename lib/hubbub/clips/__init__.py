@@ -1,1 +1,1 @@
-"""The clip table: one row a clip, made from many kinds of source."""
+"""The clip table, its examples, and one reader for each kind of source."""

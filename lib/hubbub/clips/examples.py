@@ -1,4 +1,4 @@
-"""Which examples a clip gives: one a channel, where channels are examples of their own, and its augmented variants.
+"""Example expansion: a clip gives an example for each channel and each augmented variant.
 
 An example is a *take*: a clip, a channel (``mix``, or ``1``, ``2``, … alone), a variant (0: as recorded), and the rule
 that makes the variant: a clip that is labelled anew may fall under another one.

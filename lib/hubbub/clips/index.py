@@ -1,4 +1,4 @@
-"""Listed clips to a clip table: each file's version, and what its header says."""
+"""Make a clip table from listed clips: read each file's version and header."""
 
 from __future__ import annotations
 

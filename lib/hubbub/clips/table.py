@@ -1,4 +1,4 @@
-"""The clip table: its schema, its validation, reading and writing it.
+"""The clip table: schema, validation, reading and writing.
 
 One row a clip: a file, or a segment of one. Columns beyond the contract are carried through to every output.
 """

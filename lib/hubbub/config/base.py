@@ -1,4 +1,4 @@
-"""What every part of the settings is: frozen, strict about names, and without infinities."""
+"""The base of all settings: frozen, strict about names, finite."""
 
 from __future__ import annotations
 

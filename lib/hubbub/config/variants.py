@@ -1,4 +1,4 @@
-"""Which clips are stored again, augmented, and how: the content of a policy file.
+"""The policy of variants: which clips are stored again, augmented, and how.
 
 A policy is a list of rules. A rule says which classes it is for, how many variants each such clip gets, and what is
 done to each, in which order::

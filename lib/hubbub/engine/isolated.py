@@ -1,4 +1,4 @@
-"""Quarantine: a unit whose worker died is done in a child process, which may die of it in its turn.
+"""Isolated processes: a suspect unit, whose worker died, runs in a child process, which may die, too.
 
 The child tells which item it is at before it begins it. When it dies, hangs or takes too much memory, that item is
 condemned, and another child does the unit, with a failed row in the item's place::
@@ -30,8 +30,8 @@ from hubbub.engine import Task
 from hubbub.engine.outcomes import At, Raised
 from hubbub.errors import OutOfMemory, TimedOut, WorkerDied
 from hubbub.io.paths import storage_environment
+from hubbub.tasks.item_observer import has_item, mark_culprit
 from hubbub.tasks.result import UnitLost, UnitResult
-from hubbub.tasks.watched import has_item, mark_culprit
 
 _LOOK_EVERY_S = 0.05
 _START_WITHIN_S = 120.0

@@ -12,7 +12,7 @@ from distributed.protocol.pickle import loads
 
 from hubbub.engine.outcomes import At, catch_outcome
 from hubbub.io.paths import apply_storage
-from hubbub.tasks.watched import observe_items
+from hubbub.tasks.item_observer import observe_items
 
 
 def main(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""What may come of a unit on a worker, as values.
+"""Outcomes of a unit on a worker, as values.
 
 Nothing of a unit is raised through Dask: whether the cause of an error may pass can only be told where the error still
 has its causes, which pickling takes from it.

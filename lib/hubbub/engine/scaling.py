@@ -1,4 +1,4 @@
-"""Workers of a cluster that hubbub starts: the first ones, as many as there is work for, others for those gone."""
+"""Scaling of clusters that hubbub starts: the first workers, more with more work, and replacements."""
 
 from __future__ import annotations
 

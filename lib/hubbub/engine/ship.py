@@ -1,4 +1,4 @@
-"""The hubbub of this process on workers that have none, or another: what ``--ship`` does.
+"""Ship the hubbub of this process to workers that have another, or none: ``--ship``.
 
 The package's files travel as an archive inside a plugin, which every worker sets up, also one that comes later, before
 it gets any unit. The plugin's class travels by value: where it arrives there may be no hubbub to look it up in. The

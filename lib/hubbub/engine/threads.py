@@ -1,4 +1,4 @@
-"""Threads of numeric libraries on workers: as many in all as the worker has, not that many times the cores."""
+"""Limits of numeric libraries' threads on workers: together as many as the worker has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs on a worker: one unit, under a clock."""
+"""Run one unit on a worker, within a time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and objects that appear whole or not at all, in places that hold what they should."""
+"""Atomic writes and other operations on files, folders and objects, on a disk and in a bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims: one builder of a folder at a time, airtight on a disk and in a bucket alike.
+"""The lock of a folder: one writer at a time, on a disk and in a bucket alike.
 
 The lock needs two operations: create a file if it is absent (`create_if_absent`), and listings that show what was
 created before. Claims are numbered files, and the highest number holds::

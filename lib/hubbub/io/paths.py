@@ -1,4 +1,4 @@
-"""Places: what a person names as a path, ``file://`` or ``s3://bucket/prefix``, as an object that code can walk.
+"""Paths and URLs: a path, ``file://`` or ``s3://bucket/prefix`` as an object with the methods of `pathlib.Path`.
 
 A local place is a plain `pathlib.Path`. One in a bucket is a `upath.UPath`, which has the same methods on s3fs. How a
 bucket is reached says the usual AWS environment: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,

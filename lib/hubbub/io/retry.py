@@ -1,4 +1,4 @@
-"""What failed for a cause that may pass is tried again, with growing pauses."""
+"""Retries with backoff, for errors that are transient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the scores of overlapping windows to events with an onset and an offset.
+"""Find events, with onset and offset, in the scores of overlapping windows.
 
 A window of 5 s that hears a dog does not say when in those 5 s. Windows that overlap do, together: each speaks
 only for the stretch around its centre, up to the middle of what it shares with its neighbours, so an event

@@ -1,4 +1,4 @@
-"""Label tables: what a model said of an archive, file by file, window by window, event by event.
+"""Label tables: the files, window scores and events of an archive, as a model labelled it.
 
 ::
 

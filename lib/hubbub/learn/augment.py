@@ -1,4 +1,4 @@
-"""Augmentation of spectrograms in decibels: what else a row could have been, drawn anew for every batch.
+"""Augmentation of spectrograms in decibels, drawn anew for every batch.
 
 `hubbub.learn.augment_any` is for what other frontends make.
 

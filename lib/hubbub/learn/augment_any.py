@@ -1,4 +1,4 @@
-"""Augmentation of rows whose values may mean anything: cepstra, pitch classes, normalised energy, tables of features.
+"""Augmentation of features that are no decibels: cepstra, pitch classes, normalised energy, tables of features.
 
 Sums of sounds, changes of level and shifts of pitch are no simple function of such values, so only what is sound on any
 features is done to them::

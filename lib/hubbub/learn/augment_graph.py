@@ -1,4 +1,4 @@
-"""Augmentation inside a TensorFlow graph: what is sound on any features, drawn from stateless seeds.
+"""Augmentation inside a TensorFlow graph, for any features, drawn from stateless seeds.
 
 The same operations as in `hubbub.learn.augment`, with TensorFlow's own draws in place of NumPy's: equal in kind and
 share, not row by row. The recipes' policies stay the NumPy ones, which train alike on every backend; this is for

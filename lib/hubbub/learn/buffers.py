@@ -1,4 +1,4 @@
-"""Memory that is used again: taking fresh pages from the system for every batch costs more than decoding it."""
+"""Reusable buffers: taking new memory from the system for every batch costs more than decoding the batch."""
 
 from __future__ import annotations
 

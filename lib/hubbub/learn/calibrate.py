@@ -1,4 +1,4 @@
-"""From which score on a label counts as heard, chosen on validation rows."""
+"""Choose the threshold above which a label counts as present, on validation rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a training stands, kept on disk so that a killed one goes on; each checkpoint is there whole or not at all.
+"""Checkpoints of a training, from which a killed training resumes; each is written whole or not at all.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What a model hears of a stored row: all of it, or, with windows of mode `random`, crops of it.
+"""Crops: the part of a stored row that a model gets, all of it or, with `windows.mode` ``random``, a crop.
 
 ::
 

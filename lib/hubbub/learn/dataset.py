@@ -1,4 +1,4 @@
-"""From a feature store to batches: every row once, in an order that the seed and the epoch decide.
+"""Batches from a feature store: every row once an epoch, in an order that seed and epoch decide.
 
 A `Pass` is one epoch over some rows, in the order of `hubbub.learn.order`. It yields NumPy arrays and imports no
 TensorFlow; `hubbub.learn.tf_data` serves the same batches, in the same order, to a graph. Both read whole shards ahead

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from hubbub.errors import StoreError, TrainingError
 from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder
 from hubbub.io.text import count_noun
-from hubbub.learn.checked import ChecksummedStore
+from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
 from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches

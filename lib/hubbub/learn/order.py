@@ -1,4 +1,4 @@
-"""In which order rows are served: a pure function of the rows, the seed and the epoch, known before anything is read.
+"""The order of rows in an epoch: a pure function of the rows, the seed and the epoch.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Batches by their number, out of shards that are read whole, ahead of need and several at once.
+"""Read batches by number, from shards that are read whole, ahead of need, several at once.
 
 ::
 

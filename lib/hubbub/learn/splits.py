@@ -1,4 +1,4 @@
-"""Which rows train, which choose the epoch to keep, which test; a group is never on two sides.
+"""Split rows into training, validation and test; a group is never in two of them.
 
 A group is what a clip table calls one (a site, a device, a source recording), or else the clip itself, so that the
 windows and the channels of one clip stay together as well. Augmented copies (`variant` above 0) train where their clip

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from hubbub.learn.augment import Augmentation
-from hubbub.learn.checked import ChecksummedStore
+from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, random_crops
 from hubbub.learn.dataset import Pass
 from hubbub.learn.tf_data import Failures, as_tf_data

@@ -1,4 +1,4 @@
-"""The batches of a pass as a `tf.data.Dataset`: read ahead by threads, made float32 and augmented in the graph.
+"""Batches as a `tf.data.Dataset`: read ahead by threads, cast to float32 and augmented in the graph.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Train a model on a feature store; killed in the middle, the same command goes on where it was.
+"""Train a model on a feature store; after a kill, the same command resumes.
 
 Work happens beside the bundle, which gets its name only when it is whole::
 

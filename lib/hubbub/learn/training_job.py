@@ -9,7 +9,7 @@ from typing import Any
 
 from hubbub.config import canonical_hash
 from hubbub.errors import TrainingError
-from hubbub.learn.checked import ChecksummedStore
+from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, input_frames, valid_within
 from hubbub.learn.dataset import BandStatistics, band_statistics
 from hubbub.learn.networks import Recipe, Shape, find_recipe

@@ -1,4 +1,4 @@
-"""The model bundle: a folder with a model, what it was trained on, and a card that a person can read.
+"""The model bundle: a folder with a model, its description, and a model card.
 
 ::
 

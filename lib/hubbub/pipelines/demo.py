@@ -1,4 +1,4 @@
-"""What the demo needs beside the commands: soundscapes mixed from held-out clips, and the scores of the labels."""
+"""Steps of the demo beside the commands: soundscapes mixed from held-out clips, and the scores of the labels."""
 
 from __future__ import annotations
 

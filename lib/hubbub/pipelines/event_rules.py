@@ -1,4 +1,4 @@
-"""Event rules from what a caller gives: one threshold for all labels, or one a label."""
+"""Event rules from a caller's thresholds: one for all labels, or one a label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a feature store holds, and sample spectrograms of each label. What ``hubbub info`` does."""
+"""Describe what a feature store holds. What ``hubbub info`` does."""
 
 from __future__ import annotations
 

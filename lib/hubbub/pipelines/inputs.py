@@ -1,4 +1,4 @@
-"""What a caller passes in place of a file: paths, URLs and the objects of earlier steps, checked once and opened."""
+"""Arguments of pipelines: paths, URLs or the objects of earlier steps, checked once and opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips and what is already done, to units of work: pure arithmetic on tables, before anything starts.
+"""Plan a run: clips, and the rows that a store has of them, to units of work; arithmetic on tables.
 
 A unit fills one shard. Clips go into units in the order of their table; a clip with more windows than are left
 in a shard goes on in the next::

@@ -1,4 +1,4 @@
-"""What a store has of each take that a clip table wants, as arrays: pure arithmetic of a plan (`hubbub.planning.plan`).
+"""Reconciliation: compare the examples of a clip table with the rows of a store, as arrays.
 
 Rows are matched with takes by the content they were made from: a row of other content than the table's counts only for
 how often its clip was tried. A retired row counts as what it was, where it fits the table again: a run brings it back.

@@ -1,4 +1,4 @@
-"""How long a unit may take before it is thought to hang: pure arithmetic on what is known before it starts.
+"""Time limits of units, from their bytes and windows.
 
 A limit is no estimate. It is some fifty times what a slow core takes, so that only what will never end meets it: a
 decoder in a loop, a file system that does not answer. Too short a limit costs good recordings, too long a one some

@@ -1,4 +1,4 @@
-"""Tables, metrics and sounds as one self-contained HTML file."""
+"""HTML reports: tables, metrics and audio in one self-contained file."""
 
 from hubbub.report.evaluation import evaluation_section
 from hubbub.report.labels import labels_section

@@ -1,4 +1,4 @@
-"""The section about labelled recordings: the run, its events, and each recording with picture and sound."""
+"""The section about labelled recordings: the run, its events, and a spectrogram and player for each recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: sections under one title, in a file that needs nothing else, neither network nor other files."""
+"""The page: sections under one title, in one file that needs no network and no other file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picture and sound of one recording, as data the page can hold; bounded, however long the recording is."""
+"""Spectrogram and audio of one recording, as data inside the page; bounded for a recording of any length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sample spectrograms of a store on one sheet: a line or half a line a label, all in one scale of colours."""
+"""A sheet of sample spectrograms of a store, some of each label, on one colour scale."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is kept: feature stores, label tables, model bundles."""
+"""Feature stores: arrays, row parts, opening, compaction, verification."""

@@ -1,4 +1,4 @@
-"""The array of a store: described as Zarr v3, its shards encoded in memory, read by tensorstore.
+"""The array of a store: Zarr v3 metadata, shards encoded in memory and read by tensorstore.
 
 A shard is made as bytes and written as one object, by the same means as every other file of a store. So no writer asks
 what is there, none has to know how long the array is, and each shard is there whole or not at all.

@@ -1,4 +1,4 @@
-"""Compaction: the rows of a store that count, in full shards beside the old ones, and one swap at the end.
+"""Compaction: current rows into full shards beside the old ones, and one swap at the end.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What is in a store: the facts that `hubbub info` tells, read from the row parts and from the sizes of files alone.
+"""Facts about a store, from its row parts and the sizes of its files.
 
 No features are read, and of the row parts only the columns that are needed, as Arrow tables: a million rows take
 seconds.

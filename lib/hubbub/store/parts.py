@@ -1,4 +1,4 @@
-"""Parquet parts: small tables that appear whole or not at all, numbered by the unit that wrote them.
+"""Parquet parts: small tables written atomically, numbered by the unit that wrote them.
 
 A folder of parts is one table. A part is the commit record of its unit: what has none was not done.
 """

@@ -1,4 +1,4 @@
-"""Many row parts as one table, read at the speed of the disk or the bucket."""
+"""The row index of a store: all its row parts as one table."""
 
 from __future__ import annotations
 

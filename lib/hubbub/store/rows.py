@@ -1,4 +1,4 @@
-"""The rows of a store as tables: their schema, which of them count, and what keeps them up to date; pure functions."""
+"""Rows of a store as tables: their schema, and which are current and usable; pure functions."""
 
 from __future__ import annotations
 

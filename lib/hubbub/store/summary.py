@@ -1,4 +1,4 @@
-"""A store as one flat table for scikit-learn and the like: a line a clip, the mean of every band over its frames."""
+"""A store as a flat CSV for scikit-learn: one line a clip, the mean of every band over its frames."""
 
 from __future__ import annotations
 

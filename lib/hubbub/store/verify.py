@@ -1,4 +1,4 @@
-"""Is every row accounted for, and every checksum right? What stores and label tables hold, against their own records.
+"""Verification of a feature store: every row accounted for, every checksum right.
 
 `check_shard` and `verify_labels` look at one shard or unit, and go wherever an engine takes them. The others look at a
 whole folder: its names (`verify_objects`), the description of its array (`verify_array`), its clips (`verify_clips`).

@@ -1,1 +1,1 @@
-"""One unit of work each; no engine in here."""
+"""The work of one unit, one file a job; no engine in here."""

@@ -21,9 +21,9 @@ from hubbub.io.retry import retry_with_backoff
 from hubbub.planning.units import Item, Unit
 from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
+from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.recordings import RecordingReader
 from hubbub.tasks.result import MOST_REASONS, UnitResult
-from hubbub.tasks.watched import announce_items
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from hubbub.labels.tables import LabelTables
 from hubbub.planning.sharding import MAX_LABEL_WINDOWS
 from hubbub.planning.units import Item, SegmentUnit, Unit, split_into_segments
 from hubbub.tasks.events import event_rows
+from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.result import MOST_REASONS, UnitResult
 from hubbub.tasks.scoring import Scored, Scorer
 from hubbub.tasks.segments import (
@@ -32,7 +33,6 @@ from hubbub.tasks.segments import (
     score_segment,
     write_segment_result,
 )
-from hubbub.tasks.watched import announce_items
 
 
 @dataclass(frozen=True)

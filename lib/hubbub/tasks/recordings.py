@@ -1,4 +1,4 @@
-"""Windows of an item as they were recorded: where they lie in the file, and what to do when the file is shorter."""
+"""Read the windows of an item from its recording, and detect a recording of another length."""
 
 from __future__ import annotations
 

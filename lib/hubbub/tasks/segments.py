@@ -1,4 +1,4 @@
-"""Pieces of long recordings: each is scored by itself, on any worker; their recording's unit puts them together.
+"""Segments of long recordings: scored on any worker, and joined by the unit of their recording.
 
 ::
 

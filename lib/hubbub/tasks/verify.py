@@ -1,4 +1,4 @@
-"""Some shards of a store, or units of label tables, checked on any engine; and what it takes to make broken ones again.
+"""One unit of `verify`: check shards of a store or units of label tables; and the steps of a repair.
 
 A repair goes in steps, each of which may be its last, and a later repair goes on from there::
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.result import UnitResult
-from hubbub.tasks.watched import announce_items
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Loops that NumPy cannot do in one go, compiled by Numba. Lanes are frames side by side, so that all is vectorised.
+"""Loops compiled by Numba. A lane is a frame; lanes lie side by side, so that the loops are vectorised.
 
 The transform of a real frame of n samples is done as a complex one of n/2, whose real parts are the even samples and
 whose imaginary parts are the odd ones, and untangled afterwards: W. H. Press et al., Numerical Recipes, 3rd edition,

@@ -1,4 +1,4 @@
-"""Power in mel bands, equal to librosa's `melspectrogram` (centred, zero-padded), and the bank that others use too.
+"""Power in mel bands, equal to librosa's `melspectrogram` (centred, zero-padded), and the mel filter bank.
 
 Slaney's mel scale and area normalisation, as `librosa.filters.mel` has them: M. Slaney, Auditory Toolbox,
 Technical Report 1998-010, Interval Research, 1998.

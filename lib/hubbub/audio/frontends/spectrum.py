@@ -1,4 +1,4 @@
-"""What frontends share: frames to power spectra, spectra to bands, power to decibels.
+"""Steps that frontends share: frames to power spectra, spectra to bands, power to decibels.
 
 Frames are centred and the waveform is padded with zeros, as in librosa's `stft`: frame f is centred on sample
 ``f * hop_samples``.

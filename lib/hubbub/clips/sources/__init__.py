@@ -1,4 +1,4 @@
-"""Readers of data sets, one file a kind; each lists clips, which `index_source` probes and makes a table of.
+"""Readers of data sets, one file a kind; each lists clips, from which `clips.index` makes a table.
 
 A reader is a function ``read(source, options) -> Listing``.
 """

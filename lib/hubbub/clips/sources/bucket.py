@@ -1,4 +1,4 @@
-"""What lies in a bucket, as the readers of folders see it: keys are paths, letter by letter."""
+"""Listings of a bucket for the readers of folders; keys are paths, letter by letter."""
 
 from __future__ import annotations
 

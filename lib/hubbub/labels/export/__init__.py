@@ -1,4 +1,4 @@
-"""Event tables in the formats other programs read: one module a format, found here by name.
+"""Export of event tables to the formats of other programs, one module a format.
 
 A format's module has two functions: ``write(events, files, folder) -> list of paths`` and
 ``read(path) -> events``, which gives back what the format can hold.

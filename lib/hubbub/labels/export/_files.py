@@ -1,4 +1,4 @@
-"""Where the formats' files lie, and how they get there."""
+"""Files of the exports: their names, and writing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models by name, one file a model: its network, and the recipe that trains it well.
+"""Networks by name, one file each, with the recipe that trains the network.
 
 Every file offers `RECIPE`. Networks take a store's rows (or crops of them) as they are, float [row, frame, band] in the
 frontend's unit, and standardise them inside, so that whoever has the model needs nothing else.

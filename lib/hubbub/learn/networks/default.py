@@ -1,4 +1,4 @@
-"""hubbub's own network: compact, for few recordings, and able to say that it hears nothing it knows."""
+"""The default network: compact, for few recordings, with a score near 0 for every label where none is present."""
 
 from __future__ import annotations
 

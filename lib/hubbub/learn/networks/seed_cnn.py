@@ -1,4 +1,4 @@
-"""The four-block network of many tutorials: the figure that a better model has to beat."""
+"""The four-block network of many tutorials, as a baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store whose rows are compared with their checksums as they are read."""
+"""A feature store that compares rows with their checksums as they are read."""
 
 from __future__ import annotations
 

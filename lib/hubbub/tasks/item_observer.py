@@ -1,4 +1,4 @@
-"""Which item of its unit this process is at, told to whoever watches it: a process that dies cannot say it itself."""
+"""Observation of items: a process reports which item of its unit it begins, since it cannot once it died."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hubbub.errors import TrainingError
-from hubbub.learn.checked import ChecksummedStore
+from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
 
