@@ -49,7 +49,7 @@ def _compare(path: Path) -> dict[tuple[str, str], float]:
     import librosa
 
     from hubbub.audio.decode import load_audio
-    from hubbub.audio.frontends import frontend_of
+    from hubbub.audio.frontends import get_frontend
 
     samples, rate = librosa.load(path, sr=LogMelSettings().sample_rate)
     expected = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=rate), top_db=None).T
@@ -60,7 +60,7 @@ def _compare(path: Path) -> dict[tuple[str, str], float]:
     }
     ours = load_audio(path, sample_rate=LogMelSettings().sample_rate)
     differences = {
-        precision: np.abs(frontend_of(LogMelSettings(precision=precision, top_db=None))(ours) - expected)
+        precision: np.abs(get_frontend(LogMelSettings(precision=precision, top_db=None))(ours) - expected)
         for precision in ("float32", "float64")
     }
     return {(precision, where): float(differences[precision][masks[where]].max()) for precision, where in ALLOWED_DB}

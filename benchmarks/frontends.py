@@ -22,7 +22,7 @@ from table import print_table
 from threadpoolctl import threadpool_limits
 
 from hubbub.audio.decode import load_audio
-from hubbub.audio.frontends import features_of
+from hubbub.audio.frontends import compute_features
 from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings
 from hubbub.config.frontends import FRONTENDS
@@ -106,8 +106,8 @@ def measured(clips: list[np.ndarray], rounds: int) -> list[tuple[str, ...]]:
     librosa_way, rows = librosa_ways(), []
     for name, kind in FRONTENDS.items():
         settings = Settings(frontend=kind())  # type: ignore[arg-type]
-        features = features_of(clips[0], settings)
-        ours = clip_ms(lambda samples, settings=settings: features_of(samples, settings), clips, rounds)
+        features = compute_features(clips[0], settings)
+        ours = clip_ms(lambda samples, settings=settings: compute_features(samples, settings), clips, rounds)
         theirs = clip_ms(librosa_way[name], clips, rounds)
         size = f"{features.nbytes / 1000:.1f}"
         rows.append((name, f"{ours:.2f}", f"{theirs:.2f}", f"{theirs / ours:.1f}", str(features.shape[1]), size))

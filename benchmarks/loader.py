@@ -198,7 +198,7 @@ def main() -> int:
     """Run the command."""
     arguments = parse()
     with tempfile.TemporaryDirectory(prefix="hubbub-benchmark-") as scratch:
-        files = loader_ways.write_all(Path(scratch), loader_ways.features_of(arguments.clips), arguments.rows)
+        files = loader_ways.write_all(Path(scratch), loader_ways.compute_features(arguments.clips), arguments.rows)
         times = measure(files, arguments.ways, arguments.rounds)
         report(files, times)
         judged = judge(files, times)

@@ -44,14 +44,14 @@ class Files:
         return self.store.n_frames, self.store.n_bands
 
 
-def features_of(clips: Path) -> np.ndarray:
+def compute_features(clips: Path) -> np.ndarray:
     """Run hubbub's default frontend over recordings, one window each: float32 [clip, frame, band], dB."""
     from hubbub.audio.decode import load_audio
-    from hubbub.audio.frontends import frontend_of
+    from hubbub.audio.frontends import get_frontend
     from hubbub.audio.windows import window_grid
 
     settings = Settings()
-    frontend, length = frontend_of(settings.frontend), window_grid(settings).window
+    frontend, length = get_frontend(settings.frontend), window_grid(settings).window
     rows = []
     for path in paths_of(index(clips)):
         sound = load_audio(path, sample_rate=settings.frontend.sample_rate)

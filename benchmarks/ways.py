@@ -76,12 +76,12 @@ def store_with_hubbub(table: ClipTable, engine: Engine, store_path: Path, settin
 def transform_with_hubbub(path: Path) -> int:
     """Decode and transform one clip as hubbub does, and keep nothing; return the number of values."""
     from hubbub.audio.decode import decode_blocks
-    from hubbub.audio.frontends import features_of
+    from hubbub.audio.frontends import compute_features
     from hubbub.audio.windows import split_windows, window_grid
 
     grid = window_grid(SETTINGS)
     sound = decode_blocks(path, sample_rate=SAMPLE_RATE, count=grid.window)
-    return sum(features_of(window.samples, SETTINGS).size for window in split_windows(sound, grid))
+    return sum(compute_features(window.samples, SETTINGS).size for window in split_windows(sound, grid))
 
 
 def decode_with_hubbub(path: Path) -> int:

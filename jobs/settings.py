@@ -22,7 +22,7 @@ def settings(
     Example: hubbub settings mfcc > mfcc.yaml, then --settings mfcc.yaml with hubbub features
     """
     from hubbub.config.frontends import FRONTENDS
-    from hubbub.errors import UsageError, nearest
+    from hubbub.errors import UsageError, suggest_nearest
 
     if list_:
         width = max(map(len, FRONTENDS))
@@ -30,7 +30,7 @@ def settings(
             typer.echo(f"{name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}")
         return
     if frontend not in FRONTENDS:
-        raise UsageError(f"unknown frontend '{frontend}': {nearest(frontend, FRONTENDS)}")
+        raise UsageError(f"unknown frontend '{frontend}': {suggest_nearest(frontend, FRONTENDS)}")
     for line in _lines(frontend):
         typer.echo(line)
 

@@ -131,7 +131,7 @@ class FileChanged(AudioError):
     """The file is no longer the one that was indexed."""
 
 
-def nearest(given: str, known: Iterable[str]) -> str:
+def suggest_nearest(given: str, known: Iterable[str]) -> str:
     """Say which of `known` is meant, or list them: ``did you mean 'n_mels'? (known: …)``."""
     options = sorted(known)
     close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)

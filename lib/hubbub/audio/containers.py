@@ -25,7 +25,7 @@ _GATHERED_FRAMES = 2**16  # frames are gathered to blocks of about this length, 
 _Samples = npt.NDArray[Any]
 
 
-class NoPyAV(Exception):
+class PyAVMissing(Exception):
     """PyAV is not installed."""
 
 
@@ -64,7 +64,7 @@ class Container:
             raise EmptyAudio(f"{name} holds no samples")
         self.sample_rate: int = first.sample_rate
         self.channels: int = len(first.layout.channels)
-        self.stated_frames = math.inf
+        self.header_frames = math.inf
 
     def close(self) -> None:
         """Nothing stays open between reads."""
@@ -168,7 +168,7 @@ def _pyav() -> ModuleType:
     try:
         import av
     except ImportError:
-        raise NoPyAV from None
+        raise PyAVMissing from None
     return av
 
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import soxr
 
 from hubbub.audio.headers import identify_format, read_head
-from hubbub.audio.sndfile import NotRead, SoundFile
+from hubbub.audio.sndfile import SoundFile, UnsupportedFile
 from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio
 
 BLOCK_VALUES = 2**20
@@ -57,7 +57,7 @@ class AudioInfo:
     duration_s: float
 
 
-class Recording(Protocol):
+class Decoder(Protocol):
     """An open recording, whoever decodes it.
 
     Attributes
@@ -74,7 +74,7 @@ class Recording(Protocol):
 
     sample_rate: int
     channels: int
-    stated_frames: float
+    header_frames: float
     can_seek: bool
 
     def n_frames(self, block_frames: int) -> float:
@@ -165,9 +165,9 @@ def decode_blocks(
             raise DecodeError(f"{path.name} has no channel {channel}; it has {recording.channels}, counted from 0")
         rate = recording.sample_rate
         begin, skip = aligned_start(first, rate, sample_rate)
-        if recording.stated_frames == 0:
+        if recording.header_frames == 0:
             raise EmptyAudio(f"{path.name} holds no samples")
-        if begin >= recording.stated_frames:
+        if begin >= recording.header_frames:
             return
         end = None if count is None else math.ceil(((first + count) / sample_rate + _halo_s(rate, sample_rate)) * rate)
         with closing(recording.read(begin, end, _block_frames(recording, sample_rate))) as frames:
@@ -176,7 +176,7 @@ def decode_blocks(
 
 
 @contextmanager
-def _open_recording(path: Path) -> Iterator[Recording]:
+def _open_recording(path: Path) -> Iterator[Decoder]:
     """Open a recording by what it holds, and close all of it again.
 
     Raises
@@ -226,19 +226,19 @@ def _refuse_changed(fd: int, before: os.stat_result, name: str) -> None:
         raise DecodeError(f"{name} changed while it was read")
 
 
-def _choose_decoder(fd: int, size: int, name: str) -> Recording:
+def _choose_decoder(fd: int, size: int, name: str) -> Decoder:
     try:
         return SoundFile(fd, size, name)
-    except NotRead as reason:
+    except UnsupportedFile as reason:
         refused = f"{name} is not audio that can be decoded ({reason}"
     kind = identify_format(read_head(fd))
     if kind is None:
         raise DecodeError(f"{refused})")
-    from hubbub.audio.containers import Container, NoPyAV
+    from hubbub.audio.containers import Container, PyAVMissing
 
     try:
         return Container(fd, name, kind)
-    except NoPyAV:
+    except PyAVMissing:
         if kind.by_libsndfile:
             raise DecodeError(f"{refused}; PyAV may know more: pip install 'hubbub[av]')") from None
         raise DecodeError(f"{name} is {kind.name}, which needs PyAV: pip install 'hubbub[av]'") from None
@@ -248,14 +248,14 @@ def _choose_decoder(fd: int, size: int, name: str) -> Recording:
         raise
 
 
-def _refuse_absurd(recording: Recording, name: str) -> None:
+def _refuse_absurd(recording: Decoder, name: str) -> None:
     lowest, highest = SAMPLE_RATES_HZ
     if not lowest <= recording.sample_rate <= highest:
         expected = f"expected {lowest} to {highest}"
         raise DecodeError(f"{name} states a sample rate of {recording.sample_rate} Hz; {expected}")
 
 
-def _block_frames(recording: Recording, sample_rate: int) -> int:
+def _block_frames(recording: Decoder, sample_rate: int) -> int:
     """Frames to read at once, so that neither they nor what they become at `sample_rate` are over `BLOCK_VALUES`."""
     most = BLOCK_VALUES // max(recording.channels, math.ceil(sample_rate / recording.sample_rate))
     return max(1, most)

@@ -24,7 +24,7 @@ _PCM_16_STEP = np.float32(2.0**-15)  # of full scale 1
 _SKIP_VALUES = 2**18  # samples times channels read at once on the way to a place
 
 
-class NotRead(Exception):
+class UnsupportedFile(Exception):
     """libsndfile does not read this file; says why."""
 
 
@@ -59,15 +59,15 @@ class SoundFile:
             For what libsndfile does not read, or not to its end.
         """
         if is_chained(fd, size):
-            raise NotRead("several Ogg streams one behind the other")
+            raise UnsupportedFile("several Ogg streams one behind the other")
         self._fd, self._view, self._name = fd, correct_length(fd, size), name
         try:
             self._file = self._opened()
         except soundfile.LibsndfileError as error:
-            raise NotRead(_reason(error)) from None
+            raise UnsupportedFile(_reason(error)) from None
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
-        self.stated_frames: float = self._file.frames
+        self.header_frames: float = self._file.frames
         self.can_seek = self._file.subtype != "OPUS"
 
     def _opened(self) -> _Stream:
@@ -92,17 +92,17 @@ class SoundFile:
             When decoding, which counts, breaks off.
         """
         if self._is_trusted():
-            return self.stated_frames
+            return self.header_frames
         self._reopen()
         return sum(len(block) for block in self.read(0, None, block_frames))
 
     def _is_trusted(self) -> bool:
         if self._file.format == "FLAC":
-            return self._holds(self.stated_frames - 1)
+            return self._holds(self.header_frames - 1)
         if self._file.format == "MP3":
             return self._view is None
         known = self._file.subtype != "n/a" and not self._file.subtype.startswith("MPEG")
-        return known and self.stated_frames < _ABSURD_FRAMES
+        return known and self.header_frames < _ABSURD_FRAMES
 
     def _holds(self, frame: float) -> bool:
         if not 0 <= frame < _ABSURD_FRAMES:
@@ -130,7 +130,7 @@ class SoundFile:
         try:
             if not self._go_to(begin):
                 return
-            last = self.stated_frames if end is None else min(end, self.stated_frames)
+            last = self.header_frames if end is None else min(end, self.header_frames)
             while position < last and len(block := self._block(min(block_frames, last - position))):
                 yield block
                 position += len(block)
@@ -177,7 +177,7 @@ class SoundFile:
         if not self.can_seek:
             return 0
         if self._file.subtype == "VORBIS":
-            begin = min(begin, int(self.stated_frames) - _OGG_PAGE_FRAMES)
+            begin = min(begin, int(self.header_frames) - _OGG_PAGE_FRAMES)
         if self._file.subtype.startswith("MPEG"):
             begin -= round(_PREROLL_S * self.sample_rate)
         return max(0, begin)

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from hubbub.config.base import Frozen
 from hubbub.config.frontends import FRONTENDS, Dtype, FrontendSettings, LogMelSettings
 from hubbub.config.variants import Variants, explain_error
-from hubbub.errors import SettingsError, nearest
+from hubbub.errors import SettingsError, suggest_nearest
 
 Channels = Literal["mix", "first", "each", "left-right-mix"]
 
@@ -110,7 +110,7 @@ class Settings(Frozen):
         return self
 
     @property
-    def spelt_out(self) -> dict[str, Any]:
+    def full_values(self) -> dict[str, Any]:
         """The part that decides values, as plain data, defaults too: for a person to compare."""
         return self.model_dump(mode="json", exclude={"layout", "variants"})
 
@@ -120,7 +120,7 @@ class Settings(Frozen):
 
         What was added to hubbub later counts only where it is not at its default: older stores stay what they are.
         """
-        values = self.spelt_out
+        values = self.full_values
         if self.channels == "mix":
             del values["channels"]
         if self.windows.crop_s is None:
@@ -244,13 +244,17 @@ def _explain(item: Any) -> str:
         chosen = location.pop(1)  # pydantic names the class it tried
     name = ".".join(location)
     if item["type"] == "union_tag_invalid":
-        return f"frontend.name: unknown frontend {item['ctx']['tag']!r}: {nearest(item['ctx']['tag'], FRONTENDS)}"
+        return (
+            f"frontend.name: unknown frontend {item['ctx']['tag']!r}: {suggest_nearest(item['ctx']['tag'], FRONTENDS)}"
+        )
     if item["type"] in ("union_tag_not_found", "model_type", "model_attributes_type") and name in _SECTIONS:
         return f"{name}: {item['input']!r} is no section of settings; {_SECTIONS[name]}"
     if item["type"] == "extra_forbidden":
         if location[0] == "frontend":
             return _explain_frontends_setting(chosen, location[-1])
-        return f"unknown setting '{name}': {_section_of(name) or nearest(location[-1], _fields_at(location[:-1]))}"
+        return (
+            f"unknown setting '{name}': {_section_of(name) or suggest_nearest(location[-1], _fields_at(location[:-1]))}"
+        )
     message = item["msg"].removeprefix("Value error, ")
     given = "" if isinstance(item["input"], Mapping) else f" (given: {item['input']!r})"
     return f"{name + ': ' if name else ''}{message}{given}"
@@ -269,7 +273,9 @@ def _explain_frontends_setting(frontend: str, name: str) -> str:
     owners = sorted(other for other, kind in FRONTENDS.items() if name in kind.model_fields)
     if owners:
         return f"frontend {frontend} has no '{name}'; {', '.join(owners)} has: choose it by frontend.name"
-    hint = "did you mean 'name'?" if name in ("kind", "type") else nearest(name, FRONTENDS[frontend].model_fields)
+    hint = (
+        "did you mean 'name'?" if name in ("kind", "type") else suggest_nearest(name, FRONTENDS[frontend].model_fields)
+    )
     return f"unknown setting 'frontend.{name}': {hint}"
 
 

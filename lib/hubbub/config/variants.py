@@ -33,7 +33,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
 from hubbub.config.base import Frozen
-from hubbub.errors import SettingsError, nearest
+from hubbub.errors import SettingsError, suggest_nearest
 
 SOUND_SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".wav")
 """Names that end so, in any case, are taken from a policy's folders."""
@@ -247,7 +247,7 @@ class Variants(Frozen):
         """
         return _key_of(_Itself(self), tuple(labels), number)
 
-    def unmatched(self, labels_there: Iterable[str]) -> list[str]:
+    def list_unknown_labels(self, labels_there: Iterable[str]) -> list[str]:
         """Names in the rules, in their order, that none of the labels there is: misspelt, maybe."""
         named = dict.fromkeys(label for rule in self.rules for label in rule.labels or ())
         there = set(labels_there)
@@ -328,7 +328,7 @@ def explain_error(item: Any) -> str:
     if item["type"] == "missing":
         return f"{where}'{name}' is missing"
     if item["type"] == "extra_forbidden":
-        return f"{where}unknown setting '{name}': {nearest(name, _settings_at(location[:depth]))}"
+        return f"{where}unknown setting '{name}': {suggest_nearest(name, _settings_at(location[:depth]))}"
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return f"{where}{_unknown_kind(item['input'])}"
     message = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
@@ -370,7 +370,7 @@ def _unknown_kind(given: Any) -> str:
     kind = given.get("kind") if isinstance(given, dict) else None
     if kind is None:
         return f"'kind' is missing (known: {', '.join(sorted(_KINDS))})"
-    return f"unknown transform {kind!r}: {nearest(str(kind), _KINDS)}"
+    return f"unknown transform {kind!r}: {suggest_nearest(str(kind), _KINDS)}"
 
 
 def _read(file: Path) -> dict[str, Any]:

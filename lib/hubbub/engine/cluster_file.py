@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 from hubbub.config.base import Frozen
 from hubbub.engine.clients import Connection, open_own_cluster
 from hubbub.engine.scaling import add_environment, scale_with_work, wait_for_first_workers
-from hubbub.errors import ClusterError, nearest
+from hubbub.errors import ClusterError, suggest_nearest
 
 _EXAMPLE = "cluster: {class: dask_jobqueue.SLURMCluster, options: {cores: 8, memory: 32GiB}}"
 _EXTRAS = {
@@ -107,7 +107,7 @@ def _explain(item: Any) -> str:
         models: dict[str, type[Frozen]] = {"": ClusterFile, "cluster": NamedCluster, "scale": ScaleLimits}
         model = models[".".join(parents)]
         known = [field.alias or key for key, field in model.model_fields.items()]
-        return f"unknown key '{name}': {nearest(last, known)}"
+        return f"unknown key '{name}': {suggest_nearest(last, known)}"
     if item["type"] == "missing":
         return f"'{name}' is missing; expected such as {_EXAMPLE}"
     if name == "cluster.class":
@@ -137,7 +137,7 @@ def cluster_maker(file: Path, said: ClusterFile) -> Callable[..., Cluster]:
             raise ClusterError(f"{file}: {name} needs asyncssh{_what_to_install('asyncssh')}")
     elif not _makes_clusters(found):
         known = [key for key, value in vars(module).items() if _makes_clusters(value)]
-        hint = f"; {nearest(attribute, known)}" if known else ""
+        hint = f"; {suggest_nearest(attribute, known)}" if known else ""
         raise ClusterError(
             f"{file}: cluster.class {name} is no subclass of distributed.deploy.Cluster{hint}; expected one such as "
             "dask_jobqueue.SLURMCluster"
@@ -184,7 +184,7 @@ def _start(file: Path, said: ClusterFile, maker: Callable[..., Cluster]) -> Clus
     except Exception as error:  # of whatever kind: each class has its own
         unknown, why = sorted(set(options) - known), _innermost(error)
         if unknown:
-            why = f"unknown option '{unknown[0]}': {nearest(unknown[0], known)}"
+            why = f"unknown option '{unknown[0]}': {suggest_nearest(unknown[0], known)}"
         elif isinstance(error, TypeError | ValueError):
             why += f"; it takes: {', '.join(sorted(known))}"
         raise ClusterError(f"{file}: {name} does not start: {why}") from error

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from hubbub.errors import UsageError, nearest
+from hubbub.errors import UsageError, suggest_nearest
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -137,7 +137,7 @@ def load_storage_file(file: Path) -> None:
         raise UsageError(f"--storage {file}: expected a mapping with {', '.join(_OPTIONS)}")
     for name, value in held.items():
         if name not in _OPTIONS:
-            raise UsageError(f"--storage {file}: unknown entry '{name}': {nearest(str(name), _OPTIONS)}")
+            raise UsageError(f"--storage {file}: unknown entry '{name}': {suggest_nearest(str(name), _OPTIONS)}")
         if not isinstance(value, bool if name == "anonymous" else str):
             kind = "true or false" if name == "anonymous" else "text"
             raise UsageError(f"--storage {file}: '{name}' is no {kind}; write it in quotes, as text")

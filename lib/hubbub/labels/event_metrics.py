@@ -105,7 +105,7 @@ def event_metrics(
     return EventMetrics(_total(segment), _total(event), segment, event, segment_s, tolerance_s)
 
 
-def matched_events(
+def match_events(
     truth: pd.DataFrame, predicted: pd.DataFrame, *, tolerance_s: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say which events the event-based score of `event_metrics` counts as hits.

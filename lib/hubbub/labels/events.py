@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hubbub.errors import SettingsError, nearest
+from hubbub.errors import SettingsError, suggest_nearest
 from hubbub.io.text import count_noun
 
 # Half a nanosecond: a length that equals a rule's on paper passes it in float64 too.
@@ -137,10 +137,10 @@ def _rule_of_each(labels: Sequence[str], rules: Mapping[str, EventRule] | EventR
         return dict.fromkeys(labels, rules)
     for label in labels:
         if label not in rules:
-            raise SettingsError(f"label '{label}' has no rule: {nearest(label, rules)}")
+            raise SettingsError(f"label '{label}' has no rule: {suggest_nearest(label, rules)}")
     for label in rules:
         if label not in labels:
-            raise SettingsError(f"a rule is given for the unknown label '{label}': {nearest(label, labels)}")
+            raise SettingsError(f"a rule is given for the unknown label '{label}': {suggest_nearest(label, labels)}")
     return rules
 
 

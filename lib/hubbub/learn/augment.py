@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.audio.windows import window_grid
 from hubbub.config import Settings
 from hubbub.config.frontends import Decibels
@@ -95,7 +95,7 @@ class Noise:
     def of(cls, settings: Settings, *, level_db: tuple[float, float], takes: int = 16, seed: int = 0) -> Noise:
         """Run white noise through the settings' own frontend, without its floor."""
         scale = Scale.of(settings)
-        frontend = frontend_of(settings.frontend.model_copy(update={"top_db": None, "ref": 1.0}))
+        frontend = get_frontend(settings.frontend.model_copy(update={"top_db": None, "ref": 1.0}))
         rng = np.random.default_rng(seed)
         length = window_grid(settings, hop_s=settings.windows.input_s).window
         bank = [frontend(rng.standard_normal(length).astype(np.float32)) for _ in range(takes)]

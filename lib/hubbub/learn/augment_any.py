@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.audio.windows import window_grid
 from hubbub.config import Settings
 from hubbub.learn.augment import Features, Targets, add_negatives, mask, mixup, roll_frames
@@ -47,7 +47,7 @@ class Backgrounds:
         As many as `takes` of noise, or as fit `BACKGROUNDS_BYTES` together with silence, but two if more are asked for;
         no more than one waveform is held at a time.
         """
-        frontend, rng = frontend_of(settings.frontend), np.random.default_rng(seed)
+        frontend, rng = get_frontend(settings.frontend), np.random.default_rng(seed)
         length, rate = window_grid(settings, hop_s=settings.windows.input_s).window, settings.frontend.sample_rate
         silence = frontend(np.zeros(length, np.float32))
         takes = min(takes, max(2, BACKGROUNDS_BYTES // silence.nbytes - 1))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from hubbub.errors import TrainingError, nearest
+from hubbub.errors import TrainingError, suggest_nearest
 from hubbub.io.text import count_noun
 
 SplitBy = Literal["fold", "split", "group"]
@@ -69,7 +69,7 @@ def choose_rule(rows: pd.DataFrame, *, by: str | None, test_fold: int | None, **
         For an unknown `by`, or when it does not follow from the rows which of them test.
     """
     if by is not None and by not in ("fold", "split", "group"):
-        raise TrainingError(f"cannot split by '{by}': {nearest(by, ['fold', 'split', 'group'])}")
+        raise TrainingError(f"cannot split by '{by}': {suggest_nearest(by, ['fold', 'split', 'group'])}")
     if by is None:
         by = "fold" if test_fold is not None else "split" if _has(rows, "split", "test") else None
     if by is None and rows["fold"].isna().all():

@@ -210,7 +210,7 @@ def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
         With both hashes and what differs.
     """
     if bundle_settings.hash != store_settings.hash:
-        lines = "; ".join(describe_difference(bundle_settings.spelt_out, store_settings.spelt_out))
+        lines = "; ".join(describe_difference(bundle_settings.full_values, store_settings.full_values))
         raise BundleError(
             f"the model was trained on features {bundle_settings.hash}, these are {store_settings.hash}; "
             f"the model's are {lines}. Make features with the model's settings, or train on these"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hubbub.errors import UsageError, nearest
+from hubbub.errors import UsageError, suggest_nearest
 from hubbub.labels.events import EventRule
 
 RELEASE = 0.7
@@ -73,7 +73,7 @@ def _parse_thresholds(
 def _parse_threshold(text: str, rules: Mapping[str, EventRule]) -> tuple[str, float]:
     label, _, number = text.rpartition("=")
     if label and label not in rules:
-        raise UsageError(f"--threshold {text}: unknown label '{label}': {nearest(label, rules)}")
+        raise UsageError(f"--threshold {text}: unknown label '{label}': {suggest_nearest(label, rules)}")
     try:
         return label, float(number)
     except ValueError:

@@ -15,7 +15,7 @@ from hubbub.clips.examples import expand_examples
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
 from hubbub.config.variants import Variants
-from hubbub.errors import StoreError, UsageError, nearest
+from hubbub.errors import StoreError, UsageError, suggest_nearest
 from hubbub.io.atomic import sweep_partials
 from hubbub.io.lock import WriteLock, write_lock
 from hubbub.io.paths import StoragePath
@@ -193,8 +193,8 @@ def _check_variants(table: ClipTable, settings: Settings, reporter: Reporter) ->
 
     check_effect_recordings(settings.variants, sample_rate=settings.frontend.sample_rate)
     known = sorted({label for labels in table.rows["labels"].to_pylist() for label in labels})
-    for name in settings.variants.unmatched(known):
-        reporter.warn(f"the policy names '{name}', which no clip is labelled: {nearest(name, known)}")
+    for name in settings.variants.list_unknown_labels(known):
+        reporter.warn(f"the policy names '{name}', which no clip is labelled: {suggest_nearest(name, known)}")
 
 
 def _show_plan(run: FeaturesRun, reporter: Reporter) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import HubbubError, LabelsError
-from hubbub.labels.event_metrics import EVENT_COLUMNS, EventMetrics, event_metrics, matched_events
+from hubbub.labels.event_metrics import EVENT_COLUMNS, EventMetrics, event_metrics, match_events
 from hubbub.report.lanes import Bar, assign_colours, bar_rows, legend
 from hubbub.report.page import Section, count, render, span
 from hubbub.report.recording import Picture, draw_picture, encode_audio
@@ -70,7 +70,7 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
     events = labels.events()
     true = _check_truth(truth, files)
     if true is not None:
-        true_found, right = matched_events(true, events)
+        true_found, right = match_events(true, events)
         true = true.assign(matched=true_found)
         # Where nothing is known to be true, nothing is known to be wrong.
         events = events.assign(matched=right | ~events["uri"].isin(true["uri"]).to_numpy())
@@ -83,7 +83,7 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         "labels.html.j2",
         facts=_facts(analysed, failed, events),
         bars=_label_bars(labels.labels, events, colours),
-        unmatched=true is not None and not (true["matched"].all() and events["matched"].all()),
+        list_unknown_labels=true is not None and not (true["matched"].all() and events["matched"].all()),
         nothing_found=not len(events),
         failed=failed.head(FAILED_SHOWN).to_dict("records"),
         n_failed=len(failed),

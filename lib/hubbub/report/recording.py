@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hubbub.audio import decode
-from hubbub.audio.frontends import frontend_of, n_frames
+from hubbub.audio.frontends import get_frontend, n_frames
 from hubbub.config.frontends import Frames, LogMelSettings
 from hubbub.errors import EmptyAudio
 from hubbub.report.charts import Tick, round_ticks
@@ -57,7 +57,7 @@ def draw_picture(path: Path, settings: Frames) -> Picture:
         raise EmptyAudio(f"{path.name} holds no samples")
     shown_s = len(samples) / rate
     drawn = _choose_display(settings)
-    band_hz = np.maximum.reduceat(frontend_of(drawn).band_hz, _first_bands(drawn.n_bands))
+    band_hz = np.maximum.reduceat(get_frontend(drawn).band_hz, _first_bands(drawn.n_bands))
     return Picture(
         _data_url("image/png", _png(_columns_db(samples, drawn))),
         shown_s,
@@ -145,7 +145,7 @@ def _columns_db(samples: np.ndarray, settings: Frames) -> np.ndarray:
 
 def _frame_blocks(samples: np.ndarray, settings: Frames) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the number of the first frame, and frames [frame, band], a block at a time, equal to the whole's."""
-    frontend, hop = frontend_of(settings), settings.hop_samples
+    frontend, hop = get_frontend(settings), settings.hop_samples
     total = n_frames(settings, len(samples))
     a_block = max(1, _VALUES_A_BLOCK // settings.n_fft)
     halo = -(-settings.n_fft // 2 // hop) + 1

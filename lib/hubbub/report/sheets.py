@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.errors import StoreError
 from hubbub.io.atomic import atomic_write
 from hubbub.store.features import FeatureStore
@@ -88,14 +88,14 @@ def _figure(store: FeatureStore, rows: pd.DataFrame, values: npt.NDArray[np.floa
         axis.set_axis_on() if axis.has_data() else axis.set_axis_off()
     mappable = ScalarMappable(Normalize(scale["vmin"], scale["vmax"]), scale["cmap"])
     figure.colorbar(mappable, ax=axes, label=unit, aspect=12 * lines, fraction=0.03, pad=0.01)
-    what = frontend_of(store.settings.frontend).long_name
+    what = get_frontend(store.settings.frontend).long_name
     figure.suptitle(f"{store.path.name}: {what}", fontsize=11, parse_math=False)
     return figure
 
 
 def _scale_colours(values: npt.NDArray[np.float32], store: FeatureStore) -> tuple[npt.NDArray[np.float32], str]:
     """Values as they are drawn, and what the scale of colours is called."""
-    units = frontend_of(store.settings.frontend).units
+    units = get_frontend(store.settings.frontend).units
     if np.isfinite(store.band_hz).all():
         return values, "value, no unit" if units == "1" else units
     low, high = np.nanpercentile(values, [_OUTLIERS, 100 - _OUTLIERS], axis=(0, 1))

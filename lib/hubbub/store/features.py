@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from hubbub.audio.frontends import frame_s, frontend_of, n_frames
+from hubbub.audio.frontends import frame_s, get_frontend, n_frames
 from hubbub.audio.windows import window_grid
 from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
@@ -121,12 +121,12 @@ class FeatureStore:
     @cached_property
     def band_hz(self) -> npt.NDArray[np.float64]:
         """Centre frequencies, float64 [band]; NaN where a band is no frequency."""
-        return frontend_of(self.settings.frontend).band_hz
+        return get_frontend(self.settings.frontend).band_hz
 
     @property
     def band_names(self) -> list[str]:
         """One name a band, all different."""
-        return list(frontend_of(self.settings.frontend).band_names)
+        return list(get_frontend(self.settings.frontend).band_names)
 
     @property
     def n_bands(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hubbub import __version__
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config import Settings, describe_difference, parse_settings
 from hubbub.errors import SettingsError, StoreError
 from hubbub.io.atomic import (
@@ -146,7 +146,7 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
         With both hashes and what differs.
     """
     if settings.hash != store.settings_hash:
-        lines = "; ".join(describe_difference(settings.spelt_out, store.settings.spelt_out))
+        lines = "; ".join(describe_difference(settings.full_values, store.settings.full_values))
         raise StoreError(
             f"{store.path} was built with other settings ({store.settings_hash}; asked for {settings.hash}): {lines}. "
             "Changed settings are a new store: give another -o, or leave the settings out to go on with this one"
@@ -195,6 +195,6 @@ def read_group_files(store: FeatureStore) -> dict[str, bytes]:
 
 def _describe_settings(store: FeatureStore) -> dict[str, Any]:
     """Attributes of the array, in the names of the CF conventions; bands that are no frequencies have names instead."""
-    frontend = frontend_of(store.settings.frontend)
+    frontend = get_frontend(store.settings.frontend)
     described = {"units": frontend.units, "long_name": frontend.long_name, "coordinates": "frame_s band_hz"}
     return described | ({"band_names": store.band_names} if np.isnan(store.band_hz).any() else {})

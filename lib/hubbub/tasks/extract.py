@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hubbub.audio.frontends import n_frames, row_of
+from hubbub.audio.frontends import compute_row, n_frames
 from hubbub.audio.windows import Window, window_grid
 from hubbub.clips.table import has_changed, resolve_uri
 from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
@@ -106,11 +106,11 @@ class _Draft:
 
         def rows_of_item() -> list[dict[str, Any]]:
             self._used = before
-            return list(self._ok_rows(item)) or [self._ended_row(item)]
+            return list(self._compute_rows(item)) or [self._end_row(item)]
 
         try:
             rows = retry_with_backoff(rows_of_item)
-            self._refuse_unknown_channels(item)
+            self._check_channels(item)
         except UsageError:  # a bucket that cannot be read: all other clips would fail as well, by no fault of theirs
             raise
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
@@ -130,7 +130,7 @@ class _Draft:
         self._seconds["store"] += time.perf_counter() - started
         return self._result()
 
-    def _ok_rows(self, item: Item) -> Iterator[dict[str, Any]]:
+    def _compute_rows(self, item: Item) -> Iterator[dict[str, Any]]:
         clip, started = item.clip, time.perf_counter()
         windows = list(self._transformed(item))
         transform_s = sum(seconds for _, _, seconds in windows)
@@ -156,7 +156,7 @@ class _Draft:
         for window in self._recorded.windows(item):
             started = time.perf_counter()
             made = self._varied(item, window)
-            self._values[self._used] = row_of(made.samples, self._settings)
+            self._values[self._used] = compute_row(made.samples, self._settings)
             # The sound itself is done with: a long clip must not pile up here.
             light = replace(made, samples=np.empty(0, np.float32))
             yield light, self._used, time.perf_counter() - started
@@ -181,7 +181,7 @@ class _Draft:
         )
         return ComputedWindow(window.number, done.samples, done.valid, done.done)
 
-    def _refuse_unknown_channels(self, item: Item) -> None:
+    def _check_channels(self, item: Item) -> None:
         """Refuse a clip whose channels are examples, and whose table does not say how many these are."""
         if self._settings.channels in ("each", "left-right-mix") and item.clip["channels"] is None:
             raise ChannelMismatch("how many channels it has is unknown to the clip table; index it again")
@@ -190,7 +190,7 @@ class _Draft:
         """Whether the file is no longer what was indexed: a row would say otherwise."""
         return has_changed(resolve_uri(item.clip["uri"], self._task.root), item.clip["version"])
 
-    def _ended_row(self, item: Item) -> dict[str, Any]:
+    def _end_row(self, item: Item) -> dict[str, Any]:
         """What stands for an item that begins where its clip has ended already, shorter than its header says."""
         if item.first_window == 0:
             start_s, says_s = item.clip["start_s"] or 0.0, item.clip["duration_s"] or 0.0

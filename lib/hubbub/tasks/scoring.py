@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio import decode
-from hubbub.audio.frontends import features_of
+from hubbub.audio.frontends import compute_features
 from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import Window, WindowGrid, split_windows, window_grid
 from hubbub.clips.table import resolve_uri
@@ -115,7 +115,7 @@ class Scorer:
     def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
         model = _load_model(self.task.bundle, self.task.tables.run["model_hash"])
         started = time.perf_counter()
-        features = np.stack([features_of(window.samples, self.settings) for window in batch])
+        features = np.stack([compute_features(window.samples, self.settings) for window in batch])
         transformed = time.perf_counter()
         scores = model.predict(features).astype(np.float16)
         self.seconds["features"] += transformed - started

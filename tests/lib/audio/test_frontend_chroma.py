@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config.frontends import ChromaSettings
 from tests.lib.audio.frontend_cases import EDGES, OTHER_FRAMES, PRECISIONS, clips, librosa_frames, words
 
@@ -30,7 +30,7 @@ def librosa_chroma(samples: np.ndarray, settings: ChromaSettings) -> np.ndarray:
 
 
 def assert_agrees(samples: np.ndarray, settings: ChromaSettings) -> None:
-    ours, theirs = frontend_of(settings)(samples), librosa_chroma(samples, settings)
+    ours, theirs = get_frontend(settings)(samples), librosa_chroma(samples, settings)
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(np.float64) - theirs).max() <= OF_PEAK[settings.precision] * theirs.max()
 
@@ -73,4 +73,4 @@ def test_agrees_with_librosa_at_the_edges(name: str, precision: str, norm: str |
 @pytest.mark.parametrize(("hz", "pitch_class"), [(440.0, 9), (261.626, 0), (1046.5, 0)])
 def test_a_tone_is_largest_in_its_pitch_class(hz: float, pitch_class: int):
     tone = np.sin(2 * np.pi * hz * np.arange(22050) / 22050).astype(np.float32)
-    assert (frontend_of(ChromaSettings())(tone).argmax(axis=1) == pitch_class).all()
+    assert (get_frontend(ChromaSettings())(tone).argmax(axis=1) == pitch_class).all()

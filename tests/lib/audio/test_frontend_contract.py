@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hubbub.audio.frontends import features_of, frame_s, frontend_of, n_frames
+from hubbub.audio.frontends import compute_features, frame_s, get_frontend, n_frames
 from hubbub.config import Settings, load_settings
 from hubbub.config.frontends import FRONTENDS, Frames
 from hubbub.errors import NonFiniteFeatures
@@ -79,7 +79,7 @@ def some_samples(draw: st.DrawFn) -> np.ndarray:
 @pytest.mark.filterwarnings(NARROW)
 def test_any_samples_make_finite_frames_by_bands(name: str, data: st.DataObject):
     chosen, samples = data.draw(some_settings(name)), data.draw(some_samples())
-    values = frontend_of(chosen)(samples)
+    values = get_frontend(chosen)(samples)
     assert values.shape == (n_frames(chosen, len(samples)), chosen.n_bands)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
@@ -91,7 +91,7 @@ def test_any_samples_make_finite_frames_by_bands(name: str, data: st.DataObject)
 @pytest.mark.filterwarnings(NARROW)
 def test_bands_are_described_one_by_one(name: str, data: st.DataObject):
     chosen = data.draw(some_settings(name))
-    frontend = frontend_of(chosen)
+    frontend = get_frontend(chosen)
     assert frontend.band_hz.shape == (chosen.n_bands,)
     assert frontend.band_hz.dtype == np.float64
     assert len(frontend.band_names) == len(set(frontend.band_names)) == chosen.n_bands
@@ -103,7 +103,7 @@ def test_bands_are_described_one_by_one(name: str, data: st.DataObject):
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_odd_sounds_make_finite_values(name: str, edge: str, precision: str):
-    values = frontend_of(FRONTENDS[name](precision=precision))(EDGES[edge])
+    values = get_frontend(FRONTENDS[name](precision=precision))(EDGES[edge])
     assert values.shape == (1 + len(EDGES[edge]) // 512, FRONTENDS[name]().n_bands)
     assert np.isfinite(values).all()
 
@@ -111,13 +111,13 @@ def test_odd_sounds_make_finite_values(name: str, edge: str, precision: str):
 @every_frontend
 @pytest.mark.parametrize("edge", [name for name, samples in EDGES.items() if len(samples) > 9 * 512])
 def test_odd_sounds_fit_the_dtype_rows_are_stored_in(name: str, edge: str):
-    assert np.isfinite(features_of(EDGES[edge], Settings(frontend={"name": name}))).all()
+    assert np.isfinite(compute_features(EDGES[edge], Settings(frontend={"name": name}))).all()
 
 
 @every_frontend
 def test_the_same_samples_give_the_same_bits(name: str, esc10_mini: Path):
     for samples in clips(esc10_mini, every=50):
-        frontend = frontend_of(FRONTENDS[name]())
+        frontend = get_frontend(FRONTENDS[name]())
         first = frontend(samples)
         frontend(EDGES["full-scale square"])  # leaves nothing behind
         np.testing.assert_array_equal(frontend(samples.copy()), first)
@@ -130,13 +130,13 @@ def test_the_samples_are_not_changed(name: str, precision: str):
     samples = np.linspace(-1, 1, 4096, dtype=np.float32)
     before = samples.copy()
     samples.flags.writeable = False
-    frontend_of(FRONTENDS[name](precision=precision))(samples)
+    get_frontend(FRONTENDS[name](precision=precision))(samples)
     np.testing.assert_array_equal(samples, before)
 
 
 @every_frontend
 def test_what_is_returned_is_the_callers_to_change(name: str):
-    frontend = frontend_of(FRONTENDS[name]())
+    frontend = get_frontend(FRONTENDS[name]())
     first = frontend(EDGES["full-scale square"])
     kept = first.copy()
     frontend(EDGES["one click"])
@@ -150,7 +150,7 @@ def test_rows_are_rounded_to_each_dtype_they_may_have_and_no_more(name: str, esc
     for dtype in FRONTENDS[name]().dtypes:
         chosen = Settings(frontend={"name": name}, dtype=dtype)
         for samples in clips(esc10_mini, every=20):
-            stored, exact = features_of(samples, chosen), frontend_of(chosen.frontend)(samples)
+            stored, exact = compute_features(samples, chosen), get_frontend(chosen.frontend)(samples)
             assert stored.dtype == np.dtype(dtype)
             rounding = FLOAT16_RELATIVE * np.abs(exact) + FLOAT16_ABSOLUTE if dtype == "float16" else 0
             assert (np.abs(stored.astype(np.float64) - exact) <= rounding).all()
@@ -164,7 +164,7 @@ def test_full_scale_fits_the_dtype_rows_are_stored_in(name: str, data: st.DataOb
     chosen = data.draw(some_settings(name))
     onset = np.where(np.arange(60_000) < 30_000, 0, np.sin(np.arange(60_000) * 0.3)).astype(np.float32)
     for samples in (onset, np.sign(onset), (onset != 0).astype(np.float32)):
-        assert np.isfinite(frontend_of(chosen)(samples).astype(chosen.dtypes[0])).all()
+        assert np.isfinite(get_frontend(chosen)(samples).astype(chosen.dtypes[0])).all()
 
 
 @every_frontend
@@ -172,7 +172,7 @@ def test_frames_are_where_frame_s_says(name: str):
     chosen = FRONTENDS[name](n_fft=1024, hop_samples=500)
     click = np.zeros(20_000, np.float32)
     click[10_000] = 1
-    values = frontend_of(chosen)(click)
+    values = get_frontend(chosen)(click)
     heard = np.flatnonzero((values != values[0]).any(axis=1))
     around = np.abs(frame_s(chosen, len(values)) - 10_000 / chosen.sample_rate) <= 512 / chosen.sample_rate
     assert set(np.flatnonzero(around)) - set(heard) == set()
@@ -186,10 +186,10 @@ def test_a_frame_has_the_same_bits_whatever_frames_are_beside_it(name: str, prec
     """Also on processors whose BLAS sums each row of a product in an order of its own (OPENBLAS_CORETYPE=Haswell)."""
     chosen = FRONTENDS[name](n_fft=1024, hop_samples=500, precision=precision)
     noise = np.random.default_rng(0).uniform(-1, 1, 40_000).astype(np.float32)
-    whole = frontend_of(chosen)(noise)
+    whole = get_frontend(chosen)(noise)
     edge = 12  # frames that padding, and the slopes of padded frames, reach
     for first, last in ((0, 43), (7, 80), (31, 61)):
-        part = frontend_of(chosen)(noise[first * 500 : last * 500])
+        part = get_frontend(chosen)(noise[first * 500 : last * 500])
         np.testing.assert_array_equal(part[edge:-edge], whole[first + edge : first + len(part) - edge])
 
 
@@ -206,7 +206,7 @@ def test_a_frame_has_the_same_bits_whatever_frames_are_beside_it(name: str, prec
 )
 @pytest.mark.filterwarnings(NARROW)
 def test_names_differ_however_near_the_bands_are(name: str, given: dict):
-    frontend = frontend_of(FRONTENDS[name](**given))
+    frontend = get_frontend(FRONTENDS[name](**given))
     assert len(set(frontend.band_names)) == len(frontend.band_hz)
 
 
@@ -219,4 +219,4 @@ def test_values_that_no_row_can_hold_are_refused() -> None:
     """Sound far above full scale, which decoding lets pass up to a point."""
     loud = np.full(22_050, 1e20, np.float32)
     with pytest.raises(NonFiniteFeatures, match=r"features from .* to inf do not fit float32"):
-        features_of(loud, load_settings(None, ["frontend.name=mel"]))
+        compute_features(loud, load_settings(None, ["frontend.name=mel"]))

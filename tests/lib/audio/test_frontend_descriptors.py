@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config.frontends import DescriptorsSettings
 from tests.lib.audio.frontend_cases import EDGES, OTHER_FRAMES, PRECISIONS, clips, librosa_frames, words
 
@@ -56,7 +56,7 @@ def librosa_descriptors(samples: np.ndarray, settings: DescriptorsSettings) -> d
 
 
 def by_name(samples: np.ndarray, settings: DescriptorsSettings) -> dict[str, np.ndarray]:
-    values = frontend_of(settings)(samples).T.astype(np.float64)
+    values = get_frontend(settings)(samples).T.astype(np.float64)
     parts = np.split(values, [1, 2, 3, 4, 5, 5 + settings.n_chroma])
     names = ("rms", "spectral_centroid", "spectral_bandwidth", "spectral_rolloff", "zero_crossing_rate")
     return dict(zip((*names, "chroma", "mfcc"), parts, strict=True))
@@ -145,6 +145,6 @@ def test_a_tones_descriptors_are_what_arithmetic_says():
 
 
 def test_band_names():
-    names = frontend_of(DescriptorsSettings(n_chroma=2, n_mfcc=2)).band_names
+    names = get_frontend(DescriptorsSettings(n_chroma=2, n_mfcc=2)).band_names
     shape = ["rms", "spectral_centroid", "spectral_bandwidth", "spectral_rolloff", "zero_crossing_rate"]
     assert names == [*shape, "chroma_1", "chroma_2", "mfcc_1", "mfcc_2"]

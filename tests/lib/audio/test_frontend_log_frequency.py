@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config.frontends import LogFrequencySettings
 from tests.lib.audio.frontend_cases import EDGES, OTHER_FRAMES, PRECISIONS, clips, librosa_power, words
 
@@ -59,7 +59,7 @@ def amplitude(db: np.ndarray) -> np.ndarray:
 
 
 def assert_agrees(samples: np.ndarray, settings: LogFrequencySettings) -> None:
-    ours, naive = frontend_of(settings)(samples), naive_db(samples, settings)
+    ours, naive = get_frontend(settings)(samples), naive_db(samples, settings)
     assert ours.shape == naive.shape
     error = np.abs(amplitude(ours) - amplitude(naive)).max()
     assert error <= OF_PEAK_AMPLITUDE[settings.precision] * amplitude(naive).max()
@@ -103,18 +103,18 @@ def test_agrees_with_naive_bands_at_the_edges(name: str, precision: str):
 def test_band_hz_are_librosas():
     settings = LogFrequencySettings(fmin_hz=55, bands_per_octave=36, fmax_hz=7040)
     theirs = librosa.cqt_frequencies(1 + 7 * 36, fmin=55, bins_per_octave=36)
-    np.testing.assert_allclose(frontend_of(settings).band_hz, theirs, rtol=1e-14)
+    np.testing.assert_allclose(get_frontend(settings).band_hz, theirs, rtol=1e-14)
 
 
 def test_a_tone_is_loudest_in_the_band_of_its_frequency():
     tone = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32)
-    frontend = frontend_of(LogFrequencySettings(fmin_hz=55))
+    frontend = get_frontend(LogFrequencySettings(fmin_hz=55))
     assert frontend.band_hz[frontend(tone).mean(axis=0).argmax()] == pytest.approx(440)
 
 
 def test_white_noise_is_flat_over_interpolated_and_wide_bands():
     noise = np.random.default_rng(0).standard_normal(60 * 22050).astype(np.float32)
-    levels = 10 * np.log10((10 ** (frontend_of(LogFrequencySettings())(noise) / 10)).mean(axis=0))
+    levels = 10 * np.log10((10 ** (get_frontend(LogFrequencySettings())(noise) / 10)).mean(axis=0))
     assert np.ptp(levels) <= NOISE_DB
 
 
@@ -122,5 +122,5 @@ def test_nothing_jumps_where_interpolation_ends():
     click = EDGES["one click"]  # the same power at all frequencies
     smooth = np.convolve(click, [0.5, 0.5])[:22050].astype(np.float32)  # falling smoothly with frequency
     settings = LogFrequencySettings(fmax_hz=4000, top_db=None)
-    loudest = frontend_of(settings)(smooth).max(axis=0)
+    loudest = get_frontend(settings)(smooth).max(axis=0)
     assert np.abs(np.diff(loudest)).max() <= BAND_DB

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hubbub.audio.decode import load_audio
-from hubbub.audio.frontends import features_of, frame_s, frontend_of, n_frames
+from hubbub.audio.frontends import compute_features, frame_s, get_frontend, n_frames
 from hubbub.config import LogMelSettings, Settings, load_settings
 
 FLOAT64_DB = 1e-4
@@ -45,7 +45,7 @@ def librosa_log_mel(samples: np.ndarray, settings: LogMelSettings) -> np.ndarray
 
 
 def assert_agrees(samples: np.ndarray, settings: LogMelSettings) -> None:
-    ours, theirs = frontend_of(settings)(samples), librosa_log_mel(samples, settings)
+    ours, theirs = get_frontend(settings)(samples), librosa_log_mel(samples, settings)
     assert ours.shape == theirs.shape
     assert ours.dtype == np.float32
     error = np.abs(ours.astype(np.float64) - theirs)
@@ -128,14 +128,14 @@ EDGES = {
 def test_agrees_with_librosa_at_the_edges(name: str, precision: str, top_db: float | None, ref: float | str):
     settings = LogMelSettings(precision=precision, top_db=top_db, ref=ref)
     assert_agrees(EDGES[name], settings)
-    assert np.isfinite(frontend_of(settings)(EDGES[name])).all()
+    assert np.isfinite(get_frontend(settings)(EDGES[name])).all()
 
 
 @pytest.mark.parametrize("n_fft", [2048, 400, 401, 2049])  # librosa pads by n_fft // 2, so odd ones lack a sample
 @pytest.mark.parametrize("n_samples", [1, 159, 160, 161, 512, 1024, 110_250])
 def test_n_frames_is_what_the_frontend_makes(n_fft: int, n_samples: int):
     settings = LogMelSettings(n_fft=n_fft, hop_samples=160, n_mels=10)
-    assert n_frames(settings, n_samples) == len(frontend_of(settings)(np.ones(n_samples, np.float32)))
+    assert n_frames(settings, n_samples) == len(get_frontend(settings)(np.ones(n_samples, np.float32)))
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_n_frames_is_what_the_frontend_makes(n_fft: int, n_samples: int):
 )
 def test_band_hz_are_librosas_centres(settings: LogMelSettings):
     edges = librosa.mel_frequencies(n_mels=settings.n_mels + 2, fmin=settings.fmin_hz, fmax=settings.top_hz)
-    band_hz = frontend_of(settings).band_hz
+    band_hz = get_frontend(settings).band_hz
     np.testing.assert_array_equal(band_hz, edges[1:-1])
     assert band_hz.dtype == np.float64
 
 
 def test_a_tone_is_loudest_in_the_band_of_its_frequency():
     tone = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050).astype(np.float32)
-    frontend = frontend_of(LogMelSettings())
+    frontend = get_frontend(LogMelSettings())
     loudest = frontend(tone).mean(axis=0).argmax()
     assert abs(frontend.band_hz[loudest] - 1000) < 30
 
@@ -159,12 +159,12 @@ def test_a_tone_is_loudest_in_the_band_of_its_frequency():
 def test_the_samples_are_not_changed():
     samples = np.linspace(-1, 1, 4096, dtype=np.float32)
     before = samples.copy()
-    frontend_of(LogMelSettings())(samples)
+    get_frontend(LogMelSettings())(samples)
     np.testing.assert_array_equal(samples, before)
 
 
 def test_the_same_samples_give_the_same_bits(recordings: list[Path]):
-    frontend, samples = frontend_of(LogMelSettings()), clip(recordings[0], 22050)
+    frontend, samples = get_frontend(LogMelSettings()), clip(recordings[0], 22050)
     np.testing.assert_array_equal(frontend(samples), frontend(samples.copy()))
 
 
@@ -177,7 +177,7 @@ def test_frame_s_are_centres_in_seconds():
 def test_features_of_rounds_to_the_stores_dtype_and_no_more(recordings: list[Path], dtype: str):
     settings = Settings(dtype=dtype)
     samples = clip(recordings[3], 22050)
-    features = features_of(samples, settings)
-    exact = frontend_of(settings.frontend)(samples)
+    features = compute_features(samples, settings)
+    exact = get_frontend(settings.frontend)(samples)
     assert features.dtype == np.dtype(dtype)
     assert np.abs(features.astype(np.float64) - exact).max() <= (FLOAT16_DB if dtype == "float16" else 0)

@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config.frontends import MelSettings
 from tests.lib.audio.frontend_cases import EDGES, OTHER_FRAMES, PRECISIONS, clips, librosa_frames, words
 
@@ -22,7 +22,7 @@ def librosa_mel(samples: np.ndarray, settings: MelSettings) -> np.ndarray:
 
 
 def assert_agrees(samples: np.ndarray, settings: MelSettings) -> None:
-    ours, theirs = frontend_of(settings)(samples), librosa_mel(samples, settings)
+    ours, theirs = get_frontend(settings)(samples), librosa_mel(samples, settings)
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(np.float64) - theirs).max() <= OF_PEAK[settings.precision] * theirs.max()
 

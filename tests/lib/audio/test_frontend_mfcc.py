@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config.frontends import MfccSettings
 from tests.lib.audio.frontend_cases import EDGES, OTHER_FRAMES, PRECISIONS, clips, librosa_frames, words
 
@@ -38,7 +38,7 @@ def librosa_mfcc(samples: np.ndarray, settings: MfccSettings) -> np.ndarray:
 
 
 def assert_agrees(samples: np.ndarray, settings: MfccSettings) -> None:
-    ours, theirs = frontend_of(settings)(samples), librosa_mfcc(samples, settings)
+    ours, theirs = get_frontend(settings)(samples), librosa_mfcc(samples, settings)
     assert ours.shape == theirs.shape
     within = WITHIN[settings.precision] * (1 + settings.lifter / 2)
     assert np.abs(ours.astype(np.float64) - theirs).max() <= within
@@ -52,7 +52,7 @@ def test_agrees_with_librosa_on_real_sound(esc10_mini: Path, precision: str):
 
 def test_the_coefficients_are_librosas_at_its_defaults(esc10_mini: Path):
     for samples in clips(esc10_mini, every=25):
-        ours = frontend_of(MfccSettings(deltas=0))(samples)
+        ours = get_frontend(MfccSettings(deltas=0))(samples)
         assert np.abs(ours - librosa.feature.mfcc(y=samples, sr=22050).T).max() <= WITHIN["float32"]
 
 
@@ -91,7 +91,7 @@ def test_agrees_with_librosa_at_the_edges(name: str, precision: str):
 @pytest.mark.parametrize(("n_samples", "frames", "width"), [(1, 1, None), (512, 2, None), (1024, 3, 3), (3583, 7, 7)])
 def test_fewer_frames_than_delta_frames_make_slopes_over_what_there_is(n_samples: int, frames: int, width: int | None):
     samples = np.random.default_rng(0).standard_normal(n_samples).astype(np.float32)
-    cepstra, slopes, curvatures = np.split(frontend_of(MfccSettings())(samples), 3, axis=1)
+    cepstra, slopes, curvatures = np.split(get_frontend(MfccSettings())(samples), 3, axis=1)
     assert len(cepstra) == frames
     for order, ours in ((1, slopes), (2, curvatures)):
         theirs = librosa.feature.delta(cepstra, axis=0, width=width, order=order) if width else np.zeros_like(cepstra)
@@ -99,6 +99,6 @@ def test_fewer_frames_than_delta_frames_make_slopes_over_what_there_is(n_samples
 
 
 def test_band_names_say_which_slope():
-    names = frontend_of(MfccSettings(n_mfcc=2)).band_names
+    names = get_frontend(MfccSettings(n_mfcc=2)).band_names
     assert names == ["mfcc_1", "mfcc_2", "mfcc_delta_1", "mfcc_delta_2", "mfcc_delta2_1", "mfcc_delta2_2"]
-    assert frontend_of(MfccSettings(n_mfcc=2, deltas=0)).band_names == names[:2]
+    assert get_frontend(MfccSettings(n_mfcc=2, deltas=0)).band_names == names[:2]

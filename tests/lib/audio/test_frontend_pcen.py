@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config.frontends import PcenSettings
 from tests.lib.audio.frontend_cases import EDGES, OTHER_FRAMES, PRECISIONS, clips, librosa_frames, words
 
@@ -42,7 +42,7 @@ def librosa_pcen(magnitude: np.ndarray, settings: PcenSettings) -> np.ndarray:
 
 def assert_agrees(samples: np.ndarray, settings: PcenSettings) -> None:
     magnitude = librosa_magnitude(samples, settings)
-    ours, theirs = frontend_of(settings)(samples), librosa_pcen(magnitude, settings)
+    ours, theirs = get_frontend(settings)(samples), librosa_pcen(magnitude, settings)
     assert ours.shape == theirs.shape
     error = np.abs(ours.astype(np.float64) - theirs) / (1 + theirs)
     for floor, within in ((1e-4, WITHIN), (1e-5, WITHIN_100_DB)):
@@ -91,13 +91,13 @@ def test_agrees_with_librosa_at_the_edges(name: str, precision: str):
 
 def test_silence_is_zero_in_both_precisions():
     for precision in PRECISIONS:
-        assert (frontend_of(PcenSettings(precision=precision))(EDGES["silence"]) == 0).all()
+        assert (get_frontend(PcenSettings(precision=precision))(EDGES["silence"]) == 0).all()
 
 
 def test_steady_noise_sinks_and_what_begins_stands_out():
     noise = np.random.default_rng(0).standard_normal(10 * 22050).astype(np.float32)
     noise[5 * 22050 :] += 10 * np.sin(2 * np.pi * 1000 * np.arange(5 * 22050) / 22050).astype(np.float32)
-    frontend = frontend_of(PcenSettings())
+    frontend = get_frontend(PcenSettings())
     levels = frontend(noise)[:, np.abs(frontend.band_hz - 1000).argmin()]
     begins = 5 * 22050 // 512
     assert levels[begins : begins + 3].max() > 3 * levels[begins - 50 : begins - 5].mean()

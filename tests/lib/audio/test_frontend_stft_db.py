@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config.frontends import StftDbSettings
 from tests.lib.audio.frontend_cases import EDGES, OTHER_FRAMES, PRECISIONS, clips, librosa_power, words
 
@@ -29,7 +29,7 @@ def amplitude(db: np.ndarray) -> np.ndarray:
 
 
 def assert_agrees(samples: np.ndarray, settings: StftDbSettings) -> None:
-    ours, theirs = frontend_of(settings)(samples), librosa_db(samples, settings)
+    ours, theirs = get_frontend(settings)(samples), librosa_db(samples, settings)
     assert ours.shape == theirs.shape
     error = np.abs(amplitude(ours) - amplitude(theirs)).max()
     assert error <= OF_PEAK_AMPLITUDE[settings.precision] * amplitude(theirs).max()
@@ -65,10 +65,12 @@ def test_agrees_with_librosa_at_the_edges(name: str, precision: str, ref: float 
 
 def test_band_hz_are_librosas_bins():
     settings = StftDbSettings(sample_rate=16000, n_fft=1000)
-    np.testing.assert_allclose(frontend_of(settings).band_hz, librosa.fft_frequencies(sr=16000, n_fft=1000), rtol=1e-15)
+    np.testing.assert_allclose(
+        get_frontend(settings).band_hz, librosa.fft_frequencies(sr=16000, n_fft=1000), rtol=1e-15
+    )
 
 
 def test_a_tone_is_loudest_in_the_bin_of_its_frequency():
     tone = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050).astype(np.float32)
-    frontend = frontend_of(StftDbSettings())
+    frontend = get_frontend(StftDbSettings())
     assert abs(frontend.band_hz[frontend(tone).mean(axis=0).argmax()] - 1000) <= 22050 / 2048 / 2

@@ -20,7 +20,7 @@ from hubbub.config import (
 )
 from hubbub.config.frontends import FRONTENDS
 from hubbub.config.variants import Variants
-from hubbub.errors import SettingsError, nearest
+from hubbub.errors import SettingsError, suggest_nearest
 
 OTHER_VALUES = [  # one row a setting outside the frontend that decides values: what changes it and nothing else
     ["windows.mode=all"],
@@ -109,8 +109,8 @@ def test_a_crop_is_what_a_model_hears():
 
 
 def test_the_hash_does_not_know_defaults_given_from_defaults_left_out(tmp_path: Path):
-    spelt_out = written(tmp_path, json.dumps(Settings().model_dump(mode="json")))
-    assert load_settings(spelt_out).hash == load_settings(None).hash
+    full_values = written(tmp_path, json.dumps(Settings().model_dump(mode="json")))
+    assert load_settings(full_values).hash == load_settings(None).hash
 
 
 def test_the_hash_does_not_know_the_order_of_keys_or_the_way_a_number_is_written(tmp_path: Path):
@@ -329,4 +329,4 @@ def _only_nulls_differ(ours: dict, theirs: dict) -> bool:
 
 
 def test_nearest_lists_all_when_none_is_near():
-    assert nearest("zzz", ["b", "a"]) == "(known: a, b)"
+    assert suggest_nearest("zzz", ["b", "a"]) == "(known: a, b)"

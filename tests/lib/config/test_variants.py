@@ -207,8 +207,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
 
 def test_unmatched_names_are_those_no_clip_has():
     policy = Variants(rules=(rule(("dgo", "rain"), 1), rule(None, 1), rule(("dgo", "siren", "cat"), 1)))
-    assert policy.unmatched(["rain", "dog", "cat", "cat"]) == ["dgo", "siren"]
-    assert policy.unmatched(iter(["rain", "dgo", "siren", "cat"])) == []
+    assert policy.list_unknown_labels(["rain", "dog", "cat", "cat"]) == ["dgo", "siren"]
+    assert policy.list_unknown_labels(iter(["rain", "dgo", "siren", "cat"])) == []
 
 
 KEYED = """

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from hubbub.labels.event_metrics import event_metrics, matched_events
+from hubbub.labels.event_metrics import event_metrics, match_events
 from hubbub.learn.clip_metrics import clip_metrics
 
 LABELS = ("dog", "rain", "siren", "saw")
@@ -117,7 +117,7 @@ def test_as_many_events_as_possible_are_matched():
 
 def test_hits_are_told_in_the_order_of_the_rows():
     found = pd.concat([table(("rain", 10.0, 11.0), uri="b.wav"), table(("rain", 10.0, 11.0)), table(("dog", 3.0, 9.0))])
-    true_found, predicted_right = matched_events(TRUTH, found, tolerance_s=0.25)
+    true_found, predicted_right = match_events(TRUTH, found, tolerance_s=0.25)
     assert true_found.tolist() == [False, True]
     assert predicted_right.tolist() == [False, True, False]
 
@@ -186,7 +186,7 @@ def test_event_metrics_equal_the_definitions(truth, predicted, length_s):
     assert metrics.segment.hits == len(actual & called)
     assert (metrics.segment.called, metrics.segment.support) == (len(called), len(actual))
     assert metrics.event.hits == _slow_hits(truth, predicted, length_s)
-    true_found, predicted_right = matched_events(truth, predicted, tolerance_s=length_s)
+    true_found, predicted_right = match_events(truth, predicted, tolerance_s=length_s)
     assert true_found.sum() == predicted_right.sum() == metrics.event.hits
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubbub.audio.frontends import features_of
+from hubbub.audio.frontends import compute_features
 from hubbub.config import LogMelSettings, Settings, Windows
 from hubbub.learn.augment import (
     Noise,
@@ -51,10 +51,10 @@ def test_the_scale_is_the_frontends_own(changed):
     frontend = PLAIN.frontend.model_copy(update=changed)
     window = Settings(frontend=frontend, windows=WINDOW, dtype="float32")
     scale = Scale.of(window)
-    silence = features_of(np.zeros(4000, np.float32), window)
+    silence = compute_features(np.zeros(4000, np.float32), window)
     np.testing.assert_allclose(scale.apply(np.full((1, 17, 16), -300, np.float32))[0], silence, atol=1e-4)
     sound = np.random.default_rng(1).normal(0, 0.01, 4000).astype(np.float32)
-    made = features_of(sound, window)[None]
+    made = compute_features(sound, window)[None]
     np.testing.assert_allclose(scale.apply(made), made, atol=1e-4)  # what the frontend made stays as it is
 
 
@@ -63,7 +63,7 @@ def test_noise_reads_what_noise_of_that_level_reads():
     flat = Noise(noise.bank, (-40, -40), tilt_db=(0, 0), bend_db=(0, 0))
     drawn = flat.draw(20, np.random.default_rng(0))
     samples = np.random.default_rng(1).normal(0, 0.01, (20, 4000)).astype(np.float32)
-    heard = np.stack([features_of(row, PLAIN.model_copy(update={"dtype": "float32"})) for row in samples])
+    heard = np.stack([compute_features(row, PLAIN.model_copy(update={"dtype": "float32"})) for row in samples])
     drawn_db, heard_db = (part.mean(axis=(0, 1)) for part in (drawn, heard[:, 2:-2]))
     np.testing.assert_allclose(drawn_db, heard_db, atol=CHANCE_DB)
 

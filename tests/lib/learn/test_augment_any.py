@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config import Settings, load_settings
 from hubbub.learn import augment_any
 from hubbub.learn.augment import Scale, mask
@@ -50,7 +50,7 @@ def test_backgrounds_are_noise_of_the_levels_asked_for_and_silence():
     loud, quiet = (
         Backgrounds.of(SETTINGS, level_db=(level, level), takes=4).takes.astype(np.float64) for level in (-20, -40)
     )
-    silence = frontend_of(SETTINGS.frontend)(np.zeros(4000, np.float32))
+    silence = get_frontend(SETTINGS.frontend)(np.zeros(4000, np.float32))
     np.testing.assert_array_equal(loud[0], silence)
     np.testing.assert_array_equal(quiet[0], silence)
     np.testing.assert_allclose(loud[1:], quiet[1:] * 100, rtol=1e-3)  # the same noise, 20 dB apart in power
@@ -91,7 +91,7 @@ def long(duration_s: float, name: str = "mel") -> Settings:
 
 def test_backgrounds_of_long_windows_stay_within_their_memory():
     settings = long(60)
-    frontend_of(settings.frontend)(np.zeros(22050, np.float32))  # what is made once and kept is no part of it
+    get_frontend(settings.frontend)(np.zeros(22050, np.float32))  # what is made once and kept is no part of it
     tracemalloc.start()
     made = Backgrounds.of(settings, level_db=(-60, -20))
     held, peak = tracemalloc.get_traced_memory()

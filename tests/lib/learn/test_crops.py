@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.audio.windows import window_grid
 from hubbub.config import Settings, load_settings
 from hubbub.learn.crops import Crops, covering_crops, edge_frames, input_frames, random_crops, valid_within
@@ -135,7 +135,7 @@ def street(rng: np.random.Generator) -> np.ndarray:
 def unfloored(config: Settings, samples: np.ndarray) -> np.ndarray:
     """A row that keeps what lies below its own floor."""
     update = {"top_db": None} | ({"ref": 1.0} if config.frontend.ref == "max" else {})
-    return frontend_of(config.frontend.model_copy(update=update))(samples)
+    return get_frontend(config.frontend.model_copy(update=update))(samples)
 
 
 @pytest.mark.parametrize("name", ["log-mel", "stft-db", "log-frequency"])
@@ -157,7 +157,7 @@ def test_a_crop_is_what_the_frontend_makes_of_that_stretch(name, more):
     scale = covering_crops(config, table([ROW_FRAMES]))[1].scale
     for begin in (0, 16, 13, 32, 48):  # each has its bang well inside
         crop = Crops(np.array([begin]), CROP_FRAMES, scale).cut(row[None], np.array([0]))[0]
-        heard = frontend_of(config.frontend)(samples[begin * hop :][:4000])
+        heard = get_frontend(config.frontend)(samples[begin * hop :][:4000])
         np.testing.assert_allclose(crop[edge:-edge], heard[edge:-edge], atol=ROUNDING_DB)
 
 

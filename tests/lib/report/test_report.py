@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hubbub.audio.frontends import frontend_of
+from hubbub.audio.frontends import get_frontend
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.labels.events import EventRule
@@ -372,7 +372,7 @@ def test_the_picture_is_the_frontends_whole_spectrogram(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "_VALUES_A_BLOCK", 512 * 7)  # many seams
     samples = np.random.default_rng(0).standard_normal(8000 * 3).astype(np.float32) * 0.1
     frontend = SETTINGS.frontend.model_copy(update={"top_db": None})
-    whole = frontend_of(frontend)(samples)
+    whole = get_frontend(frontend)(samples)
     blocks = list(recording._frame_blocks(samples, frontend))
     assert len(blocks) > 10
     np.testing.assert_allclose(np.concatenate([frames for _, frames in blocks]), whole, atol=1e-3)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hubbub.audio.decode import load_audio
 from hubbub.audio.effects import apply_effects
-from hubbub.audio.frontends import features_of, n_frames
+from hubbub.audio.frontends import compute_features, n_frames
 from hubbub.clips.examples import expand_examples
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
@@ -93,7 +93,7 @@ def test_channels_are_the_examples_that_the_settings_ask_for(tmp_path: Path, cha
             samples = load_audio(path, sample_rate=RATE, channel=None if view == "mix" else int(view) - 1)
             for window in range(2):
                 part = samples[window * 4000 : (window + 1) * 4000]
-                expected[clip["uri"], view, 0, window] = features_of(np.pad(part, (0, 4000 - len(part))), config)
+                expected[clip["uri"], view, 0, window] = compute_features(np.pad(part, (0, 4000 - len(part))), config)
     found = examples(store)
     assert found.keys() == expected.keys()
     for name, values in expected.items():
@@ -126,7 +126,7 @@ def test_variants_are_what_the_policy_says_of_each_class(tmp_path: Path):
             sample_rate=RATE,
         )
         name = (row["uri"], "mix", row["variant"], window)
-        np.testing.assert_array_equal(found[name], features_of(made.samples, config), err_msg=str(name))
+        np.testing.assert_array_equal(found[name], compute_features(made.samples, config), err_msg=str(name))
         assert row["augmentation"] == made.done
         assert row["valid_frames"] == n_frames(config.frontend, made.valid)
 

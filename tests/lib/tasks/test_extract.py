@@ -18,7 +18,7 @@ import soundfile
 
 from hubbub.audio import decode
 from hubbub.audio.decode import load_audio
-from hubbub.audio.frontends import features_of
+from hubbub.audio.frontends import compute_features
 from hubbub.audio.windows import split_windows as cut_windows
 from hubbub.audio.windows import window_grid
 from hubbub.clips.index import index_listing
@@ -109,7 +109,7 @@ def test_rows_are_the_features_of_their_windows(folder: Path, tmp_path: Path):
     rows, values = rows_and_values(tmp_path / "store")
     for row, features in zip(rows.to_dict("records"), values, strict=True):
         samples = load_audio(folder / row["uri"], sample_rate=RATE)[:4000]
-        np.testing.assert_array_equal(features, features_of(samples, config))
+        np.testing.assert_array_equal(features, compute_features(samples, config))
     assert rows["row"].tolist() == list(range(6))
     assert [(r.unit, r.ok, r.failed, r.windows, r.rows) for r in results] == [(0, 4, 0, 4, 4), (1, 2, 0, 2, 2)]
     assert results[0].audio_s == 4 * 0.5
@@ -262,7 +262,7 @@ def test_segments_are_windows_of_their_own(folder: Path, tmp_path: Path):
         rows["row"], [whole[:4000], whole[8000:12000], whole[16000:18000], whole[31200:]], strict=True
     ):
         padded = np.pad(expected, (0, 4000 - len(expected)))
-        np.testing.assert_array_equal(store.read_rows([row])[0], features_of(padded, config))
+        np.testing.assert_array_equal(store.read_rows([row])[0], compute_features(padded, config))
     assert failures(store)["a.wav"].startswith("EmptyAudio: no sound from")
 
 
@@ -331,7 +331,7 @@ def test_windows_closer_than_a_frame_hop_are_all_there(folder: Path, tmp_path: P
     expected = list(cut_windows([whole], window_grid(config)))
     assert rows["window"].tolist() == [window.number for window in expected]
     for window, features in zip(expected, values, strict=True):
-        np.testing.assert_allclose(features, features_of(window.samples, config), rtol=0, atol=0.07)
+        np.testing.assert_allclose(features, compute_features(window.samples, config), rtol=0, atol=0.07)
     assert set(rows["windows"]) == {len(expected)}
     sound(open_store(tmp_path / "store"))
 
@@ -361,7 +361,7 @@ def test_a_recording_that_cannot_be_sought_is_gone_through_once(
     whole = load_audio(path, sample_rate=RATE)
     assert rows["window"].tolist() == list(range(20))
     for window, features in zip(rows["window"], values, strict=True):
-        np.testing.assert_array_equal(features, features_of(whole[window * 4000 : (window + 1) * 4000], config))
+        np.testing.assert_array_equal(features, compute_features(whole[window * 4000 : (window + 1) * 4000], config))
     backwards = sum(one > other for one, other in pairwise(order))
     assert begun[:-1] == [0] * (1 + backwards), "and the last call is this test's own"
     sound(open_store(tmp_path / "store"))

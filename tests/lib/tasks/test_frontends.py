@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from hubbub.audio.decode import load_audio
-from hubbub.audio.frontends import features_of
+from hubbub.audio.frontends import compute_features
 from hubbub.audio.windows import window_grid
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
@@ -112,7 +112,7 @@ def scores_by_hand(made: Chain, uri: str, start_s: np.ndarray) -> np.ndarray:
     rate, samples = settings.frontend.sample_rate, window_grid(settings, hop_s=1).window
     sound = load_audio(made.labels.resolve_uri(uri), sample_rate=rate)
     cut = [sound[round(begin * rate) :][:samples] for begin in start_s]
-    rows = [features_of(np.pad(one, (0, samples - len(one))), settings) for one in cut]
+    rows = [compute_features(np.pad(one, (0, samples - len(one))), settings) for one in cut]
     return made.bundle.predict(np.stack(rows))
 
 
@@ -207,7 +207,7 @@ def test_a_crop_from_the_store_is_what_labelling_makes_of_that_stretch(more, arc
     for features, (number,), _ in batches:
         path = resolve_uri(heard["uri"].iloc[number], table.root)
         sound = load_audio(path, sample_rate=16000)[crops.begin[number] * hop :][:16000]
-        mine, theirs = features[0], features_of(sound, settings).astype(np.float32)
+        mine, theirs = features[0], compute_features(sound, settings).astype(np.float32)
         if mine.max() == mine[inner].max() and theirs.max() == theirs[inner].max():  # else the peak is at an edge
             np.testing.assert_allclose(mine[inner], theirs[inner], atol=rounding_db)
             compared += 1

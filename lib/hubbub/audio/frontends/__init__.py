@@ -54,13 +54,13 @@ class Frontend(Protocol):
 
 
 @lru_cache(maxsize=8)
-def frontend_of(settings: Frames) -> Frontend:
+def get_frontend(settings: Frames) -> Frontend:
     """Make the frontend that settings name; kept, because filter banks take time to build."""
     module, _, name = _CLASSES[settings.name].partition(".")  # type: ignore[attr-defined]
     return getattr(import_module(f"{__name__}.{module}"), name)(settings)
 
 
-def features_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
+def compute_features(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
     """One window of samples to features [frame, band], rounded to the dtype that stores hold.
 
     Training rows and labelling windows both pass here, so a model meets what it was trained on.
@@ -70,19 +70,19 @@ def features_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDA
     NonFiniteFeatures
         When a value is not a number, or more than the dtype holds.
     """
-    return _rounded(frontend_of(settings.frontend)(samples), settings)
+    return _rounded(get_frontend(settings.frontend)(samples), settings)
 
 
-def row_of(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
-    """One row of a store: as `features_of`, but decibels that will be cropped have no floor or peak of the row's own.
+def compute_row(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
+    """One row of a store: as `compute_features`, but decibels that will be cropped have no floor or peak of the row's own.
 
-    Each crop gets its own, as the windows have that labelling makes. Errors of `features_of`.
+    Each crop gets its own, as the windows have that labelling makes. Errors of `compute_features`.
     """
     frontend: Frames = settings.frontend
     if settings.windows.crop_s is not None and frontend.is_db and isinstance(frontend, Decibels):
         own = {"top_db": None} | ({"ref": 1.0} if frontend.ref == "max" else {})
         frontend = frontend.model_copy(update=own)
-    return _rounded(frontend_of(frontend)(samples), settings)
+    return _rounded(get_frontend(frontend)(samples), settings)
 
 
 def _rounded(features: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends.mfcc import number_bands
-from hubbub.audio.frontends.spectrum import Bank, Spectrum
+from hubbub.audio.frontends.spectrum import FilterBank, Spectrum
 from hubbub.config.frontends import ChromaSettings
 
 Floats = npt.NDArray[np.floating]
@@ -40,19 +40,19 @@ class Chroma:
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
-        chroma = self._spectrum.banded(samples, self._bank)
+        chroma = self._spectrum.sum_to_bands(samples, self._bank)
         normalise_chroma(chroma, self._norm)
         return chroma.astype(np.float32, copy=False)
 
 
-def chroma_bank(settings: ChromaSettings) -> Bank:
+def chroma_bank(settings: ChromaSettings) -> FilterBank:
     """Make the filter bank that settings describe."""
     import librosa  # takes a second to import; only those who transform pay
 
     weights = librosa.filters.chroma(
         sr=settings.sample_rate, n_fft=settings.n_fft, n_chroma=settings.n_chroma, tuning=settings.tuning
     )
-    return Bank(weights, settings.precision)
+    return FilterBank(weights, settings.precision)
 
 
 def normalise_chroma(chroma: Floats, norm: str | None) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends.spectrum import Bank, Spectrum, decibels, name_bands
+from hubbub.audio.frontends.spectrum import FilterBank, Spectrum, decibels, name_bands
 from hubbub.config.frontends import LogFrequencySettings
 
 
@@ -43,11 +43,11 @@ class LogFrequency:
         self._spectrum = Spectrum(settings)
         self.band_hz = log_hz(settings)
         self.band_names = name_bands("log", self.band_hz)
-        self._bank = Bank(_weights(self.band_hz, self._spectrum.bin_hz, settings), settings.precision)
+        self._bank = FilterBank(_weights(self.band_hz, self._spectrum.bin_hz, settings), settings.precision)
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band] in dB."""
-        power = self._spectrum.banded(samples, self._bank)
+        power = self._spectrum.sum_to_bands(samples, self._bank)
         return decibels(power, self._settings).astype(np.float32, copy=False)
 
 

@@ -36,5 +36,5 @@ class LogMel:
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band] in dB."""
-        power = self._spectrum.banded(samples, self._bank)
+        power = self._spectrum.sum_to_bands(samples, self._bank)
         return decibels(power, self._settings).astype(np.float32, copy=False)

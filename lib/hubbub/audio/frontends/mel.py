@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.audio.frontends.spectrum import Bank, Spectrum, name_bands
+from hubbub.audio.frontends.spectrum import FilterBank, Spectrum, name_bands
 from hubbub.config.frontends import MelBands, MelSettings
 
 
@@ -34,10 +34,10 @@ class Mel:
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band], power."""
-        return self._spectrum.banded(samples, self._bank).astype(np.float32, copy=False)
+        return self._spectrum.sum_to_bands(samples, self._bank).astype(np.float32, copy=False)
 
 
-def mel_bank(settings: MelBands) -> Bank:
+def mel_bank(settings: MelBands) -> FilterBank:
     """Make the filter bank that settings describe."""
     import librosa  # takes a second to import; only those who transform pay
 
@@ -48,7 +48,7 @@ def mel_bank(settings: MelBands) -> Bank:
         fmin=settings.fmin_hz,
         fmax=settings.top_hz,
     )
-    return Bank(weights, settings.precision)
+    return FilterBank(weights, settings.precision)
 
 
 def mel_hz(settings: MelBands) -> npt.NDArray[np.float64]:

@@ -48,7 +48,7 @@ class Mfcc:
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
-        power = self._spectrum.banded(samples, self._bank)
+        power = self._spectrum.sum_to_bands(samples, self._bank)
         cepstra = compute_cepstra(decibels(power, self._settings), self._basis)
         slopes = [
             _fit_slopes(cepstra, order, self._settings.delta_frames) for order in range(1, 1 + self._settings.deltas)

@@ -46,7 +46,7 @@ class Pcen:
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Transform float32 [samples] to float32 [frame, band]."""
-        bands = self._spectrum.banded(samples, self._bank, magnitude=True)
+        bands = self._spectrum.sum_to_bands(samples, self._bank, magnitude=True)
         bands *= self._settings.scale
         b = self._settings.smoothing
         state = np.full((1, bands.shape[1]), 1 - b)

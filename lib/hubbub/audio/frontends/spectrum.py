@@ -58,7 +58,7 @@ class Spectrum:
             power[frames] = block.T
         return power
 
-    def banded(self, samples: npt.NDArray[np.float32], bank: Bank, *, magnitude: bool = False) -> Floats:
+    def sum_to_bands(self, samples: npt.NDArray[np.float32], bank: FilterBank, *, magnitude: bool = False) -> Floats:
         """Power, or magnitude, summed into bands, [frame, band]."""
         bands = np.empty((self._settings.n_frames(len(samples)), bank.n_bands), self.dtype)
         for frames, power in self.blocks(samples):
@@ -101,7 +101,7 @@ class Spectrum:
             yield block, np.ascontiguousarray((spectrum.real**2 + spectrum.imag**2).T)
 
 
-class Bank:
+class FilterBank:
     """A filter bank: spectra to bands.
 
     Parameters

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hubbub.errors import ClipTableError, nearest
+from hubbub.errors import ClipTableError, suggest_nearest
 from hubbub.io.atomic import explain_read_errors
 from hubbub.io.paths import StoragePath
 
@@ -87,7 +87,7 @@ def list_source(source: StoragePath, name: str | None, columns: Columns) -> List
         known = list_readers()
         chosen = name or _choose_reader(source, columns)
         if chosen not in known:
-            raise ClipTableError(f"unknown format '{chosen}': {nearest(chosen, known)}")
+            raise ClipTableError(f"unknown format '{chosen}': {suggest_nearest(chosen, known)}")
         return known[chosen](source, columns)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hubbub.clips.sources import Columns, Listing, bucket
 from hubbub.clips.table import CLIP_SCHEMA, RESERVED_COLUMNS, resolve_uri
-from hubbub.errors import ClipTableError, nearest
+from hubbub.errors import ClipTableError, suggest_nearest
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
@@ -84,7 +84,9 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
     named = {role: name for role, name in vars(columns).items() if name is not None}
     for role, name in named.items():
         if name not in frame:
-            raise ClipTableError(f"{source} has no column '{name}' ({_option(role)}): {nearest(name, frame.columns)}")
+            raise ClipTableError(
+                f"{source} has no column '{name}' ({_option(role)}): {suggest_nearest(name, frame.columns)}"
+            )
     if frame[columns.path].isna().any():
         raise ClipTableError(
             f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; "

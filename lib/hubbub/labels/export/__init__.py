@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pandas as pd
 
-from hubbub.errors import LabelsError, UsageError, nearest
+from hubbub.errors import LabelsError, UsageError, suggest_nearest
 from hubbub.io.paths import StoragePath
 from hubbub.labels.export import audacity, csv, raven
 
@@ -55,7 +55,7 @@ def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath
         Where a file cannot be written.
     """
     if format not in FORMATS:
-        raise UsageError(f"no export format is called '{format}': {nearest(format, FORMATS)}")
+        raise UsageError(f"no export format is called '{format}': {suggest_nearest(format, FORMATS)}")
     _check("events", events, _REQUIRED)
     _check("files", files, ("uri", "status"))
     return FORMATS[format].write(_arranged(events), _analysed(files), folder)

@@ -39,7 +39,7 @@ def recording_names(uris: Iterable[str], *, suffix: str) -> dict[str, str]:
     }
 
 
-def each_recording(
+def write_per_recording(
     events: pd.DataFrame, files: pd.DataFrame, *, suffix: str
 ) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Yield uri, file name and events of each recording, sorted by uri, those without events too."""

@@ -10,14 +10,16 @@ import pandas as pd
 
 from hubbub.io.atomic import write_text
 from hubbub.io.paths import StoragePath
-from hubbub.labels.export._files import each_recording, one_line
+from hubbub.labels.export._files import one_line, write_per_recording
 
 SUFFIX = ".labels.txt"
 
 
 def write(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath) -> list[StoragePath]:
     """Write a ``….labels.txt`` for each recording."""
-    return [write_text(folder / name, _track(own)) for _, name, own in each_recording(events, files, suffix=SUFFIX)]
+    return [
+        write_text(folder / name, _track(own)) for _, name, own in write_per_recording(events, files, suffix=SUFFIX)
+    ]
 
 
 def read(path: StoragePath) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hubbub.io.atomic import write_text
 from hubbub.io.paths import StoragePath
-from hubbub.labels.export._files import each_recording, one_line
+from hubbub.labels.export._files import one_line, write_per_recording
 
 SUFFIX = ".Table.1.selections.txt"
 
@@ -41,7 +41,7 @@ def write(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath) -> lis
     top_hz = _top_hz(files)
     return [
         write_text(folder / name, _table(own, uri, top_hz.get(uri, _UNKNOWN_TOP_HZ)))
-        for uri, name, own in each_recording(events, files, suffix=SUFFIX)
+        for uri, name, own in write_per_recording(events, files, suffix=SUFFIX)
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
-from hubbub.errors import TrainingError, nearest
+from hubbub.errors import TrainingError, suggest_nearest
 
 if TYPE_CHECKING:
     from hubbub.learn.augment import Augmentation
@@ -92,5 +92,5 @@ def find_recipe(name: str) -> Recipe:
         There is no such model; says the nearest.
     """
     if name not in _MODULES:
-        raise TrainingError(f"there is no model '{name}': {nearest(name, NAMES)}")
+        raise TrainingError(f"there is no model '{name}': {suggest_nearest(name, NAMES)}")
     return importlib.import_module(_MODULES[name]).RECIPE
