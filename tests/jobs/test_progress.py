@@ -86,7 +86,7 @@ def test_a_tally_adds_up_and_keeps_a_few_of_many():
     tally.add_summary(other)
     assert (tally.units, tally.lost_units, tally.lost_clips) == (18_000, 2000, 32_000)
     assert (tally.ok, tally.failed, tally.windows) == (15 * 18_000, 18_000, 16 * 18_000)
-    assert (tally.audio_s, tally.bytes_read, tally.heard["dog"]) == (80.0 * 18_000, 18_000_000, 36_000)
+    assert (tally.audio_s, tally.bytes_read, tally.event_counts["dog"]) == (80.0 * 18_000, 18_000_000, 36_000)
     assert (len(tally.lost), len(tally.reasons)) == (5, 5)
     assert grown < 100_000
 

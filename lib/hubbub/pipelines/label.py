@@ -222,7 +222,7 @@ def _run(
     with open_run("label", options, log, reporter, output=run.output, plan=describe_plan(run.plan)) as this:
         tables = tables.begin(run.plan.clips)
         summary = _label_missing(run, tables, this)
-        counts = sorted(summary.heard.items(), key=lambda item: -item[1])
+        counts = sorted(summary.event_counts.items(), key=lambda item: -item[1])
         found = ", ".join(f"{name} {count}" for name, count in counts)
         reporter.say(f"events: {found or 'none above the thresholds'}")
         return _settle(run, tables, this, summary)

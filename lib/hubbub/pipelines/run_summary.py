@@ -43,7 +43,7 @@ class RunSummary:
     lost_clips: int = 0
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     reasons: list[tuple[str, str]] = field(default_factory=list)
-    heard: Counter[str] = field(default_factory=Counter)
+    event_counts: Counter[str] = field(default_factory=Counter)
     lost: list[UnitLost] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -62,7 +62,7 @@ class RunSummary:
                 windows=result.windows,
                 seconds=defaultdict(float, result.seconds),
                 reasons=list(result.reasons),
-                heard=Counter(result.heard),
+                event_counts=Counter(result.event_counts),
             )
         )
 
@@ -73,7 +73,7 @@ class RunSummary:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
             self.reasons += other.reasons[: _MAX_EXAMPLES - len(self.reasons)]
             self.lost += other.lost[: _MAX_EXAMPLES - len(self.lost)]
-            self.heard.update(other.heard)
+            self.event_counts.update(other.event_counts)
             for stage, seconds in other.seconds.items():
                 self.seconds[stage] += seconds
 

@@ -228,7 +228,7 @@ class _Draft:
             bytes_read=sum(item.clip["size_bytes"] or 0 for item in unit.items) - self._ahead.size_bytes,
             seconds=dict(self._scorer.seconds),
             reasons=tuple((row["uri"], row["error"]) for row in failed[:MOST_REASONS]),
-            heard=dict(Counter(row["label"] for row in self._events)),
+            event_counts=dict(Counter(row["label"] for row in self._events)),
         )
 
 

@@ -43,7 +43,7 @@ class UnitResult:
     bytes_read: int
     seconds: dict[str, float] = field(default_factory=dict)
     reasons: tuple[tuple[str, str], ...] = ()
-    heard: dict[str, int] = field(default_factory=dict)
+    event_counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

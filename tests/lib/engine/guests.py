@@ -108,5 +108,5 @@ class Pools:
 
     def __call__(self, unit: SmallUnit) -> UnitResult:
         time.sleep(0.05)  # that all threads get some
-        heard = load_libraries() | {f"thread {threading.get_ident()}": 1}
-        return UnitResult(unit.index, 2, 0, 2, 2, 1.0, 1, heard=heard)
+        event_counts = load_libraries() | {f"thread {threading.get_ident()}": 1}
+        return UnitResult(unit.index, 2, 0, 2, 2, 1.0, 1, event_counts=event_counts)

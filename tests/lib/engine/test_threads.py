@@ -43,8 +43,8 @@ def test_libraries_take_one_thread_for_each_of_the_workers(client: Client):
     (before,) = client.run(load_libraries).values()
     assert before["libgomp"] == 4
     results = list(DaskEngine(Connection(client)).run(Pools(), iter(units(20))))
-    threads = {name for result in results for name in result.heard if name.startswith("thread")}
-    pools = {(name, size) for result in results for name, size in result.heard.items() if name not in threads}
+    threads = {name for result in results for name in result.event_counts if name.startswith("thread")}
+    pools = {(name, size) for result in results for name, size in result.event_counts.items() if name not in threads}
     assert len(threads) == WORKER_THREADS
     assert pools == {("libscipy_openblas", 1), ("libgomp", 1)}
 

@@ -200,12 +200,14 @@ def test_a_crop_from_the_store_is_what_labelling_makes_of_that_stretch(more, arc
     settings = load_settings(None, [*SMALL, *CROPS, "frontend.n_mels=32", *more])
     store, table = extract(archive, tmp_path / "store", settings), index(archive)
     rows, edge, hop = store.rows(), edge_frames(settings), settings.frontend.hop_samples
-    heard, crops = covering_crops(settings, rows[rows["valid_frames"] == store.n_frames])
+    event_counts, crops = covering_crops(settings, rows[rows["valid_frames"] == store.n_frames])
     inner = slice(edge, -edge)
-    batches = iterate_batches(store, heard["row"].to_numpy(), np.arange(len(heard)), batch_rows=1, crops=crops)
+    batches = iterate_batches(
+        store, event_counts["row"].to_numpy(), np.arange(len(event_counts)), batch_rows=1, crops=crops
+    )
     compared = 0
     for features, (number,), _ in batches:
-        path = resolve_uri(heard["uri"].iloc[number], table.root)
+        path = resolve_uri(event_counts["uri"].iloc[number], table.root)
         sound = load_audio(path, sample_rate=16000)[crops.begin[number] * hop :][:16000]
         mine, theirs = features[0], compute_features(sound, settings).astype(np.float32)
         if mine.max() == mine[inner].max() and theirs.max() == theirs[inner].max():  # else the peak is at an edge

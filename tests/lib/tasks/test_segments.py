@@ -79,10 +79,10 @@ class Heard:
         self.windows: list[Window] = []
 
     def __call__(self, windows: Iterable[Window]) -> tuple[np.ndarray, np.ndarray]:
-        heard = list(windows)
-        self.windows += heard
-        valid = np.array([window.valid for window in heard], np.int64)
-        return valid, np.array([window.number for window in heard], np.float16)[:, None]
+        event_counts = list(windows)
+        self.windows += event_counts
+        valid = np.array([window.valid for window in event_counts], np.int64)
+        return valid, np.array([window.number for window in event_counts], np.float16)[:, None]
 
 
 def in_pieces(
@@ -91,13 +91,13 @@ def in_pieces(
     """Windows of a file that is cut at some, each piece by itself; put together they must fit."""
     bounds = [0, *cuts, whole.windows]
     items = [replace(whole, first_window=a, n_windows=b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
-    pieces, heard = {}, Heard()
+    pieces, event_counts = {}, Heard()
     for number in range(len(items)) if order is None else order:
-        pieces[number] = score_segment(items[number], cutting, heard)
+        pieces[number] = score_segment(items[number], cutting, event_counts)
     put = join_segments([pieces[number] for number in range(len(items))], items, cutting.grid)
     assert put is not None
-    assert len(put.valid) == len(heard.windows)
-    return sorted(heard.windows, key=lambda window: window.number)
+    assert len(put.valid) == len(event_counts.windows)
+    return sorted(event_counts.windows, key=lambda window: window.number)
 
 
 def assert_same(path: Path, cutting: SegmentWindows, cuts: list[int], first: int = 0, count: int | None = None) -> None:
