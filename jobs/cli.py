@@ -61,7 +61,7 @@ def main() -> None:
         _fail(error, str(error), error.exit_code)
     except SystemExit as done:  # Typer's own, after Ctrl-C too
         if done.code == INTERRUPTED:
-            _fail(done, "stopped; what is committed is kept, and the same command goes on from there", INTERRUPTED)
+            _fail(done, "stopped; what is committed is kept, and the same command resumes", INTERRUPTED)
         raise
     except BrokenPipeError:
         os._exit(141)  # whoever read our output has gone; nothing is left to say

@@ -3,7 +3,7 @@
 Three branches, by who can mend them:
 
 - `UsageError`: the command or its arguments; the person who typed it (exit code 2).
-- `AudioError`: one clip; it becomes a failed row and the run goes on (exit code 1 at the end).
+- `AudioError`: one clip; it becomes a failed row and the run continues (exit code 1 at the end).
 - `StorageError`: the place results go to, while a run was writing there, and `ClusterLost`: what runs the work
   (exit code 1; run again to continue).
 """

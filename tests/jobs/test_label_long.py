@@ -68,7 +68,7 @@ def assert_same(out: Path, expected: LabelTables) -> None:
     ours = open_labels(out)
     for table in ("files", "windows", "events"):
         pd.testing.assert_frame_equal(getattr(ours, table)(), getattr(expected, table)())
-    assert not ours.pieces()
+    assert not ours.segment_numbers()
 
 
 def test_two_workers_make_the_tables_of_one(

@@ -1,7 +1,7 @@
 """Example expansion: a clip gives an example for each channel and each augmented variant.
 
-An example is a *take*: a clip, a channel (``mix``, or ``1``, ``2``, … alone), a variant (0: as recorded), and the rule
-that makes the variant: a clip that is labelled anew may fall under another one.
+An example is a clip, a channel (``mix``, or ``1``, ``2``, … alone), a variant (0: as recorded), and the rule
+that makes the variant: another label may give another rule.
 """
 
 from __future__ import annotations
@@ -17,67 +17,67 @@ from hubbub.config import Channels, Settings
 MIX = "mix"
 NO_RULE = ""
 EXAMPLE_COLUMNS = ["clip_id", "channel", "variant", "policy_rule"]
-"""What tells takes apart."""
+"""What tells examples apart."""
 
 ExampleKey = tuple[str, int, str]
-"""Channel, variant and rule: a take, but for its clip."""
+"""Channel, variant and rule: an example without its clip."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The takes of some clips.
+    """The examples of some clips.
 
     Attributes
     ----------
     rows
-        The clips' rows, each as often as it has takes, with columns `channel`, `variant` and `policy_rule`.
+        The clips' rows, each as often as it has examples, with columns `channel`, `variant` and `policy_rule`.
     clip
-        int64 [take], the position of each one's clip.
+        int64 [example], the position of each one's clip.
     """
 
     rows: pa.Table
     clip: npt.NDArray[np.int64]
 
     def count_clips(self, chosen: npt.NDArray[np.bool_]) -> int:
-        """Clips of which any of the chosen takes is one; `chosen` is bool [take]."""
+        """Count the clips of the chosen examples; `chosen` is bool [example]."""
         return len(np.unique(self.clip[chosen]))
 
 
 @dataclass(frozen=True)
 class ExampleKinds:
-    """Clips told apart by the takes that they give: millions of clips are of a handful of kinds.
+    """Clips grouped by the examples that they give: millions of clips are of a handful of kinds.
 
     Attributes
     ----------
     clip
         int64 [clip], the kind of each.
-    takes
-        Of each kind, its takes: those of one channel in a row.
+    examples
+        Of each kind, its examples: those of one channel in a row.
     """
 
     clip: npt.NDArray[np.int64]
-    takes: tuple[tuple[ExampleKey, ...], ...]
+    examples: tuple[tuple[ExampleKey, ...], ...]
 
 
 def group_clips_by_examples(clips: pa.Table, settings: Settings) -> ExampleKinds:
-    """Tell clips apart by what decides their takes: how many channels they have, and their labels where those count."""
+    """Group clips by what decides their examples: the number of channels, and the labels where a policy names labels."""
     counts = clips["channels"].fill_null(1).to_numpy().astype(np.int64)
     if settings.variants is None:
         labels, numbers = list[list[str]]([[]]), np.zeros(len(clips), np.int64)
     else:
         labels, numbers = _number_distinct(clips["labels"].to_pylist())
     pairs, kind = np.unique(np.stack([counts, numbers], axis=1), axis=0, return_inverse=True)
-    takes = [_examples_of_kind(count, labels[number], settings) for count, number in pairs.tolist()]
-    return ExampleKinds(kind.reshape(-1), tuple(takes))
+    examples = [_examples_of_kind(count, labels[number], settings) for count, number in pairs.tolist()]
+    return ExampleKinds(kind.reshape(-1), tuple(examples))
 
 
 def expand_examples(clips: pa.Table, settings: Settings) -> Examples:
-    """Lay out every clip's takes, a clip's own next to each other and those of one channel in a row."""
+    """Lay out every clip's examples, a clip's own next to each other and those of one channel in a row."""
     return _lay_out(clips, group_clips_by_examples(clips, settings))
 
 
 def one_example_each(clips: pa.Table) -> Examples:
-    """Every clip as one take."""
+    """Every clip as one example."""
     return _lay_out(clips, ExampleKinds(np.zeros(len(clips), np.int64), (((MIX, 0, NO_RULE),),)))
 
 
@@ -90,7 +90,7 @@ def list_variant_rules(labels: list[str], settings: Settings) -> list[str]:
 
 
 def channel_index(channel: str) -> int | None:
-    """What `audio.decode` calls a take's channel: its number from 0, or None for the mix."""
+    """Return the channel as `audio.decode` counts: from 0, or None for the mix."""
     return None if channel == MIX else int(channel) - 1
 
 
@@ -107,19 +107,19 @@ def _examples_of_kind(n_channels: int, labels: list[str], settings: Settings) ->
 
 
 def _lay_out(clips: pa.Table, kinds: ExampleKinds) -> Examples:
-    counts = np.array([len(takes) for takes in kinds.takes], np.int64)
+    counts = np.array([len(examples) for examples in kinds.examples], np.int64)
     per_clip = counts[kinds.clip]
     clip = np.repeat(np.arange(len(clips), dtype=np.int64), per_clip)
-    # Number of the take in a list of all kinds' takes: where its kind begins there, and which of the clip's it is.
+    # Position of the example in the list of all kinds' examples: the start of its kind, plus its number in the clip.
     begins = np.cumsum(counts) - counts
     within = np.arange(len(clip)) - np.repeat(np.cumsum(per_clip) - per_clip, per_clip)
     which = pa.array(begins[kinds.clip][clip] + within)
     rows = clips if (per_clip == 1).all() else clips.take(pa.array(clip))
-    every = [take for takes in kinds.takes for take in takes]
+    every = [example for examples in kinds.examples for example in examples]
     for position, (name, kind) in enumerate(
         zip(EXAMPLE_COLUMNS[1:], (pa.string(), pa.int32(), pa.string()), strict=True)
     ):
-        rows = rows.append_column(name, pa.array([take[position] for take in every], kind).take(which))
+        rows = rows.append_column(name, pa.array([example[position] for example in every], kind).take(which))
     return Examples(rows, clip)
 
 

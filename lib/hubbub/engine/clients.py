@@ -26,7 +26,7 @@ _ANSWER_TIMEOUT_S = 10
 _PROBE_TIMEOUT_S = 2
 _CONNECT_TIMEOUT_S = _ANSWER_TIMEOUT_S - _PROBE_TIMEOUT_S
 _WORKERS_TIMEOUT_S = 60
-_WORKERS_AWAY_S = 600.0  # in mid-run, on a cluster of others: new machines take minutes
+_WORKERS_AWAY_S = 600.0  # in mid-run, on an external cluster: new machines take minutes
 _CLOSE_NOW_S = 0.5
 
 # One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
@@ -34,7 +34,7 @@ _CLOSE_NOW_S = 0.5
 WORKER_ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
     **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), 1),
-    # glibc else gives every block of sound and frames back to the system, and pays for its pages anew: half of a clip's
+    # glibc would return every block of audio and frames to the system, and pay for new pages: half of a clip's
     # time. A worker keeps up to this much more than it needs. Shards, which are larger, do go back at once.
     "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
     "MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
@@ -238,7 +238,7 @@ def _describe_address(address: str) -> str:
 
 
 def _silence_loggers() -> None:
-    """Have a scheduler that goes away told in a sentence (`ClusterLost`), not in tracebacks of those who miss it."""
+    """Silence the tracebacks about a lost scheduler: `ClusterLost` says it in a sentence."""
     for name in logging.root.manager.loggerDict:
         if name.startswith(("distributed", "tornado.application", "asyncio")):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)

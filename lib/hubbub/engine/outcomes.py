@@ -1,6 +1,6 @@
 """Outcomes of a unit on a worker, as values.
 
-Nothing of a unit is raised through Dask: whether the cause of an error may pass can only be told where the error still
+Nothing of a unit is raised through Dask: whether an error is transient can only be decided where the error still
 has its causes, which pickling takes from it.
 """
 

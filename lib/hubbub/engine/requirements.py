@@ -86,45 +86,45 @@ class Requirements:
 
 
 def collect_requirements(path_checks: Sequence[PathCheck], needs: Sequence[str] = ()) -> Requirements:
-    """The terms of a run that this process drives."""
+    """The requirements of a run that this process drives."""
     return Requirements(tuple(path_checks), tuple(_versions().items()), tuple(needs))
 
 
-def list_mismatches(terms: Requirements) -> list[str]:
+def list_mismatches(requirements: Requirements) -> list[str]:
     """What speaks against this worker, a sentence each; none where it will do."""
     here = (
-        _versions() if terms.versions or terms.needs else {}
+        _versions() if requirements.versions or requirements.needs else {}
     )  # here is the worker: for a person, who is at the driver, it is there
-    told = [_difference(name, wanted, here.get(name)) for name, wanted in terms.versions]
-    told += [f"{name} is missing there" for name in terms.needs if name not in here]
-    told += [_check_path(sight) for sight in terms.path_checks]
-    return [text for text in told if text is not None]
+    mismatches = [_difference(name, wanted, here.get(name)) for name, wanted in requirements.versions]
+    mismatches += [f"{name} is missing there" for name in requirements.needs if name not in here]
+    mismatches += [_check_path(check) for check in requirements.path_checks]
+    return [text for text in mismatches if text is not None]
 
 
-def check_workers(client: Client, terms: Requirements) -> None:
-    """Refuse a cluster whose workers do not keep the terms, or whose scheduler is of another Dask.
+def check_workers(client: Client, requirements: Requirements) -> None:
+    """Refuse a cluster whose workers do not keep the requirements, or whose scheduler is of another Dask.
 
     Raises
     ------
     ClusterError
         With which worker, what speaks against it, and what to do about it.
     """
-    _check_scheduler(client, terms)
-    if unfit := find_mismatched_workers(client, terms, or_silent=True):
+    _check_scheduler(client, requirements)
+    if unfit := find_mismatched_workers(client, requirements, or_silent=True):
         raise ClusterError(_describe_mismatches(client, unfit))
 
 
 def find_mismatched_workers(
-    client: Client, terms: Requirements, *, or_silent: bool = False
+    client: Client, requirements: Requirements, *, or_silent: bool = False
 ) -> dict[str, tuple[str, ...]]:
-    """Ask all workers at once; addresses of those that do not keep the terms, and what speaks against them.
+    """Ask all workers at once; addresses of those that do not keep the requirements, and what speaks against them.
 
     Parameters
     ----------
     or_silent
         Whether those count that do not answer, which in mid-run may only be busy.
     """
-    answers = client.sync(_ask_workers, client, terms, list(_workers(client)))
+    answers = client.sync(_ask_workers, client, requirements, list(_workers(client)))
     there = _workers(client)  # whoever has left meanwhile is no matter
     unfit = {address: tuple(texts) for address, texts in answers.items() if texts and address in there}
     return {address: texts for address, texts in unfit.items() if or_silent or not texts[0].startswith(_SILENT)}
@@ -171,15 +171,15 @@ def _release(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _check_path(sight: PathCheck) -> str | None:
+def _check_path(check: PathCheck) -> str | None:
     try:
-        seen = _stat(sight.path)
+        seen = _stat(check.path)
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        return f"does not see {sight.what} at {sight.path} ({why})"
-    if stat.S_ISREG(seen.st_mode) and seen.st_size != sight.size_bytes:
+        return f"does not see {check.what} at {check.path} ({why})"
+    if stat.S_ISREG(seen.st_mode) and seen.st_size != check.size_bytes:
         return (
-            f"sees another file for {sight.what} at {sight.path} ({seen.st_size} bytes there, {sight.size_bytes} here)"
+            f"sees another file for {check.what} at {check.path} ({seen.st_size} bytes there, {check.size_bytes} here)"
         )
     return None
 
@@ -218,11 +218,11 @@ def _make_check() -> Callable[[bytes], Awaitable[list[str]]]:
     return ask
 
 
-async def _ask_workers(client: Client, terms: Requirements, addresses: Sequence[str]) -> dict[str, list[str]]:
+async def _ask_workers(client: Client, requirements: Requirements, addresses: Sequence[str]) -> dict[str, list[str]]:
     """What every worker says; of one that does not answer, that."""
     from distributed.protocol.pickle import dumps
 
-    ask, packed = _make_check(), dumps(terms)
+    ask, packed = _make_check(), dumps(requirements)
     answers: dict[str, list[str]] = {}
 
     async def asked(address: str) -> tuple[str, list[str]]:
@@ -244,12 +244,12 @@ def _describe_silence(error: Any) -> str:
     return f"{_SILENT} ({type(error).__name__}: {error})"
 
 
-def _check_scheduler(client: Client, terms: Requirements) -> None:
+def _check_scheduler(client: Client, requirements: Requirements) -> None:
     """Refuse a scheduler of another Dask; it does not need the other libraries."""
     found = client.sync(_scheduler_versions, client)
-    wanted = {name: version for name, version in terms.versions if name in _DASK}
-    told = [_difference(name, version, found.get(name)) for name, version in wanted.items()]
-    if texts := [text for text in told if text is not None]:
+    wanted = {name: version for name, version in requirements.versions if name in _DASK}
+    mismatches = [_difference(name, version, found.get(name)) for name, version in wanted.items()]
+    if texts := [text for text in mismatches if text is not None]:
         address = client.scheduler_info(n_workers=0)["address"]
         raise ClusterError(
             f"the scheduler at {address} is of another Dask: {'; '.join(texts)}. {_suggest_remedy(texts)}"

@@ -92,13 +92,13 @@ def wait_for_first_workers(cluster: Cluster, client: Client, limits: tuple[int, 
 
 
 async def _scale(cluster: Any, workers: int) -> None:
-    """Ask for workers, and raise what goes wrong with that, such as what a queue does not take; Dask tells nobody."""
+    """Ask for workers, and raise what goes wrong, such as an option that the queue refuses; Dask only logs it."""
     cluster.scale(workers)
     await cluster._correct_state()
 
 
 def _drop_refused(cluster: Any) -> None:
-    """Forget jobs that could not be started: they are missing then, and nobody waits for their end."""
+    """Forget jobs that could not be started: they then count as missing."""
     for name in [name for name, job in cluster.workers.items() if job.status == Status.created]:
         cluster.workers.pop(name).status = Status.failed
 
@@ -131,7 +131,7 @@ def scale_with_work(
 
 
 class ReplacingAdaptive(Adaptive):
-    """Scales with the work there is, and starts workers anew that are gone.
+    """Scales with the work, and replaces workers that are gone.
 
     Dask's own leaves jobs of several processes ended, such as by their ``--lifetime``, and machines whose workers have
     names of their own; it takes a job away when one of its processes is idle; and it tells nobody that it cannot start

@@ -34,7 +34,7 @@ _SHIP_WITHIN_S = 60
 def source_hash(package: Path) -> str:
     """16 hex digits of SHA-256 over the names and contents of a package's modules.
 
-    The commands (``hubbub.jobs``) do not count: they run on the driver alone. Of all other lines nobody can tell
+    The commands (``hubbub.jobs``) are left out: they run on the driver alone. For all other lines it is unknown
     whether they make values.
     """
     digest = hashlib.sha256()

@@ -1,7 +1,7 @@
 """The lock of a folder: one writer at a time, on a disk and in a bucket alike.
 
 The lock needs two operations: create a file if it is absent (`create_if_absent`), and listings that show what was
-created before. Claims are numbered files, and the highest number holds::
+created before. Locks are numbered files, and the highest number holds::
 
     STORE/.claims/00000007.json     {"token": …, "user": …, "host": …, "job": …, "beat": 12, "released": false}
 
@@ -52,7 +52,7 @@ class Holder:
     Attributes
     ----------
     number
-        Of the claim.
+        Of the lock.
     token
         What tells it from every other.
     """
@@ -66,7 +66,7 @@ class Holder:
         Raises
         ------
         StorageError
-            When another has taken it over, or the claim was removed.
+            When another has taken it over, or the lock was removed.
         """
         found = _read_highest(folder)
         if found is None or found.record is None or found.record.token != self.token:
@@ -75,7 +75,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class _Record:
-    """What a claim's file says.
+    """What a lock's file says.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class _FoundRecord:
-    """The claim with the highest number; `record` is None where its file says nothing that can be read."""
+    """The lock with the highest number; `record` is None where its file says nothing that can be read."""
 
     number: int
     data: bytes
@@ -143,17 +143,17 @@ class WriteLock:
         self.lost = threading.Event()
         self._ended = threading.Event()
         self._every_s = lease_s / _BEATS_A_LEASE
-        self._beats = threading.Thread(target=self._beat, name=f"claim on {folder}", daemon=True)
+        self._beats = threading.Thread(target=self._beat, name=f"lock on {folder}", daemon=True)
         self._beats.start()
 
     @property
     def number(self) -> int:
-        """Number of the claim."""
+        """Number of the lock."""
         return self.holder.number
 
     @property
     def token(self) -> str:
-        """What tells the claim from every other."""
+        """What tells the lock from every other."""
         return self.holder.token
 
     def check(self) -> None:
@@ -178,7 +178,7 @@ class WriteLock:
                 self.check()
                 self._record = replace(self._record, beat=self._record.beat + 1)
                 write_bytes(self._path, self._record.data)
-            except Exception:  # a beat that cannot be written is tried again; a claim that is lost stays so
+            except Exception:  # a beat that cannot be written is tried again; a lock that is lost stays so
                 if self.lost.is_set():
                     return
 
@@ -209,11 +209,11 @@ def write_lock(
     """
     record = _make_own_record(job)
     number = _acquire(folder, record, lease_s, notice or (lambda text: None))
-    claim = WriteLock(folder, number, record, lease_s)
+    lock = WriteLock(folder, number, record, lease_s)
     try:
-        yield claim
+        yield lock
     finally:
-        claim.release()
+        lock.release()
 
 
 def read_holder(folder: StoragePath) -> str | None:
@@ -221,11 +221,11 @@ def read_holder(folder: StoragePath) -> str | None:
     found = _read_highest(folder)
     if found is None or (found.record and (found.record.released or _process(found.record) == "gone")):
         return None
-    return str(found.record or "an unreadable claim")
+    return str(found.record or "an unreadable lock")
 
 
 def _acquire(folder: StoragePath, record: _Record, lease_s: float, notice: Notice) -> int:
-    """Create the next claim once no other holds; returns its number."""
+    """Create the next lock once no other holds; returns its number."""
     while True:
         found = _read_highest(folder)
         if found is not None:
@@ -241,7 +241,7 @@ def _acquire(folder: StoragePath, record: _Record, lease_s: float, notice: Notic
 
 
 def _create_record(folder: StoragePath, number: int, record: _Record) -> bool:
-    """Create a claim; where the answer got lost, the file itself says whose it is."""
+    """Create a lock; where the answer got lost, the file itself says whose it is."""
     try:
         if create_if_absent(_record_path(folder, number), record.data):
             return True
@@ -253,7 +253,7 @@ def _create_record(folder: StoragePath, number: int, record: _Record) -> bool:
 
 
 def _wait_until_free(folder: StoragePath, found: _FoundRecord, lease_s: float, notice: Notice) -> None:
-    """Return when the claim found no longer holds, which for a holder elsewhere takes up to `lease_s`.
+    """Return when the lock found no longer holds, which for a holder elsewhere takes up to `lease_s`.
 
     Raises
     ------
@@ -266,7 +266,7 @@ def _wait_until_free(folder: StoragePath, found: _FoundRecord, lease_s: float, n
             return
         if _process(record) == "there":
             raise StoreError(_held_error(folder, record))
-    notice(f"{folder} is held by {record or 'an unreadable claim'}; waiting up to {lease_s:g} s for a sign of life")
+    notice(f"{folder} is held by {record or 'an unreadable lock'}; waiting up to {lease_s:g} s for a sign of life")
     began = time.monotonic()
     while time.monotonic() - began < lease_s:
         time.sleep(lease_s / _LOOKS_A_LEASE)
@@ -278,7 +278,7 @@ def _wait_until_free(folder: StoragePath, found: _FoundRecord, lease_s: float, n
 
 
 def _read_highest(folder: StoragePath) -> _FoundRecord | None:
-    """The claim that holds, or was the last to hold; None where there never was one."""
+    """The lock that holds, or was the last to hold; None where there never was one."""
     with explain_read_errors(folder):
         while numbers := _list_numbers(folder):
             found = _read_record(folder, numbers[-1])
@@ -293,7 +293,7 @@ def _list_numbers(folder: StoragePath) -> list[int]:
 
 
 def _read_record(folder: StoragePath, number: int) -> _FoundRecord | None:
-    """A claim; None where there is none."""
+    """A lock; None where there is none."""
     try:
         data = read_bytes(_record_path(folder, number))
     except FileNotFoundError:
@@ -302,7 +302,7 @@ def _read_record(folder: StoragePath, number: int) -> _FoundRecord | None:
 
 
 def _parse_record(data: bytes) -> _Record | None:
-    """What a claim's file says; None for one that a power cut shortened, or that a newer hubbub wrote."""
+    """What a lock's file says; None for one that a power cut shortened, or that a newer hubbub wrote."""
     try:
         held = json.loads(data)
         kinds = {name: type(value).__name__ for name, value in held.items()}
@@ -377,8 +377,8 @@ def _held_error(folder: StoragePath, record: _Record | None) -> str:
 
 
 def _lost_error(folder: StoragePath, found: _FoundRecord | None) -> str:
-    now = f"now {found.record} holds it" if found is not None and found.record is not None else "its claim is gone"
+    now = f"now {found.record} holds it" if found is not None and found.record is not None else "its lock is gone"
     return (
         f"{folder} is no longer ours to write: {now}. What is committed is kept; this run stopped answering for a "
-        "while, or its claim was tampered with. Run the same command again when the other has ended"
+        "while, or its lock was tampered with. Run the same command again when the other has ended"
     )

@@ -62,7 +62,7 @@ class EventRule:
 
 @dataclass(frozen=True)
 class Event:
-    """One stretch of a recording in which a label was heard."""
+    """One span of a recording in which a label is present."""
 
     label: str
     """The label."""
@@ -120,14 +120,14 @@ def events_from_windows(
     values = np.asarray(scores)
     _check(start_s, end_s, values, labels)
     edge_s = _edges(start_s, end_s, duration_s)
-    heard = np.flatnonzero(np.diff(edge_s) > 0)
-    if not len(heard):
+    kept = np.flatnonzero(np.diff(edge_s) > 0)
+    if not len(kept):
         return []
-    edge_s = np.append(edge_s[heard], edge_s[heard[-1] + 1])
+    edge_s = np.append(edge_s[kept], edge_s[kept[-1] + 1])
     found = [
         (event.onset_s, order, event)
         for order, label in enumerate(labels)
-        for event in _events_of(label, values[heard, order].astype(np.float64), edge_s, by_label[label])
+        for event in _events_of(label, values[kept, order].astype(np.float64), edge_s, by_label[label])
     ]
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
 

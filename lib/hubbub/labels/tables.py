@@ -7,7 +7,7 @@
       windows/*.parquet     every window's scores
       events/*.parquet      events made from them by the rules in run.json
       files/*.parquet       every file, failed ones too; a unit's part here is its commit record, written last
-      pieces/*.parquet      scores of pieces of long recordings, until the units of these recordings are committed
+      pieces/*.parquet      scores of segments of long recordings, until their units are committed (the name on disk)
 """
 
 from __future__ import annotations
@@ -161,22 +161,22 @@ class LabelTables:
         for folder, table in (("windows", windows), ("events", events), ("files", files)):
             write_part(self.path / folder, unit, table, self._mark(folder, unit))
 
-    def pieces(self) -> set[int]:
-        """Numbers of the pieces that are there."""
+    def segment_numbers(self) -> set[int]:
+        """Return the numbers of the stored segments."""
         matches = (SEGMENT_NAME.fullmatch(name) for name in list_names(self.path / SEGMENTS_FOLDER))
         return {int(match[1]) for match in matches if match}
 
-    def segment_number(self, piece: Mapping[str, Any]) -> int:
-        """Number of a piece: a hash of what it is of, and of what decides scores."""
-        return int(canonical_hash(self._segment_mark(piece)), 16)
+    def segment_number(self, segment: Mapping[str, Any]) -> int:
+        """Return the number of a segment: a hash of its identity and of the run."""
+        return int(canonical_hash(self._segment_mark(segment)), 16)
 
-    def write_segment(self, piece: Mapping[str, Any], table: pa.Table, found: Mapping[str, Any]) -> None:
-        """Write the scores of a piece of a recording, whole or not at all.
+    def write_segment(self, segment: Mapping[str, Any], table: pa.Table, found: Mapping[str, Any]) -> None:
+        """Write the scores of a segment, whole or not at all.
 
         Parameters
         ----------
-        piece
-            What it is of, plain data: another clip, content or stretch is another piece.
+        segment
+            Its identity as plain data: clip, content and span.
         table
             Its windows.
         found
@@ -187,10 +187,10 @@ class LabelTables:
         StorageError
             When the disk is full or permission is missing.
         """
-        mark = {"piece": self._segment_mark(piece), "found": dict(found)}
-        write_part(self.path / SEGMENTS_FOLDER, self.segment_number(piece), table, mark)
+        mark = {"piece": self._segment_mark(segment), "found": dict(found)}
+        write_part(self.path / SEGMENTS_FOLDER, self.segment_number(segment), table, mark)
 
-    def read_segment(self, piece: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]] | None:
+    def read_segment(self, segment: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]] | None:
         """What `write_segment` wrote, its table and `found`; None where that is missing, torn, or of something else.
 
         Raises
@@ -199,23 +199,23 @@ class LabelTables:
             When the bucket cannot be reached.
         """
         try:
-            table, mark = read_part(self.path / SEGMENTS_FOLDER, self.segment_number(piece))
+            table, mark = read_part(self.path / SEGMENTS_FOLDER, self.segment_number(segment))
             table.validate(full=True)
         except (StoreError, pa.ArrowException):
             return None
-        return (table, dict(mark["found"])) if mark.get("piece") == self._segment_mark(piece) else None
+        return (table, dict(mark["found"])) if mark.get("piece") == self._segment_mark(segment) else None
 
     def remove_segments(self, numbers: Iterable[int]) -> None:
-        """Remove pieces, where they are there (`StorageError`)."""
+        """Remove segments, if they are there; raises `StorageError`."""
         for number in numbers:
             remove_file(part_path(self.path / SEGMENTS_FOLDER, number))
 
     def sweep_segments(self, wanted: Collection[int] = ()) -> None:
-        """Remove all pieces but those that a run goes on with, by their numbers. Only the driver calls it."""
-        self.remove_segments(self.pieces().difference(wanted))
+        """Remove all segments but those that a run resumes with, by their numbers. Only the driver calls it."""
+        self.remove_segments(self.segment_numbers().difference(wanted))
 
-    def _segment_mark(self, piece: Mapping[str, Any]) -> dict[str, Any]:
-        return {"run": self.run["run_hash"], **piece}
+    def _segment_mark(self, segment: Mapping[str, Any]) -> dict[str, Any]:
+        return {"run": self.run["run_hash"], **segment}
 
     def replace_events(self, tables: Iterable[tuple[int, pa.Table]], rules: Mapping[str, EventRule]) -> LabelTables:
         """Replace all events by those that `rules` made, unit by unit.
@@ -279,7 +279,7 @@ class LabelTables:
         """
         if folder == "events" and is_local(self.path) and not (self.path / folder).is_dir():
             again = f"hubbub events {self.path} --threshold …"
-            raise LabelsError(f"{self.path}: making events anew was broken off; run again: {again}")
+            raise LabelsError(f"{self.path}: finding events again was broken off; run again: {again}")
         try:
             table, mark = read_part(self.path / folder, unit)
         except StoreError as error:
@@ -368,7 +368,7 @@ def create_labels(path: StoragePath, run: dict[str, Any]) -> LabelTables:
 
 
 def require_run(tables: LabelTables, asked: Mapping[str, Any]) -> None:
-    """Refuse to go on with label tables that another model, hop or rule made.
+    """Refuse label tables of another model, hop or rule.
 
     Parameters
     ----------

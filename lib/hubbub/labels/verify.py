@@ -42,14 +42,14 @@ def verify_files(tables: LabelTables) -> list[Problem]:
 def verify_labels(tables: LabelTables, unit: int) -> list[Problem]:
     """Check one committed unit: that its parts belong together, and that each file has the windows it says."""
     where = f"unit {unit:08d}"
-    told: tuple[tuple[str, ...], int] = ((), 0)
+    clips: tuple[tuple[str, ...], int] = ((), 0)
     try:
         files = _unit_part(tables, "files", unit).to_pandas()
-        told = list_clips(files)
+        clips = list_clips(files)
         windows, events = _unit_part(tables, "windows", unit), _unit_part(tables, "events", unit)
     except (LabelsError, StoreError) as error:
         mend: Mend | None = None if "hubbub events" in str(error) else "recompute"
-        return [Problem(where, reason(str(error)), *told, mend, unit)]
+        return [Problem(where, reason(str(error)), *clips, mend, unit)]
     held = windows.to_pandas()["clip_id"].value_counts()
     faults = []
     for file in files.itertuples():
@@ -57,7 +57,7 @@ def verify_labels(tables: LabelTables, unit: int) -> list[Problem]:
         if held.get(file.clip_id, 0) != expected:
             faults.append(f"{file.uri} has {count_noun(held.get(file.clip_id, 0), 'window')}; its row says {expected}")
     faults += _event_faults(files, windows, events, tables.labels)
-    return [Problem(where, fault, *told, "recompute", unit) for fault in faults]
+    return [Problem(where, fault, *clips, "recompute", unit) for fault in faults]
 
 
 def _unit_part(tables: LabelTables, folder: str, unit: int) -> pa.Table:
@@ -83,16 +83,16 @@ def verify_label_objects(tables: LabelTables) -> list[Problem]:
 
 
 def _segment_problems(tables: LabelTables) -> Iterator[Problem]:
-    """What lies among the pieces of long recordings: a run that ends leaves none."""
+    """Give a problem for leftover segments of long recordings; a finished run leaves none."""
     held = list_names(tables.path / SEGMENTS_FOLDER)
-    pieces = {name for name in held if SEGMENT_NAME.fullmatch(name)}
-    for name, is_left in find_unknown(held, pieces):
+    segments = {name for name in held if SEGMENT_NAME.fullmatch(name)}
+    for name, is_left in find_unknown(held, segments):
         yield Problem(
             f"{SEGMENTS_FOLDER}/{name}", LEFT_OVER if is_left else FOREIGN, mend="remove" if is_left else None
         )
-    if pieces:
+    if segments:
         what = (
-            f"{count_noun(len(pieces), 'segment')} of long recordings left from a run that broke off; the next "
+            f"{count_noun(len(segments), 'segment')} of long recordings left from a run that broke off; the next "
             "run uses them"
         )
         yield Problem(SEGMENTS_FOLDER, what, mend="run")

@@ -44,7 +44,7 @@ Its figures hold for recordings like those it was trained on; measure it on your
 
 _SCORES = {
     "softmax": "0 to 1, adding up to 1: the labels compete",
-    "sigmoid": "0 to 1 for each label alone: none may be heard, or several",
+    "sigmoid": "0 to 1 for each label alone: none may be present, or several",
 }
 _NOTHING = {
     "softmax": "One of them always wins, also where nothing sounds.",

@@ -19,7 +19,7 @@ from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_validation_
 from hubbub.learn.training_job import TrainingJob
 
 THRESHOLD = 0.5
-"""Score at which a label counts as heard, where no validation rows could choose one."""
+"""Score at which a label counts as present, where no validation rows could choose one."""
 
 _CALIBRATION_TAKES = 4  # times that each validation row is heard, in other noise each time
 

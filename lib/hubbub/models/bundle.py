@@ -74,7 +74,7 @@ class Bundle:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The score at which each label counts as heard."""
+        """The score at which each label counts as present."""
         return dict(self.description["thresholds"])
 
     def predict(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

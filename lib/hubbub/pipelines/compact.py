@@ -122,9 +122,7 @@ def _rewrite(store: FeatureStore, plan: Compaction, options: ClusterOptions, log
             reporter.warn(f"lost: shard {unit.unit}: {unit.reason}")
         units = f"of {count_noun(len(plan), 'unit')}"
         if run.is_stopped:
-            raise RunStopped(
-                f"{summary.units} {units} rewritten; the store is as it was: run the same command to go on"
-            )
+            raise RunStopped(f"{summary.units} {units} rewritten; the store is as it was: the same command resumes")
         if lost := summary.lost_units:
             raise UnitsLost(f"{lost} {units} lost: the store is as it was; run the same command again")
     return summary.wall_s

@@ -126,7 +126,7 @@ def _recompute(verifier: Verifier, store: FeatureStore, known: KnownClips, table
         summary = run_plan(run, plan, task, root=clips.root)
         if run.is_stopped:
             raise RunStopped(
-                f"stopped: {summary.units} of {count_noun(len(plan), 'unit')} are computed; the same command goes on"
+                f"stopped: {summary.units} of {count_noun(len(plan), 'unit')} are computed; the same command resumes"
             )
     for uri, reason in summary.reasons:
         verifier.reporter.warn(f"failed: {uri}: {reason}")

@@ -57,13 +57,13 @@ class Plan:
     todo_clips
         The other clips.
     todo
-        Their takes that are to be made, one row each.
+        Their examples that are to be made, one row each.
     indices
         Numbers of the shards that will be written, in order.
     bytes_to_read
-        Sum of the sizes of the files of the clips to do, where known; each counts once, however many takes it has.
+        Sum of the sizes of the files of the clips to do, where known; each counts once, however many examples it has.
     peak_bytes
-        The most memory a task takes; see `estimate_peak_bytes`.
+        The most memory a task examples; see `estimate_peak_bytes`.
     n_shards
         Shards the store must have room for.
     changes
@@ -133,18 +133,18 @@ class Plan:
         """What labelling does one after the other; nothing where nothing is to do.
 
         Pieces of long recordings and all other units come first; then the units of the long recordings, which put the
-        pieces together. Windows are planned in both.
+        segments together. Windows are planned in both.
         """
         if not len(self):
             return ()
         is_long = find_long_units(self._sharding)
         if not is_long.any():
             return (self,)
-        cuts, unit = split_long_recordings(self._sharding)
+        sharding, unit = split_long_recordings(self._sharding)
         own = np.array(self.indices)[unit]
         is_piece = is_long[unit]
         own[is_piece] = self.n_shards + np.arange(is_piece.sum())
-        first = replace(self, indices=tuple(own.tolist()), _sharding=cuts, _has_segments=True)
+        first = replace(self, indices=tuple(own.tolist()), _sharding=sharding, _has_segments=True)
         indices = tuple(np.array(self.indices)[is_long].tolist())
         return first, replace(self, indices=indices, _sharding=select_units(self._sharding, is_long))
 
@@ -160,18 +160,18 @@ class Plan:
         return (SegmentUnit if is_piece else Unit)(self.indices[number], items)
 
     def _item(self, assign_shards: int, clips: dict[int, dict[str, Any]]) -> Item:
-        cuts = self._sharding
-        position = int(cuts.clip[assign_shards])
+        sharding = self._sharding
+        position = int(sharding.clip[assign_shards])
         clip = dict(clips[position])
         return Item(
             channel=clip.pop("channel"),
             variant=clip.pop("variant"),
             policy_rule=clip.pop("policy_rule"),
             clip=clip,
-            first_window=int(cuts.first_window[assign_shards]),
-            n_windows=int(cuts.n_windows[assign_shards]),
-            windows=int(cuts.windows[position]),
-            attempt=int(cuts.attempt[position]),
+            first_window=int(sharding.first_window[assign_shards]),
+            n_windows=int(sharding.n_windows[assign_shards]),
+            windows=int(sharding.windows[position]),
+            attempt=int(sharding.attempt[position]),
         )
 
 
@@ -192,7 +192,7 @@ def plan_features(
         The clips.
     settings
         With `layout.rows_per_shard` resolved (`choose_layout`).
-    ledger
+    row_index
         What an existing store holds (`FeatureStore.progress`); None for a new one.
     committed
         Numbers of the shards that exist.
@@ -203,11 +203,11 @@ def plan_features(
     """
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
-    takes = expand_examples(table.rows, settings)
-    windows = count_windows(takes.rows, window_grid(settings), settings.frontend.sample_rate)
-    states = reconcile(takes, row_index, retry_failed=retry_failed)
-    cuts = assign_shards(_missing(windows, states), per_shard)
-    return _plan(takes, states, cuts, committed, estimate_peak_bytes(settings), first_shard)
+    examples = expand_examples(table.rows, settings)
+    windows = count_windows(examples.rows, window_grid(settings), settings.frontend.sample_rate)
+    reconciliation = reconcile(examples, row_index, retry_failed=retry_failed)
+    sharding = assign_shards(_missing(windows, reconciliation), per_shard)
+    return _plan(examples, reconciliation, sharding, committed, estimate_peak_bytes(settings), first_shard)
 
 
 def plan_labels(
@@ -237,60 +237,62 @@ def plan_labels(
         Whether files that failed before are tried again.
     """
     grid, rate = window_grid(settings, hop_s=hop_s), settings.frontend.sample_rate
-    takes = one_example_each(table.rows)
+    examples = one_example_each(table.rows)
     row_index = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
-    states = reconcile(takes, row_index, retry_failed=retry_failed)
-    windows = count_windows(table.rows, grid, rate)[states.wanted]
-    cuts = shard_whole_clips(windows, states.attempt[states.wanted])
+    reconciliation = reconcile(examples, row_index, retry_failed=retry_failed)
+    windows = count_windows(table.rows, grid, rate)[reconciliation.wanted]
+    sharding = shard_whole_clips(windows, reconciliation.attempt[reconciliation.wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
     block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
-    return _plan(takes, states, cuts, committed, block_and_batch)
+    return _plan(examples, reconciliation, sharding, committed, block_and_batch)
 
 
 def _plan(
-    takes: Examples,
-    states: Reconciliation,
-    cuts: Sharding,
+    examples: Examples,
+    reconciliation: Reconciliation,
+    sharding: Sharding,
     committed: tuple[int, ...] | list[int],
     peak_bytes: int,
     first_shard: int = 0,
 ) -> Plan:
-    indices = _free_indices(len(cuts.bounds) - 1, committed, first_shard)
-    todo_clips = np.unique(takes.clip[states.wanted])
-    clips = int(takes.clip[-1]) + 1
-    failed_before = takes.count_clips(states.failed & ~states.wanted)
-    first = np.unique(takes.clip, return_index=True)[1]
-    sizes = pd.Series(takes.rows["size_bytes"].take(pa.array(first[todo_clips])).to_pandas())
+    indices = _free_indices(len(sharding.bounds) - 1, committed, first_shard)
+    todo_clips = np.unique(examples.clip[reconciliation.wanted])
+    clips = int(examples.clip[-1]) + 1
+    failed_before = examples.count_clips(reconciliation.failed & ~reconciliation.wanted)
+    first = np.unique(examples.clip, return_index=True)[1]
+    sizes = pd.Series(examples.rows["size_bytes"].take(pa.array(first[todo_clips])).to_pandas())
     return Plan(
         clips=clips,
-        done=clips - takes.count_clips(~states.done),
+        done=clips - examples.count_clips(~reconciliation.done),
         failed_before=failed_before,
         todo_clips=len(todo_clips),
-        todo=takes.rows.filter(pa.array(states.wanted)),
+        todo=examples.rows.filter(pa.array(reconciliation.wanted)),
         indices=indices,
         bytes_to_read=int(sizes.fillna(0).sum()),
         peak_bytes=peak_bytes,
         n_shards=max((*indices, *committed), default=-1) + 1,
-        changes=states.changes,
-        _sharding=cuts,
+        changes=reconciliation.changes,
+        _sharding=sharding,
     )
 
 
-def _missing(windows: npt.NDArray[np.int64], states: Reconciliation) -> MissingWindows:
-    """All windows of new takes; of one that was begun, or failed in part, those that are not there."""
-    wanted = np.flatnonzero(states.wanted)
-    total = np.where(states.windows[wanted] > 0, np.minimum(states.windows[wanted], windows[wanted]), windows[wanted])
-    begun = np.flatnonzero(states.windows[wanted] > 0)
+def _missing(windows: npt.NDArray[np.int64], reconciliation: Reconciliation) -> MissingWindows:
+    """All windows of new examples; of one that was begun, or failed in part, those that are not there."""
+    wanted = np.flatnonzero(reconciliation.wanted)
+    total = np.where(
+        reconciliation.windows[wanted] > 0, np.minimum(reconciliation.windows[wanted], windows[wanted]), windows[wanted]
+    )
+    begun = np.flatnonzero(reconciliation.windows[wanted] > 0)
     new = np.setdiff1d(np.arange(len(wanted)), begun)
     begun_gaps = [
         (position, first, count)
         for position in begun.tolist()
-        for first, count in find_gaps(states.stored_windows(int(wanted[position])), int(total[position]))
+        for first, count in find_gaps(reconciliation.stored_windows(int(wanted[position])), int(total[position]))
     ]
     stretches = np.stack([new, np.zeros_like(new), total[new]], axis=1)
     stretches = np.concatenate([stretches, np.array(begun_gaps, np.int64).reshape(-1, 3)])
     clip, first, count = stretches[np.argsort(stretches[:, 0], kind="stable")].T
-    return MissingWindows(clip, first, count, windows=total, attempt=states.attempt[wanted])
+    return MissingWindows(clip, first, count, windows=total, attempt=reconciliation.attempt[wanted])
 
 
 def _free_indices(n_units: int, committed: tuple[int, ...] | list[int], first: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Reconciliation: compare the examples of a clip table with the rows of a store, as arrays.
 
-Rows are matched with takes by the content they were made from: a row of other content than the table's counts only for
-how often its clip was tried. A retired row counts as what it was, where it fits the table again: a run brings it back.
+A row matches an example if it was computed from the content that the clip has now. A row of other content only adds to
+the attempts of its clip. A retired row that matches again counts as before: the run restores it.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class TableChanges:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What is done, what failed before, what this run takes: arrays [take].
+    """What is done, what failed before, what this run computes: arrays [example].
 
-    `attempt` is the number that the next try has, `windows` how many windows a take turned out to have (-1: unknown).
-    `there` are the windows of wanted takes that are ok, int64 [window, 2]: position of the take, number of the window;
-    sorted.
+    `attempt` is the number of the next attempt, `windows` the counted windows of an example (-1: unknown). `there` are
+    the windows of wanted examples that are ok, sorted, int64 [window, 2]: position of the example, number of the
+    window.
     """
 
     done: npt.NDArray[np.bool_]
@@ -57,56 +57,56 @@ class Reconciliation:
     there: npt.NDArray[np.int64]
     changes: TableChanges
 
-    def stored_windows(self, take: int) -> npt.NDArray[np.int64]:
-        """Numbers of the windows of a wanted take that are ok, sorted."""
-        begin, end = np.searchsorted(self.there[:, 0], [take, take + 1])
+    def stored_windows(self, example: int) -> npt.NDArray[np.int64]:
+        """Numbers of the windows of a wanted example that are ok, sorted."""
+        begin, end = np.searchsorted(self.there[:, 0], [example, example + 1])
         return self.there[begin:end, 1]
 
 
-def reconcile(takes: Examples, row_index: pd.DataFrame | None, *, retry_failed: bool) -> Reconciliation:
-    """Match the rows of a store with the takes of a clip table.
+def reconcile(examples: Examples, row_index: pd.DataFrame | None, *, retry_failed: bool) -> Reconciliation:
+    """Match the rows of a store with the examples of a clip table.
 
     Parameters
     ----------
-    takes
+    examples
         Of the clip table.
     row_index
         The rows of the store (`FeatureStore.progress`), or None; columns of `EXAMPLE`, window, windows, status,
         attempts, version, and, where rows are retired, `row` and `error`.
     retry_failed
-        Whether takes that failed before are wanted.
+        Whether examples that failed before are wanted.
     """
-    n_takes, n_clips = len(takes.clip), int(takes.clip[-1]) + 1
+    n_examples, n_clips = len(examples.clip), int(examples.clip[-1]) + 1
     if row_index is None or row_index.empty:
-        no, none = np.zeros(n_takes, bool), np.full(n_takes, -1)
+        no, none = np.zeros(n_examples, bool), np.full(n_examples, -1)
         return Reconciliation(no, no, ~no, none + 2, none, np.empty((0, 2), np.int64), TableChanges(n_clips, 0, 0, 0))
-    held = _match_rows(takes, row_index)
-    fits = held.take >= 0
-    take, attempts = held.take[fits], held.attempts[fits]
-    known = _count_each(take, n_takes) > 0
-    failed = _count_each(take[held.failed[fits]], n_takes) > 0
-    ok = _count_each(take[held.ok[fits]], n_takes)
-    windows = _min_each(take, held.windows[fits], n_takes)
+    held = _match_rows(examples, row_index)
+    fits = held.example >= 0
+    example, attempts = held.example[fits], held.attempts[fits]
+    known = _count_each(example, n_examples) > 0
+    failed = _count_each(example[held.failed[fits]], n_examples) > 0
+    ok = _count_each(example[held.ok[fits]], n_examples)
+    windows = _min_each(example, held.windows[fits], n_examples)
     done = known & ~failed & (ok >= windows)
     begun = known & ~failed & ~done
-    # What was begun goes on as the same attempt; what is new counts on from the content that it replaces.
-    others = _count_attempts_on_other_content(held, n_clips)[takes.clip]
-    attempt = np.maximum(_max_each(take, attempts, n_takes) + ~begun, others + 1)
+    # Started examples keep their attempt; new content counts on from the content that it replaces.
+    others = _count_attempts_on_other_content(held, n_clips)[examples.clip]
+    attempt = np.maximum(_max_each(example, attempts, n_examples) + ~begun, others + 1)
     wanted = ~done & (retry_failed | ~failed)
-    there = _list_stored_windows(held, fits & held.ok & wanted[held.take])
+    there = _list_stored_windows(held, fits & held.ok & wanted[held.example])
     return Reconciliation(done, failed, wanted, attempt, windows, there, _compare_tables(held, n_clips))
 
 
 @dataclass(frozen=True)
 class _StoredRows:
-    """Rows of a ledger, arrays [row], beside the clips and takes of a table.
+    """Rows of a store, arrays [row], beside the clips and examples of a table.
 
-    `clip` and `take` are positions, -1: not in the table; `clip` whatever the content is, `take` only of its content.
-    `same` tells whether a row is of its clip's content; `ok` and `failed` what it is, or would be again.
+    `clip` and `example` are positions in the table, -1: not there; `clip` for any content, `example` for the content of
+    now. `same` is true for the content of now; `ok` and `failed` are the status, of retired rows the one before.
     """
 
     clip: npt.NDArray[np.int64]
-    take: npt.NDArray[np.int64]
+    example: npt.NDArray[np.int64]
     same: npt.NDArray[np.bool_]
     ok: npt.NDArray[np.bool_]
     failed: npt.NDArray[np.bool_]
@@ -117,13 +117,13 @@ class _StoredRows:
     n_missing: int
 
 
-def _match_rows(takes: Examples, row_index: pd.DataFrame) -> _StoredRows:
-    first = np.flatnonzero(np.diff(takes.clip, prepend=-1))
-    ids = _column(takes.rows["clip_id"]).take(pa.array(first))
+def _match_rows(examples: Examples, row_index: pd.DataFrame) -> _StoredRows:
+    first = np.flatnonzero(np.diff(examples.clip, prepend=-1))
+    ids = _column(examples.rows["clip_id"]).take(pa.array(first))
     row_ids = _column(row_index["clip_id"])
     clip = pc.fill_null(pc.index_in(row_ids, ids), -1).to_numpy().astype(np.int64)
-    same = (clip >= 0) & _same_version(_column(takes.rows["version"]).take(pa.array(first)), clip, row_index)
-    take = np.where(same, _find_examples(takes, clip, row_index), -1)
+    same = (clip >= 0) & _same_version(_column(examples.rows["version"]).take(pa.array(first)), clip, row_index)
+    example = np.where(same, _find_examples(examples, clip, row_index), -1)
     status = _column(row_index["status"])
     ok, failed, retired = (_equal(status, name) for name in ("ok", "failed", "retired"))
     gone = ~retired & (clip < 0)
@@ -135,35 +135,35 @@ def _match_rows(takes: Examples, row_index: pd.DataFrame) -> _StoredRows:
     }
     whole.setdefault("window", np.zeros(len(row_index), np.int64))
     n_missing = len(pc.unique(row_ids.filter(pa.array(gone))))
-    return _StoredRows(clip, take, same, ok, failed, retired, n_missing=n_missing, **whole)
+    return _StoredRows(clip, example, same, ok, failed, retired, n_missing=n_missing, **whole)
 
 
 def _same_version(versions: pa.Array, clip: npt.NDArray[np.int64], row_index: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether rows are of the content that their clips have now; null is content that cannot be told apart."""
+    """Whether rows are of the content that their clips have now; null equals null."""
     now = versions.take(pa.array(np.maximum(clip, 0)))
     return pc.equal(pc.fill_null(now, ""), pc.fill_null(_column(row_index["version"]), "")).to_numpy(
         zero_copy_only=False
     )
 
 
-def _find_examples(takes: Examples, clip: npt.NDArray[np.int64], row_index: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Positions among all takes of those that rows are of, int64 [row]; -1: the table does not want such a take."""
-    mine, theirs = np.zeros(len(takes.clip), np.int64), np.zeros(len(row_index), np.int64)
+def _find_examples(examples: Examples, clip: npt.NDArray[np.int64], row_index: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Find the example of each row, int64 [row]; -1: the table has no such example."""
+    mine, theirs = np.zeros(len(examples.clip), np.int64), np.zeros(len(row_index), np.int64)
     for name in EXAMPLE[1:]:
-        column = _column(takes.rows[name])
+        column = _column(examples.rows[name])
         values = pc.unique(column)
         mine = mine * (len(values) + 1) + pc.index_in(column, values).to_numpy()
         other = pc.index_in(_column(row_index[name]).cast(values.type), values)
         theirs = theirs * (len(values) + 1) + pc.fill_null(other, len(values)).to_numpy()
     base = int(max(mine.max(initial=0), theirs.max(initial=0))) + 1
-    mine, theirs = takes.clip * base + mine, clip * base + theirs
+    mine, theirs = examples.clip * base + mine, clip * base + theirs
     order = np.argsort(mine, kind="stable")  # nearly sorted: the sort goes through it once
     at = np.minimum(np.searchsorted(mine, theirs, sorter=order), len(mine) - 1)
     return np.where(mine[order[at]] == theirs, order[at], -1)
 
 
 def _list_stored_windows(held: _StoredRows, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    there = np.stack([held.take[chosen], held.window[chosen]], axis=1)
+    there = np.stack([held.example[chosen], held.window[chosen]], axis=1)
     return there[np.lexsort((there[:, 1], there[:, 0]))]
 
 
@@ -177,7 +177,7 @@ def _compare_tables(held: _StoredRows, n_clips: int) -> TableChanges:
     inside = held.clip >= 0
     known = _count_each(held.clip[inside], n_clips) > 0
     same = _count_each(held.clip[inside & held.same], n_clips) > 0
-    back = held.clip[held.retired & (held.take >= 0)]
+    back = held.clip[held.retired & (held.example >= 0)]
     return TableChanges(
         new=int((~known).sum()),
         changed=int((known & ~same).sum()),

@@ -12,8 +12,8 @@ _MIN_LABEL_WINDOWS = 16
 
 MAX_LABEL_WINDOWS = 512
 """Windows of a unit of labelling: a model of 10 ms a window takes 5 s for them. A recording that has more is long: it
-is scored in pieces of so many. A multiple of every batch, so that a window has the same place in its batch in a piece
-as in the whole."""
+is scored in segments of so many. A multiple of every batch size, so that a window has the same place in its batch in
+a segment as in the whole."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Sharding:
     clip, first_window, n_windows
         int64 [cut]: position of the take in `Plan.todo`, and which windows.
     bounds
-        int64 [unit + 1]: unit u holds cuts ``bounds[u]`` to ``bounds[u + 1]``.
+        int64 [unit + 1]: unit u holds sharding ``bounds[u]`` to ``bounds[u + 1]``.
     windows, attempt
         int64 [take].
     """
@@ -75,44 +75,48 @@ def shard_whole_clips(windows: npt.NDArray[np.int64], attempt: npt.NDArray[np.in
     return Sharding(clip, np.zeros_like(clip), windows, np.array(bounds, np.int64), windows, attempt)
 
 
-def find_long_units(cuts: Sharding) -> npt.NDArray[np.bool_]:
+def find_long_units(sharding: Sharding) -> npt.NDArray[np.bool_]:
     """Which units of whole clips are one long recording, bool [unit]; such a one never shares its unit."""
-    return cuts.n_windows[cuts.bounds[:-1]] > MAX_LABEL_WINDOWS
+    return sharding.n_windows[sharding.bounds[:-1]] > MAX_LABEL_WINDOWS
 
 
-def select_units(cuts: Sharding, chosen: npt.NDArray[np.bool_]) -> Sharding:
+def select_units(sharding: Sharding, chosen: npt.NDArray[np.bool_]) -> Sharding:
     """Some of the units, bool [unit], as they are."""
-    sizes = np.diff(cuts.bounds)
+    sizes = np.diff(sharding.bounds)
     kept = np.repeat(chosen, sizes)
     bounds = np.append(0, np.cumsum(sizes[chosen])).astype(np.int64)
     return replace(
-        cuts, clip=cuts.clip[kept], first_window=cuts.first_window[kept], n_windows=cuts.n_windows[kept], bounds=bounds
+        sharding,
+        clip=sharding.clip[kept],
+        first_window=sharding.first_window[kept],
+        n_windows=sharding.n_windows[kept],
+        bounds=bounds,
     )
 
 
-def split_long_recordings(cuts: Sharding) -> tuple[Sharding, npt.NDArray[np.int64]]:
-    """Cut long recordings into pieces, each a unit of its own.
+def split_long_recordings(sharding: Sharding) -> tuple[Sharding, npt.NDArray[np.int64]]:
+    """Split long recordings into segments, each a unit of its own.
 
     Returns
     -------
-    cuts
+    sharding
         All other units are as they were.
     unit
-        int64 [unit]: which unit each one was, or is a piece of.
+        int64 [unit]: the unit that each one was, or is a segment of.
     """
-    most, is_long = MAX_LABEL_WINDOWS, cuts.n_windows > MAX_LABEL_WINDOWS
-    pieces = np.where(is_long, -(-cuts.n_windows // most), 1)
-    source = np.repeat(np.arange(len(pieces)), pieces)
-    number = np.arange(len(source)) - (np.cumsum(pieces) - pieces)[source]
-    first = np.where(is_long[source], number * most, cuts.first_window[source])
-    count = np.where(is_long[source], np.minimum(most, cuts.n_windows[source] - first), cuts.n_windows[source])
-    begins = np.isin(source, cuts.bounds[:-1]) & (number == 0) | is_long[source]
+    most, is_long = MAX_LABEL_WINDOWS, sharding.n_windows > MAX_LABEL_WINDOWS
+    segments = np.where(is_long, -(-sharding.n_windows // most), 1)
+    source = np.repeat(np.arange(len(segments)), segments)
+    number = np.arange(len(source)) - (np.cumsum(segments) - segments)[source]
+    first = np.where(is_long[source], number * most, sharding.first_window[source])
+    count = np.where(is_long[source], np.minimum(most, sharding.n_windows[source] - first), sharding.n_windows[source])
+    begins = np.isin(source, sharding.bounds[:-1]) & (number == 0) | is_long[source]
     bounds = np.append(np.flatnonzero(begins), len(source)).astype(np.int64)
-    unit = np.searchsorted(cuts.bounds, source[bounds[:-1]], side="right") - 1
-    return replace(cuts, clip=cuts.clip[source], first_window=first, n_windows=count, bounds=bounds), unit
+    unit = np.searchsorted(sharding.bounds, source[bounds[:-1]], side="right") - 1
+    return replace(sharding, clip=sharding.clip[source], first_window=first, n_windows=count, bounds=bounds), unit
 
 
-def weigh_units(cuts: Sharding, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def weigh_units(sharding: Sharding, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """What units weigh, float64 [unit]: of each clip the share of its file's bytes that its windows are.
 
     Parameters
@@ -120,11 +124,11 @@ def weigh_units(cuts: Sharding, size_bytes: npt.NDArray[np.float64]) -> npt.NDAr
     size_bytes
         float64 [take], NaN: unknown. Such a one weighs by its windows, each like one of the others.
     """
-    a_window = size_bytes / cuts.windows
+    a_window = size_bytes / sharding.windows
     known = np.isfinite(a_window)
     a_window = np.where(known, a_window, a_window[known].mean() if known.any() else 1.0)
-    weight = cuts.n_windows * a_window[cuts.clip]
-    return np.add.reduceat(weight, cuts.bounds[:-1]) if len(weight) else weight
+    weight = sharding.n_windows * a_window[sharding.clip]
+    return np.add.reduceat(weight, sharding.bounds[:-1]) if len(weight) else weight
 
 
 def assign_shards(missing: MissingWindows, per_shard: int) -> Sharding:

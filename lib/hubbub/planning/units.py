@@ -68,14 +68,14 @@ class Unit:
 
 @dataclass(frozen=True)
 class SegmentUnit(Unit):
-    """One piece of a long recording, scored ahead of the recording's own unit, which commits it.
+    """One segment of a long recording, scored before the recording's own unit, which commits it.
 
     Its one item has some of the recording's windows. `index` is a number that no shard and no other unit has.
     """
 
 
 def split_into_segments(item: Item) -> list[Item]:
-    """The pieces that a long recording is scored in, in order."""
+    """Split a long recording into the segments it is scored in, in order."""
     return [
         replace(item, first_window=first, n_windows=min(MAX_LABEL_WINDOWS, item.windows - first))
         for first in range(0, item.windows, MAX_LABEL_WINDOWS)

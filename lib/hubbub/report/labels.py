@@ -96,7 +96,7 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         f"{count(len(files))} {'recording' if len(files) == 1 else 'recordings'}, labelled by model "
         f"{labels.run.get('model_hash', 'unknown')}."
     )
-    return Section("What was heard", subtitle, body, settings.hash)
+    return Section("Labelled recordings", subtitle, body, settings.hash)
 
 
 def _recordings(clips: pd.DataFrame) -> pd.DataFrame:
@@ -170,7 +170,7 @@ def _facts(analysed: pd.DataFrame, failed: pd.DataFrame, events: pd.DataFrame) -
         ("failed", count(len(failed))),
         ("of sound", span(float(analysed["duration_s"].sum()))),
         ("events", count(len(events))),
-        ("labels heard", count(events["label"].nunique())),
+        ("labels found", count(events["label"].nunique())),
     ]
 
 

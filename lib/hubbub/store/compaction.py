@@ -170,7 +170,7 @@ def plan_compaction(store: FeatureStore) -> Compaction:
 
 
 def select_live_rows(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Rows of a ledger that a compaction keeps, sorted by shard and `position` in its row part.
+    """Rows of a row index that a compaction keeps, sorted by shard and `position` in its row part.
 
     They are all that count, also those without values: failed, and ended. Left out are retired rows, rows that others
     have replaced, and variants that the policy no longer makes of their clip.
@@ -183,15 +183,15 @@ def select_live_rows(row_index: pd.DataFrame, settings: Settings) -> pd.DataFram
     return counting.sort_values(["shard", "position"], kind="stable", ignore_index=True)
 
 
-def begin_compaction(store: FeatureStore, plan: Compaction, claim: WriteLock) -> FeatureStore:
+def begin_compaction(store: FeatureStore, plan: Compaction, lock: WriteLock) -> FeatureStore:
     """Write down where the new shards begin, and make room for them; returns the store as it then is, to write to."""
     if not plan.is_begun:
         store.note(compacting={"from": plan.begins})
     store.grow(max((*plan.indices, plan.begins - 1)) + 1)
-    return replace(open_store(store.path), holder=claim.holder)
+    return replace(open_store(store.path), holder=lock.holder)
 
 
-def swap_shards(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None:
+def swap_shards(store: FeatureStore, plan: Compaction, lock: WriteLock) -> None:
     """Let the new shards be the store, once all are there, and remove the old row parts.
 
     Raises
@@ -215,7 +215,7 @@ def swap_shards(store: FeatureStore, plan: Compaction, claim: WriteLock) -> None
             f"{store.path}: {what}; the old shards stay in use. Run: hubbub verify {store.path} --repair, "
             "then compact again"
         )
-    claim.check()
+    lock.check()
     store.note(first_shard=plan.begins, compacting=None)
     remove_old_parts(open_store(store.path))
 

@@ -65,7 +65,7 @@ class RowUpdate:
     """What `FeatureStore.update_rows` changed; numbers of row parts and of clips."""
 
     parts: int
-    """Row parts that were written anew."""
+    """Row parts that were written again."""
 
     clips: int
     """Clips of which any column changed, their status too."""
@@ -84,7 +84,7 @@ class FeatureStore:
     provenance
         The whole `hubbub` attribute of the group.
     holder
-        Whose claim lets rows be written (`store.claim`); None where no other can be about.
+        Holder of the write lock (`io.lock`), checked before every write; None where no other writer can exist.
     """
 
     path: StoragePath
@@ -237,7 +237,7 @@ class FeatureStore:
         return self._array_up_to(beyond)[first:beyond].read().result()
 
     def _array_up_to(self, read_row_count: int) -> Any:
-        """The array, opened anew where it has grown since it was opened."""
+        """The array, opened again where it has grown since it was opened."""
         if self._array.shape[0] < read_row_count:
             del self.__dict__["_array"]  # what cached_property keeps
         return self._array
@@ -256,7 +256,7 @@ class FeatureStore:
             raise StoreError(
                 f"{self.array_path} holds rows of {held[0]} {held[1]}; by its settings the store has {self.n_frames} "
                 f"frames x {self.n_bands} bands of {self.settings.dtype}. "
-                f"Write its description anew with: hubbub verify {self.path} --repair"
+                f"Write its metadata again with: hubbub verify {self.path} --repair"
             )
         return array
 
@@ -344,7 +344,7 @@ class FeatureStore:
         Parameters
         ----------
         clips
-            How many the store shall hold when the run is done, so that one that broke off can be told from a whole one.
+            Clips that the store holds once the run is done; `verify` then recognises a run that broke off.
         """
         with explain_write_errors(self.path):
             sweep_partials(self.path)

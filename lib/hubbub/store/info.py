@@ -258,7 +258,7 @@ def sample_rows(store: FeatureStore, *, per_label: int, most_labels: int) -> pd.
 
 
 def _read(store: FeatureStore, *more: str) -> _Rows:
-    """Read what is needed of every row part, all at once: a compaction may go on meanwhile."""
+    """Read what is needed of every row part, all at once: a compaction may run meanwhile."""
     own = ["clip_id", "version", "attempts", "status", *_list_varying_columns(store.settings)]
     carried = [*_OF_CLIPS, *more]
     table = store.row_table([*own, *carried])

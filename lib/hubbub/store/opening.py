@@ -38,7 +38,7 @@ _VALUES_BY = (
 )
 
 
-"""Times that row parts are listed anew when a compaction takes some away while they are read."""
+"""Times that row parts are listed again when a compaction takes some away while they are read."""
 
 
 def is_store(path: StoragePath) -> bool:
@@ -149,7 +149,7 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
         lines = "; ".join(describe_difference(settings.full_values, store.settings.full_values))
         raise StoreError(
             f"{store.path} was built with other settings ({store.settings_hash}; asked for {settings.hash}): {lines}. "
-            "Changed settings are a new store: give another -o, or leave the settings out to go on with this one"
+            "Changed settings are a new store: give another -o, or leave the settings out to grow this one"
         )
     asked, there = settings.variants, store.settings.variants
     if asked is not None and (there is None or asked.values != there.values):
@@ -166,7 +166,7 @@ def require_settings(store: FeatureStore, settings: Settings) -> None:
                 wanted.model_dump(include=wanted.model_fields_set), held.model_dump(include=wanted.model_fields_set)
             )
         )
-        raise StoreError(f"{store.path} is laid out otherwise: {lines}. Leave the layout out to go on with this store")
+        raise StoreError(f"{store.path} is laid out otherwise: {lines}. Leave the layout out to grow this store")
 
 
 def _provenance(settings: Settings, source: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Problem:
 
     @property
     def in_flight(self) -> bool:
-        """Whether a run that goes on looks like this, and nothing is wrong."""
+        """Whether a run in progress looks like this."""
         return self.mend in ("remove", "run")
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ def validate_part(table: pa.Table, path: StoragePath) -> pa.Table:
 
 
 def find_unknown(found: Iterable[str], expected: set[str]) -> Iterator[tuple[str, bool]]:
-    """Names that are not expected, and whether a run left them that broke off; hidden ones are nobody's business."""
+    """Give unexpected names, and whether a run that broke off left them; hidden files are left out."""
     for name in sorted(set(found) - expected):
         if PARTIAL.search(name):
             yield name, True

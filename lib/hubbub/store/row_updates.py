@@ -25,7 +25,7 @@ class WantedExamples:
     clips
         The clip table's rows.
     kinds
-        Which takes each clip gives.
+        Which examples each clip gives.
     index
         Of the clips' ids.
     """
@@ -40,7 +40,7 @@ class WantedExamples:
 
 
 def find_wanted_examples(clips: pa.Table, settings: Settings) -> WantedExamples:
-    """Make a clip table ready, once for all parts of a store: an index of a million clips takes a second."""
+    """Make a clip table ready, once for all parts of a store: an index of a million clips examples a second."""
     clips = clips.combine_chunks()
     return WantedExamples(clips, group_clips_by_examples(clips, settings), pd.Index(clips["clip_id"].to_pandas()))
 
@@ -48,8 +48,8 @@ def find_wanted_examples(clips: pa.Table, settings: Settings) -> WantedExamples:
 def update_statuses(rows: pa.Table, wanted: WantedExamples) -> pa.Table:
     """Bring a row part up to date with a clip table: refresh columns, retire unwanted rows, restore wanted ones.
 
-    Not wanted are rows of clips that left the table, of content of before, and of takes that the clip no longer gives:
-    a policy's rule of before. Values stay, so all of this can be taken back.
+    Rows are retired if their clip is missing from the table, if they are of earlier content, or if the clip no longer
+    gives the example, as after a change of the policy. Values stay, so rows can be restored.
     """
     positions = wanted.positions(rows["clip_id"])
     keep = _match_wanted(rows, wanted, positions)
@@ -103,13 +103,13 @@ def _replace_clip_columns(rows: pa.Table, clips: pa.Table, positions: npt.NDArra
 
 
 def _match_wanted(rows: pa.Table, wanted: WantedExamples, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which rows are of a clip's content and takes as the table has them; null is content that cannot be told apart."""
+    """Which rows are of a clip's content and examples as the table has them; null equals null."""
     now = wanted.clips["version"].take(pa.array(positions, mask=positions < 0))
     same = pc.equal(pc.fill_null(now, ""), pc.fill_null(rows["version"], "")).to_numpy() & (positions >= 0)
     kind = np.where(same, wanted.kinds.clip[positions], -1)
-    takes = zip(*(rows[name].to_pylist() for name in EXAMPLE[1:]), strict=True)
-    allowed = [set(of_kind) for of_kind in wanted.kinds.takes]
-    return np.array([which >= 0 and take in allowed[which] for which, take in zip(kind, takes, strict=True)], bool)
+    examples = zip(*(rows[name].to_pylist() for name in EXAMPLE[1:]), strict=True)
+    allowed = [set(of_kind) for of_kind in wanted.kinds.examples]
+    return np.array([which >= 0 and take in allowed[which] for which, take in zip(kind, examples, strict=True)], bool)
 
 
 def _set_status(rows: pa.Table, status: pa.ChunkedArray) -> pa.Table:

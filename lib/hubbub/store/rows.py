@@ -67,7 +67,7 @@ def checksum(values: npt.NDArray[np.floating]) -> int:
 
 
 def select_current(row_index: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a ledger that count: of each clip the content tried last, of each take's window the last attempt.
+    """Current rows: the content of each clip that was tried last, of each window of an example the last attempt.
 
     Later is what has the higher number of attempts, which counts on over changed content; a shard's number says
     nothing, for holes that killed runs left are filled first, but of equal rows those of the higher shard count.
@@ -77,9 +77,9 @@ def select_current(row_index: pd.DataFrame) -> pd.DataFrame:
 
 
 def select_latest(row_index: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a ledger that a plan goes by: of each content of each take's window the last attempt, retired ones too.
+    """Select the last attempt of each content, example and window, retired ones included, as a plan compares them.
 
-    What does not count now may count again: a clip comes back, or its content does.
+    A row that is not current may become so again, when its clip or its content returns.
     """
     return _select(row_index, _keep_last(_arrow(row_index, KEYS), _last_of_each_content))
 
@@ -87,7 +87,7 @@ def select_latest(row_index: pd.DataFrame) -> pd.DataFrame:
 def select_usable(row_index: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Rows, of those that count, that hold an example: not a row of a take that failed elsewhere, in another shard.
 
-    Nor a variant that the policy no longer makes of its clip, which has been labelled anew.
+    Nor a variant that the policy no longer makes of its clip, whose label has changed.
     """
     return row_index[_is_usable(_arrow(row_index, [*EXAMPLE, "status", "labels"]), settings)]
 

@@ -89,19 +89,19 @@ def check_shard(store: FeatureStore, shard: int, document: bytes | None = None) 
         return ShardCheck(0, 0, ())
     rows = part.to_pandas()
     if faults := tuple(_row_faults(rows, shard, store)):
-        told = list_clips(rows)
-        return ShardCheck(0, 0, tuple(Problem(name, fault, *told, "recompute", shard) for fault in faults))
+        clips = list_clips(rows)
+        return ShardCheck(0, 0, tuple(Problem(name, fault, *clips, "recompute", shard) for fault in faults))
     held = rows[rows["status"].isin(_HAS_VALUES) & rows["row"].notna()]
     return _check_values(store, shard, held, document)
 
 
 def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document: bytes | None) -> ShardCheck:
-    where, told, data = f"{ARRAYS} shard {shard}", list_clips(held), None
+    where, clips, data = f"{ARRAYS} shard {shard}", list_clips(held), None
     try:
         data = read_bytes_if_there(store.array_path / arrays.shard_key(shard))
         if data is None:
             what = f"is missing, with the values of {count_noun(len(held), 'row')}"
-            missing = (Problem(where, what, *told, "recompute", shard),) if len(held) else ()
+            missing = (Problem(where, what, *clips, "recompute", shard),) if len(held) else ()
             return ShardCheck(0, 0, missing)
         document = document or read_bytes_if_there(store.array_path / arrays.DOCUMENT) or build_expected_document(store)
         values = decode_shard(document, data, store)
@@ -109,10 +109,10 @@ def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document:
         mend: Mend | None = (
             "recompute" if isinstance(error, IsADirectoryError) else None
         )  # else the disk is to be seen to
-        return ShardCheck(0, 0, (Problem(where, f"cannot be read ({error.strerror or error})", *told, mend, shard),))
+        return ShardCheck(0, 0, (Problem(where, f"cannot be read ({error.strerror or error})", *clips, mend, shard),))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         what = f"rows cannot be decoded: it is cut short or damaged ({first_line(error)})"
-        return ShardCheck(0, len(data or b""), (Problem(where, what, *told, "recompute", shard),))
+        return ShardCheck(0, len(data or b""), (Problem(where, what, *clips, "recompute", shard),))
     offsets = held["row"].to_numpy(np.int64) - shard * store.rows_per_shard
     sums = np.array([checksum(values[offset]) for offset in offsets], np.int64)
     wrong = held[sums != held["crc32"].to_numpy(np.int64)]
@@ -121,14 +121,14 @@ def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document:
 
 
 def _values_problem(where: str, wrong: pd.DataFrame, held: int, shard: int) -> Problem:
-    told = list_clips(wrong)
+    clips = list_clips(wrong)
     if len(wrong) == held > 1:
         what = f"no checksum of its {count_noun(held, 'row')} matches: another shard took its place, or it is damaged"
-        return Problem(where, what, *told, "recompute", shard)
+        return Problem(where, what, *clips, "recompute", shard)
     first = wrong.iloc[0]
     others = f", and {count_noun(len(wrong) - 1, 'more row')} alike" if len(wrong) > 1 else ""
     what = f"row {first['row']} ({first['uri']}, window {first['window']}) has another checksum than when written"
-    return Problem(where, what + others, *told, "recompute", shard)
+    return Problem(where, what + others, *clips, "recompute", shard)
 
 
 def read_part_if_valid(store: FeatureStore, shard: int, columns: Sequence[str] | None = None) -> pa.Table | None:
@@ -159,12 +159,12 @@ def _part_problem(store: FeatureStore, shard: int, name: str, why: str) -> Probl
     except StoreError:
         what = f"cannot be read, it is torn ({reason(why)}); which clips it holds only a clip table can tell"
         return Problem(name, what, mend="recompute", unit=shard)
-    told = list_clips(table.to_pandas()) if mark.get("store_id") == store.provenance.get("store_id") else ((), 0)
+    clips = list_clips(table.to_pandas()) if mark.get("store_id") == store.provenance.get("store_id") else ((), 0)
     what = (
         f"is foreign: it says it is part {mark.get('unit')} of the store {mark.get('store_id')} with settings "
         f"{mark.get('settings_hash')}; this is {store.provenance.get('store_id')} with {store.settings_hash}"
     )
-    return Problem(name, what, *told, "recompute", shard)
+    return Problem(name, what, *clips, "recompute", shard)
 
 
 def readable_parts(store: FeatureStore, columns: Sequence[str] | None = None) -> dict[int, pa.Table]:
@@ -210,11 +210,11 @@ def _join_parts(parts: dict[int, pa.Table]) -> pd.DataFrame:
     if not parts:
         names_of = [*EXAMPLE_COLUMNS, "window", "windows", "version", "status", "attempts", "uri", "shard"]
         return pd.DataFrame({name: pd.Series(dtype=object) for name in names_of})
-    told = [
+    clips = [
         part.append_column("shard", pa.repeat(pa.scalar(shard, pa.int64()), part.num_rows))
         for shard, part in parts.items()
     ]
-    return concatenate_tables(told).to_pandas()
+    return concatenate_tables(clips).to_pandas()
 
 
 def _row_faults(rows: pd.DataFrame, shard: int, store: FeatureStore) -> Iterator[str]:

@@ -132,7 +132,7 @@ def _document_fault(store: FeatureStore, document: bytes) -> str | None:
     try:
         described = json.loads(document)
         shard = [store.rows_per_shard, store.n_frames, store.n_bands]
-        told = {
+        compared = {
             "data_type": (described["data_type"], store.settings.dtype),
             "frames and bands": (described["shape"][1:], shard[1:]),
             "a shard": (described["chunk_grid"]["configuration"]["chunk_shape"], shard),
@@ -143,7 +143,7 @@ def _document_fault(store: FeatureStore, document: bytes) -> str | None:
             return f"is damaged (it has {described['shape'][0]!r} rows)"
     except (ValueError, KeyError, TypeError, IndexError) as error:
         return f"is damaged ({type(error).__name__}: {error})"
-    for name, (found, wanted) in told.items():
+    for name, (found, wanted) in compared.items():
         if found != wanted:
             return f"is damaged or another array's ({name}: {found}; expected {wanted})"
     if _reads_any(store, document) or not _reads_any(store, expected := build_expected_document(store)):

@@ -160,7 +160,7 @@ def test_a_folder_made_anew_meanwhile_is_not_ours(tmp_path: Path):
     folder = tmp_path / "store"
     with write_lock(folder, "features") as first:
         (folder / LOCK_FOLDER / "00000001.json").unlink()
-        with pytest.raises(StorageError, match="its claim is gone"):
+        with pytest.raises(StorageError, match="its lock is gone"):
             first.check()
         with write_lock(folder, "features") as second:
             assert second.number == first.number

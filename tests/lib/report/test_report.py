@@ -263,7 +263,7 @@ def test_the_run_is_summed_up(page):
         "recordings analysed 3",
         "failed 1",
         "of sound 17.0 s",
-        "labels heard 3",
+        "labels found 3",
         "torn.wav DecodeError: torn.wav is not audio",
     ):
         assert words in page.text

@@ -463,22 +463,22 @@ def test_verify_tells_pieces_that_were_left_from_what_is_foreign(archive: Archiv
 def test_a_sweep_removes_all_pieces_but_those_wanted(archive: Archive, tmp_path: Path):
     plan, task = begun(archive.table, archive.bundle, tmp_path / "labels")
     done(plan.phases()[:1], task)
-    kept = sorted(task.tables.pieces())[:2]
+    kept = sorted(task.tables.segment_numbers())[:2]
     task.tables.sweep_segments(kept)
-    assert sorted(task.tables.pieces()) == kept
+    assert sorted(task.tables.segment_numbers()) == kept
     task.tables.sweep_segments()
-    assert task.tables.pieces() == set()
+    assert task.tables.segment_numbers() == set()
 
 
 def test_pieces_in_a_bucket(archive: Archive, s3: str, tmp_path: Path):
     plan, task = begun(archive.table, archive.bundle, parse_path(f"{s3}/my labels #1"))
     first, then = plan.phases()
     done([first], task)
-    assert len(task.tables.pieces()) == 7
+    assert len(task.tables.segment_numbers()) == 7
     assert verify_label_objects(task.tables)[0].mend == "run"
     done([then], task)
     assert told(task.tables) == archive.expected
-    assert task.tables.pieces() == set()
+    assert task.tables.segment_numbers() == set()
     assert verify_label_objects(task.tables) == []
 
 

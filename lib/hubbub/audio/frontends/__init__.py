@@ -74,9 +74,9 @@ def compute_features(samples: npt.NDArray[np.float32], settings: Settings) -> np
 
 
 def compute_row(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
-    """One row of a store: as `compute_features`, but decibels that will be cropped have no floor or peak of the row's own.
+    """Compute one row of a store; decibels that training crops get no floor or peak of the whole row.
 
-    Each crop gets its own, as the windows have that labelling makes. Errors of `compute_features`.
+    Each crop gets its own floor and peak, as the windows at labelling do. Errors of `compute_features`.
     """
     frontend: Frames = settings.frontend
     if settings.windows.crop_s is not None and frontend.is_db and isinstance(frontend, Decibels):
