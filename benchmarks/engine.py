@@ -132,7 +132,7 @@ def _memory_mb() -> Iterator[list[float]]:
         watcher.join()
 
 
-def measured_apart(arguments: argparse.Namespace) -> Found:
+def measure_in_own_process(arguments: argparse.Namespace) -> Found:
     """Measure in a process of its own."""
     sizes = [f"--{name}={getattr(arguments, name)}" for name in ("clips", "units", "workers")]
     command = [sys.executable, __file__, "--measure", *sizes]
@@ -180,7 +180,7 @@ def main() -> int:
     if arguments.measure:
         print(json.dumps(asdict(measure(arguments.clips, arguments.units, arguments.workers))))
         return 0
-    found, rates = measured_apart(arguments), speeds(arguments.rounds, arguments.limit)
+    found, rates = measure_in_own_process(arguments), speeds(arguments.rounds, arguments.limit)
     return 1 if not _shown(found, rates, arguments) and arguments.check else 0
 
 

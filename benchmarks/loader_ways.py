@@ -54,8 +54,8 @@ def compute_features(clips: Path) -> np.ndarray:
     frontend, length = get_frontend(settings.frontend), window_grid(settings).window
     rows = []
     for path in paths_of(index(clips)):
-        sound = load_audio(path, sample_rate=settings.frontend.sample_rate)
-        rows.append(frontend(np.resize(sound, length).astype(np.float32)))
+        samples = load_audio(path, sample_rate=settings.frontend.sample_rate)
+        rows.append(frontend(np.resize(samples, length).astype(np.float32)))
     return np.stack(rows)
 
 

@@ -121,5 +121,5 @@ def _print(peaks: Sequence[Peak], workers: int) -> None:
         for peak in peaks
     ]
     title = f"Memory: one 48 kHz stereo FLAC, windows.mode=all, {workers} workers; the peak of the larger worker"
-    header = ("recording", "peak MB", "x the shorter", "at the start MB", "seconds", "hours of sound a minute")
+    header = ("recording", "peak MB", "x the shorter", "at the start MB", "seconds", "hours of audio a minute")
     print_table(title, header, rows)

@@ -145,7 +145,7 @@ def measure(key: str, folder: Path) -> Found:
     return Found(seconds, processor_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
-def measured_apart(key: str, folder: Path) -> Found:
+def measure_in_own_process(key: str, folder: Path) -> Found:
     """Take one measure in a process of its own, whose memory nothing else has touched."""
     command = [sys.executable, __file__, "--measure", key, "--keep", str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -176,7 +176,7 @@ def main() -> int:
         if not (folder / "store").exists():
             sizes = ["--rows", str(arguments.rows), "--per-shard", str(arguments.per_shard)]
             subprocess.run([sys.executable, __file__, "--measure", "write", "--keep", str(folder), *sizes], check=True)
-        found = {key: measured_apart(key, folder) for key in MEASURES}
+        found = {key: measure_in_own_process(key, folder) for key in MEASURES}
     return 1 if not _shown(found, arguments) and arguments.check else 0
 
 

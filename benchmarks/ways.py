@@ -80,8 +80,8 @@ def transform_with_hubbub(path: Path) -> int:
     from hubbub.audio.windows import split_windows, window_grid
 
     grid = window_grid(SETTINGS)
-    sound = decode_blocks(path, sample_rate=SAMPLE_RATE, count=grid.window)
-    return sum(compute_features(window.samples, SETTINGS).size for window in split_windows(sound, grid))
+    audio = decode_blocks(path, sample_rate=SAMPLE_RATE, count=grid.window)
+    return sum(compute_features(window.samples, SETTINGS).size for window in split_windows(audio, grid))
 
 
 def decode_with_hubbub(path: Path) -> int:

@@ -60,7 +60,7 @@ class ExampleKinds:
 
 
 def group_clips_by_examples(clips: pa.Table, settings: Settings) -> ExampleKinds:
-    """Group clips by what decides their examples: the number of channels, and the labels where a policy names labels."""
+    """Group clips by what decides their examples: the number of channels, and the labels where a policy has some."""
     counts = clips["channels"].fill_null(1).to_numpy().astype(np.int64)
     if settings.variants is None:
         labels, numbers = list[list[str]]([[]]), np.zeros(len(clips), np.int64)

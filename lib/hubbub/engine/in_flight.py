@@ -24,7 +24,7 @@ from distributed.scheduler import KilledWorker
 from hubbub.engine import Task
 from hubbub.engine.outcomes import Outcome, Raised, Rejected
 from hubbub.engine.requirements import find_mismatched_workers
-from hubbub.engine.worker import RunContext, UnitCall
+from hubbub.engine.worker import RunContext, UnitMessage
 from hubbub.errors import ClusterError, ClusterLost
 from hubbub.io.paths import storage_environment
 from hubbub.io.retry import unit_backoffs_s
@@ -168,7 +168,7 @@ class UnitsInFlight:
             return []
         return self._engine._client.map(
             loads,
-            [pickle.dumps(UnitCall(self._context, one.packed, isolated=one.isolated)) for one in tries],
+            [pickle.dumps(UnitMessage(self._context, one.packed, isolated=one.isolated)) for one in tries],
             # Left to itself, Dask makes a key by spelling out the whole task, a millisecond a unit.
             key=[(self._name, next(self._numbers)) for _ in tries],
             pure=False,

@@ -1,7 +1,7 @@
 """Isolated processes: a suspect unit, whose worker died, runs in a child process, which may die, too.
 
-The child tells which item it is at before it begins it. When it dies, hangs or takes too much memory, that item is
-condemned, and another child does the unit, with a failed row in the item's place::
+The child announces each item before it begins the item. When the child dies, hangs or takes too much memory, that item
+is the culprit, and another child runs the unit, with a failed row for the culprit::
 
     worker    |--- unit 7 ---X            dies: of which clip?
     another   |--- child: clip 0, 1, 2 X  of clip 2, by signal 11
@@ -35,23 +35,23 @@ from hubbub.tasks.result import UnitLost, UnitResult
 
 _LOOK_EVERY_S = 0.05
 _START_WITHIN_S = 120.0
-_LEAST_MEMORY_BYTES = 2 * 2**30  # Keras alone is promised 0.5 GB on two cores, and more where there are more
-_NEARLY = 0.9  # of its memory: a child that dies there died for want of more
-_ENDED_BY_OTHERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what batch systems and terminals send to all
+_LEAST_MEMORY_BYTES = 2 * 2**30  # Keras alone reserves 0.5 GB on two cores, and more on more
+_NEARLY = 0.9  # of its memory limit: a child that dies above that ran out of memory
+_EXTERNAL_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what batch systems and terminals send to all
 
 
 @dataclass(frozen=True)
 class ProcessDeath:
-    """How a child ended that did not end well.
+    """The death of a child process.
 
     Attributes
     ----------
     item
-        Number of the item it was at; None: before the first, or after the last.
+        Number of the item in progress; None: before the first, or after the last.
     failure
-        Why, in the words of a failed row.
+        The reason, as a failed row has it.
     may_be_chance
-        Whether something else than the item may be the cause: a machine short of memory kills whom it likes.
+        Whether the cause may be another than the item: a machine short of memory kills any process.
     """
 
     item: int | None
@@ -60,10 +60,10 @@ class ProcessDeath:
 
 
 def run_isolated(task: Task, unit: Any) -> UnitResult | UnitLost | Raised:
-    """Do a unit in children of this process, one after the other, until one commits it or its task raises."""
+    """Run a unit in child processes, one after the other, until one commits the unit or its task raises."""
     limit_bytes, doubted = _memory_limit_bytes(), set[int | None]()
     while True:
-        end = _try(task, unit, limit_bytes)
+        end = _run_child(task, unit, limit_bytes)
         if not isinstance(end, ProcessDeath):
             return end
         if end.may_be_chance and end.item not in doubted:
@@ -75,70 +75,70 @@ def run_isolated(task: Task, unit: Any) -> UnitResult | UnitLost | Raised:
         unit = mark_culprit(unit, end.item, end.failure)
 
 
-def _try(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised | ProcessDeath:
-    with _child(dumps((task, storage_environment(), unit, limit_bytes))) as (process, messages):
-        watch = _Watch(unit, process, limit_bytes)
+def _run_child(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised | ProcessDeath:
+    with _start_child(dumps((task, storage_environment(), unit, limit_bytes))) as (process, messages):
+        monitor = _ChildMonitor(unit, process, limit_bytes)
         while True:
             try:
                 message = messages.recv() if messages.poll(_LOOK_EVERY_S) else None
-            except (EOFError, ConnectionError):  # reset, where it died before it read its work
-                return watch.ended()
+            except (EOFError, ConnectionError):  # reset: the child died before it read its unit
+                return monitor.describe_death()
             if isinstance(message, Raised) and isinstance(message.error, MemoryError):
-                return watch.out_of_memory()
+                return monitor.out_of_memory()
             if isinstance(message, UnitResult | Raised):
                 return message
             if isinstance(message, At):
-                watch.begins(message.item)
-            if (death := watch.look()) is not None:
+                monitor.begin_item(message.item)
+            if (death := monitor.check_limits()) is not None:
                 return death
 
 
-class _Watch:
-    """What a child is at, since when, and with how much memory."""
+class _ChildMonitor:
+    """Follows the item, the time and the memory of a child process."""
 
     def __init__(self, unit: Any, process: subprocess.Popen[bytes], limit_bytes: int) -> None:
         self._unit, self._process, self._limit_bytes = unit, process, limit_bytes
         self._item: int | None = None
         self._began_at = time.monotonic()
         self._limit_s = max(_START_WITHIN_S, unit.time_limit_s)
-        self._most_bytes = 0
+        self._peak_bytes = 0
 
-    def begins(self, item: int | None) -> None:
+    def begin_item(self, item: int | None) -> None:
         self._item, self._began_at = item, time.monotonic()
         limits = self._unit if item is None else self._unit.items[item]
         self._limit_s = float(getattr(limits, "time_limit_s", self._unit.time_limit_s))
 
-    def look(self) -> ProcessDeath | None:
-        """See that it keeps to its limits; None where it does."""
-        self._most_bytes = max(self._most_bytes, _taken_bytes(self._process.pid))
-        if self._most_bytes > self._limit_bytes:
+    def check_limits(self) -> ProcessDeath | None:
+        """Return the death of a child that exceeds a limit; None while it keeps them."""
+        self._peak_bytes = max(self._peak_bytes, _used_bytes(self._process.pid))
+        if self._peak_bytes > self._limit_bytes:
             return self.out_of_memory()
         if time.monotonic() - self._began_at > self._limit_s:
-            return self._death(TimedOut(f"not done within {self._limit_s:g} s, alone in a process of its own"))
+            return self._death(TimedOut(f"not done within {self._limit_s:g} s, in an isolated process"))
         return None
 
     def out_of_memory(self) -> ProcessDeath:
-        """Say that it wants more memory than there is."""
+        """Return the death of a child that needs more memory than there is."""
         return self._death(OutOfMemory(f"takes more than the {self._limit_bytes / 1e6:.0f} MB that a worker has"))
 
-    def ended(self) -> ProcessDeath | Raised:
-        """Say of what it died."""
+    def describe_death(self) -> ProcessDeath | Raised:
+        """Return how the child died."""
         code = self._process.wait()
-        if self._most_bytes > _NEARLY * self._limit_bytes:
+        if self._peak_bytes > _NEARLY * self._limit_bytes:
             return self.out_of_memory()
-        if -code in _ENDED_BY_OTHERS:
+        if -code in _EXTERNAL_SIGNALS:
             return Raised(InterruptedError(f"the child was ended by {_name(-code)}, as its worker may be"), True)
         how = f"signal {-code} ({_name(-code)})" if code < 0 else f"exit code {code}"
         is_kill = -code == signal.SIGKILL
         how += ", as the kernel does where memory is short" if is_kill else ""
-        return self._death(WorkerDied(f"whoever reads it dies of it: {how}, alone in a process of its own"), is_kill)
+        return self._death(WorkerDied(f"the process that reads it dies: {how}, in an isolated process"), is_kill)
 
     def _death(self, error: WorkerDied | TimedOut | OutOfMemory, may_be_chance: bool = False) -> ProcessDeath:
         return ProcessDeath(self._item, error.reason, may_be_chance)
 
 
 @contextmanager
-def _child(message: bytes) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
+def _start_child(message: bytes) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
     """A child that was given its work, and what it says; it is dead after the context, however that ends."""
     ours, theirs = Pipe()
     command = [sys.executable, "-m", "hubbub.engine.isolated_child", str(theirs.fileno())]
@@ -177,7 +177,7 @@ def _resident_bytes(pid: int) -> int:
         return 0
 
 
-def _taken_bytes(pid: int) -> int:
+def _used_bytes(pid: int) -> int:
     """What a process takes, and what it has been promised: the kernel's limit counts that (`RLIMIT_DATA`)."""
     try:
         memory = psutil.Process(pid).memory_info()

@@ -24,24 +24,24 @@ from hubbub.io.paths import apply_storage
 _BEGIN_WITHIN_S = 600.0
 
 
-class UnitCall:
-    """A unit on its way to a worker: bytes that do the unit when they are unpickled there.
+class UnitMessage:
+    """A unit as it is sent to a worker: bytes that run the unit when the worker unpickles them.
 
-    So the scheduler, which unpickles the calls that it is given, sees bytes and a function of the standard library: it
-    needs no hubbub, and takes no units apart.
+    The scheduler, which unpickles its calls, sees only bytes and a function of the standard library, so it needs no
+    hubbub and unpickles no units.
 
     Parameters
     ----------
-    order
-        The task and what goes with it (`RunContext`), pickled; the same bytes for all units of a run.
+    context
+        The `RunContext`, pickled; the same bytes for all units of a run.
     unit
         The unit, pickled.
-    alone
-        Whether to do it in a process of its own.
+    isolated
+        Whether to run the unit in an isolated process.
     """
 
-    def __init__(self, order: bytes, unit: bytes, *, isolated: bool) -> None:
-        self._call = (order, unit, isolated)
+    def __init__(self, context: bytes, unit: bytes, *, isolated: bool) -> None:
+        self._call = (context, unit, isolated)
 
     def __reduce__(self) -> tuple[Any, tuple[bytes, bytes, bool]]:
         return run_unit, self._call
@@ -54,45 +54,45 @@ class RunContext:
     Attributes
     ----------
     task
-        What is to be done with a unit.
+        Runs a unit.
     storage
-        Environment for places in buckets (`places.storage_environment`).
-    terms
-        What must hold on a worker.
+        Environment variables for buckets (`io.paths.storage_environment`).
+    requirements
+        What the worker must meet.
     """
 
     task: Task
     storage: dict[str, str]
-    terms: Requirements
+    requirements: Requirements
 
     def __reduce__(self) -> tuple[Any, tuple[Requirements, bytes]]:
-        """Arrive as `UnitMessage`."""
-        return UnitMessage, (self.terms, dumps((self.task, self.storage)))
+        """Arrive as `PackedContext`."""
+        return PackedContext, (self.requirements, dumps((self.task, self.storage)))
 
 
 @dataclass(frozen=True)
-class UnitMessage:
-    """An order as it arrives: a worker with another hubbub reads the terms, and need not know the task's class.
+class PackedContext:
+    """A run context as it arrives: a worker with another hubbub can read the requirements without the task's class.
 
     Attributes
     ----------
-    terms
-        What must hold on a worker.
+    requirements
+        What the worker must meet.
     rest
         The task and the storage, pickled.
     """
 
-    terms: Requirements
+    requirements: Requirements
     rest: bytes
 
 
-def run_unit(order: bytes, unit: bytes, isolated: bool) -> Outcome:
-    """Do one unit on this worker."""
+def run_unit(context: bytes, unit: bytes, isolated: bool) -> Outcome:
+    """Run one unit on this worker."""
     worker = get_worker()
     limit_threads(worker.state.nthreads)  # before libraries are loaded, which then begin with the right number
-    task, refused = _unpack_context(order)
+    task, mismatches = _unpack_context(context)
     if task is None:
-        return Rejected(worker.address, refused)
+        return Rejected(worker.address, mismatches)
     work = loads(unit)
     if isolated:
         return run_isolated(task, work)
@@ -101,23 +101,23 @@ def run_unit(order: bytes, unit: bytes, isolated: bool) -> Outcome:
 
 
 @lru_cache(maxsize=2)
-def _unpack_context(order: bytes) -> tuple[Task | None, tuple[str, ...]]:
-    """The task of a run, made once a worker and not once a unit; or None, and what speaks against doing it here."""
-    with deadline(_BEGIN_WITHIN_S):  # a file system that hangs would else hang the run
-        sealed = loads(order)
-        if refused := list_mismatches(sealed.terms):
-            return None, tuple(refused)
-        task, storage = loads(sealed.rest)
+def _unpack_context(context: bytes) -> tuple[Task | None, tuple[str, ...]]:
+    """Unpack the task of a run, once a worker; or return None, and the mismatches of this worker."""
+    with deadline(_BEGIN_WITHIN_S):  # a file system may hang
+        packed = loads(context)
+        if mismatches := list_mismatches(packed.requirements):
+            return None, tuple(mismatches)
+        task, storage = loads(packed.rest)
         apply_storage(storage)
         return task, ()
 
 
 @contextmanager
 def deadline(limit_s: float) -> Iterator[None]:
-    """Kill this process where the context takes longer than `limit_s`: no thread of Python can be stopped otherwise.
+    """Kill this process if the context takes longer than `limit_s`, since Python cannot stop a thread.
 
-    The kernel's timer does it, whatever holds Python's lock. A process has one such timer, which is set to the first
-    deadline of all its threads.
+    The kernel's timer sends the signal, whoever holds Python's lock. A process has one such timer, which is set to the
+    first deadline of all its threads.
     """
     mine = object()
     _set_deadline(mine, time.monotonic() + limit_s)

@@ -14,7 +14,7 @@ _observers: list[Observer] = []
 
 
 def announce_items(items: Iterable[T]) -> Iterator[T]:
-    """Give items one by one, and tell the number of each before it is given; None when all are done."""
+    """Give items one by one, and announce the number of each before; None when all are done."""
     for number, item in enumerate(items):
         _notify(number)
         yield item
@@ -23,7 +23,7 @@ def announce_items(items: Iterable[T]) -> Iterator[T]:
 
 @contextmanager
 def observe_items(observer: Observer) -> Iterator[None]:
-    """Have `observer` told of every item of this process, for as long as the context lasts."""
+    """Call `observer` with the number of every item that this process begins in the context."""
     _observers.append(observer)
     try:
         yield
@@ -32,13 +32,13 @@ def observe_items(observer: Observer) -> Iterator[None]:
 
 
 def mark_culprit(unit: Any, number: int, failure: str) -> Any:
-    """A unit whose item `number` is not to be tried again, for the reason given; the others are as they were."""
+    """Return the unit with item `number` marked as the culprit, which becomes a failed row with this reason."""
     items = tuple(replace(item, failure=failure) if at == number else item for at, item in enumerate(unit.items))
     return replace(unit, items=items)
 
 
 def has_item(unit: Any, number: int | None) -> bool:
-    """Whether an item can be given up by itself: what clips are made of can, what shards are checked by cannot."""
+    """Tell whether a unit can go on without an item: units of clips can, units of shards to check cannot."""
     return number is not None and getattr(unit.items[number], "failure", "") is None
 
 
