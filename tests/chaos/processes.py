@@ -272,7 +272,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def guest_cluster(folder: Path, environment: Mapping[str, str] | None = None, **shape: Any) -> Iterator[Cluster]:
+def external_cluster(folder: Path, environment: Mapping[str, str] | None = None, **shape: Any) -> Iterator[Cluster]:
     """Give a running `Cluster` of the shape asked for, which ends with the context."""
     cluster = Cluster(folder, environment, **shape)
     try:

@@ -23,7 +23,7 @@ from tests.chaos.moments import (
     random_moments,
 )
 from tests.chaos.poisonous import REASONS, poisoned_environment
-from tests.chaos.processes import SMALL_UNITS, guest_cluster, n_parts
+from tests.chaos.processes import SMALL_UNITS, external_cluster, n_parts
 from tests.chaos.test_moments import ASKED, SEED
 from tests.jobs.command import succeed
 
@@ -68,7 +68,7 @@ def test_through_every_kind_of_fault_every_run_ends_and_every_clip_is_accounted_
         "HUBBUB_TIME_LIMIT_S": str(TIME_LIMIT_S),
         "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
     }
-    with guest_cluster(tmp_path, environment, worker_words=("--memory-limit", str(MEMORY))) as cluster:
+    with external_cluster(tmp_path, environment, worker_words=("--memory-limit", str(MEMORY))) as cluster:
         chaos = Chaos(str(clips), SMALL_UNITS, tmp_path, figures, lambda store: n_parts(Path(store) / "rows"))
         chaos.cluster, chaos.poison, chaos.patience_s = cluster, poison, PATIENCE_S
         moments = random_moments(ASKED or SHORT, FAULTS, SEED)

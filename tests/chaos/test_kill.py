@@ -21,7 +21,7 @@ from tests.chaos.moments import assert_equal_stores, assert_verified
 from tests.chaos.processes import (
     SMALL_UNITS,
     Run,
-    guest_cluster,
+    external_cluster,
     is_worker,
     kill_driver,
     kill_driver_and_workers,
@@ -91,7 +91,7 @@ def test_workers_that_slept_while_another_run_took_over_do_no_harm(
     clips: Path, whole_store: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    with guest_cluster(tmp_path) as cluster:
+    with external_cluster(tmp_path) as cluster:
         words = ("features", clips, "-o", store, "--cluster", cluster.address, *SMALL_UNITS)
         run = Run(words, tmp_path / "said")
         wait_for_parts(store / "rows", 5, run)

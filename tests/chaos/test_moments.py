@@ -22,7 +22,7 @@ from tests.chaos.moments import (
     random_moments,
     take_counts,
 )
-from tests.chaos.processes import SMALL_UNITS, guest_cluster, n_parts
+from tests.chaos.processes import SMALL_UNITS, external_cluster, n_parts
 from tests.servers.ceph import missing
 from tests.servers.proxy import Faults, proxy
 from tests.servers.server import Server
@@ -74,7 +74,7 @@ def test_killed_at_random_moments_a_store_on_disk_ends_equal(
 def test_killed_at_random_moments_on_the_cluster_of_others_a_store_ends_equal(
     clips: Path, whole_store: Path, tmp_path: Path, figures: Figures
 ) -> None:
-    with guest_cluster(tmp_path) as cluster:
+    with external_cluster(tmp_path) as cluster:
         chaos = Chaos(str(clips), SMALL_UNITS, tmp_path, figures, lambda store: n_parts(Path(store) / "rows"))
         chaos.cluster = cluster
         moments = random_moments(ASKED or SHORT["guest"], GUEST, SEED)

@@ -17,7 +17,7 @@ import yaml
 from dask_kubernetes.operator import KubeCluster
 from dask_kubernetes.operator.controller import controller as operator
 
-from hubbub.engine.cluster_file import cluster_maker, read_cluster_file
+from hubbub.engine.cluster_file import load_cluster_class, read_cluster_file
 from tests.deploy.commands import ROOT, files_named, hubbub_lines, indented, parse
 from tests.deploy.processes import Machine
 from tests.deploy.schemas import problems
@@ -230,7 +230,7 @@ def test_the_parts_of_a_job_find_each_other(file: Path) -> None:
 
 def test_the_cluster_that_stays_is_found_by_its_parts_and_the_cluster_file() -> None:
     said = read_cluster_file(CLUSTER_FILE)
-    assert cluster_maker(CLUSTER_FILE, said) is KubeCluster
+    assert load_cluster_class(CLUSTER_FILE, said) is KubeCluster
     options = said.cluster.options
     inspect.signature(KubeCluster).bind(**options)
     (cluster,) = documents(ROOT / options["custom_cluster_spec"])

@@ -26,7 +26,7 @@ _ANSWER_TIMEOUT_S = 10
 _PROBE_TIMEOUT_S = 2
 _CONNECT_TIMEOUT_S = _ANSWER_TIMEOUT_S - _PROBE_TIMEOUT_S
 _WORKERS_TIMEOUT_S = 60
-_WORKERS_AWAY_S = 600.0  # in mid-run, on an external cluster: new machines take minutes
+_NO_WORKERS_TIMEOUT_S = 600.0  # in mid-run, on an external cluster: new machines take minutes
 _CLOSE_NOW_S = 0.5
 
 # One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
@@ -73,7 +73,7 @@ class Connection:
     """
 
     client: Client
-    most_threads: int | None = None
+    max_threads: int | None = None
     workers_within_s: float = _WORKERS_TIMEOUT_S
     again: Callable[[], Client] | None = None
 
@@ -92,11 +92,11 @@ class IgnoreInterrupts(WorkerPlugin):
 @contextmanager
 def connect_local(workers: int) -> Iterator[Connection]:
     """Connect to a new cluster on this machine, which ends with the context."""
-    with open_own_cluster(lambda: _local_cluster(workers), here=True) as (_, client):
+    with open_own_cluster(lambda: _start_local_cluster(workers), here=True) as (_, client):
         yield Connection(client)
 
 
-def _local_cluster(workers: int) -> LocalCluster:
+def _start_local_cluster(workers: int) -> LocalCluster:
     """Start the processes of a local cluster; `ClusterLost` when one of them dies before it works."""
     try:
         return LocalCluster(
@@ -186,7 +186,7 @@ def connect_external(address: str) -> Iterator[Connection]:
                 f"the scheduler at {address} has had no worker for {_WORKERS_TIMEOUT_S} s; "
                 f"start some: dask worker {address}"
             ) from None
-        yield Connection(client, workers_within_s=_WORKERS_AWAY_S, again=connected)
+        yield Connection(client, workers_within_s=_NO_WORKERS_TIMEOUT_S, again=connected)
     finally:
         for client in clients:
             client.close()
@@ -218,7 +218,7 @@ def connect_client(client: Client) -> Iterator[Connection]:
             f"the cluster of the client has had no worker for {_WORKERS_TIMEOUT_S} s; start some, such as with "
             "client.cluster.scale(2)"
         ) from None
-    yield Connection(client, workers_within_s=_WORKERS_AWAY_S)
+    yield Connection(client, workers_within_s=_NO_WORKERS_TIMEOUT_S)
 
 
 async def _probe_scheduler(address: str) -> None:
@@ -253,12 +253,12 @@ def defer_interrupts() -> Iterator[Callable[[], AbstractContextManager[object]]]
     callable
         Gives a context in which Ctrl-C does what it did before.
     """
-    with _interrupts(signal.SIG_IGN) as before:
-        yield lambda: _interrupts(before)
+    with _interrupt_handler(signal.SIG_IGN) as before:
+        yield lambda: _interrupt_handler(before)
 
 
 @contextmanager
-def _interrupts(handler: Any) -> Iterator[Any]:
+def _interrupt_handler(handler: Any) -> Iterator[Any]:
     if threading.current_thread() is not threading.main_thread():
         yield None
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbub.engine import Engine
-from hubbub.engine.requirements import PathCheck, check_workers, collect_requirements
+from hubbub.engine.requirements import PathCheck, check_requirements, collect_requirements
 from hubbub.engine.serial import SerialEngine
 from hubbub.errors import ClusterError, UsageError
 
@@ -50,9 +50,9 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
         has = "says how many under 'scale'" if is_file else "has the workers that it has"
         raise ClusterError(f"--workers {workers} goes with --cluster local; '{cluster}'{whose} {has}")
     if is_file:
-        from hubbub.engine.cluster_file import cluster_maker, read_cluster_file
+        from hubbub.engine.cluster_file import load_cluster_class, read_cluster_file
 
-        cluster_maker(Path(cluster), read_cluster_file(Path(cluster)))
+        load_cluster_class(Path(cluster), read_cluster_file(Path(cluster)))
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _check_engine(
     if ship:
         connection = _ship_source(connection)
     requirements = collect_requirements(path_checks, needs)
-    check_workers(connection.client, requirements)
+    check_requirements(connection.client, requirements)
     return DaskEngine(connection, requirements, notify)
 
 

@@ -115,7 +115,7 @@ def _explain(item: Any) -> str:
     return f"{name}: {item['msg'].removeprefix('Value error, ')} (given: {item['input']!r})"
 
 
-def cluster_maker(file: Path, said: ClusterFile) -> Callable[..., Cluster]:
+def load_cluster_class(file: Path, said: ClusterFile) -> Callable[..., Cluster]:
     """Import the class that a cluster file names.
 
     Raises
@@ -130,13 +130,13 @@ def cluster_maker(file: Path, said: ClusterFile) -> Callable[..., Cluster]:
         found = getattr(module, attribute, None)
     except ImportError as error:
         raise ClusterError(
-            f"{file}: cluster.class {name} cannot be imported ({error}){_what_to_install(name)}"
+            f"{file}: cluster.class {name} cannot be imported ({error}){_suggest_install(name)}"
         ) from None
     if found is distributed.SSHCluster:  # a function that makes a cluster, unlike all others
         if find_spec("asyncssh") is None:
-            raise ClusterError(f"{file}: {name} needs asyncssh{_what_to_install('asyncssh')}")
-    elif not _makes_clusters(found):
-        known = [key for key, value in vars(module).items() if _makes_clusters(value)]
+            raise ClusterError(f"{file}: {name} needs asyncssh{_suggest_install('asyncssh')}")
+    elif not _is_cluster_factory(found):
+        known = [key for key, value in vars(module).items() if _is_cluster_factory(value)]
         hint = f"; {suggest_nearest(attribute, known)}" if known else ""
         raise ClusterError(
             f"{file}: cluster.class {name} is no subclass of distributed.deploy.Cluster{hint}; expected one such as "
@@ -146,11 +146,11 @@ def cluster_maker(file: Path, said: ClusterFile) -> Callable[..., Cluster]:
     return found
 
 
-def _makes_clusters(found: object) -> bool:
+def _is_cluster_factory(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, Cluster)
 
 
-def _what_to_install(name: str) -> str:
+def _suggest_install(name: str) -> str:
     extra = _EXTRAS.get(name.partition(".")[0])
     return f"; install it: pip install 'hubbub[{extra}]'" if extra else ""
 
@@ -165,24 +165,24 @@ def start_cluster(file: Path, notify: Callable[[str], None]) -> Iterator[Connect
         When the file or its class does not do, the class refuses its options, or no worker comes.
     """
     said = read_cluster_file(file)
-    maker = cluster_maker(file, said)
+    maker = load_cluster_class(file, said)
     with open_own_cluster(lambda: _start(file, said, maker), here=maker is LocalCluster) as (cluster, client):
         limits = (said.scale.minimum, said.scale.maximum) if said.scale else None
         try:
             wait_for_first_workers(cluster, client, limits, said.workers_within_s)
-            most_threads = scale_with_work(cluster, client, limits, notify)
+            max_threads = scale_with_work(cluster, client, limits, notify)
         except ClusterError as error:
             raise ClusterError(f"{file}: {error}") from None
-        yield Connection(client, most_threads, said.workers_within_s)
+        yield Connection(client, max_threads, said.workers_within_s)
 
 
 def _start(file: Path, said: ClusterFile, maker: Callable[..., Cluster]) -> Cluster:
     name, options = said.cluster.class_, said.cluster.options
-    known = _parameters(maker)
+    known = _list_parameters(maker)
     try:
         return maker(**add_environment(maker, known, options))
     except Exception as error:  # of whatever kind: each class has its own
-        unknown, why = sorted(set(options) - known), _innermost(error)
+        unknown, why = sorted(set(options) - known), _find_root_cause(error)
         if unknown:
             why = f"unknown option '{unknown[0]}': {suggest_nearest(unknown[0], known)}"
         elif isinstance(error, TypeError | ValueError):
@@ -190,7 +190,7 @@ def _start(file: Path, said: ClusterFile, maker: Callable[..., Cluster]) -> Clus
         raise ClusterError(f"{file}: {name} does not start: {why}") from error
 
 
-def _parameters(maker: Any) -> set[str]:
+def _list_parameters(maker: Any) -> set[str]:
     """Names of what a class takes; many hand on what they do not know to their parents, or to those of their jobs."""
     parts = [maker, *getattr(maker, "__mro__", ()), *getattr(getattr(maker, "job_cls", None), "__mro__", ())]
     if maker is distributed.SSHCluster:
@@ -200,7 +200,7 @@ def _parameters(maker: Any) -> set[str]:
     return {one.name for each in signatures for one in each.parameters.values() if one.kind in plain} - {"self"}
 
 
-def _innermost(error: BaseException) -> str:
+def _find_root_cause(error: BaseException) -> str:
     """What went wrong first, in words; Dask wraps it in errors of its own."""
     while (cause := error.__cause__) is not None:
         error = cause

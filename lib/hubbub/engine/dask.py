@@ -28,7 +28,7 @@ from hubbub.engine.performance import write_performance_report
 from hubbub.engine.requirements import Requirements
 from hubbub.tasks.result import UnitLost, UnitResult
 
-_ASK_EVERY_S = 2.0
+_POLL_INTERVAL_S = 2.0
 
 
 class DaskEngine:
@@ -101,7 +101,7 @@ class DaskEngine:
 
     def _update_state(self) -> None:
         """Ask the scheduler about its workers, at most every few seconds: each question is a round trip."""
-        if time.monotonic() - self._cluster.asked_at < _ASK_EVERY_S + self._cluster.workers / 100:
+        if time.monotonic() - self._cluster.asked_at < _POLL_INTERVAL_S + self._cluster.workers / 100:
             return
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         self._cluster = ClusterState(

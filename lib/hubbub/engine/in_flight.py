@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 _IN_FLIGHT_PER_THREAD = 16  # a worker holds one that runs and one that is next; the scheduler queues the others
 _REFILL = 0.25  # of the units in flight, handed out at once: half the cost of one by one
-_LOOK_EVERY_S = 0.25
+_POLL_INTERVAL_S = 0.25
 _MAX_ISOLATED_DEATHS = 3
 _MAX_REJECTIONS = 16
-_GATHER_WITHIN_S = 10.0
+_GATHER_TIMEOUT_S = 10.0
 _RECONNECT_S = 120
-_GONE = (FutureCancelledError, CommClosedError, ClosedClientError)
+_CONNECTION_ERRORS = (FutureCancelledError, CommClosedError, ClosedClientError)
 
 
 @dataclass(eq=False)
@@ -89,7 +89,7 @@ class UnitsInFlight:
     def submit_more(self) -> bool:
         """Submit as many units as there is room for; return False when every unit is done."""
         engine = self._engine
-        with suppress(*_GONE, OSError):  # the units in flight show it soon enough
+        with suppress(*_CONNECTION_ERRORS, OSError):  # the units in flight show it soon enough
             engine._update_state()
         self._check_workers()
         while self._delayed and self._delayed[0][0] <= time.monotonic():
@@ -111,7 +111,7 @@ class UnitsInFlight:
                 self._handle_rejection(attempt, what)
             elif isinstance(what, KilledWorker):
                 yield from self._handle_death(attempt, what)
-            elif isinstance(what, _GONE):
+            elif isinstance(what, _CONNECTION_ERRORS):
                 self._to_resubmit.append(attempt)
                 self._reconnect(what)
             elif isinstance(what, ImportError) and (what.name or "").partition(".")[0] == "hubbub":
@@ -129,7 +129,7 @@ class UnitsInFlight:
         self._is_ending, self._new = True, iter(())
         self._to_resubmit.clear()
         self._delayed.clear()
-        with suppress(*_GONE, OSError):  # nothing comes back from a scheduler that is gone
+        with suppress(*_CONNECTION_ERRORS, OSError):  # nothing comes back from a scheduler that is gone
             cancelled = set(_cancel_queued(self._engine._client, self._name))
             for future in [future for future in self._in_flight if future.key in cancelled]:
                 del self._in_flight[future]
@@ -138,13 +138,13 @@ class UnitsInFlight:
         """Cancel every unit in flight, however the run ended."""
         left = list(self._in_flight)
         self._in_flight.clear()
-        with suppress(*_GONE, OSError, TimeoutError):
+        with suppress(*_CONNECTION_ERRORS, OSError, TimeoutError):
             self._engine._client.cancel(left)
 
     def _room(self) -> int:
         """Return the units to keep in flight, by the threads the cluster has or may grow to."""
         connection, threads = self._engine._connection, self._engine._cluster.threads
-        return _IN_FLIGHT_PER_THREAD * max(1, threads, connection.most_threads or 0)
+        return _IN_FLIGHT_PER_THREAD * max(1, threads, connection.max_threads or 0)
 
     def _take_next(self) -> Iterator[Attempt]:
         while self._to_resubmit:
@@ -155,7 +155,7 @@ class UnitsInFlight:
     def _submit(self, tries: list[Attempt]) -> None:
         try:
             futures = self._map_units(tries)
-        except _GONE as error:
+        except _CONNECTION_ERRORS as error:
             self._to_resubmit.extend(tries)
             self._reconnect(error)
             return
@@ -179,7 +179,7 @@ class UnitsInFlight:
         """Return the futures that have arrived, at least one, or none after a short wait."""
         batch: list[Future] = []
         with suppress(Empty):
-            batch.append(self._arrived.get(timeout=_LOOK_EVERY_S))
+            batch.append(self._arrived.get(timeout=_POLL_INTERVAL_S))
             while True:
                 batch.append(self._arrived.get_nowait())
         return [future for future in batch if future in self._in_flight]
@@ -240,7 +240,7 @@ class UnitsInFlight:
     def _handle_missing_hubbub(self, attempt: Attempt, error: Exception) -> None:
         """Reject workers that have no hubbub, and so cannot report their mismatches."""
         engine = self._engine
-        with suppress(*_GONE, OSError):
+        with suppress(*_CONNECTION_ERRORS, OSError):
             self._reject_workers(find_mismatched_workers(engine._client, engine._requirements))
         if not engine._rejected:
             raise error
@@ -255,7 +255,7 @@ class UnitsInFlight:
         for worker in unfit.keys() - engine._rejected.keys():
             engine._rejected[worker] = unfit[worker]
             engine._notify(f"worker {worker} is rejected: {'; '.join(unfit[worker])}")
-            with suppress(*_GONE, OSError):
+            with suppress(*_CONNECTION_ERRORS, OSError):
                 engine._client.retire_workers([worker])
         if len(engine._rejected) >= _MAX_REJECTIONS and not self._has_results:
             raise ClusterLost(
@@ -311,7 +311,7 @@ class UnitsInFlight:
         futures = list(self._in_flight)
         self._to_resubmit.extend(self._in_flight.values())
         self._in_flight.clear()
-        with suppress(*_GONE, OSError):
+        with suppress(*_CONNECTION_ERRORS, OSError):
             self._engine._client.cancel(futures)
 
 
@@ -324,7 +324,7 @@ def _read_outcome(client: Client, future: Future) -> Any:
 
 def _ask_within(client: Client, ask: Callable[[], Any]) -> Any:
     """Return the answer to a question of the client; raise `TimeoutError` where it takes too long."""
-    return client.sync(ask, callback_timeout=_GATHER_WITHIN_S)
+    return client.sync(ask, callback_timeout=_GATHER_TIMEOUT_S)
 
 
 def _cancel_queued(client: Client, name: str) -> list[Any]:

@@ -27,7 +27,7 @@ from distributed.protocol.pickle import dumps
 from distributed.system import MEMORY_LIMIT
 
 from hubbub.engine import Task
-from hubbub.engine.outcomes import At, Raised
+from hubbub.engine.outcomes import ItemStarted, Raised
 from hubbub.errors import OutOfMemory, TimedOut, WorkerDied
 from hubbub.io.paths import storage_environment
 from hubbub.tasks.item_observer import has_item, mark_culprit
@@ -87,7 +87,7 @@ def _run_child(task: Task, unit: Any, limit_bytes: int) -> UnitResult | Raised |
                 return monitor.out_of_memory()
             if isinstance(message, UnitResult | Raised):
                 return message
-            if isinstance(message, At):
+            if isinstance(message, ItemStarted):
                 monitor.begin_item(message.item)
             if (death := monitor.check_limits()) is not None:
                 return death

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 
 from distributed.protocol.pickle import loads
 
-from hubbub.engine.outcomes import At, catch_outcome
+from hubbub.engine.outcomes import ItemStarted, catch_outcome
 from hubbub.io.paths import apply_storage
 from hubbub.tasks.item_observer import observe_items
 
@@ -22,7 +22,7 @@ def main(descriptor: int) -> None:
         task, storage, unit, limit_bytes = loads(parent.recv_bytes())
         apply_storage(storage)
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-        with observe_items(lambda item: parent.send(At(item))):
+        with observe_items(lambda item: parent.send(ItemStarted(item))):
             parent.send(catch_outcome(lambda: task(unit)))
     os._exit(0)  # all is committed and said; what libraries do at the end may hang, or die
 

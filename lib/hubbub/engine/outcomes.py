@@ -32,7 +32,7 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class At:
+class ItemStarted:
     """What a child says before it begins an item; None: when it has gone through all."""
 
     item: int | None

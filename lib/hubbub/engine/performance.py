@@ -28,14 +28,14 @@ def write_performance_report(client: Callable[[], Client], path: Path) -> Iterat
     path
         The page.
     """
-    began_s, monitored = _begun(client())
+    began_s, monitored = _read_start(client())
     yield
     with suppress(Exception):
-        page = _page(client(), began_s, monitored)
+        page = _render_page(client(), began_s, monitored)
         path.write_text(page, encoding="utf-8")
 
 
-def _begun(client: Client) -> tuple[float, int]:
+def _read_start(client: Client) -> tuple[float, int]:
     """Have the scheduler note tasks from now on; returns its time, and how far its monitor has counted."""
 
     def where_it_is(dask_scheduler: Any) -> tuple[float, int]:  # sent as it is: the scheduler need not have hubbub
@@ -49,7 +49,7 @@ def _begun(client: Client) -> tuple[float, int]:
     return 0.0, 0
 
 
-def _page(client: Client, began_s: float, monitored: int) -> str:
+def _render_page(client: Client, began_s: float, monitored: int) -> str:
     """The report, as HTML, from a time on that has no more tasks than it should."""
 
     def begins_s(dask_scheduler: Any, tasks: int) -> float:

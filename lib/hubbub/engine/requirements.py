@@ -87,21 +87,21 @@ class Requirements:
 
 def collect_requirements(path_checks: Sequence[PathCheck], needs: Sequence[str] = ()) -> Requirements:
     """The requirements of a run that this process drives."""
-    return Requirements(tuple(path_checks), tuple(_versions().items()), tuple(needs))
+    return Requirements(tuple(path_checks), tuple(_collect_versions().items()), tuple(needs))
 
 
 def list_mismatches(requirements: Requirements) -> list[str]:
     """What speaks against this worker, a sentence each; none where it will do."""
     here = (
-        _versions() if requirements.versions or requirements.needs else {}
+        _collect_versions() if requirements.versions or requirements.needs else {}
     )  # here is the worker: for a person, who is at the driver, it is there
-    mismatches = [_difference(name, wanted, here.get(name)) for name, wanted in requirements.versions]
+    mismatches = [_describe_difference(name, wanted, here.get(name)) for name, wanted in requirements.versions]
     mismatches += [f"{name} is missing there" for name in requirements.needs if name not in here]
     mismatches += [_check_path(check) for check in requirements.path_checks]
     return [text for text in mismatches if text is not None]
 
 
-def check_workers(client: Client, requirements: Requirements) -> None:
+def check_requirements(client: Client, requirements: Requirements) -> None:
     """Refuse a cluster whose workers do not keep the requirements, or whose scheduler is of another Dask.
 
     Raises
@@ -131,7 +131,7 @@ def find_mismatched_workers(
 
 
 @lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
+def _collect_versions() -> dict[str, str]:
     """What this process has, by name; what it has not is left out."""
     from hubbub.engine.ship import SOURCE
 
@@ -159,7 +159,7 @@ def _libsndfile() -> str | None:
     return soundfile.__libsndfile_version__
 
 
-def _difference(name: str, wanted: str, found: str | None) -> str | None:
+def _describe_difference(name: str, wanted: str, found: str | None) -> str | None:
     if found is None:
         return None if name in _NOT_FOR_ALL else f"{name} is missing there"
     if found == wanted or (name in _CARRY_VALUES and _release(found) == _release(wanted)):
@@ -201,7 +201,7 @@ def _make_check() -> Callable[[bytes], Awaitable[list[str]]]:
         import asyncio
         import pickle
 
-        def objections_here() -> list[str]:
+        def list_local_mismatches() -> list[str]:
             try:
                 from hubbub.engine.requirements import list_mismatches
 
@@ -213,7 +213,7 @@ def _make_check() -> Callable[[bytes], Awaitable[list[str]]]:
             except Exception as error:
                 return [f"hubbub cannot be used there ({type(error).__name__}: {error})"]
 
-        return await asyncio.to_thread(objections_here)  # a file system that hangs must not hang the worker
+        return await asyncio.to_thread(list_local_mismatches)  # a file system that hangs must not hang the worker
 
     return ask
 
@@ -248,7 +248,7 @@ def _check_scheduler(client: Client, requirements: Requirements) -> None:
     """Refuse a scheduler of another Dask; it does not need the other libraries."""
     found = client.sync(_scheduler_versions, client)
     wanted = {name: version for name, version in requirements.versions if name in _DASK}
-    mismatches = [_difference(name, version, found.get(name)) for name, version in wanted.items()]
+    mismatches = [_describe_difference(name, version, found.get(name)) for name, version in wanted.items()]
     if texts := [text for text in mismatches if text is not None]:
         address = client.scheduler_info(n_workers=0)["address"]
         raise ClusterError(
@@ -272,13 +272,13 @@ def _describe_mismatches(client: Client, unfit: dict[str, tuple[str, ...]]) -> s
     for address, texts in unfit.items():
         host = workers.get(address, {}).get("host", "")
         alike[texts].append(f"{address} on {host}" if host and host not in address else address)
-    lines = [f"  {_some(addresses)}: {'; '.join(texts)}" for texts, addresses in alike.items()]
+    lines = [f"  {_abbreviate_names(addresses)}: {'; '.join(texts)}" for texts, addresses in alike.items()]
     more = [f"  … and {len(lines) - _NAMED} other kinds of unfit workers"] if len(lines) > _NAMED else []
     head = f"{len(unfit)} of {count_noun(len(workers), 'worker')} cannot do this run:"
     return "\n".join([head, *lines[:_NAMED], *more, _suggest_remedy(itertools.chain(*alike))])
 
 
-def _some(names: Sequence[str]) -> str:
+def _abbreviate_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 
@@ -289,7 +289,7 @@ def _suggest_remedy(texts: Iterable[str]) -> str:
 
 def _list_remedies(texts: list[str]) -> Iterator[str]:
     """What to type, for each kind of objection."""
-    here = _versions()
+    here = _collect_versions()
     differing = [name for name in here if any(text.startswith(f"{name} is ") for text in texts)]
     lacking = [name for name in _NOT_FOR_ALL if name not in here and f"{name} is missing there" in texts]
     to_install = [f"'{name}=={here[name]}'" for name in differing if name not in ("hubbub", "python", "libsndfile")]

@@ -22,7 +22,7 @@ _IDLE_CHECKS = 10  # a second apart, before a worker that has nothing to do is s
 _SILENT = 60  # above every level of logging: what goes wrong is said in a sentence
 _GONE_S = 15.0  # as long as Dask waits for a worker that left (distributed.deploy.lost-worker-timeout)
 
-_TRY_AGAIN_S = 30.0  # after the queue refused a job
+_RETRY_INTERVAL_S = 30.0  # after the queue refused a job
 
 _NANNYS = "distributed.nanny."
 _ENVIRONMENT = {
@@ -80,13 +80,13 @@ def wait_for_first_workers(cluster: Cluster, client: Client, limits: tuple[int, 
         except Exception as error:
             if isinstance(cluster, SpecCluster):
                 _drop_refused(cluster)
-            raise ClusterError(f"{type(cluster).__name__} cannot start workers: {_said(error)}") from None
+            raise ClusterError(f"{type(cluster).__name__} cannot start workers: {_extract_message(error)}") from None
     try:
         client.wait_for_workers(1, timeout=within_s)
     except TimeoutError:
         raise ClusterError(
             f"{type(cluster).__name__} has had no worker for {within_s:g} s (workers_within_s)"
-            f"{_where_to_look(cluster)}; "
+            f"{_suggest_where_to_look(cluster)}; "
             "start workers, or give them more time"
         ) from None
 
@@ -103,7 +103,7 @@ def _drop_refused(cluster: Any) -> None:
         cluster.workers.pop(name).status = Status.failed
 
 
-def _said(error: Exception) -> str:
+def _extract_message(error: Exception) -> str:
     """What a command said that failed, without how it was called."""
     return str(error).rpartition("stderr:\n")[2].strip() or type(error).__name__
 
@@ -140,7 +140,7 @@ class ReplacingAdaptive(Adaptive):
 
     def __init__(self, cluster: SpecCluster, *, notify: Callable[[str], None], **options: Any) -> None:
         grouped = "group" in (cluster.new_spec or {})
-        super().__init__(cluster, worker_key=_job_of if grouped else None, **options)
+        super().__init__(cluster, worker_key=_find_job_name if grouped else None, **options)
         self._spec: Any = cluster
         self._notify, self._told = notify, ""
         self._seen_at: dict[Any, float] = {}
@@ -163,7 +163,7 @@ class ReplacingAdaptive(Adaptive):
             await self._forget_ended()
             await super().adapt()
         except Exception as error:
-            if (said := _said(error)) != self._told:
+            if (said := _extract_message(error)) != self._told:
                 self._told = said
                 self._notify(f"{type(self._spec).__name__} cannot start or end workers: {said}")
 
@@ -174,7 +174,7 @@ class ReplacingAdaptive(Adaptive):
     async def _forget_ended(self) -> None:
         """Drop what had workers and has none any more, or could not be started: it is then missing, and started."""
         now, there = time.monotonic(), self.observed
-        if now - self._tried_at > _TRY_AGAIN_S:
+        if now - self._tried_at > _RETRY_INTERVAL_S:
             self._tried_at = now
             _drop_refused(self._spec)
         for name in list(self._spec.workers):
@@ -192,12 +192,12 @@ class ReplacingAdaptive(Adaptive):
         await self._spec.scale_down({own_names.get(name, name) for name in names})
 
 
-def _job_of(worker: Any) -> str:
+def _find_job_name(worker: Any) -> str:
     """The job of a worker process, which is called as its job and a number."""
     return str(worker.name).rpartition("-")[0]
 
 
-def _where_to_look(cluster: Any) -> str:
+def _suggest_where_to_look(cluster: Any) -> str:
     job = getattr(cluster, "job_cls", None)
     if job is None:
         return ""

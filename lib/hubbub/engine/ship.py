@@ -134,7 +134,7 @@ def ship_to(client: Client) -> None:
     Raises
     ------
     ClusterError
-        When a worker cannot take it, and why. One that does not answer is left for `terms.check_workers` to name.
+        When a worker cannot take it, and why. One that does not answer is left for `terms.check_requirements` to name.
     """
     plugin = Ship(pack_source(), SOURCE)
     try:

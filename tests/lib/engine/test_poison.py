@@ -19,7 +19,7 @@ from hubbub.engine.dask import DaskEngine
 from hubbub.tasks.result import UnitLost, UnitResult
 from tests.chaos.moments import assert_equal_stores, assert_poisoned, assert_verified
 from tests.chaos.poisonous import REASONS, poisoned_environment
-from tests.chaos.processes import guest_cluster, wait_until
+from tests.chaos.processes import external_cluster, wait_until
 from tests.jobs.command import hubbub, succeed
 from tests.lib.engine.poison import DoThings, Thing, Things
 
@@ -136,7 +136,7 @@ def test_one_worker_is_enough(tmp_path: Path) -> None:
 def test_on_the_cluster_of_others_with_two_threads_a_worker(tmp_path: Path) -> None:
     """There a unit dies with four workers before it is told, and takes its neighbours on the other thread along."""
     units = units_of("ok exit ok", "ok sleep", innocent=12)
-    with guest_cluster(tmp_path, n_threads=2) as cluster, connect_external(cluster.address) as connection:
+    with external_cluster(tmp_path, n_threads=2) as cluster, connect_external(cluster.address) as connection:
         results = list(DaskEngine(connection).run(DoThings(tmp_path), units))
     check(tmp_path, units, results)
 
@@ -151,7 +151,7 @@ def test_files_that_kill_the_decoder_are_failed_rows(esc10_mini: Path, tmp_path:
     environment = poisoned_environment(tmp_path / "poison", poison) | {
         "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
     }
-    with guest_cluster(tmp_path, environment, worker_words=("--memory-limit", str(MEMORY))) as cluster:
+    with external_cluster(tmp_path, environment, worker_words=("--memory-limit", str(MEMORY))) as cluster:
         done = hubbub("features", clips, "-o", store, "--cluster", cluster.address, *UNITS)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "3 clips failed" in done.stderr

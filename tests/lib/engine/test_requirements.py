@@ -19,10 +19,16 @@ from hubbub.engine import requirements as module
 from hubbub.engine.clients import Connection
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.dask import DaskEngine
-from hubbub.engine.requirements import PathCheck, Requirements, check_workers, collect_requirements, list_mismatches
+from hubbub.engine.requirements import (
+    PathCheck,
+    Requirements,
+    check_requirements,
+    collect_requirements,
+    list_mismatches,
+)
 from hubbub.engine.ship import SOURCE, source_hash
 from hubbub.errors import ClusterError
-from tests.chaos.processes import Cluster, guest_cluster
+from tests.chaos.processes import Cluster, external_cluster
 from tests.lib.engine.guests import like_this_one, wait_for_workers, with_another_hubbub, without_hubbub, worker
 from tests.lib.engine.test_contract import Count, SmallUnit
 
@@ -35,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[Cluster]:
     """A scheduler and a worker that fits; each test brings others."""
-    with guest_cluster(folder, n_workers=0) as cluster, worker(cluster, folder, like_this_one()):
+    with external_cluster(folder, n_workers=0) as cluster, worker(cluster, folder, like_this_one()):
         yield cluster
 
 
@@ -155,14 +161,14 @@ def test_workers_are_refused_each_for_its_reasons(
 
 def test_a_library_that_differs_is_told_with_what_to_install(client: Client):
     (address,) = wait_for_workers(client, 1)
-    check_workers(client, collect_requirements([]))
+    check_requirements(client, collect_requirements([]))
     with pytest.raises(ClusterError) as refused:
-        check_workers(client, with_version("librosa", "0.10.1"))
+        check_requirements(client, with_version("librosa", "0.10.1"))
     assert f"{address}: librosa is {version('librosa')} there and 0.10.1 here" in str(refused.value)
     assert f"pip install 'librosa=={version('librosa')}'" in str(refused.value)
     assert "--ship" not in str(refused.value)
     with pytest.raises(ClusterError, match=r"the scheduler at tcp://\S+ is of another Dask: dask is \S+ there and"):
-        check_workers(client, with_version("dask", "2024.1.0"))
+        check_requirements(client, with_version("dask", "2024.1.0"))
 
 
 def test_a_worker_that_does_not_see_the_recordings_is_refused(

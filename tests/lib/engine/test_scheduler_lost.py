@@ -19,7 +19,7 @@ from hubbub.engine.clients import OWN_SETTINGS, Connection, connect_external
 from hubbub.engine.dask import DaskEngine
 from hubbub.errors import ClusterLost
 from hubbub.tasks.result import UnitLost, UnitResult
-from tests.chaos.processes import Cluster, guest_cluster, kill_quietly, wait_until
+from tests.chaos.processes import Cluster, external_cluster, kill_quietly, wait_until
 from tests.lib.engine.poison import DoThings, Thing, Things
 
 pytestmark = pytest.mark.chaos
@@ -76,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
 def guest(folder: Path, notify: Callable[[str], None] = lambda _: None) -> Iterator[tuple[Cluster, DaskEngine]]:
     """An engine on two workers of others, which blame a unit for the first worker that dies of it."""
     environment = os.environ | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
-    with guest_cluster(folder, environment) as cluster, connect_external(cluster.address) as connection:
+    with external_cluster(folder, environment) as cluster, connect_external(cluster.address) as connection:
         yield cluster, DaskEngine(connection, notify=notify)
 
 
@@ -149,7 +149,7 @@ def test_workers_that_come_and_go_with_the_work_are_not_blamed(folder: Path) -> 
         Client(cluster) as client,
     ):
         cluster.adapt(minimum=0, maximum=3, interval="200ms", wait_count=2)
-        engine = DaskEngine(Connection(client, most_threads=3))
+        engine = DaskEngine(Connection(client, max_threads=3))
         run = Progress(engine, DoThings(folder), 150)
         run.wait_for(20)  # from zero
         cluster.adapt(minimum=0, maximum=1, interval="200ms", wait_count=2)  # the others retire in mid-run

@@ -17,10 +17,10 @@ from hubbub.engine import ship
 from hubbub.engine.clients import Connection
 from hubbub.engine.cluster import open_engine
 from hubbub.engine.dask import DaskEngine
-from hubbub.engine.requirements import check_workers, collect_requirements
+from hubbub.engine.requirements import check_requirements, collect_requirements
 from hubbub.engine.ship import SOURCE, Ship, pack_source, ship_to, source_hash, unpack
 from hubbub.errors import ClusterError
-from tests.chaos.processes import Cluster, guest_cluster
+from tests.chaos.processes import Cluster, external_cluster
 from tests.jobs.command import succeed
 from tests.lib.engine.guests import like_this_one, wait_for_workers, with_another_hubbub, without_hubbub, worker
 from tests.lib.engine.test_contract import Count, SmallUnit
@@ -85,7 +85,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[Cluster]:
     """A scheduler that has no hubbub; each test brings its workers."""
-    with guest_cluster(folder, without_hubbub(folder), n_workers=0) as cluster:
+    with external_cluster(folder, without_hubbub(folder), n_workers=0) as cluster:
         yield cluster
 
 
@@ -133,12 +133,12 @@ def test_a_cluster_without_hubbub_is_refused_and_with_ship_makes_the_same_store(
     with worker(cluster, folder, bare) as first:
         wait_for_workers(client, 1)
         with pytest.raises(ClusterError, match="hubbub is missing there"):
-            check_workers(client, collect_requirements([]))
+            check_requirements(client, collect_requirements([]))
         succeed(*words, "-o", folder / "store", "--cluster", cluster.address, "--ship")
         pd.testing.assert_frame_equal(rows(folder / "store"), rows(folder / "serial"))
         with worker(cluster, folder, bare):
             wait_for_workers(client, 2)
-            check_workers(client, collect_requirements([]))
+            check_requirements(client, collect_requirements([]))
             places = where_hubbub_is(client).values()
             assert all(Path(place).is_relative_to(folder) for place in places)
             assert len(set(places)) == 2

@@ -13,7 +13,7 @@ from distributed import Client
 
 from hubbub.engine.clients import Connection
 from hubbub.engine.dask import DaskEngine
-from tests.chaos.processes import guest_cluster
+from tests.chaos.processes import external_cluster
 from tests.conftest import ROOT
 from tests.lib.engine.guests import Pools, like_this_one, load_libraries, wait_for_workers, worker
 from tests.lib.engine.test_contract import units
@@ -31,7 +31,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     clean = {name: value for name, value in like_this_one().items() if not name.endswith("_NUM_THREADS")}
     clean = {name: value for name, value in clean.items() if not name.startswith("TF_NUM_")}
     with (
-        guest_cluster(folder, n_workers=0) as cluster,
+        external_cluster(folder, n_workers=0) as cluster,
         worker(cluster, folder, clean | ENVIRONMENT, threads=WORKER_THREADS),
         Client(cluster.address) as client,
     ):
