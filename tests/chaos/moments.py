@@ -24,7 +24,7 @@ import psutil
 
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
-from tests.chaos.poisonous import REASONS
+from tests.chaos.poison_clips import REASONS
 from tests.chaos.processes import (
     PATIENCE_S,
     Cluster,
@@ -166,7 +166,7 @@ class Chaos:
     cluster
         Where the driver is a guest; None: it has two workers of its own.
     poison
-        Deeds by file name (`poisonous`) of clips that cannot be done on the cluster.
+        Deeds by file name (`poison_clips`) of clips that cannot be done on the cluster.
     patience_s
         After this time a run that commits nothing, or does not end, is thought to hang, s.
     """

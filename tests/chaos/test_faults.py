@@ -22,7 +22,7 @@ from tests.chaos.moments import (
     assert_verified,
     random_moments,
 )
-from tests.chaos.poisonous import REASONS, poisoned_environment
+from tests.chaos.poison_clips import REASONS, poisoned_environment
 from tests.chaos.processes import SMALL_UNITS, external_cluster, n_parts
 from tests.chaos.test_moments import ASKED, SEED
 from tests.jobs.command import succeed

@@ -18,10 +18,10 @@ from hubbub.engine.clients import OWN_SETTINGS, Connection, connect_external
 from hubbub.engine.dask import DaskEngine
 from hubbub.tasks.result import UnitLost, UnitResult
 from tests.chaos.moments import assert_equal_stores, assert_poisoned, assert_verified
-from tests.chaos.poisonous import REASONS, poisoned_environment
+from tests.chaos.poison_clips import REASONS, poisoned_environment
 from tests.chaos.processes import external_cluster, wait_until
 from tests.jobs.command import hubbub, succeed
-from tests.lib.engine.poison import DoThings, Thing, Things
+from tests.lib.engine.poison_units import DoThings, Thing, Things
 
 UNITS = ("--set", "layout.rows_per_shard=8", "--set", "layout.rows_per_chunk=8")
 """13 units of the 100 clips."""

@@ -29,8 +29,14 @@ from hubbub.engine.requirements import (
 from hubbub.engine.ship import SOURCE, source_hash
 from hubbub.errors import ClusterError
 from tests.chaos.processes import Cluster, external_cluster
-from tests.lib.engine.guests import like_this_one, wait_for_workers, with_another_hubbub, without_hubbub, worker
 from tests.lib.engine.test_contract import Count, SmallUnit
+from tests.lib.engine.worker_processes import (
+    like_this_one,
+    wait_for_workers,
+    with_another_hubbub,
+    without_hubbub,
+    worker,
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +111,9 @@ def test_a_library_that_is_missing_is_refused():
 @pytest.mark.parametrize("name", ["keras", "tensorflow", "av"])
 def test_what_only_some_runs_need_may_be_missing(name: str, monkeypatch: pytest.MonkeyPatch):
     terms = collect_requirements([])
-    monkeypatch.setattr(module, "_versions", lambda: {known: is_ for known, is_ in terms.versions if known != name})
+    monkeypatch.setattr(
+        module, "_collect_versions", lambda: {known: is_ for known, is_ in terms.versions if known != name}
+    )
     assert list_mismatches(terms) == []
     assert list_mismatches(replace(terms, needs=(name,))) == [f"{name} is missing there"]
 

@@ -20,7 +20,7 @@ from hubbub.engine.dask import DaskEngine
 from hubbub.errors import ClusterLost
 from hubbub.tasks.result import UnitLost, UnitResult
 from tests.chaos.processes import Cluster, external_cluster, kill_quietly, wait_until
-from tests.lib.engine.poison import DoThings, Thing, Things
+from tests.lib.engine.poison_units import DoThings, Thing, Things
 
 pytestmark = pytest.mark.chaos
 

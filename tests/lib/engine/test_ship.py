@@ -22,8 +22,14 @@ from hubbub.engine.ship import SOURCE, Ship, pack_source, ship_to, source_hash, 
 from hubbub.errors import ClusterError
 from tests.chaos.processes import Cluster, external_cluster
 from tests.jobs.command import succeed
-from tests.lib.engine.guests import like_this_one, wait_for_workers, with_another_hubbub, without_hubbub, worker
 from tests.lib.engine.test_contract import Count, SmallUnit
+from tests.lib.engine.worker_processes import (
+    like_this_one,
+    wait_for_workers,
+    with_another_hubbub,
+    without_hubbub,
+    worker,
+)
 
 
 def archive_of(**files: bytes) -> bytes:

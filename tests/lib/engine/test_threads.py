@@ -15,8 +15,8 @@ from hubbub.engine.clients import Connection
 from hubbub.engine.dask import DaskEngine
 from tests.chaos.processes import external_cluster
 from tests.conftest import ROOT
-from tests.lib.engine.guests import Pools, like_this_one, load_libraries, wait_for_workers, worker
 from tests.lib.engine.test_contract import units
+from tests.lib.engine.worker_processes import Pools, like_this_one, load_libraries, wait_for_workers, worker
 
 WORKER_THREADS = 2
 ENVIRONMENT = {"OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4"}

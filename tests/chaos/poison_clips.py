@@ -28,7 +28,7 @@ REASONS = {
     "loop": r"TimedOut: not done within",
     "bomb": r"OutOfMemory: ",
 }
-"""What the row of a poisoned clip must say, by the deed (`tests.lib.engine.poison.DEEDS`)."""
+"""What the row of a poisoned clip must say, by the deed (`tests.lib.engine.poison_units.DEEDS`)."""
 
 
 def poisoned_environment(
@@ -46,7 +46,7 @@ def poisoned_environment(
         What else the environment holds; None: what this process's does.
     """
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text("from tests.chaos.poisonous import lay\n\nlay()\n")
+    (folder / "sitecustomize.py").write_text("from tests.chaos.poison_clips import lay\n\nlay()\n")
     inherited = knowing_tests(base)
     paths = os.pathsep.join((str(folder), inherited["PYTHONPATH"]))
     return inherited | {"PYTHONPATH": paths, VARIABLE: json.dumps(dict(poison))}
@@ -55,7 +55,7 @@ def poisoned_environment(
 def lay() -> None:
     """Poison the decoder of this process."""
     from hubbub.audio import decode
-    from tests.lib.engine.poison import DEEDS
+    from tests.lib.engine.poison_units import DEEDS
 
     poison, whole = json.loads(os.environ[VARIABLE]), decode.decode_blocks
 
