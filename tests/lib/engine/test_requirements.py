@@ -111,9 +111,8 @@ def test_a_library_that_is_missing_is_refused():
 @pytest.mark.parametrize("name", ["keras", "tensorflow", "av"])
 def test_what_only_some_runs_need_may_be_missing(name: str, monkeypatch: pytest.MonkeyPatch):
     terms = collect_requirements([])
-    monkeypatch.setattr(
-        module, "_collect_versions", lambda: {known: is_ for known, is_ in terms.versions if known != name}
-    )
+    known = {package: version for package, version in terms.versions if package != name}
+    monkeypatch.setattr(module, "_collect_versions", lambda: known)
     assert list_mismatches(terms) == []
     assert list_mismatches(replace(terms, needs=(name,))) == [f"{name} is missing there"]
 
