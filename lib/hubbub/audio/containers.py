@@ -123,7 +123,7 @@ class Container:
                 CorrectedFile(self._fd), format=self._kind.demuxer, metadata_errors="replace", buffer_size=2**16
             ) as container:
                 if not container.streams.audio:
-                    raise DecodeError(f"{self._name} holds no sound")
+                    raise DecodeError(f"{self._name} holds no audio")
                 for frame in self._decoded(container):
                     yield frame
                     decoded += frame.samples

@@ -40,7 +40,7 @@ SAMPLE_RATES_HZ = (100, 10_000_000)
 """Lowest and highest rate that is believed: hydrophones reach 2 MHz, what lies beyond is a broken header."""
 
 MAX_AMPLITUDE = 1e10
-"""Samples beyond this, full scale being 1, are no sound: files of floats in 32-bit integer range reach 2e9, and the
+"""Samples beyond this, full scale being 1, are no audio: files of floats in 32-bit integer range reach 2e9, and the
 power of what is louder has no room in float32."""
 
 # Sound decoded around a stretch, so that the resampling filter has settled where it begins and ends: the longer of

@@ -2,10 +2,10 @@
 
 A window in, a window out, so that memory does not grow with a recording's length::
 
-    given      [sound========|.......]        |  after the bar is padding: zeros that are no sound
-    faster     [sound====|...........]        the sound ends earlier
-    slower     [sound===============]         and is cut where the window ends
-    in a room  [sound========~~~|....]        reverberation rings on into the padding, and is sound
+    given      [audio========|.......]        |  after the bar is padding: zeros that are no audio
+    faster     [audio====|...........]        the audio ends earlier
+    slower     [audio===============]         and is cut where the window ends
+    in a room  [audio========~~~|....]        reverberation rings on into the padding, and is audio
 
 Everything drawn, the noise too, comes from a generator seeded by the policy's seed, the clip's id and the numbers of
 variant and window. So a variant has the same bits in any process, thread and order, on processors of one kind and with
@@ -71,7 +71,7 @@ class AugmentedWindow:
     samples
         float32 [sample], as many as were given, zeros after `valid`; all finite, maybe beyond full scale.
     valid
-        Samples that are sound, not padding.
+        Samples that are audio, not padding.
     done
         JSON: a list of the transforms in their order, each with its kind and the values drawn.
     """
@@ -99,7 +99,7 @@ def apply_effects(
     samples
         float32 [sample], mono, zeros after `valid`; not changed.
     valid
-        Samples that are sound; only these are transformed.
+        Samples that are audio; only these are transformed.
     variants
         The policy.
     number
@@ -112,29 +112,29 @@ def apply_effects(
     Raises
     ------
     EmptyAudio
-        The window holds no sound.
+        The window holds no audio.
     NonFiniteAudio
         A sample given is NaN or infinite, or one of the variant is too large for float32.
     AugmentationError
-        A recording that the policy names cannot be decoded, holds no sound, or is no impulse response.
+        A recording that the policy names cannot be decoded, holds no audio, or is no impulse response.
     IndexError
         When the clip has no variant of that number.
     """
-    sound = _pad_silence(samples, valid)
-    scale = int(np.frexp(np.abs(sound).max())[1])
+    audio = _pad_silence(samples, valid)
+    scale = int(np.frexp(np.abs(audio).max())[1])
     # Scaled by a power of two, which rounds nothing, so that the variant does not depend on how loud the clip is:
     # the stretcher would overflow on huge samples and lose tiny ones.
-    sound = np.ldexp(sound, -scale)
+    audio = np.ldexp(audio, -scale)
     call = _EffectCall(_generator(variants.seed, clip_id, number, window), sample_rate, len(samples))
     done = []
     with np.errstate(over="ignore", invalid="ignore"):  # told below
         for step in variants.rule_of(labels, number).transforms:
-            sound, drawn = _STEPS[type(step)](sound, step, call)
+            audio, drawn = _STEPS[type(step)](audio, step, call)
             done.append({"kind": step.kind} | drawn)
-        sound = np.ldexp(sound, scale)
-    if not np.isfinite(sound).all():
+        audio = np.ldexp(audio, scale)
+    if not np.isfinite(audio).all():
         raise NonFiniteAudio(f"variant {number} is too loud for float32: {json.dumps(done)}")
-    return AugmentedWindow(np.pad(sound, (0, len(samples) - len(sound))), len(sound), json.dumps(done))
+    return AugmentedWindow(np.pad(audio, (0, len(samples) - len(audio))), len(audio), json.dumps(done))
 
 
 def check_effect_recordings(variants: Variants, *, sample_rate: int) -> None:
@@ -209,16 +209,16 @@ class _EffectCall:
 
 
 Step = tuple[Samples, dict[str, Any]]
-"""The sound, at most as long as the window, and what was drawn."""
+"""The audio, at most as long as the window, and what was drawn."""
 
 
 def _pad_silence(samples: Samples, valid: int) -> Samples:
-    sound = np.asarray(samples[:valid], np.float32)
-    if not len(sound):
-        raise EmptyAudio("the window holds no sound")
-    if not np.isfinite(sound).all():
-        raise NonFiniteAudio(f"sample {int(np.argmin(np.isfinite(sound)))} of the window is NaN or infinite")
-    return sound
+    audio = np.asarray(samples[:valid], np.float32)
+    if not len(audio):
+        raise EmptyAudio("the window holds no audio")
+    if not np.isfinite(audio).all():
+        raise NonFiniteAudio(f"sample {int(np.argmin(np.isfinite(audio)))} of the window is NaN or infinite")
+    return audio
 
 
 def _generator(*key: int | str) -> np.random.Generator:
@@ -226,50 +226,50 @@ def _generator(*key: int | str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest(), "big"))
 
 
-def _time_stretch(sound: Samples, step: TimeStretch, call: _EffectCall) -> Step:
+def _time_stretch(audio: Samples, step: TimeStretch, call: _EffectCall) -> Step:
     from audiomentations import TimeStretch as Stretch
 
     rate = call.drawn(step.rate)
     transform = _configure(Stretch(leave_length_unchanged=False, method="signalsmith_stretch"), rate=rate)
-    length = max(1, round(len(sound) / rate))
-    return _process_audible_part(sound, transform, call, rate, length)[: call.length], {"rate": rate}
+    length = max(1, round(len(audio) / rate))
+    return _process_audible_part(audio, transform, call, rate, length)[: call.length], {"rate": rate}
 
 
-def _pitch_shift(sound: Samples, step: PitchShift, call: _EffectCall) -> Step:
+def _pitch_shift(audio: Samples, step: PitchShift, call: _EffectCall) -> Step:
     from audiomentations import PitchShift as Shift
 
     semitones = call.drawn(step.semitones)
     transform = _configure(Shift(method="signalsmith_stretch"), num_semitones=semitones)
-    return _process_audible_part(sound, transform, call, 1.0, len(sound)), {"semitones": semitones}
+    return _process_audible_part(audio, transform, call, 1.0, len(audio)), {"semitones": semitones}
 
 
 def _process_audible_part(
-    sound: Samples, transform: BaseWaveformTransform, call: _EffectCall, rate: float, length: int
+    audio: Samples, transform: BaseWaveformTransform, call: _EffectCall, rate: float, length: int
 ) -> Samples:
-    """What the stretcher makes of a sound that has a block of silence before and after it.
+    """Stretch audio that has a block of silence before and after it.
 
     The block takes the smear, and makes even one sample long enough for it.
     """
     silence = math.ceil(_STRETCH_BLOCK_S * call.sample_rate)
     first = round(silence / rate)
-    return transform.apply(np.pad(sound, silence), call.sample_rate)[first : first + length]
+    return transform.apply(np.pad(audio, silence), call.sample_rate)[first : first + length]
 
 
-def _noise(sound: Samples, step: Noise, call: _EffectCall) -> Step:
+def _noise(audio: Samples, step: Noise, call: _EffectCall) -> Step:
     snr_db = call.drawn(step.snr_db)
     drawn: dict[str, Any] = {"snr_db": snr_db}
     if step.folder is None:
-        noise = call.rng.standard_normal(len(sound), np.float32)
+        noise = call.rng.standard_normal(len(audio), np.float32)
     else:
         name, path = call.file(step.folder)
         with _explain_errors(step.folder, name):
-            noise, start_s = _read_noise(path, len(sound), call)
+            noise, start_s = _read_noise(path, len(audio), call)
         drawn |= {"file": name, "start_s": start_s}
     level = _rms(noise)
     if level == 0:  # a pause in a recording: no gain makes noise of it
-        return sound, drawn | {"silent": True}
-    gain = _rms(sound) / level * 10 ** (-snr_db / 20)
-    return sound + (gain * noise.astype(np.float64)).astype(np.float32), drawn
+        return audio, drawn | {"silent": True}
+    gain = _rms(audio) / level * 10 ** (-snr_db / 20)
+    return audio + (gain * noise.astype(np.float64)).astype(np.float32), drawn
 
 
 def _read_noise(path: Path, length: int, call: _EffectCall) -> tuple[Samples, float]:
@@ -282,31 +282,31 @@ def _read_noise(path: Path, length: int, call: _EffectCall) -> tuple[Samples, fl
     return np.resize(noise, length), first / call.sample_rate
 
 
-def _gain(sound: Samples, step: Gain, call: _EffectCall) -> Step:
+def _gain(audio: Samples, step: Gain, call: _EffectCall) -> Step:
     from audiomentations import Gain as Amplifier
 
     gain_db = call.drawn(step.gain_db)
     transform = _configure(Amplifier(), amplitude_ratio=10 ** (gain_db / 20))
-    return transform.apply(sound, call.sample_rate), {"gain_db": gain_db}
+    return transform.apply(audio, call.sample_rate), {"gain_db": gain_db}
 
 
-def _apply_room(sound: Samples, step: Room, call: _EffectCall) -> Step:
-    """The sound convolved with a response, its energy (sum of squares) as before.
+def _apply_room(audio: Samples, step: Room, call: _EffectCall) -> Step:
+    """The audio convolved with a response, its energy (sum of squares) as before.
 
-    How loud a response was recorded says nothing about a room, so that only what it does to the sound is taken over.
+    How loud a response was recorded says nothing about a room, so that only what it does to the audio is taken over.
     """
     name, path = call.file(step.folder)
     with _explain_errors(step.folder, name):
         transform, rings = _room(path, step.folder.hash, call.sample_rate)
-    wet = transform.apply(sound, call.sample_rate)
+    wet = transform.apply(audio, call.sample_rate)
     energy = _energy(wet)
-    gain = np.float32(math.sqrt(_energy(sound) / energy)) if energy else np.float32(0)
-    return gain * wet[: min(call.length, len(sound) + rings)], {"file": name}
+    gain = np.float32(math.sqrt(_energy(audio) / energy)) if energy else np.float32(0)
+    return gain * wet[: min(call.length, len(audio) + rings)], {"file": name}
 
 
 @lru_cache(maxsize=_ROOMS_KEPT)
 def _room(path: Path, content: str, sample_rate: int) -> tuple[ApplyImpulseResponse, int]:
-    """A room, and for how many samples a sound rings on in it: until the response is 60 dB below its peak.
+    """A room, and for how many samples the audio rings on in it: until the response is 60 dB below its peak.
 
     `content`, the folder's hash, tells a file from the one that had its name before.
     """
@@ -334,12 +334,12 @@ def _configure(transform: Any, **parameters: Any) -> Any:
     return transform
 
 
-def _energy(sound: Samples) -> float:
-    return float(np.sum(np.square(sound, dtype=np.float64)))
+def _energy(audio: Samples) -> float:
+    return float(np.sum(np.square(audio, dtype=np.float64)))
 
 
-def _rms(sound: Samples) -> float:
-    return math.sqrt(_energy(sound) / len(sound))
+def _rms(audio: Samples) -> float:
+    return math.sqrt(_energy(audio) / len(audio))
 
 
 _STEPS: dict[type, Callable[[Samples, Any, _EffectCall], Step]] = {

@@ -1,6 +1,6 @@
 """The format of a file by its first bytes, and headers whose length is wrong.
 
-libsndfile believes some headers that are wrong, and then leaves out sound that is there. Such a file is shown to it
+libsndfile believes some headers that are wrong, and then leaves out audio. Such a file is shown to it
 with those few bytes corrected (`CorrectedFile`); the file itself is never written. Measured with libsndfile 1.2.2:
 
 - WAV whose data chunk says 0 bytes (a recorder that lost power) or whose length wrapped at 4 GiB: it reads 0 frames, or
@@ -147,7 +147,7 @@ def correct_length(fd: int, size: int) -> CorrectedFile | None:
 
 
 def is_chained(fd: int, size: int) -> bool:
-    """Whether an Ogg file holds streams one behind the other, as recorded radio does: libsndfile hears only the first.
+    """Whether an Ogg file holds streams one behind the other, as recorded radio does: libsndfile reads only the first.
 
     Told by the last page's serial number, which is not the first page's.
     """
@@ -219,7 +219,7 @@ def _correct_mp3(fd: int, size: int) -> CorrectedFile | None:
 
 
 def _info_frame(frame: bytes, there: int) -> bytes:
-    """Make an Info frame for a stream without one: it says that the stream is long, and is itself no sound.
+    """Make an Info frame for a stream without one: it says that the stream is long, and is itself no audio.
 
     Its header is the first frame's, but at the highest bitrate, without padding and checksum.
     """

@@ -1,7 +1,7 @@
 """The libsndfile decoder: WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, AU and other formats.
 
-How long a recording is, and where its samples lie, is asked of the sound and not of the header wherever the header was
-seen to be wrong (libsndfile 1.2.2): see `SoundFile.n_frames` and `SoundFile.read`.
+Length and positions are counted in the audio, not read from the header, wherever headers were seen to be wrong
+(libsndfile 1.2.2): see `SoundFile.n_frames` and `SoundFile.read`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from hubbub.errors import EmptyAudio, NonFiniteAudio, UsageError
 from hubbub.io.text import count_noun
 
 SILENCE_DB = -60.0
-"""A clip sounds where a sample is above this, in dB relative to the clip's peak.
+"""A clip is audible where a sample is above this, in dB relative to the clip's peak.
 
 Many published clips are a short sound padded with zeros, around which lossy coding leaves a faint smear;
 60 dB down is below what a listener notices beside the sound, and above that smear.
@@ -35,12 +35,12 @@ LOUDEST_BACKGROUND_DB = -20.0
 """Highest level of the background, in dBFS: its peaks, some 15 dB above, must leave room for events."""
 
 PINK_FROM_HZ = 20.0
-"""Below this frequency the background's spectrum is flat: no rumble that nobody hears takes up the level."""
+"""Below this frequency the background's spectrum is flat: inaudible rumble takes up no level."""
 
 
 @dataclass(frozen=True)
 class TrueEvent:
-    """One sound in a soundscape."""
+    """One event in a soundscape."""
 
     label: str
     """Class of the clip it was cut from."""
@@ -180,7 +180,7 @@ def _sound(label: str, clip: np.ndarray, sample_rate: int) -> np.ndarray:
         raise NonFiniteAudio(f"a clip of '{label}' holds NaN or infinite samples")
     start, stop = find_audible_part(clip)
     if start == stop:
-        raise EmptyAudio(f"a clip of '{label}' holds no sound to mix: {len(clip)} samples, none above zero")
+        raise EmptyAudio(f"a clip of '{label}' holds no audio to mix: {len(clip)} samples, none above zero")
     sound = clip[start:stop] / np.abs(clip).max()
     return sound * _fades(len(sound), sample_rate)
 

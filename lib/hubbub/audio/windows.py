@@ -71,7 +71,7 @@ class Window:
     samples
         float32 [grid.window], zeros after `valid` samples.
     valid
-        Samples that are sound, not padding.
+        Samples that are audio, not padding.
     """
 
     number: int
@@ -80,7 +80,7 @@ class Window:
 
 
 def window_grid(settings: Settings, *, hop_s: float | None = None) -> WindowGrid:
-    """Build the grid that rows are cut by; or, with `hop_s`, that of labelling: what a model hears, at every hop."""
+    """Build the grid of a store's windows; or, with `hop_s`, that of labelling: the model's input, at every hop."""
     rate, windows = settings.frontend.sample_rate, settings.windows
     window = max(1, round((windows.duration_s if hop_s is None else windows.input_s) * rate))
     only_first = windows.mode != "all" and hop_s is None

@@ -41,7 +41,7 @@ class Windows(Frozen):
         if self.hop_s is not None and self.mode != "all":
             raise ValueError("hop_s has a meaning only with mode 'all'")
         if self.hop_s is not None and self.hop_s > self.duration_s:
-            raise ValueError(f"hop_s {self.hop_s:g} is above duration_s {self.duration_s:g}: sound would be skipped")
+            raise ValueError(f"hop_s {self.hop_s:g} is above duration_s {self.duration_s:g}: audio would be skipped")
         if (self.crop_s is None) == (self.mode == "random"):
             raise ValueError("mode 'random' and crop_s go together: give both, or neither")
         if self.crop_s is not None and self.crop_s > self.duration_s:
@@ -50,7 +50,7 @@ class Windows(Frozen):
 
     @property
     def input_s(self) -> float:
-        """Seconds that a model hears at a time: the crop where rows are cropped, else the window."""
+        """Seconds of the model's input: the crop where rows are cropped, else the window."""
         return self.duration_s if self.crop_s is None else self.crop_s
 
 

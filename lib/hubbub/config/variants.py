@@ -15,7 +15,7 @@ done to each, in which order::
           - {kind: room, folder: rooms/}
 
 A pair is a range from which each variant draws its own value, a single number is that value. What the values do to
-sound is told in `hubbub.audio.effects`.
+audio is described in `hubbub.audio.effects`.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Noise(Frozen):
 
     kind: Literal["noise"] = "noise"
     snr_db: Annotated[Range, AfterValidator(_Within(-40, 100))] = Field(
-        description="the sound's level over the noise's"
+        description="the audio's level over the noise's"
     )
     folder: Sounds | None = Field(None, description="recordings of noise; null: white noise")
 
@@ -181,7 +181,7 @@ class Gain(Frozen):
 
 
 class Room(Frozen):
-    """As heard in a room: convolved with its impulse response."""
+    """In a room: convolved with its impulse response."""
 
     kind: Literal["room"] = "room"
     folder: Sounds = Field(description="impulse responses, one a file")

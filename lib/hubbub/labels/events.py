@@ -1,6 +1,6 @@
 """Find events, with onset and offset, in the scores of overlapping windows.
 
-A window of 5 s that hears a dog does not say when in those 5 s. Windows that overlap do, together: each speaks
+A window of 5 s with a dog does not say when in those 5 s. Windows that overlap do, together: each speaks
 only for the stretch around its centre, up to the middle of what it shares with its neighbours, so an event
 about as long as a window gets its true onset and offset::
 
@@ -164,7 +164,7 @@ def _edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.ndar
     """Return float64 [window + 1]: window i speaks from edge i to edge i + 1.
 
     The middle of the overlap lies half-way between the centres of equally long windows; a last window that
-    was cut short does not pull it into sound that its neighbour alone has heard.
+    was cut short does not pull it into audio that only its neighbour has.
     """
     between = (end_s[:-1] + start_s[1:]) / 2
     edge_s = np.concatenate([[0.0], between, [duration_s]]) if len(start_s) else np.zeros(1)

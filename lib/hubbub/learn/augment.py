@@ -27,7 +27,7 @@ from hubbub.config.frontends import Decibels
 Features = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.float32]
 ACTIVE_DB = 40.0
-"""A frame sounds where its loudest band is within this of the row's loudest."""
+"""A frame is active where its loudest band is within this of the row's loudest."""
 
 
 class Augmentation(Protocol):
@@ -107,7 +107,7 @@ class Noise:
         turned = roll_frames(takes, rng.integers(takes.shape[1], size=n_rows))
         across = np.linspace(-0.5, 0.5, takes.shape[2])
         tilt, bend = (rng.uniform(*span, n_rows)[:, None] for span in (self.tilt_db, self.bend_db))
-        # The louder end sets the level that is heard, so a tilt lowers the rest instead of raising one end.
+        # The louder end sets the perceived level, so a tilt lowers the rest instead of raising one end.
         random_eq = tilt * across + bend * (4 * across**2 - 1 / 3)
         random_eq += rng.uniform(*self.level_db, n_rows)[:, None] - random_eq.max(axis=1, keepdims=True)
         return turned + random_eq.astype(np.float32)[:, None, :]
@@ -236,7 +236,7 @@ def add_negatives(
     share: float,
     draw: Callable[[int], Features],
 ) -> tuple[Features, Targets]:
-    """Put rows in which nothing is to be heard after those of a batch; their targets are all 0.
+    """Append negatives to a batch: rows of background alone, whose targets are all 0.
 
     Parameters
     ----------

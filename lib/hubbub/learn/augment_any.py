@@ -1,6 +1,6 @@
 """Augmentation of features that are no decibels: cepstra, pitch classes, normalised energy, tables of features.
 
-Sums of sounds, changes of level and shifts of pitch are no simple function of such values, so only what is sound on any
+Sums of sounds, changes of level and shifts of pitch are no simple function of such values, so only what is valid on any
 features is done to them::
 
     moved in time, end to beginning -> mixed with another row -> masks -> rows of backgrounds beside them
@@ -82,7 +82,7 @@ class AnyPolicy:
     """Everything that is done to a training batch, and how much of it."""
 
     backgrounds: Backgrounds
-    """What sounds where nothing does."""
+    """Background noise, for rows without any label."""
 
     negatives: float = 0.0
     """Rows of background alone, whose targets are all 0, a row of the batch; they teach 'nothing'."""

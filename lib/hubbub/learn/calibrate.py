@@ -31,7 +31,7 @@ def calibrate(scores: npt.NDArray[np.floating], targets: npt.NDArray[np.floating
     Parameters
     ----------
     scores, targets
-        [row, label], 0 to 1; a row of zeros among the targets is a background, in which nothing should be heard.
+        [row, label], 0 to 1; a row of zeros among the targets is a background, without any label.
     """
     true = targets > 0.5
     called = scores[None] >= GRID[:, None, None]

@@ -14,7 +14,7 @@ from hubbub.io.text import count_noun
 def model_card(description: Mapping[str, Any]) -> str:
     """Write the card, Markdown, from what `bundle.json` says."""
     frontend, rows = description["settings"]["frontend"], description["rows"]
-    return f"""# A sound model: {description["model"]}
+    return f"""# An audio model: {description["model"]}
 
 {description["summary"]}
 
@@ -36,7 +36,7 @@ def model_card(description: Mapping[str, Any]) -> str:
 
 ## Limits
 
-It knows these labels and no others: another sound may score for the label it resembles most.
+It knows these labels and no others: another kind of sound may score for the label it resembles most.
 {_NOTHING[description["activation"]]}
 Its figures hold for recordings like those it was trained on; measure it on yours before you trust it.
 """
@@ -47,7 +47,7 @@ _SCORES = {
     "sigmoid": "0 to 1 for each label alone: none may be present, or several",
 }
 _NOTHING = {
-    "softmax": "One of them always wins, also where nothing sounds.",
+    "softmax": "One of them always wins, also in silence.",
     "sigmoid": "Quiet backgrounds and silence were shown to it as 'none of these'.",
 }
 

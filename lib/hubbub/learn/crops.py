@@ -2,14 +2,14 @@
 
 ::
 
-    row       |. . . . . . . . . . = = =|    . sound, = padding
-    random          |. . . .|                for training: anywhere in the sound, elsewhere at every epoch
-    covering  |. . . .|                      for everything else: as few as hold all of the sound, evenly spread
+    row       |. . . . . . . . . . = = =|    . audio, = padding
+    random          |. . . .|                for training: anywhere in the audio, elsewhere at every epoch
+    covering  |. . . .|                      for everything else: as few as hold all of the audio, evenly spread
                     |. . . .|
                           |. . . .|
 
 A crop of a frontend in decibels is floored, and referenced, against its own peak. It then equals what the frontend
-makes of that stretch of sound, except in the frames next to its edges (`edge_frames`), which here see the sound beyond
+makes of that span of audio, except in the frames next to its edges (`edge_frames`), which here see the audio beyond
 and there see zeros. That holds where rows keep what lies below their own floor; settings refuse to crop frontends of
 which it would not hold (`Frames.not_local`).
 """
@@ -66,7 +66,7 @@ class Crops:
 
 
 def input_frames(settings: Settings) -> int:
-    """Frames of what a model hears at a time."""
+    """Frames of the model's input."""
     return n_frames(settings.frontend, window_grid(settings, hop_s=settings.windows.input_s).window)
 
 
@@ -90,7 +90,7 @@ def random_crops(settings: Settings, rows: pd.DataFrame, *, seed: int, epoch: in
     Returns
     -------
     crops
-        In the order of `rows`; None where a model hears whole rows.
+        In the order of `rows`; None where the model takes whole rows.
     """
     if settings.windows.crop_s is None:
         return None
@@ -109,7 +109,7 @@ def covering_crops(settings: Settings, rows: pd.DataFrame) -> tuple[pd.DataFrame
     rows
         Each as often as it has crops.
     crops
-        In the order of the rows returned; None where a model hears whole rows, which are then returned as they are.
+        In the order of the rows returned; None where the model takes whole rows, which are then returned as they are.
     """
     if settings.windows.crop_s is None:
         return rows, None
@@ -126,7 +126,7 @@ def covering_crops(settings: Settings, rows: pd.DataFrame) -> tuple[pd.DataFrame
 
 
 def valid_within(rows: pd.DataFrame, crops: Crops | None) -> npt.NDArray[np.int64]:
-    """Frames of each row, or of its crop, that are sound and not padding; they come first. int64 [row]."""
+    """Frames of each row, or of its crop, that are audio and not padding; they come first. int64 [row]."""
     valid = rows["valid_frames"].to_numpy(np.int64)
     return valid if crops is None else np.clip(valid - crops.begin, 0, crops.n_frames)
 

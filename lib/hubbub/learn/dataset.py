@@ -213,7 +213,7 @@ def band_statistics(
     store, rows, crops
         As for `iterate_batches`.
     valid
-        int64 [row], frames of each row (of its crop) that are sound, from its first on; those after them are padding
+        int64 [row], frames of each row (of its crop) that are audio, from its first on; those after them are padding
         and do not count. None: all are.
     is_db
         Whether values are decibels. Their spread is `LEAST_STD_DB` at least; that of others is at least `LEAST_SHARE`

@@ -21,7 +21,7 @@ from hubbub.learn.training_job import TrainingJob
 THRESHOLD = 0.5
 """Score at which a label counts as present, where no validation rows could choose one."""
 
-_CALIBRATION_TAKES = 4  # times that each validation row is heard, in other noise each time
+_CALIBRATION_TAKES = 4  # times that each validation row is scored, with other noise each time
 
 
 def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration | None:

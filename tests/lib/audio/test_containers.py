@@ -159,7 +159,7 @@ def test_a_video_without_sound_says_so(tmp_path: Path):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
         file.mux(stream.encode(None))
     for use in (read_audio_info, lambda path: load_audio(path, sample_rate=RATE)):
-        with pytest.raises(DecodeError, match=r"a\.mp4 holds no sound"):
+        with pytest.raises(DecodeError, match=r"a\.mp4 holds no audio"):
             use(tmp_path / "a.mp4")
 
 

@@ -453,7 +453,7 @@ def test_samples_that_are_no_numbers_are_refused(bad: float):
 
 def test_a_window_without_sound_is_refused():
     for samples in ([], [0.0, 0.0]):
-        with pytest.raises(EmptyAudio, match="holds no sound"):
+        with pytest.raises(EmptyAudio, match="holds no audio"):
             variant(samples, fixed({"kind": "gain", "gain_db": 0}), valid=0)
 
 

@@ -205,12 +205,12 @@ def test_clips_that_just_fit_are_placed_without_slack() -> None:
 GOOD = {"duration_s": 2.0, "sample_rate": RATE, "seed": 0}
 REFUSED = [
     # clips, arguments, error, message, why
-    ([("dog", tone(1.5))] * 2, {}, UsageError, r"2 clips sound for 3\.0 s and need 3\.5 s", "too much sound"),
+    ([("dog", tone(1.5))] * 2, {}, UsageError, r"2 clips of 3\.0 s need 3\.5 s", "too much sound"),
     (
         [("dog", np.zeros(9))],
         {},
         EmptyAudio,
-        r"'dog' holds no sound to mix: 9 samples, none above",
+        r"'dog' holds no audio to mix: 9 samples, none above",
         "silence",
     ),
     ([("dog", np.zeros(0))], {}, EmptyAudio, r"0 samples", "no samples"),

@@ -199,7 +199,7 @@ def test_an_unknown_setting_gets_the_nearest_one_of_its_frontend(name: str, sett
         (["frontend.window=kaiser"], "'hann'.*given: 'kaiser'"),
         (["dtype=int16"], "dtype.*'float16' or 'float32'.*int16"),
         (["windows.hop_s=1"], "hop_s has a meaning only with mode 'all'"),
-        (["windows.mode=all", "windows.hop_s=6"], "hop_s 6 is above duration_s 5: sound would be skipped"),
+        (["windows.mode=all", "windows.hop_s=6"], "hop_s 6 is above duration_s 5: audio would be skipped"),
         (["windows.duration_s=0"], "duration_s.*greater than 0"),
         (["windows.duration_s=0.00001"], "shorter than one sample"),
         (["windows.crop_s=2"], "mode 'random' and crop_s go together: give both, or neither"),
