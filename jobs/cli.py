@@ -11,7 +11,7 @@ import typer
 
 from hubbub import __version__
 from hubbub.errors import HubbubError
-from hubbub.io.paths import explain_storage_error
+from hubbub.io.storage_options import explain_storage_error
 from hubbub.io.text import make_visible
 
 from .options import DEBUG_VARIABLE, INTERRUPTED

@@ -8,7 +8,8 @@ from typing import Annotated, Protocol
 
 import typer
 
-from hubbub.io.paths import StoragePath, load_storage_file, parse_path
+from hubbub.io.paths import StoragePath, parse_path
+from hubbub.io.storage_options import load_storage_file
 
 DEBUG_VARIABLE = "HUBBUB_DEBUG"
 INTERRUPTED = 130

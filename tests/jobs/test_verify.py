@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from hubbub.clips.table import ClipTable, read_table, write_table
 from hubbub.errors import HubbubError
-from hubbub.io.atomic import list_names, remove_file, write_bytes
+from hubbub.io.atomic import write_bytes
+from hubbub.io.folders import list_names, remove_file
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.jobs.cli import app
@@ -247,7 +248,7 @@ def test_a_bucket_out_of_reach_is_no_damage(copy: Path, s3: str, monkeypatch: py
     from tests.servers.server import forget_connections, free_port
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr("hubbub.io.paths.REQUEST_ATTEMPTS", 1)
+    monkeypatch.setattr("hubbub.io.storage_options.REQUEST_ATTEMPTS", 1)
     forget_connections()
     said = run("verify", f"{s3}/store", "--repair")
     assert said.code == 2

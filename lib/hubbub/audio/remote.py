@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.errors import DecodeError, FileChanged, UsageError
-from hubbub.io.paths import REQUEST_ATTEMPTS, StoragePath, explain_storage_error, is_local
+from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.storage_options import REQUEST_ATTEMPTS, explain_storage_error
 
 if TYPE_CHECKING:
     from upath import UPath

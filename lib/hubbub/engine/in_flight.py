@@ -26,8 +26,8 @@ from hubbub.engine.outcomes import Outcome, Raised, Rejected
 from hubbub.engine.requirements import find_mismatched_workers
 from hubbub.engine.worker import RunContext, UnitMessage
 from hubbub.errors import ClusterError, ClusterLost
-from hubbub.io.paths import storage_environment
 from hubbub.io.retry import unit_backoffs_s
+from hubbub.io.storage_options import storage_environment
 from hubbub.io.text import count_noun
 from hubbub.tasks.result import UnitLost, UnitResult
 

@@ -29,7 +29,7 @@ from distributed.system import MEMORY_LIMIT
 from hubbub.engine import Task
 from hubbub.engine.outcomes import ItemStarted, Raised
 from hubbub.errors import OutOfMemory, TimedOut, WorkerDied
-from hubbub.io.paths import storage_environment
+from hubbub.io.storage_options import storage_environment
 from hubbub.tasks.item_observer import has_item, mark_culprit
 from hubbub.tasks.result import UnitLost, UnitResult
 

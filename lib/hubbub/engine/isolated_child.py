@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from distributed.protocol.pickle import loads
 
 from hubbub.engine.outcomes import ItemStarted, catch_outcome
-from hubbub.io.paths import apply_storage
+from hubbub.io.storage_options import apply_storage
 from hubbub.tasks.item_observer import observe_items
 
 

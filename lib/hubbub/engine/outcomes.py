@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hubbub.io.paths import is_transient
+from hubbub.io.retry import is_transient
 from hubbub.tasks.result import UnitLost, UnitResult
 
 

@@ -9,8 +9,7 @@ from threading import Event
 from typing import Any
 
 from hubbub.engine import EngineState, Task
-from hubbub.io.paths import is_transient
-from hubbub.io.retry import unit_backoffs_s
+from hubbub.io.retry import is_transient, unit_backoffs_s
 from hubbub.tasks.result import UnitLost, UnitResult
 
 

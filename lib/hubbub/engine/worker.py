@@ -19,7 +19,7 @@ from hubbub.engine.isolated import run_isolated
 from hubbub.engine.outcomes import Outcome, Rejected, catch_outcome
 from hubbub.engine.requirements import Requirements, list_mismatches
 from hubbub.engine.threads import limit_threads
-from hubbub.io.paths import apply_storage
+from hubbub.io.storage_options import apply_storage
 
 _BEGIN_WITHIN_S = 600.0
 

@@ -31,7 +31,8 @@ from functools import cache
 from pathlib import Path
 
 from hubbub.errors import HubbubError, StorageError, StoreError
-from hubbub.io.atomic import create_if_absent, explain_read_errors, list_names, read_bytes, remove_file, write_bytes
+from hubbub.io.atomic import create_if_absent, explain_read_errors, read_bytes, write_bytes
+from hubbub.io.folders import list_names, remove_file
 from hubbub.io.paths import StoragePath
 
 LOCK_FOLDER = ".claims"

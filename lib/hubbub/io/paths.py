@@ -1,25 +1,17 @@
 """Paths and URLs: a path, ``file://`` or ``s3://bucket/prefix`` as an object with the methods of `pathlib.Path`.
 
-A local place is a plain `pathlib.Path`. One in a bucket is a `upath.UPath`, which has the same methods on s3fs. How a
-bucket is reached says the usual AWS environment: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
-``AWS_SECRET_ACCESS_KEY``, ``AWS_PROFILE`` …, and ``AWS_NO_SIGN_REQUEST=YES`` for one that is open to all. A storage
-file (`load_storage_file`) is another way to write that environment.
-
-Credentials are in the environment of processes alone: no place, setting, store or message holds them.
+A local path is a plain `pathlib.Path`; a path in a bucket is a `upath.UPath`, which has the same methods on s3fs.
+`hubbub.io.storage_options` says how buckets are reached.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
-from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from hubbub.errors import UsageError, suggest_nearest
+from hubbub.errors import UsageError
+from hubbub.io.storage_options import check_endpoint, request_options, s3_endpoint
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -29,35 +21,9 @@ if TYPE_CHECKING:
 else:
     StoragePath = Path  # what Typer reads; upath costs a tenth of a second that only buckets need pay
 
-ANONYMOUS_VARIABLE = "AWS_NO_SIGN_REQUEST"
-REQUEST_ATTEMPTS = 8
-"""Times that a request is sent, with growing pauses, to a server that answers 5xx or SlowDown, or breaks off."""
-
-_OPTIONS = {
-    "endpoint_url": "AWS_ENDPOINT_URL",
-    "region": "AWS_DEFAULT_REGION",
-    "profile": "AWS_PROFILE",
-    "access_key_id": "AWS_ACCESS_KEY_ID",
-    "secret_access_key": "AWS_SECRET_ACCESS_KEY",
-    "session_token": "AWS_SESSION_TOKEN",
-    "ca_bundle": "AWS_CA_BUNDLE",
-    "anonymous": ANONYMOUS_VARIABLE,
-}
-_CONNECT_TIMEOUT_S = 5.0
-_TRANSIENT_ERRNOS = {
-    *(errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ESTALE, errno.EINTR, errno.ENFILE, errno.EMFILE),
-    *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN),
-}
-_TRANSIENT_KINDS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError"}
-_TRANSIENT_CODES = {
-    *("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "429"),
-    *("InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"),
-}
-_used: dict[str, str] = {}
-
 
 def parse_path(text: str | StoragePath) -> StoragePath:
-    """What a person typed, as a place.
+    """Parse what a person typed.
 
     Parameters
     ----------
@@ -90,159 +56,22 @@ def parse_path(text: str | StoragePath) -> StoragePath:
             f"{text}: names one version (?versionId=) of an object; expected s3://bucket/prefix without it"
         )
     if (address := s3_endpoint()) is not None:
-        _refuse_silent(address)
+        check_endpoint(address)
     return remote_path("/".join([bucket, *parts]))
 
 
 def remote_path(key: str) -> UPath:
-    """The place in a bucket that has this key, ``bucket/prefix/name``, taken letter by letter."""
+    """Return the path in a bucket with this key, ``bucket/prefix/name``, taken letter by letter."""
     from upath import UPath
 
-    return UPath(f"s3://{key}", **_options())
+    return UPath(f"s3://{key}", **request_options())
 
 
 def is_local(path: StoragePath) -> TypeIs[Path]:
-    """Whether a place is on this machine."""
+    """Tell whether a path is on this machine."""
     return isinstance(path, Path)
 
 
 def absolute_path(path: StoragePath) -> StoragePath:
-    """A place that means the same in every process."""
+    """Return a path that means the same in every process."""
     return path.resolve() if is_local(path) else path
-
-
-def load_storage_file(file: Path) -> None:
-    """Set the AWS environment of this process, and of those that it starts, by a storage file.
-
-    Parameters
-    ----------
-    file
-        YAML with any of: endpoint_url, region, profile, access_key_id, secret_access_key, session_token, ca_bundle, and
-        anonymous (true: sign nothing).
-
-    Raises
-    ------
-    UsageError
-        When it cannot be read, or holds another entry. Values are never repeated in messages.
-    """
-    import yaml
-
-    try:
-        held = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        why = getattr(error, "strerror", None) or getattr(error, "problem", None) or type(error).__name__
-        raise UsageError(f"--storage {file} cannot be read: {why}") from None
-    held = held or {}
-    if not isinstance(held, dict):
-        raise UsageError(f"--storage {file}: expected a mapping with {', '.join(_OPTIONS)}")
-    for name, value in held.items():
-        if name not in _OPTIONS:
-            raise UsageError(f"--storage {file}: unknown entry '{name}': {suggest_nearest(str(name), _OPTIONS)}")
-        if not isinstance(value, bool if name == "anonymous" else str):
-            kind = "true or false" if name == "anonymous" else "text"
-            raise UsageError(f"--storage {file}: '{name}' is no {kind}; write it in quotes, as text")
-    apply_storage({_OPTIONS[name]: _as_text(value) for name, value in held.items()})
-
-
-def apply_storage(environment: Mapping[str, str]) -> None:
-    """Set entries of the environment, here and on workers that a driver sends them to (`storage_environment`)."""
-    os.environ.update(environment)
-    _used.update(environment)
-
-
-def storage_environment() -> dict[str, str]:
-    """What workers elsewhere have to set, too: what a storage file said, and nothing of this user's own environment."""
-    return dict(_used)
-
-
-def is_anonymous() -> bool:
-    """Whether requests are to go unsigned."""
-    return os.environ.get(ANONYMOUS_VARIABLE, "").lower() in ("yes", "true", "1", "on")
-
-
-def s3_endpoint() -> str | None:
-    """Address of the S3 server; None: Amazon's own."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-
-
-def explain_storage_error(error: BaseException) -> str | None:
-    """What a person can do about an error that an S3 server, or the way to it, gave; None for any other error."""
-    kind, cause = type(error).__name__, error.__cause__ or error.__context__
-    answer = getattr(cause, "response", None) or {}
-    code = (answer.get("Error") or {}).get("Code")
-    text = str(error)
-    at = s3_endpoint() or "Amazon S3"
-    if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-        unsigned = f"{ANONYMOUS_VARIABLE}=YES"
-        return f"no credentials for {at} ({kind}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or {unsigned}"
-    if kind in ("EndpointConnectionError", "ConnectTimeoutError", "InvalidEndpoint", "ConnectionError", "SSLError"):
-        return f"no S3 server answers at {at} ({kind}); check AWS_ENDPOINT_URL"
-    if code == "RequestTimeTooSkewed" or "RequestTimeTooSkewed" in text or "request time and the" in text:
-        return f"{at} refuses requests signed at this machine's time, which is off; set its clock, then run again"
-    if isinstance(error, PermissionError) and code is not None:
-        return f"{at} refuses ({code}): the credentials given have no permission there, or are wrong"
-    if code == "NoSuchBucket":
-        return f"{at} has no such bucket; make it first, or check its name"
-    if code is not None:
-        return f"{at} answers {code}: {text}"
-    if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp"):
-        return f"{at} could not be reached or did not answer as an S3 server does ({kind}: {text})"
-    return None
-
-
-def is_transient(error: BaseException | None) -> bool:
-    """Whether an error, or what led to it, may be gone in a while: it comes from a network, a server, a disk far off.
-
-    A full disk, a missing permission and a broken file do not pass by themselves.
-    """
-    while error is not None:
-        code = ((getattr(error, "response", None) or {}).get("Error") or {}).get("Code")
-        passing = (
-            isinstance(error, (TimeoutError, ConnectionError))
-            or (isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNOS)
-            or type(error).__name__ in _TRANSIENT_KINDS
-            or code in _TRANSIENT_CODES
-        )
-        if passing:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-@lru_cache(maxsize=8)
-def _refuse_silent(address: str) -> None:
-    """Refuse a server that nobody answers at, at once: requests themselves are tried for most of a minute."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"AWS_ENDPOINT_URL is '{address}'; expected an address such as http://127.0.0.1:9000")
-    if any(os.environ.get(name) or os.environ.get(name.lower()) for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")):
-        return
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname, port), timeout=_CONNECT_TIMEOUT_S).close()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"no S3 server answers at {address} ({why}); check AWS_ENDPOINT_URL") from None
-
-
-def _options() -> dict[str, Any]:
-    """Options of s3fs that travel with a place to workers: none of them is secret."""
-    options: dict[str, Any] = {
-        "use_listings_cache": False,  # others write to the same store
-        "config_kwargs": {"retries": {"mode": "standard", "max_attempts": REQUEST_ATTEMPTS}, **_timeouts()},
-    }
-    if (address := s3_endpoint()) is not None:
-        options["endpoint_url"] = address
-    return options | ({"anon": True} if is_anonymous() else {})
-
-
-def _timeouts() -> dict[str, float]:
-    """Seconds until a connection or an answer counts as lost, and is tried again."""
-    return {
-        "connect_timeout": _CONNECT_TIMEOUT_S,
-        "read_timeout": float(os.environ.get("HUBBUB_S3_READ_TIMEOUT_S", "15")),
-    }
-
-
-def _as_text(value: str | bool) -> str:
-    return value if isinstance(value, str) else ("YES" if value else "NO")

@@ -30,16 +30,8 @@ from hubbub.audio.remote import cached_copy
 from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings, canonical_hash, describe_difference, parse_settings
 from hubbub.errors import LabelsError, StoreError
-from hubbub.io.atomic import (
-    explain_read_errors,
-    explain_write_errors,
-    list_names,
-    read_bytes,
-    refuse_foreign_folder,
-    remove_file,
-    sweep_partials,
-    write_json,
-)
+from hubbub.io.atomic import explain_read_errors, explain_write_errors, read_bytes, write_json
+from hubbub.io.folders import list_names, refuse_foreign_folder, remove_file, sweep_partials
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.labels.events import EventRule

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hubbub.errors import LabelsError, StoreError
-from hubbub.io.atomic import list_names
+from hubbub.io.folders import list_names
 from hubbub.io.text import count_noun
 from hubbub.labels.tables import SEGMENT_NAME, SEGMENTS_FOLDER, LabelTables
 from hubbub.store.parts import part_path

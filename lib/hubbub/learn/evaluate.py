@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError, TrainingError
-from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder
+from hubbub.io.atomic import explain_write_errors
+from hubbub.io.folders import refuse_foreign_folder
 from hubbub.io.text import count_noun
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics

@@ -25,7 +25,8 @@ import numpy as np
 
 from hubbub.config import describe_difference
 from hubbub.errors import BundleError, TrainingError
-from hubbub.io.atomic import explain_write_errors, refuse_foreign_folder, write_json
+from hubbub.io.atomic import explain_write_errors, write_json
+from hubbub.io.folders import refuse_foreign_folder
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.card import model_card
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint

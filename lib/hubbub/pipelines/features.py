@@ -16,7 +16,7 @@ from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
 from hubbub.config.variants import Variants
 from hubbub.errors import StoreError, UsageError, suggest_nearest
-from hubbub.io.atomic import sweep_partials
+from hubbub.io.folders import sweep_partials
 from hubbub.io.lock import WriteLock, write_lock
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable, write_table
-from hubbub.io.atomic import refuse_foreign_file
+from hubbub.io.folders import refuse_foreign_file
 from hubbub.pipelines.inputs import as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.errors import UsageError
-from hubbub.io.atomic import refuse_foreign_file
+from hubbub.io.folders import refuse_foreign_file
 from hubbub.io.text import count_noun
 from hubbub.pipelines.inputs import as_store
 from hubbub.pipelines.quantities import format_size

@@ -13,7 +13,8 @@ import pandas as pd
 
 from hubbub.clips.sources.csv import read_frame
 from hubbub.errors import UsageError
-from hubbub.io.atomic import atomic_write, explain_read_errors, list_names, local_file, refuse_foreign_file
+from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
+from hubbub.io.folders import list_names, refuse_foreign_file
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 from hubbub.labels.tables import LabelTables, is_labels, open_labels

@@ -33,7 +33,8 @@ from hubbub import __version__
 from hubbub.engine.cluster import check_cluster
 from hubbub.engine.requirements import PathCheck
 from hubbub.errors import RunStopped
-from hubbub.io.atomic import atomic_write, list_names, remove_tree, write_bytes, write_json
+from hubbub.io.atomic import atomic_write, write_bytes, write_json
+from hubbub.io.folders import list_names, remove_tree
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 from hubbub.pipelines.json_log import JsonLog

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hubbub.errors import UsageError
-from hubbub.io.atomic import explain_read_errors, list_names
+from hubbub.io.atomic import explain_read_errors
+from hubbub.io.folders import list_names
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.pipelines.processes import find_process

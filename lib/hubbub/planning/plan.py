@@ -155,21 +155,21 @@ class Plan:
         is_stretch = int(positions[-1]) - first + 1 == count  # of which nothing need be copied
         held = self.todo.slice(first, count) if is_stretch else self.todo.take(pa.array(positions))
         by_position = dict(zip(positions.tolist(), held.to_pylist(), strict=True))
-        items = tuple(self._item(assign_shards, by_position) for assign_shards in range(begin, end))
-        is_piece = self._has_segments and items[0].n_windows < items[0].windows
-        return (SegmentUnit if is_piece else Unit)(self.indices[number], items)
+        items = tuple(self._item(entry, by_position) for entry in range(begin, end))
+        is_segment = self._has_segments and items[0].n_windows < items[0].windows
+        return (SegmentUnit if is_segment else Unit)(self.indices[number], items)
 
-    def _item(self, assign_shards: int, clips: dict[int, dict[str, Any]]) -> Item:
+    def _item(self, entry: int, clips: dict[int, dict[str, Any]]) -> Item:
         sharding = self._sharding
-        position = int(sharding.clip[assign_shards])
+        position = int(sharding.clip[entry])
         clip = dict(clips[position])
         return Item(
             channel=clip.pop("channel"),
             variant=clip.pop("variant"),
             policy_rule=clip.pop("policy_rule"),
             clip=clip,
-            first_window=int(sharding.first_window[assign_shards]),
-            n_windows=int(sharding.n_windows[assign_shards]),
+            first_window=int(sharding.first_window[entry]),
+            n_windows=int(sharding.n_windows[entry]),
             windows=int(sharding.windows[position]),
             attempt=int(sharding.attempt[position]),
         )

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import StoreError
-from hubbub.io.paths import StoragePath, is_anonymous, is_local, s3_endpoint
+from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.storage_options import is_anonymous, s3_endpoint
 
 FEATURES = "features"
 DOCUMENT = "zarr.json"

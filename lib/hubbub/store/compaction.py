@@ -25,7 +25,8 @@ import pandas as pd
 from hubbub.clips.examples import EXAMPLE_COLUMNS as EXAMPLE
 from hubbub.config import Settings
 from hubbub.errors import StoreError
-from hubbub.io.atomic import list_sizes, read_bytes, remove_file, remove_tree
+from hubbub.io.atomic import read_bytes
+from hubbub.io.folders import list_sizes, remove_file, remove_tree
 from hubbub.io.lock import WriteLock
 from hubbub.io.text import count_noun
 from hubbub.planning.sizes import row_bytes

@@ -30,15 +30,8 @@ from hubbub.audio.windows import window_grid
 from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
 from hubbub.errors import StoreError
-from hubbub.io.atomic import (
-    explain_read_errors,
-    explain_write_errors,
-    list_names,
-    read_bytes,
-    remove_tree,
-    sweep_partials,
-    write_bytes,
-)
+from hubbub.io.atomic import explain_read_errors, explain_write_errors, read_bytes, write_bytes
+from hubbub.io.folders import list_names, remove_tree, sweep_partials
 from hubbub.io.lock import Holder
 from hubbub.io.paths import StoragePath, absolute_path, is_local
 from hubbub.store import arrays

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from hubbub.audio.windows import window_grid
 from hubbub.clips.examples import MIX, NO_RULE
 from hubbub.config import Settings
-from hubbub.io.atomic import explain_read_errors, list_sizes
+from hubbub.io.atomic import explain_read_errors
+from hubbub.io.folders import list_sizes
 from hubbub.store.features import ARRAYS, ROWS, FeatureStore
 from hubbub.store.rows import RETIRED, select_current, select_usable
 

@@ -14,15 +14,8 @@ from hubbub import __version__
 from hubbub.audio.frontends import get_frontend
 from hubbub.config import Settings, describe_difference, parse_settings
 from hubbub.errors import SettingsError, StoreError
-from hubbub.io.atomic import (
-    explain_read_errors,
-    explain_write_errors,
-    read_bytes,
-    refuse_foreign_folder,
-    remove_file,
-    remove_tree,
-    write_bytes,
-)
+from hubbub.io.atomic import explain_read_errors, explain_write_errors, read_bytes, write_bytes
+from hubbub.io.folders import refuse_foreign_folder, remove_file, remove_tree
 from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.store import arrays
 from hubbub.store.features import ARRAYS, FORMAT, ROWS, FeatureStore

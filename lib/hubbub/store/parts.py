@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import StoreError
-from hubbub.io.atomic import explain_read_errors, list_names, read_bytes, write_bytes
+from hubbub.io.atomic import explain_read_errors, read_bytes, write_bytes
+from hubbub.io.folders import list_names
 from hubbub.io.paths import StoragePath
 
 _NAME = re.compile(r"(\d{8})\.parquet")

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.io.atomic import explain_read_errors, list_names
+from hubbub.io.atomic import explain_read_errors
+from hubbub.io.folders import list_names
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 from hubbub.store import arrays

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
 from hubbub.clips.table import CLIP_SCHEMA, ClipTable, has_changed, resolve_uri
 from hubbub.errors import StoreError
-from hubbub.io.atomic import explain_read_errors, read_bytes, remove_file, remove_tree, write_bytes
+from hubbub.io.atomic import explain_read_errors, read_bytes, write_bytes
+from hubbub.io.folders import remove_file, remove_tree
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.labels.tables import LabelTables
 from hubbub.labels.verify import verify_labels

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hubbub.errors import StorageError, StoreError, UsageError
-from hubbub.io import atomic, paths
-from hubbub.io.paths import StoragePath, is_local, load_storage_file, parse_path
+from hubbub.io import atomic, folders, storage_options
+from hubbub.io.paths import StoragePath, is_local, parse_path
+from hubbub.io.storage_options import load_storage_file
 from tests.servers.server import Server, forget_connections
 
 NAMES = ["plain", "two words", "a#b?c", "straße ☃", "100%25", "[x]*", "k=v&w"]
@@ -83,13 +84,13 @@ def test_bytes_come_back(root: StoragePath, name: str):
     for data in (b"one", b"", os.urandom(3000)):
         atomic.write_bytes(path, data)
         assert path.read_bytes() == data
-    assert atomic.list_names(root / "deep") == [name]
-    assert atomic.list_sizes(root) == {f"deep/{name}": 3000}
+    assert folders.list_names(root / "deep") == [name]
+    assert folders.list_sizes(root) == {f"deep/{name}": 3000}
     with atomic.local_file(path) as local:
         assert local.read_bytes() == data
-    atomic.remove_file(path)
-    atomic.remove_file(path)
-    assert atomic.list_names(root / "deep") == []
+    folders.remove_file(path)
+    folders.remove_file(path)
+    assert folders.list_names(root / "deep") == []
 
 
 def test_writing_ends_whole_or_not_at_all(root: StoragePath):
@@ -101,7 +102,7 @@ def test_writing_ends_whole_or_not_at_all(root: StoragePath):
     with atomic.atomic_write(path) as partial:
         partial.write_bytes(b"after")
     assert path.read_bytes() == b"after"
-    assert atomic.list_names(root / "x") == ["file.bin"]
+    assert folders.list_names(root / "x") == ["file.bin"]
 
 
 def test_of_many_who_create_one_file_one_does(root: StoragePath, monkeypatch: pytest.MonkeyPatch):
@@ -124,39 +125,39 @@ def test_of_many_who_create_one_file_one_does(root: StoragePath, monkeypatch: py
 def test_names_are_of_direct_children_alone(root: StoragePath):
     for name in ("b/c/d", "b/e", "a", "bb"):
         atomic.write_bytes(root / name, b"x")
-    assert sorted(atomic.list_names(root)) == ["a", "b", "bb"]
-    assert sorted(atomic.list_names(root / "b")) == ["c", "e"]
-    assert atomic.list_names(root / "nowhere") == []
-    assert atomic.list_sizes(root / "nowhere") == {}
+    assert sorted(folders.list_names(root)) == ["a", "b", "bb"]
+    assert sorted(folders.list_names(root / "b")) == ["c", "e"]
+    assert folders.list_names(root / "nowhere") == []
+    assert folders.list_sizes(root / "nowhere") == {}
 
 
 def test_removing_a_folder_leaves_its_neighbours(root: StoragePath):
     for name in ("x/1", "x/y/2", "x2/3", "x.txt"):
         atomic.write_bytes(root / name, b"x")
-    atomic.remove_tree(root / "x")
-    atomic.remove_tree(root / "x")
-    assert sorted(atomic.list_sizes(root)) == ["x.txt", "x2/3"]
+    folders.remove_tree(root / "x")
+    folders.remove_tree(root / "x")
+    assert sorted(folders.list_sizes(root)) == ["x.txt", "x2/3"]
 
 
 def test_removing_a_folder_takes_its_name_for_no_pattern(root: StoragePath):
     for name in ("x*/1", "xy/2", "[ab]/3", "a/4"):
         atomic.write_bytes(root / name, b"x")
-    atomic.remove_tree(root / "x*")
-    atomic.remove_tree(root / "[ab]")
-    assert sorted(atomic.list_sizes(root)) == ["a/4", "xy/2"]
+    folders.remove_tree(root / "x*")
+    folders.remove_tree(root / "[ab]")
+    assert sorted(folders.list_sizes(root)) == ["a/4", "xy/2"]
 
 
 def test_foreign_folders_and_files_are_refused(root: StoragePath):
     atomic.write_bytes(root / "mine" / "mark", b"{}")
-    atomic.refuse_foreign_folder(root / "mine", "mark", "the thing")
-    atomic.refuse_foreign_folder(root / "new", "mark", "the thing")
+    folders.refuse_foreign_folder(root / "mine", "mark", "the thing")
+    folders.refuse_foreign_folder(root / "new", "mark", "the thing")
     atomic.write_bytes(root / "theirs" / "notes.txt", b"PAR0")
     with pytest.raises(StoreError, match=r"theirs holds something else \(notes.txt\); give a new folder for the thing"):
-        atomic.refuse_foreign_folder(root / "theirs", "mark", "the thing")
+        folders.refuse_foreign_folder(root / "theirs", "mark", "the thing")
     with pytest.raises(StoreError, match="is something else than a table"):
-        atomic.refuse_foreign_file(root / "theirs" / "notes.txt", b"PAR1", "a table")
+        folders.refuse_foreign_file(root / "theirs" / "notes.txt", b"PAR1", "a table")
     with pytest.raises(StoreError, match="is a folder; give a file for a table"):
-        atomic.refuse_foreign_file(root / "theirs", b"PAR1", "a table")
+        folders.refuse_foreign_file(root / "theirs", b"PAR1", "a table")
 
 
 def test_a_bucket_that_is_not_there_is_no_traceback(s3: str):
@@ -173,7 +174,7 @@ def test_a_full_disk_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=r"cannot write .*a: No space left on device; free some space"):
         atomic.write_bytes(tmp_path / "a", b"x")
-    assert atomic.list_names(tmp_path) == []
+    assert folders.list_names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -198,13 +199,13 @@ def test_storage_files_that_do_not_do(tmp_path: Path, text: str, message: str):
 
 
 def test_a_storage_file_is_the_environment_of_this_process(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(paths, "_used", {})
+    monkeypatch.setattr(storage_options, "_used", {})
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "")
     (tmp_path / "storage.yaml").write_text("secret_access_key: 'x y'\nanonymous: true\n")
     load_storage_file(tmp_path / "storage.yaml")
     assert os.environ["AWS_SECRET_ACCESS_KEY"] == "x y"
-    assert paths.is_anonymous()
-    assert paths.storage_environment() == {"AWS_SECRET_ACCESS_KEY": "x y", "AWS_NO_SIGN_REQUEST": "YES"}
+    assert storage_options.is_anonymous()
+    assert storage_options.storage_environment() == {"AWS_SECRET_ACCESS_KEY": "x y", "AWS_NO_SIGN_REQUEST": "YES"}
 
 
 def test_a_gateway_that_refuses_is_understood(ceph: str, monkeypatch: pytest.MonkeyPatch):

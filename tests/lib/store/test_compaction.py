@@ -17,7 +17,7 @@ from hubbub.clips.examples import EXAMPLE_COLUMNS as TAKE
 from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import load_settings
 from hubbub.errors import StorageError, StoreError
-from hubbub.io.atomic import remove_file
+from hubbub.io.folders import remove_file
 from hubbub.io.lock import LOCK_FOLDER, write_lock
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.store import compaction

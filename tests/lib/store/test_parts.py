@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from hubbub.errors import StorageError, StoreError
-from hubbub.io.atomic import refuse_foreign_folder, sweep_partials, write_json
+from hubbub.io.atomic import write_json
+from hubbub.io.folders import refuse_foreign_folder, sweep_partials
 from hubbub.store.parts import list_part_numbers, part_path, read_part, write_part
 
 TABLE = pa.table({"row": [1, 2], "labels": [["a"], []]})

@@ -42,7 +42,7 @@ def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath
 
     Returns
     -------
-    list of Place
+    list of StoragePath
         The files written, sorted by the recordings' uri.
 
     Raises

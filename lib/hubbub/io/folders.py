@@ -1,0 +1,116 @@
+"""Folders on a disk and in a bucket: listings, removal, and refusal of folders that hold something else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from hubbub.errors import StoreError
+from hubbub.io.atomic import explain_read_errors, explain_write_errors
+from hubbub.io.paths import StoragePath, is_local
+
+_REMOVALS_AT_ONCE = 16  # objects removed at a time
+
+
+def list_names(folder: StoragePath) -> list[str]:
+    """Names of what lies in a folder, in no order; none where there is no such folder."""
+    try:
+        if is_local(folder):
+            return os.listdir(folder)
+        listed = folder.fs.ls(folder.path, detail=False, refresh=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = {PurePosixPath(key).name for key in listed if key.rstrip("/") != folder.path.rstrip("/")}
+    return sorted(found)
+
+
+def list_sizes(folder: StoragePath) -> dict[str, int]:
+    """Bytes of every file under a folder, by its path within it, with slashes."""
+    if not is_local(folder):
+        try:
+            found = folder.fs.find(folder.path, detail=True, withdirs=False)
+        except FileNotFoundError:
+            return {}
+        head = len(folder.path.rstrip("/")) + 1
+        return {key[head:]: int(info["size"]) for key, info in found.items()}
+    held: dict[str, int] = {}
+    for root, _, files in os.walk(folder):
+        for path in (Path(root) / name for name in files):
+            with contextlib.suppress(FileNotFoundError):  # gone meanwhile, as what a run writes anew is
+                held[path.relative_to(folder).as_posix()] = path.stat().st_size
+    return held
+
+
+def remove_file(path: StoragePath) -> None:
+    """Remove a file, if it is there; errors of `atomic_write`."""
+    with explain_write_errors(path), contextlib.suppress(FileNotFoundError):
+        path.unlink() if is_local(path) else path.fs.rm_file(path.path)
+
+
+def remove_tree(path: StoragePath) -> None:
+    """Remove a folder with all that it holds, if it is there; errors of `atomic_write`."""
+    with explain_write_errors(path), contextlib.suppress(FileNotFoundError):
+        if is_local(path):
+            shutil.rmtree(path)
+            return
+        # Key by key: s3fs would take a name with * or [ for a pattern, and remove its neighbours too.
+        keys = [f"{path.path.rstrip('/')}/{name}" for name in list_sizes(path)]
+        with ThreadPoolExecutor(_REMOVALS_AT_ONCE) as pool:
+            list(pool.map(path.fs.rm_file, keys))
+
+
+def sweep_partials(folder: StoragePath) -> None:
+    """Remove what killed writers left half-written under a folder. Only for the one who starts a run."""
+    if not is_local(folder):
+        return  # an object is there whole or not at all
+    for pattern in ("*.partial*", ".*.partial-*"):
+        for path in folder.rglob(pattern):
+            if path.is_file() and not path.parent.name.startswith("."):  # in .claims a beat may be on its way
+                path.unlink(missing_ok=True)
+
+
+def refuse_foreign_folder(path: StoragePath, mark: str, what: str) -> None:
+    """Refuse to put a new `what` on something else.
+
+    Empty folders are no thing: a run that was killed before it wrote anything leaves some.
+
+    Raises
+    ------
+    StoreError
+        Where `path` is a file, or a folder that holds something and not `mark`.
+    """
+    with explain_read_errors(path):
+        if not path.exists() or (path / mark).exists():
+            return
+        if path.is_file():
+            raise StoreError(f"{path} is a file; expected a folder for {what}, new or made by an earlier run")
+        held = sorted(name for name in list_names(path) if _holds_anything(path / name))
+    if held:
+        some = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
+        raise StoreError(f"{path} holds something else ({some}); give a new folder for {what}")
+
+
+def refuse_foreign_file(path: StoragePath, begins: bytes, what: str) -> None:
+    """Refuse to put `what` in the place of something else.
+
+    Raises
+    ------
+    StoreError
+        Where `path` is a folder, or a file that does not begin as `what` does.
+    """
+    with explain_read_errors(path):
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder; give a file for {what}")
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(begins)) != begins:
+                    raise StoreError(f"{path} is something else than {what}, and is not overwritten; give another name")
+
+
+def _holds_anything(path: StoragePath) -> bool:
+    if path.name.startswith("."):
+        return False
+    return not (path.is_dir() and not list_names(path))
