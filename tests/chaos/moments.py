@@ -140,7 +140,7 @@ class Figures:
         of_proxy = f"; {self.faults.total()} more in {self.requests} requests ({faults})" if self.requests else ""
         return (
             f"{self.kills.total()} faults ({kills}){of_proxy}; {self.runs} runs, {self.waits} of them refused for a "
-            f"dead run's claim; {self.stores} stores, built and compared with the uninterrupted one; seed {self.seed}; "
+            f"dead run's lock; {self.stores} stores, built and compared with the uninterrupted one; seed {self.seed}; "
             f"{time.monotonic() - self.began_at:.0f} s"
         )
 
