@@ -128,7 +128,7 @@ class Container:
                     yield frame
                     decoded += frame.samples
 
-    def _decoded(self, container: Any) -> Iterator[Any]:
+    def _decode_frames(self, container: Any) -> Iterator[Any]:
         """Frames of the first audio stream. Packets cut off at the end are left out, ones broken before it are not."""
         broken: Exception | None = None
         frames = 0

@@ -79,7 +79,7 @@ def wait_for_first_workers(cluster: Cluster, client: Client, limits: tuple[int, 
                 cluster.scale(max(1, limits[0]))
         except Exception as error:
             if isinstance(cluster, SpecCluster):
-                _drop_refused(cluster)
+                _drop_failed_workers(cluster)
             raise ClusterError(f"{type(cluster).__name__} cannot start workers: {_extract_message(error)}") from None
     try:
         client.wait_for_workers(1, timeout=within_s)
@@ -97,7 +97,7 @@ async def _scale(cluster: Any, workers: int) -> None:
     await cluster._correct_state()
 
 
-def _drop_refused(cluster: Any) -> None:
+def _drop_failed_workers(cluster: Any) -> None:
     """Forget jobs that could not be started: they then count as missing."""
     for name in [name for name, job in cluster.workers.items() if job.status == Status.created]:
         cluster.workers.pop(name).status = Status.failed
@@ -160,7 +160,7 @@ class ReplacingAdaptive(Adaptive):
     async def adapt(self) -> None:
         """Look once, and start or end workers."""
         try:
-            await self._forget_ended()
+            await self._forget_closed_workers()
             await super().adapt()
         except Exception as error:
             if (said := _extract_message(error)) != self._told:
@@ -171,12 +171,12 @@ class ReplacingAdaptive(Adaptive):
         """Ask for workers."""
         await _scale(self._spec, n)
 
-    async def _forget_ended(self) -> None:
+    async def _forget_closed_workers(self) -> None:
         """Drop what had workers and has none any more, or could not be started: it is then missing, and started."""
         now, there = time.monotonic(), self.observed
         if now - self._tried_at > _RETRY_INTERVAL_S:
             self._tried_at = now
-            _drop_refused(self._spec)
+            _drop_failed_workers(self._spec)
         for name in list(self._spec.workers):
             suffixes = self._spec.worker_spec.get(name, {}).get("group")
             if there & ({f"{name}{suffix}" for suffix in suffixes} if suffixes else {name}):

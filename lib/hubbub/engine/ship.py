@@ -118,7 +118,7 @@ class Ship(WorkerPlugin):
         ImportError
             When another hubbub goes first all the same.
         """
-        if _source_imported() == self._source:
+        if _find_imported_source() == self._source:
             return
         folder = Path(worker.local_directory) / f"{PACKAGE}-{self._source}"
         if not folder.exists():
@@ -179,7 +179,7 @@ def _files(folder: Path, prefix: str = PACKAGE) -> Iterator[tuple[str, Path]]:
             yield f"{prefix}/{within.as_posix()}", path
 
 
-def _source_imported() -> str | None:
+def _find_imported_source() -> str | None:
     """The `SOURCE` of the hubbub that this worker imports; None where there is none, or one that has no such thing."""
     try:
         return importlib.import_module(f"{PACKAGE}.engine.ship").SOURCE

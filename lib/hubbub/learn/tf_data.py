@@ -119,7 +119,7 @@ def as_tf_data(
     def read(number: Any) -> tuple[Any, Any]:
         stored, places = tf.numpy_function(failures.noted(reader.batch), [number], (dtype, tf.int64), stateful=False)
         stored, places = tf.ensure_shape(stored, shape), tf.ensure_shape(places, (None,))
-        features = _scaled(tf.cast(stored, tf.float32), scale)
+        features = _scale_features(tf.cast(stored, tf.float32), scale)
         wanted = tf.gather(targets, places)
         return features, wanted if n_labels is None else tf.one_hot(wanted, n_labels)
 
@@ -128,11 +128,11 @@ def as_tf_data(
     if in_graph is not None:
         batches = _augmented_in_graph(batches, one, in_graph, n_labels, first_batch, parallel)
     if augment is not None:
-        batches = _augmented(batches, one, augment, n_labels, first_batch, parallel)
+        batches = _augment_batches(batches, one, augment, n_labels, first_batch, parallel)
     return batches.prefetch(parallel.prefetch_batches).with_options(_options(parallel))
 
 
-def _scaled(features: Any, scale: Scale | None) -> Any:
+def _scale_features(features: Any, scale: Scale | None) -> Any:
     """`Scale.apply` in the graph, operation for operation."""
     import tensorflow as tf
 
@@ -145,7 +145,7 @@ def _scaled(features: Any, scale: Scale | None) -> Any:
     return floored - peak if scale.peak_is_zero else floored
 
 
-def _augmented(
+def _augment_batches(
     batches: Any, one: Pass, augment: Augmentation, n_labels: int | None, first_batch: int, parallel: Parallel
 ) -> Any:
     import tensorflow as tf

@@ -206,8 +206,8 @@ def plan_features(
     examples = expand_examples(table.rows, settings)
     windows = count_windows(examples.rows, window_grid(settings), settings.frontend.sample_rate)
     reconciliation = reconcile(examples, row_index, retry_failed=retry_failed)
-    sharding = assign_shards(_missing(windows, reconciliation), per_shard)
-    return _plan(examples, reconciliation, sharding, committed, estimate_peak_bytes(settings), first_shard)
+    sharding = assign_shards(_find_missing_windows(windows, reconciliation), per_shard)
+    return _make_plan(examples, reconciliation, sharding, committed, estimate_peak_bytes(settings), first_shard)
 
 
 def plan_labels(
@@ -244,10 +244,10 @@ def plan_labels(
     sharding = shard_whole_clips(windows, reconciliation.attempt[reconciliation.wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
     block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
-    return _plan(examples, reconciliation, sharding, committed, block_and_batch)
+    return _make_plan(examples, reconciliation, sharding, committed, block_and_batch)
 
 
-def _plan(
+def _make_plan(
     examples: Examples,
     reconciliation: Reconciliation,
     sharding: Sharding,
@@ -276,7 +276,7 @@ def _plan(
     )
 
 
-def _missing(windows: npt.NDArray[np.int64], reconciliation: Reconciliation) -> MissingWindows:
+def _find_missing_windows(windows: npt.NDArray[np.int64], reconciliation: Reconciliation) -> MissingWindows:
     """All windows of new examples; of one that was begun, or failed in part, those that are not there."""
     wanted = np.flatnonzero(reconciliation.wanted)
     total = np.where(

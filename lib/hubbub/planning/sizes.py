@@ -44,7 +44,7 @@ def count_windows(clips: pa.Table, grid: WindowGrid, rate: int) -> npt.NDArray[n
     frame = clips.select(["start_s", "end_s", "duration_s"]).to_pandas().astype(float)
     end_s = np.fmin(frame["end_s"].fillna(np.inf), frame["duration_s"].fillna(np.inf))
     samples = np.round((end_s - frame["start_s"].fillna(0.0)) * rate)
-    return np.maximum(1, _counts(np.where(np.isfinite(samples), samples, 1).astype(np.int64), grid))
+    return np.maximum(1, _count_windows_of_lengths(np.where(np.isfinite(samples), samples, 1).astype(np.int64), grid))
 
 
 def estimate_peak_bytes(settings: Settings) -> int:
@@ -62,6 +62,6 @@ def estimate_peak_bytes(settings: Settings) -> int:
     return 3 * rows * row_bytes(settings) + 3 * 4 * BLOCK_VALUES + transform + varied
 
 
-def _counts(samples: npt.NDArray[np.int64], grid: WindowGrid) -> npt.NDArray[np.int64]:
+def _count_windows_of_lengths(samples: npt.NDArray[np.int64], grid: WindowGrid) -> npt.NDArray[np.int64]:
     unique, inverse = np.unique(samples, return_inverse=True)
     return np.array([grid.count(int(n)) for n in unique], np.int64)[inverse]

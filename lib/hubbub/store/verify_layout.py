@@ -92,7 +92,7 @@ def _array_names() -> list[str]:
     return [arrays.DOCUMENT, *of_arrays, *(f"{name}/c/0" for name in coordinates)]
 
 
-def _rows_needed(store: FeatureStore) -> int:
+def _count_needed_rows(store: FeatureStore) -> int:
     return (max(store.committed(), default=-1) + 1) * store.rows_per_shard
 
 
@@ -119,7 +119,7 @@ def verify_array(store: FeatureStore) -> tuple[bytes, list[Problem]]:
         return build_expected_document(store), [Problem(where, f"is missing; {again}", mend="write"), *coordinates]
     if fault := _document_fault(store, document):
         return build_expected_document(store), [Problem(where, f"{fault}; {again}", mend="write"), *coordinates]
-    if arrays.read_row_count(document) < (needed := _rows_needed(store)):
+    if arrays.read_row_count(document) < (needed := _count_needed_rows(store)):
         what = (
             f"has room for {count_noun(arrays.read_row_count(document), 'row')}, and the committed shards need "
             f"{needed}; {again}"

@@ -45,7 +45,7 @@ class CompactTask:
         is_ok = pc.equal(rows["status"], "ok")
         values = self._values(rows.filter(is_ok))
         read_s = time.perf_counter() - started
-        table = _renumbered(rows, is_ok, unit.index * self.store.rows_per_shard)
+        table = _renumber_rows(rows, is_ok, unit.index * self.store.rows_per_shard)
         self.store.write_shard(unit.index, self._shard(values), table)
         seconds = {"read": read_s, "store": time.perf_counter() - started - read_s}
         return UnitResult(
@@ -67,10 +67,10 @@ class CompactTask:
         try:
             values = self.store.read_rows(rows["row"].to_pylist())
         except (ValueError, OSError) as error:  # how tensorstore says that bytes are torn
-            raise self._damaged(rows.slice(0, 1), f"cannot be read ({str(error).splitlines()[0]})") from None
+            raise self._damage_error(rows.slice(0, 1), f"cannot be read ({str(error).splitlines()[0]})") from None
         for at, (held, expected) in enumerate(zip(values, rows["crc32"].to_pylist(), strict=True)):
             if checksum(held) != expected:
-                raise self._damaged(rows.slice(at, 1), "has another checksum than when written")
+                raise self._damage_error(rows.slice(at, 1), "has another checksum than when written")
         return values
 
     def _shard(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -79,7 +79,7 @@ class CompactTask:
         shard[: len(values)] = values
         return shard
 
-    def _damaged(self, rows: pa.Table, what: str) -> StoreError:
+    def _damage_error(self, rows: pa.Table, what: str) -> StoreError:
         row = rows.to_pylist()[0]
         return StoreError(
             f"{self.store.path}: row {row['row']} ({row['uri']}, window {row['window']}) in shard "
@@ -88,7 +88,7 @@ class CompactTask:
         )
 
 
-def _renumbered(rows: pa.Table, is_ok: pa.ChunkedArray, first: int) -> pa.Table:
+def _renumber_rows(rows: pa.Table, is_ok: pa.ChunkedArray, first: int) -> pa.Table:
     """A row part with the numbers that its rows get, from `first` on; rows without values have none."""
     ok = np.asarray(is_ok)
     numbers = pa.array(first + np.cumsum(ok) - 1, pa.int64(), mask=~ok)

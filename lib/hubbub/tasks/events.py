@@ -52,11 +52,11 @@ def rebuild_events(tables: LabelTables) -> Iterator[tuple[int, pa.Table]]:
         rows: list[dict[str, Any]] = []
         for file in files.to_pylist():
             if file["status"] == "ok":
-                rows += event_rows(file, _read_scored(by_clip[file["clip_id"]], file), tables)
+                rows += event_rows(file, _read_scores(by_clip[file["clip_id"]], file), tables)
         yield unit, pa.Table.from_pylist(rows, schema=schema)
 
 
-def _read_scored(windows: pd.DataFrame, file: dict[str, Any]) -> Scored:
+def _read_scores(windows: pd.DataFrame, file: dict[str, Any]) -> Scored:
     begin_s = file["clip_start_s"] or 0.0
     scores = np.stack(windows["scores"].to_list()).astype(np.float16)
     start_s, end_s = windows["start_s"].to_numpy(), windows["end_s"].to_numpy()

@@ -132,7 +132,7 @@ class _Draft:
 
     def _compute_rows(self, item: Item) -> Iterator[dict[str, Any]]:
         clip, started = item.clip, time.perf_counter()
-        windows = list(self._transformed(item))
+        windows = list(self._transform_windows(item))
         transform_s = sum(seconds for _, _, seconds in windows)
         self._seconds["features"] += transform_s
         self._seconds["decode"] += time.perf_counter() - started - transform_s
@@ -151,18 +151,18 @@ class _Draft:
                 "crc32": checksum(self._values[row]),
             }
 
-    def _transformed(self, item: Item) -> Iterator[tuple[ComputedWindow, int, float]]:
+    def _transform_windows(self, item: Item) -> Iterator[tuple[ComputedWindow, int, float]]:
         """Windows, the rows of the shard that hold their features, and the seconds the transform took."""
         for window in self._recorded.windows(item):
             started = time.perf_counter()
-            made = self._varied(item, window)
+            made = self._augment_window(item, window)
             self._values[self._used] = compute_row(made.samples, self._settings)
             # The sound itself is done with: a long clip must not pile up here.
             light = replace(made, samples=np.empty(0, np.float32))
             yield light, self._used, time.perf_counter() - started
             self._used += 1
 
-    def _varied(self, item: Item, window: Window) -> ComputedWindow:
+    def _augment_window(self, item: Item, window: Window) -> ComputedWindow:
         """The window as recorded, or as the item's variant has it."""
         variants = self._settings.variants
         if not item.variant or variants is None:

@@ -90,7 +90,7 @@ class Scorer:
         """Go through windows; how many samples of each are sound, int64 [window], and scores, [window, label]."""
         valid: list[int] = []
         scores = [np.empty((0, len(self.task.tables.labels)), np.float16)]
-        stream = self._timed(iter(windows))
+        stream = self._time_windows(iter(windows))
         while batch := list(islice(stream, _BATCH)):
             valid += [window.valid for window in batch]
             scores.append(self._predict(batch))
@@ -102,7 +102,7 @@ class Scorer:
         count = None if clip["end_s"] is None else round(clip["end_s"] * rate) - first
         return decode.decode_blocks(path, sample_rate=rate, first=first, count=count, channel=self.channel)
 
-    def _timed(self, windows: Iterator[Window]) -> Iterator[Window]:
+    def _time_windows(self, windows: Iterator[Window]) -> Iterator[Window]:
         started = time.perf_counter()
         while True:
             window = next(windows, None)

@@ -48,7 +48,7 @@ class Spectrum:
 
     def frames(self, samples: npt.NDArray[np.float32]) -> Floats:
         """Overlapping frames of float32 [samples], [frame, n_fft], not yet windowed: a view, not to be changed."""
-        frames = np.lib.stride_tricks.sliding_window_view(self._padded(samples), self._settings.n_fft)
+        frames = np.lib.stride_tricks.sliding_window_view(self._pad_samples(samples), self._settings.n_fft)
         return frames[:: self._settings.hop_samples][: self._settings.n_frames(len(samples))]
 
     def whole(self, samples: npt.NDArray[np.float32]) -> Floats:
@@ -65,7 +65,7 @@ class Spectrum:
             bank.lanes(np.sqrt(power, out=power) if magnitude else power, out=bands[frames])
         return bands
 
-    def _padded(self, samples: npt.NDArray[np.float32]) -> Floats:
+    def _pad_samples(self, samples: npt.NDArray[np.float32]) -> Floats:
         """The waveform between zeros: half a frame before it, and after it to the end of the last frame's last hop."""
         n_fft, hop = self._settings.n_fft, self._settings.hop_samples
         hops = self._settings.n_frames(len(samples)) + (n_fft - 1) // hop
@@ -79,7 +79,7 @@ class Spectrum:
         if n_fft % 2:
             yield from self._odd_blocks(samples)
             return
-        padded, hop = self._padded(samples), self._settings.hop_samples
+        padded, hop = self._pad_samples(samples), self._settings.hop_samples
         for begin in range(0, n_frames, _LANES):
             lanes = min(_LANES, n_frames - begin)
             if begin == 0 or lanes < _LANES:

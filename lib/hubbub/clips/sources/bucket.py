@@ -54,7 +54,7 @@ def list_files(folder: UPath) -> Iterator[tuple[str, dict[str, Any]]]:
     A name that would be taken for an address of another kind, ``odd://name.wav``, has its whole address for `uri`.
     """
     shown = (held for held in list_objects(folder) if held.name and not _is_hidden(held.name))
-    for held in sorted(shown, key=lambda held: _as_walked(held.name)):
+    for held in sorted(shown, key=lambda held: _walk_order(held.name)):
         if not held.name.endswith("/"):  # else what stands for an empty folder
             whole = {"uri": f"s3://{folder.path.rstrip('/')}/{held.name}"} if "://" in held.name else {}
             yield held.name, {"version": held.version, "size_bytes": held.size_bytes, **whole}
@@ -97,7 +97,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
 
 
-def _as_walked(name: str) -> list[tuple[bool, str]]:
+def _walk_order(name: str) -> list[tuple[bool, str]]:
     """A key to sort by: the files of a folder before its sub-folders."""
     *folders, last = name.split("/")
     return [*((True, folder) for folder in folders), (False, last)]

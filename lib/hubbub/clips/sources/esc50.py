@@ -14,7 +14,7 @@ from hubbub.clips.sources.csv import listing, read_content, read_frame
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
 
-_SHAPE = Columns(path="filename", label="category", fold="fold")
+_COLUMNS = Columns(path="filename", label="category", fold="fold")
 
 
 def fits(source: StoragePath) -> bool:
@@ -29,6 +29,6 @@ def read(source: StoragePath, columns: Columns) -> Listing:
     """List the clips; those cut from one recording (`src_file`) are one group."""
     if columns != Columns():
         raise ClipTableError(f"{source}: format esc50 has columns of its own; for others say --format csv")
-    shape = replace(_SHAPE, group="src_file")
+    shape = replace(_COLUMNS, group="src_file")
     frame = read_frame(source, shape)
-    return listing(source, frame, shape if "src_file" in frame else _SHAPE)
+    return listing(source, frame, shape if "src_file" in frame else _COLUMNS)

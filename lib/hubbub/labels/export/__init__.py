@@ -58,7 +58,7 @@ def export_events(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath
         raise UsageError(f"no export format is called '{format}': {suggest_nearest(format, FORMATS)}")
     _check("events", events, _REQUIRED)
     _check("files", files, ("uri", "status"))
-    return FORMATS[format].write(_arranged(events), _analysed(files), folder)
+    return FORMATS[format].write(_sort_events(events), _select_analysed(files), folder)
 
 
 def _check(name: str, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
@@ -68,12 +68,12 @@ def _check(name: str, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
         raise LabelsError(f"the {name} table lacks {', '.join(missing)}; expected it beside: {has}")
 
 
-def _arranged(events: pd.DataFrame) -> pd.DataFrame:
+def _sort_events(events: pd.DataFrame) -> pd.DataFrame:
     carried = [column for column in events.columns if column not in EVENT_COLUMNS]
     ordered = events.reindex(columns=[*EVENT_COLUMNS, *carried])
     return ordered.sort_values(["uri", "onset_s", "offset_s", "label"], ignore_index=True)
 
 
-def _analysed(files: pd.DataFrame) -> pd.DataFrame:
+def _select_analysed(files: pd.DataFrame) -> pd.DataFrame:
     """Keep the recordings that were analysed; a failed one must not look like a quiet one."""
     return files[files["status"] == "ok"].drop_duplicates("uri", keep="last").sort_values("uri", ignore_index=True)
