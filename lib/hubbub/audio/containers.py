@@ -124,7 +124,7 @@ class Container:
             ) as container:
                 if not container.streams.audio:
                     raise DecodeError(f"{self._name} holds no audio")
-                for frame in self._decoded(container):
+                for frame in self._decode_frames(container):
                     yield frame
                     decoded += frame.samples
 

@@ -1,6 +1,6 @@
 """One unit of `label`: decode its files, score their windows with the model, make events, commit three parts.
 
-A long recording was scored in pieces ahead of its unit (`tasks.pieces`); what of it is missing its unit scores itself.
+A long recording is scored in segments before its unit (`tasks.segments`); its unit scores the segments that are missing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LabelTask:
     needs: ClassVar[tuple[str, ...]] = ("keras",)
 
     def __call__(self, unit: Unit) -> UnitResult:
-        """Do the unit; files that cannot be labelled become failed rows, pieces that cannot be scored are left out.
+        """Do the unit; files that cannot be labelled become failed rows, segments that cannot be scored are left out.
 
         Raises
         ------
@@ -80,21 +80,21 @@ class LabelTask:
 
 
 def _score_segment_unit(unit: SegmentUnit, scorer: Scorer) -> UnitResult:
-    """Score pieces and write them down, but for those that are there; what fails is left to the recording's unit."""
+    """Score segments and write them down, but for those that are there; what fails is left to the recording's unit."""
     tables = scorer.task.tables
     done = _SegmentJoiner(scorer.task.tables.run["hop_s"])
     for item in announce_items(unit.items):
         if item.failure is not None:
             continue
-        piece = read_segment_result(item, tables)
-        if piece is None or piece.content != hash_content(item, tables.root):
-            piece = _score_item(item, scorer)
-            if piece is None:
+        segment = read_segment_result(item, tables)
+        if segment is None or segment.content != hash_content(item, tables.root):
+            segment = _score_item(item, scorer)
+            if segment is None:
                 continue
             started = time.perf_counter()
-            write_segment_result(item, piece, tables)
+            write_segment_result(item, segment, tables)
             scorer.seconds["store"] += time.perf_counter() - started
-        done.add(item, piece)
+        done.add(item, segment)
     return UnitResult(
         unit=unit.index,
         ok=0,
@@ -117,7 +117,7 @@ def _score_item(item: Item, scorer: Scorer) -> SegmentResult | None:
 
 
 class _SegmentJoiner:
-    """What of recordings was done in pieces, and is told of by the pieces' units."""
+    """What of recordings was done in segments, and is told of by the segments' units."""
 
     def __init__(self, hop_s: float) -> None:
         self._hop_s = hop_s
@@ -125,14 +125,14 @@ class _SegmentJoiner:
         self.windows = self.size_bytes = 0
         self.audio_s = 0.0
 
-    def add(self, item: Item, piece: SegmentResult) -> None:
-        """Count one piece in, once however often its recording is tried."""
+    def add(self, item: Item, segment: SegmentResult) -> None:
+        """Count one segment in, once however often its recording is tried."""
         if (what := (item.clip["clip_id"], item.first_window)) in self._counted:
             return
         self._counted.add(what)
         self.windows += item.n_windows
         self.size_bytes += (item.clip["size_bytes"] or 0) * item.n_windows // item.windows
-        self.audio_s += len(piece.valid) * self._hop_s
+        self.audio_s += len(segment.valid) * self._hop_s
 
 
 class _Draft:
@@ -152,7 +152,7 @@ class _Draft:
             self._files.append(_file_row(item, status="failed", error=item.failure))
             return
         try:
-            scored = retry_with_backoff(lambda: self._scored(item))
+            scored = retry_with_backoff(lambda: self._score_recording(item))
         except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
             raise
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
@@ -161,7 +161,7 @@ class _Draft:
             self._keep(item, scored)
 
     def commit(self, unit: Unit) -> UnitResult:
-        """Write the parts; the one of the files commits the unit. Then the pieces of its recordings go."""
+        """Write the parts; the one of the files commits the unit. Then the segments of its recordings go."""
         started = time.perf_counter()
         tables = self._task.tables
         tables.write_unit(
@@ -172,7 +172,7 @@ class _Draft:
         )
         long = [item for item in unit.items if item.windows > MAX_LABEL_WINDOWS]
         tables.remove_segments(
-            tables.segment_number(describe_segment(piece)) for item in long for piece in split_into_segments(item)
+            tables.segment_number(describe_segment(segment)) for item in long for segment in split_into_segments(item)
         )
         self._scorer.seconds["store"] += time.perf_counter() - started
         return self._result(unit)
@@ -189,31 +189,31 @@ class _Draft:
         self._windows.append(_window_rows(item.clip, scored, self._schemas.windows))
         self._events += event_rows(row, scored, self._task.tables)
 
-    def _scored(self, item: Item) -> Scored:
+    def _score_recording(self, item: Item) -> Scored:
         scorer = self._scorer
         whole = self._join_stored_segments(item) if item.windows > MAX_LABEL_WINDOWS else None
-        whole = whole or scorer.scored(item)
-        assert whole.samples is not None  # all windows were gone through
+        whole = whole or scorer.score_recording(item)
+        assert whole.samples is not None  # every window was decoded
         start_s = scorer.grid.hop * np.arange(len(whole.valid), dtype=np.float64) / scorer.rate
         return Scored(start_s, start_s + whole.valid / scorer.rate, whole.scores, whole.samples / scorer.rate)
 
     def _join_stored_segments(self, item: Item) -> SegmentResult | None:
-        """A long recording, put together; None where its pieces do not fit: then it is decoded in one go."""
+        """Join the segments of a long recording; None where they do not fit: it is then decoded as a whole."""
         items, content = split_into_segments(item), hash_content(item, self._task.tables.root)
-        pieces = [self._read_scored(part, content) for part in items]
+        segments = [self._read_segment(part, content) for part in items]
         for number, part in enumerate(items):
-            pieces[number] = pieces[number] or _score_item(part, self._scorer)
-            if pieces[number] is None:
+            segments[number] = segments[number] or _score_item(part, self._scorer)
+            if segments[number] is None:
                 self._scorer.decode(item)
                 return None
-        whole = join_segments([piece for piece in pieces if piece is not None], items, self._scorer.grid)
+        whole = join_segments([segment for segment in segments if segment is not None], items, self._scorer.grid)
         return whole if whole is not None and len(whole.valid) else None
 
-    def _read_scored(self, item: Item, content: str | None) -> SegmentResult | None:
-        piece = read_segment_result(item, self._task.tables)
-        if piece is not None:  # also one of other content: its own unit has told of it
-            self._ahead.add(item, piece)
-        return piece if piece is not None and piece.content == content else None
+    def _read_segment(self, item: Item, content: str | None) -> SegmentResult | None:
+        segment = read_segment_result(item, self._task.tables)
+        if segment is not None:  # its own unit has reported it, also for other content
+            self._ahead.add(item, segment)
+        return segment if segment is not None and segment.content == content else None
 
     def _result(self, unit: Unit) -> UnitResult:
         failed = [row for row in self._files if row["status"] == "failed"]

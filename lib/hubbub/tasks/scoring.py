@@ -52,9 +52,9 @@ class _Length:
     def __init__(self) -> None:
         self.samples = 0
 
-    def counted(self, decode_blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+    def count_samples(self, blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
         """Pass blocks on."""
-        for block in decode_blocks:
+        for block in blocks:
             self.samples += len(block)
             yield block
 
@@ -71,11 +71,11 @@ class Scorer:
         self.cutting = SegmentWindows(task.tables.root, self.grid, self.rate, self.channel)
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
-    def scored(self, item: Item) -> SegmentResult:
+    def score_recording(self, item: Item) -> SegmentResult:
         """Score all windows of a file in one pass; raises `AudioError`, such as `EmptyAudio` for no window."""
         length = _Length()
         with local_copy(resolve_uri(item.clip["uri"], self.task.tables.root), item.clip["version"]) as path:
-            valid, scores = self.score(split_windows(length.counted(self._blocks(item, path)), self.grid))
+            valid, scores = self.score(split_windows(length.count_samples(self._blocks(item, path)), self.grid))
         if not len(valid):
             raise EmptyAudio(f"{item.clip['uri']} holds no samples in the stretch asked for")
         return SegmentResult(valid, scores, length.samples, "")

@@ -3,15 +3,15 @@
 ::
 
     windows    0 ........ 511 | 512 ....... 1023 | 1024 ... 1500
-    pieces          a                 b                 c ...          the last goes on to the end of the sound
+    segments          a                 b                 c ...          the last goes on to the end of the sound
     decoded    [-----------~]
                            [~~-----------~]                            ~ sound around a seam
                                              [~~-----------]
 
-What a piece holds is, to the bit, what the recording decoded in one go would give. For that a resampler must do at a
-piece's begin what it would do there in mid-stream. It works in blocks, so it is started a whole number of its periods
+What a segment holds is, to the bit, what the recording decoded in one go would give. For that a resampler must do at a
+segment's begin what it would do there in mid-stream. It works in blocks, so it is started a whole number of its periods
 after the recording's begin (`resampler_period`), and early enough to have settled. Where that is not possible, or a
-decoder remembers what came before, the recording is decoded from its start, and the worker that has the next piece
+decoder remembers what came before, the recording is decoded from its start, and the worker that has the next segment
 goes on where it stands.
 """
 
@@ -62,7 +62,7 @@ class SegmentWindows:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """A piece, scored.
+    """A segment, scored.
 
     Attributes
     ----------
@@ -94,12 +94,12 @@ def hash_content(item: Item, root: StoragePath) -> str | None:
 
 
 def score_segment(item: Item, cutting: SegmentWindows, score: Score) -> SegmentResult | None:
-    """Decode and score one piece; None where its content cannot be told from another, or changes meanwhile.
+    """Decode and score one segment; None where its content cannot be told from another, or changes meanwhile.
 
     Raises
     ------
     AudioError
-        The piece cannot be decoded; what then is wrong with the recording, decoding it from its start will tell.
+        The segment cannot be decoded; what then is wrong with the recording, decoding it from its start will tell.
     BucketError
         It lies in a bucket that cannot be read at all.
     """
@@ -114,7 +114,7 @@ def score_segment(item: Item, cutting: SegmentWindows, score: Score) -> SegmentR
 
 
 def read_segment_result(item: Item, tables: LabelTables) -> SegmentResult | None:
-    """The piece that an earlier unit or run left; None where there is none that can be read and fits."""
+    """The segment that an earlier unit or run left; None where there is none that can be read and fits."""
     if (held := tables.read_segment(describe_segment(item))) is None:
         return None
     table, found = held
@@ -126,34 +126,34 @@ def read_segment_result(item: Item, tables: LabelTables) -> SegmentResult | None
         return None
 
 
-def write_segment_result(item: Item, piece: SegmentResult, tables: LabelTables) -> None:
-    """Write a piece down; errors of `LabelTables.write_segment`."""
-    scores = pa.FixedSizeListArray.from_arrays(pa.array(piece.scores.ravel()), len(tables.labels))
-    table = pa.table({"valid": pa.array(piece.valid, pa.int64()), "scores": scores})
-    tables.write_segment(describe_segment(item), table, {"samples": piece.samples, "content": piece.content})
+def write_segment_result(item: Item, segment: SegmentResult, tables: LabelTables) -> None:
+    """Write a segment down; errors of `LabelTables.write_segment`."""
+    scores = pa.FixedSizeListArray.from_arrays(pa.array(segment.scores.ravel()), len(tables.labels))
+    table = pa.table({"valid": pa.array(segment.valid, pa.int64()), "scores": scores})
+    tables.write_segment(describe_segment(item), table, {"samples": segment.samples, "content": segment.content})
 
 
 def describe_segment(item: Item) -> dict[str, Any]:
-    """What a piece is of, as plain data."""
+    """What a segment is of, as plain data."""
     clip = {name: item.clip[name] for name in ("clip_id", "version")}
     return clip | {name: getattr(item, name) for name in ("first_window", "n_windows", "windows")}
 
 
-def join_segments(pieces: Sequence[SegmentResult], items: Sequence[Item], grid: WindowGrid) -> SegmentResult | None:
-    """All pieces of a recording as one; None where they are not what one decoding of one content gives."""
-    samples = next((piece.samples for piece in pieces if piece.samples is not None), None)
-    if samples is None or len({piece.content for piece in pieces}) > 1:
+def join_segments(segments: Sequence[SegmentResult], items: Sequence[Item], grid: WindowGrid) -> SegmentResult | None:
+    """All segments of a recording as one; None where they are not what one decoding of one content gives."""
+    samples = next((segment.samples for segment in segments if segment.samples is not None), None)
+    if samples is None or len({segment.content for segment in segments}) > 1:
         return None
     ends = [*(item.first_window for item in items[1:]), math.inf]  # the last goes on to the end of the sound
-    for item, piece, end in zip(items, pieces, ends, strict=True):
-        if len(piece.valid) != max(0, min(grid.count(samples), end) - item.first_window):
+    for item, segment, end in zip(items, segments, ends, strict=True):
+        if len(segment.valid) != max(0, min(grid.count(samples), end) - item.first_window):
             return None
-    valid, scores = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("valid", "scores"))
-    return SegmentResult(valid, scores, samples, pieces[0].content)
+    valid, scores = (np.concatenate([getattr(segment, name) for segment in segments]) for name in ("valid", "scores"))
+    return SegmentResult(valid, scores, samples, segments[0].content)
 
 
 class _Stretch:
-    """Where the windows of one piece lie in its file.
+    """Where the windows of one segment lie in its file.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ class _Stretch:
         self._rate, self._source_rate = rate, _rate_if_memoryless(path)
 
     def windows(self, source: str) -> Iterator[Window]:
-        """The piece's windows; the last piece's go on to the end of the sound, whatever was planned."""
+        """The segment's windows; the last segment's go on to the end of the sound, whatever was planned."""
         for window in self._sought() if self._can_be_sought() else self._onward(source):
             if window.number < self._beyond:
                 yield window
@@ -193,7 +193,7 @@ class _Stretch:
 
     def _sound(self, begin: int, own: int | None) -> Iterator[npt.NDArray[np.float32]]:
         """The clip's sound from sample `begin` on, `own` samples of it; decoded with what lies around it."""
-        around = self._settled()
+        around = self._settling_samples()
         lead, wanted = self._lead(begin), math.inf if own is None else own + around
         left = math.inf if self._end is None else max(0, self._end - self._start - begin)
         asked, seen = min(wanted, left), -lead
@@ -205,7 +205,7 @@ class _Stretch:
         if seen > 0 and (seen < wanted or wanted == math.inf):
             self.samples = begin + seen
 
-    def _settled(self) -> int:
+    def _settling_samples(self) -> int:
         return _align_halo(self._source_rate or self._rate, self._rate, self._rate)
 
     def _lead(self, begin: int) -> int:
@@ -214,16 +214,16 @@ class _Stretch:
         if begin == 0 or source_rate is None or source_rate == rate:
             return 0
         period = resampler_period(source_rate, rate)
-        assert period is not None  # or the piece would be decoded from its recording's start
+        assert period is not None  # or the segment would be decoded from its recording's start
         step = rate // math.gcd(source_rate, rate)
         source_step = source_rate // math.gcd(source_rate, rate)
         whole, _ = aligned_start(self._start, source_rate, rate)
-        early = self._start + begin - self._settled()
+        early = self._start + begin - self._settling_samples()
         at, _ = aligned_start(max(self._start, early), source_rate, rate)
         to_go_back = (at - whole) % period
         if early <= self._start or at - to_go_back <= whole:
             return begin
-        return self._settled() + to_go_back // source_step * step
+        return self._settling_samples() + to_go_back // source_step * step
 
     def _onward(self, source: str) -> Iterator[Window]:
         """The same of a recording that has to be decoded from its start: a worker goes on where it stands."""
@@ -259,10 +259,10 @@ class _OpenStream:
 
     def __init__(self, decode_blocks: Iterator[npt.NDArray[np.float32]], grid: WindowGrid) -> None:
         self.number = self.samples = 0
-        self.windows = split_windows(self._counted(decode_blocks), grid)
+        self.windows = split_windows(self._count_samples(decode_blocks), grid)
 
-    def _counted(self, decode_blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
-        for block in decode_blocks:
+    def _count_samples(self, blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+        for block in blocks:
             self.samples += len(block)
             yield block
 
