@@ -1,6 +1,6 @@
 """One unit of `label`: decode its files, score their windows with the model, make events, commit three parts.
 
-A long recording is scored in segments before its unit (`tasks.segments`); its unit scores the segments that are missing.
+A long recording is scored in segments before its unit (`tasks.segments`); its unit scores missing segments.
 """
 
 from __future__ import annotations
