@@ -105,6 +105,7 @@ def test_the_values_agree_with_librosa(every_way: subprocess.CompletedProcess) -
         assert judged[f"{row}: dB from librosa"][-1] == "met"
 
 
+@pytest.mark.slow
 def test_every_format_is_gone_through(every_format: subprocess.CompletedProcess) -> None:
     assert every_format.returncode == 0, every_format.stderr
     assert "wrote the clips as mp3, flac, wav in" in every_format.stdout
@@ -115,6 +116,7 @@ def test_every_format_is_gone_through(every_format: subprocess.CompletedProcess)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+@pytest.mark.slow
 def test_memory_is_measured_for_both_lengths(every_format: subprocess.CompletedProcess) -> None:
     shorter, longer = rows(every_format.stdout, "Memory").values()
     assert "wrote a 15-second FLAC" in every_format.stdout
@@ -124,12 +126,14 @@ def test_memory_is_measured_for_both_lengths(every_format: subprocess.CompletedP
     assert judged["3-minute FLAC: peak MB of a worker"][1] == longer[0]
 
 
+@pytest.mark.slow
 def test_only_what_was_measured_is_judged(every_format: subprocess.CompletedProcess) -> None:
     judged = rows(every_format.stdout, "Targets")
     assert all("FLAC" in what for what in judged)
     assert len(judged) == 2
 
 
+@pytest.mark.slow
 def test_it_leaves_nothing_behind(every_format: subprocess.CompletedProcess, scratch: Path) -> None:
     assert "Targets" in every_format.stdout
     assert [path.name for path in scratch.iterdir() if "hubbub" in path.name] == []
@@ -155,6 +159,7 @@ def test_check_exits_1_where_a_target_is_missed(every_way: subprocess.CompletedP
     assert every_way.returncode == 1
 
 
+@pytest.mark.slow
 def test_check_exits_0_where_all_are_met(every_format: subprocess.CompletedProcess) -> None:
     assert [verdict for *_, verdict in rows(every_format.stdout, "Targets").values()] == ["met", "met"]
     assert every_format.returncode == 0

@@ -70,7 +70,7 @@ def test_a_store_whose_driver_was_killed_says_so_and_no_worker_outlives_it(clips
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
     assert len(open_store(store).committed()) < 50
-    assert "clips are there: a run broke off" in hubbub("verify", store).stdout
+    assert "clips stored: a run broke off" in hubbub("verify", store).stdout
 
 
 @pytest.mark.slow
@@ -161,8 +161,8 @@ def test_a_training_killed_in_the_middle_goes_on_and_ends_equal(whole_store: Pat
     assert whole["history"] == cut["history"]
 
 
-STOPPED = "hubbub: stopped; what is committed is kept, and the same command goes on from there"
-STOPPING = re.compile(r"stopping: \d+ units in flight are finished and committed; Ctrl-C again stops now")
+STOPPED = "hubbub: stopped; what is committed is kept, and the same command resumes"
+STOPPING = re.compile(r"stopping: \d+ units? in flight (?:is|are) finished and committed; Ctrl-C again stops now")
 
 
 def interrupt(run: Run) -> None:
@@ -212,7 +212,7 @@ def test_a_run_that_is_stopped_once_commits_what_it_began_and_the_next_goes_on(
     assert 4 <= committed < 100
     broken = hubbub("verify", store).stdout
     assert re.search(r"problems *│ 1 ", broken), broken
-    assert f"{committed} of 100 clips are there: a run broke off" in broken
+    assert f"{committed} of 100 clips stored: a run broke off" in broken
     succeed(*features(clips, store))
     assert_equal_stores(str(store), str(whole_store))
     assert_verified(str(store), str(clips))
@@ -255,6 +255,7 @@ def test_a_run_that_is_stopped_twice_stops_now(clips: Path, tmp_path: Path) -> N
     assert open_store(store).committed() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_started_again_is_deaf_to_ctrl_c(clips: Path, whole_store: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     run = Run(features(clips, store), tmp_path / "said")

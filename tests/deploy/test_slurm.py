@@ -74,6 +74,7 @@ def edit(file: Path, **options: object) -> None:
     file.write_text(yaml.safe_dump(said))
 
 
+@pytest.mark.slow
 def test_a_worker_job_that_is_cancelled_is_made_up_for(place: Path, slurm: Slurm, run: Run) -> None:
     wait_for_parts(place / "store" / "rows", 3, run)
     cancelled = slurm.running()[0]

@@ -90,7 +90,7 @@ def test_the_plan_then_the_work_then_nothing_to_do_then_pruning(holes: FeatureSt
     assert "nothing to do" in succeed("compact", path)
     assert "would free" in succeed("compact", path, "--dry-run")
     assert len(list((path / "features.zarr" / "features" / "c").iterdir())) == 8
-    assert "kB freed: the shards of before the last compaction are removed" in succeed("compact", path, "--prune")
+    assert "kB freed: the shards from before the last compaction are removed" in succeed("compact", path, "--prune")
     assert sorted(each.name for each in (path / "features.zarr" / "features" / "c").iterdir()) == ["6", "7"]
     assert_compacted(path, holes, 2)
     succeed("verify", path)

@@ -181,6 +181,7 @@ def test_a_log_that_can_no_longer_be_written_costs_its_lines_alone(clips: Path, 
     assert done.stderr.count("/dev/full cannot be written any more (No space left on device)") == 1
 
 
+@pytest.mark.slow
 def test_a_run_in_a_bucket_is_told_of_there(s3: str, moto_server: Server, clips: Path, tmp_path: Path):
     succeed("features", clips, "-o", f"{s3}/store", *SERIAL)
     seen = status(f"{s3}/store")

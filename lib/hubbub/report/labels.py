@@ -83,7 +83,7 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         "labels.html.j2",
         facts=_facts(analysed, failed, events),
         bars=_label_bars(labels.labels, events, colours),
-        list_unknown_labels=true is not None and not (true["matched"].all() and events["matched"].all()),
+        unmatched=true is not None and not (true["matched"].all() and events["matched"].all()),
         nothing_found=not len(events),
         failed=failed.head(FAILED_SHOWN).to_dict("records"),
         n_failed=len(failed),

@@ -81,6 +81,7 @@ def test_the_same_seed_makes_the_same_weights(trained, tiny_store, tmp_path):
     assert_same(trained, tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_another_seed_makes_others(trained, tiny_store, tmp_path):
     train(tiny_store, tmp_path / "other", test_fold=1, epochs=EPOCHS, seed=4)
     with pytest.raises(AssertionError):
@@ -167,7 +168,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_equal(trained, tiny_store, tmp
     assert_same(trained, out)
 
 
-@pytest.mark.parametrize("step", ["model_card", "write_bundle"])
+@pytest.mark.parametrize("step", [pytest.param("model_card", marks=pytest.mark.slow), "write_bundle"])
 def test_a_disk_that_is_full_at_the_end_leaves_no_bundle_and_the_next_run_finishes(
     tiny_store, tmp_path, monkeypatch, step
 ):
@@ -196,6 +197,7 @@ def test_every_model_learns_what_is_easy(name, tmp_path, clips, build):
     assert evaluate(tmp_path / "bundle", store, tmp_path / "evaluation").accuracy >= 0.9
 
 
+@pytest.mark.slow
 def test_the_default_model_learns_what_is_easy_from_what_is_no_decibels(tmp_path, clips, build):
     from hubbub.pipelines.evaluate import evaluate
 
