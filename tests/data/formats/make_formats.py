@@ -89,7 +89,7 @@ def _train(store: Path, bundle: Path) -> None:
     """Train the default network, made narrow, so that its weights take kilobytes."""
     narrow = (
         "import sys; from hubbub.learn.networks import default; "
-        "default.FILTERS, default.HEAD_FILTERS, default.FLUTTER_UNITS = (2, 2, 2, 2), 4, 4; "
+        "default.FILTERS, default.HEAD_FILTERS, default.MODULATION_UNITS = (2, 2, 2, 2), 4, 4; "
         "from hubbub.learn.train import train; from hubbub.store.opening import open_store; from pathlib import Path; "
         "train(open_store(sys.argv[1]), Path(sys.argv[2]), epochs=3)"
     )
