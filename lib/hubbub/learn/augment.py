@@ -5,7 +5,7 @@
 Each function takes features, float32 [row, frame, band], and a NumPy generator, and returns new arrays. `Policy` puts
 them in the order in which sound would meet them::
 
-    cut off, moved in time -> louder or softer -> coloured, higher or lower
+    cut off, moved in time -> louder or softer -> random EQ, higher or lower
     -> mixed with another row -> noise around it -> the frontend's floor -> masks
 """
 
@@ -34,7 +34,7 @@ class Augmentation(Protocol):
     """What a recipe does to training batches."""
 
     def __call__(self, features: Features, targets: Targets, rng: np.random.Generator) -> tuple[Features, Targets]:
-        """Augment a batch: float32 [row, frame, band] and [row, label]; rows of nothing may come after its own."""
+        """Augment a batch: float32 [row, frame, band] and [row, label]; negatives may come after its own rows."""
 
     def for_validation(self) -> Augmentation:
         """What it is where a threshold is chosen: rows stay what they are, among and beside backgrounds."""

@@ -40,7 +40,7 @@ def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration
     return calibrate(np.concatenate(scores), np.concatenate(targets))
 
 
-def describe_bundle(job: TrainingJob, state: State, calibrate_on_validation: Calibration | None) -> dict[str, Any]:
+def describe_bundle(job: TrainingJob, state: State, calibration: Calibration | None) -> dict[str, Any]:
     """What `bundle.json` says."""
     settings = job.store.settings
     kept = state.history[state.kept_epoch - 1]
@@ -49,10 +49,8 @@ def describe_bundle(job: TrainingJob, state: State, calibrate_on_validation: Cal
         "summary": job.recipe.summary,
         "labels": list(job.split.labels),
         "activation": job.recipe.activation,
-        "thresholds": dict.fromkeys(
-            job.split.labels, THRESHOLD if calibrate_on_validation is None else calibrate_on_validation.threshold
-        ),
-        "calibration": None if calibrate_on_validation is None else asdict(calibrate_on_validation),
+        "thresholds": dict.fromkeys(job.split.labels, THRESHOLD if calibration is None else calibration.threshold),
+        "calibration": None if calibration is None else asdict(calibration),
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
         "window_s": settings.windows.input_s,

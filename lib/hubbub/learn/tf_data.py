@@ -199,6 +199,6 @@ def partition_of(context: Any) -> Partition:
 
     ::
 
-        strategy.distribute_datasets_from_function(lambda context: as_tf_data(pass_for(share_of(context))))
+        strategy.distribute_datasets_from_function(lambda context: as_tf_data(pass_for(partition_of(context))))
     """
     return Partition(context.input_pipeline_id, context.num_input_pipelines)

@@ -59,7 +59,7 @@ class TrainResult:
     """Labels it tells apart."""
 
     rows: dict[str, int]
-    """Rows of `train`, `plan_validation_pass` and `test`, and those `skipped` because they carry no label."""
+    """Rows of `train`, `validation` and `test`, and those `skipped` because they carry no label."""
 
     history: tuple[dict[str, float], ...]
     """One line an epoch: epoch, loss, accuracy, learning_rate; val_loss and val_accuracy where rows validate."""
@@ -79,7 +79,7 @@ class TrainResult:
 
 @keras.saving.register_keras_serializable(package="hubbub")
 class LabelledAccuracy(keras.metrics.Mean):
-    """Share of rows whose highest score is at their highest target; rows of nothing (all targets 0) do not count."""
+    """Share of rows whose highest score is at their highest target; negatives (all targets 0) do not count."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count one batch: targets and scores, [row, label]."""

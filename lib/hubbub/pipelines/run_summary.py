@@ -18,7 +18,7 @@ class RunSummary:
 
     Attributes
     ----------
-    audio_s, bytes_read, ok, failed, windows, heard, seconds
+    audio_s, bytes_read, ok, failed, windows, event_counts, seconds
         Sums over the results (`UnitResult`).
     wall_s
         Wall time of the run.

@@ -127,7 +127,7 @@ def _match_rows(examples: Examples, row_index: pd.DataFrame) -> _StoredRows:
     status = _column(row_index["status"])
     ok, failed, retired = (_equal(status, name) for name in ("ok", "failed", "retired"))
     gone = ~retired & (clip < 0)
-    if retired.any():  # a retired row says by what it holds what it was (`store.rows.restored`)
+    if retired.any():  # a retired row says by what it holds what it was (`store.row_updates`)
         ok = ok | (retired & row_index["row"].notna().to_numpy())
         failed = failed | (retired & ~ok & row_index["error"].notna().to_numpy())
     whole = {

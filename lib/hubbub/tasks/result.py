@@ -30,7 +30,7 @@ class UnitResult:
         Wall time by stage.
     reasons
         Uri and reason of the first failures.
-    heard
+    event_counts
         Events by label, where the task makes events.
     """
 

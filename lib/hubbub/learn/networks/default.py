@@ -31,7 +31,7 @@ BACKGROUND_DB, NEGATIVES = (-90.0, -40.0), 0.125
 
 
 def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
-    """Two readings of one standardised row, joined: what it looks like, and how fast its bands flutter.
+    """Join two branches over one standardised row: its spectrogram, and the modulation spectrum of its bands.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def _spectrogram_branch(standard: keras.KerasTensor) -> keras.KerasTensor:
 def _modulation_branch(standard: keras.KerasTensor) -> keras.KerasTensor:
     """The modulation spectrum: how strongly each stretch of bands goes up and down, by how often a second.
 
-    It is what tells rotor blades from rain where their colours are alike, and pooling blurs it away. Changes of level
-    and colour leave it as it is.
+    It tells rotor blades from rain where their spectra are alike, and pooling blurs it away. Gain and equalisation do
+    not change it.
     """
     length = min(MODULATION_FRAMES, standard.shape[1])
     stretches = layers.AveragePooling1D(4, padding="same")(layers.Permute((2, 1))(standard))
     real, imaginary = keras.ops.stft(stretches, length, max(1, length // 4), length, window="hann")
     power = keras.ops.mean(real * real + imaginary * imaginary, axis=2)
-    # The first bin is the mean level, which is no flutter; the offset is far below what any recording shows.
+    # The first bin is the mean level, which is no modulation; the offset is far below what any recording shows.
     level = keras.ops.log(power[:, :, 1:] + 0.01)
     pooled = layers.AveragePooling2D(2, padding="same")(layers.Reshape((*level.shape[1:], 1))(level))
     hidden = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(layers.Flatten()(pooled))
@@ -107,7 +107,7 @@ def optimizer(steps: int) -> keras.optimizers.Optimizer:
 
 
 def policy(settings: Settings) -> Augmentation:
-    """Time shift, gain, colour, shift of bands, mixup and SpecAugment, quiet backgrounds among rows and alone.
+    """Time shift, gain, random EQ, frequency shift, mixup, SpecAugment masks, background noise and negatives.
 
     Of these, rows that are no decibels get what is sound on any features (`AnyPolicy`).
     """
