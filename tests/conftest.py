@@ -51,6 +51,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{nodeid.rpartition('::')[2]}: {text}")
 
 
+@pytest.fixture(scope="module")
+def table_order() -> Iterator[None]:
+    """Shards are filled in the order of the clip table, so that a test can say by hand which clip lies where."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hubbub.planning.plan.deal_clips", lambda rows: rows)
+        yield
+
+
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""

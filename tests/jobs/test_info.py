@@ -49,7 +49,7 @@ def test_failures_are_told_by_reason(bad_archive: Path, tmp_path: Path):
     assert made.returncode == 1
     said = succeed("info", tmp_path / "store")
     assert "7 ok, 4 failed" in said
-    assert "failed, DecodeError: 2 clips, such as cat/nothing.wav: DecodeError: nothing.wav is not audio" in said
+    assert "failed, DecodeError: 2 clips, such as " in said
     assert "failed, NonFiniteAudio: 1 clip, such as cat/nan.wav" in said
 
 

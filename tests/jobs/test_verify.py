@@ -63,7 +63,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def small(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(sounds: Path, tmp_path_factory: pytest.TempPathFactory, table_order: None) -> Path:
     """A store of ten windows in shards 0 to 2, which tests only read."""
     folder = tmp_path_factory.mktemp("small")
     assert run("index", sounds, "-o", folder / "clips.parquet").code == 0
@@ -153,6 +153,7 @@ def test_a_run_that_goes_on_is_not_blamed_for_what_it_has_in_hand(copy: Path) ->
     assert len(open_store(copy).rows()) == 10
 
 
+@pytest.mark.usefixtures("table_order")
 def test_retired_rows_are_checked_too(sounds: Path, tmp_path: Path) -> None:
     clips, store = tmp_path / "clips.parquet", tmp_path / "store"
     run("index", sounds, "-o", clips)

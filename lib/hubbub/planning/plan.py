@@ -1,7 +1,7 @@
 """Plan a run: clips, and the rows that a store has of them, to units of work; arithmetic on tables.
 
-A unit fills one shard. Clips go into units in the order of their table; a clip with more windows than are left
-in a shard goes on in the next::
+A unit fills one shard. Clips go into units in the order of a hash of their uris (`hubbub.planning.dealing`), files to
+label in the order of their table; a clip with more windows than are left in a shard goes on in the next::
 
     shard of 4 rows    | a a b b | b c c d | e . . . |
     unit               |    0    |    1    |    2    |
@@ -26,6 +26,7 @@ from hubbub.audio.windows import window_grid
 from hubbub.clips.examples import MIX, NO_RULE, Examples, expand_examples, one_example_each
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
+from hubbub.planning.dealing import deal_clips
 from hubbub.planning.reconcile import Reconciliation, TableChanges, reconcile
 from hubbub.planning.sharding import (
     MissingWindows,
@@ -203,7 +204,7 @@ def plan_features(
     """
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
-    examples = expand_examples(table.rows, settings)
+    examples = expand_examples(deal_clips(table.rows), settings)
     windows = count_windows(examples.rows, window_grid(settings), settings.frontend.sample_rate)
     reconciliation = reconcile(examples, row_index, retry_failed=retry_failed)
     sharding = assign_shards(_find_missing_windows(windows, reconciliation), per_shard)

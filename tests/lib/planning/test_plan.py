@@ -20,6 +20,8 @@ from hubbub.planning.sizes import choose_layout, estimate_peak_bytes
 from hubbub.planning.units import Item, SegmentUnit, Unit, split_into_segments
 from hubbub.store.rows import select_current, select_latest
 
+pytestmark = pytest.mark.usefixtures("table_order")
+
 RATE = 1000  # one window is 1 s is 1000 samples
 
 

@@ -16,6 +16,8 @@ from hubbub.planning.time_limits import time_limit_s
 from hubbub.store.compaction import CompactUnit, SourceShard
 from hubbub.tasks.verify import VerifyUnit
 
+pytestmark = pytest.mark.usefixtures("table_order")
+
 SETTINGS = load_settings(
     None, ["windows.mode=all", "windows.duration_s=1", "layout.rows_per_shard=4", "layout.rows_per_chunk=1"]
 )

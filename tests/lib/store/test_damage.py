@@ -70,7 +70,7 @@ def command(job: Callable[..., None], *words: object, **options: object) -> Said
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def made(tmp_path_factory: pytest.TempPathFactory, table_order: None) -> Built:
     folder = tmp_path_factory.mktemp("damage")
     sounds = folder / "sounds"
     sounds.mkdir()

@@ -29,7 +29,7 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ClipTable]:
+def built(tmp_path_factory: pytest.TempPathFactory, table_order: None) -> tuple[Path, ClipTable]:
     """A store of three shards; clip 1 lies in two of them."""
     folder = tmp_path_factory.mktemp("sounds")
     for number, seconds in enumerate([1.0, 2.0, 1.5, 0.5]):

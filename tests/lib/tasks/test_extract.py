@@ -101,6 +101,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "sounds"
 
 
+@pytest.mark.usefixtures("table_order")
 def test_rows_are_the_features_of_their_windows(folder: Path, tmp_path: Path):
     for number in range(6):
         write(folder / f"{number}.wav", 0.7, seed=number)
