@@ -7,7 +7,6 @@ does, and are nowhere else.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +15,7 @@ import pandas as pd
 
 from hubbub.errors import TrainingError, suggest_nearest
 from hubbub.io.text import count_noun
+from hubbub.learn.validation import draw_groups, select_validation
 
 SplitBy = Literal["fold", "split", "group"]
 
@@ -34,7 +34,7 @@ class SplitRule:
     """Share of the groups that tests, where parted by group."""
 
     validation_share: float = 0.1
-    """Share of each label's training rows, in whole groups, that chooses the epoch to keep; 0 for none."""
+    """Share of the training rows, in whole groups, that chooses the epoch to keep; 0 for none."""
 
     seed: int = 0
     """Decides which groups are drawn."""
@@ -106,7 +106,7 @@ def split_rows(rows: pd.DataFrame, rule: SplitRule) -> Split:
     train, validation = _draw_validation(train, rule)
     train = _add_variants(train, rows)
     labels = tuple(sorted(train["label"].unique()))
-    _refuse_too_few(labels, train, test)
+    _refuse_too_few(labels, train, test, rule)
     return Split(
         labels,
         train=_add_target(train, labels),
@@ -198,12 +198,27 @@ def _by_split(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
 
 
 def _by_group(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
-    """Groups by what they draw, not by their rank: a store that grows keeps every group on its side."""
-    draw = _draw(rule, "test")
+    """Groups by what they draw, not by their rank: a store that grows keeps every group on its side.
+
+    Where that would leave a label nothing to train on, its last group stays in training.
+    """
+    draw = draw_groups(rule.seed, "test")
     units = sorted(labelled["unit"].unique(), key=draw)
     drawn = [unit for unit in units if int.from_bytes(draw(unit)[:8], "big") < rule.test_share * 2**64]
-    chosen = (drawn or units[:1])[: len(units) - 1]
+    chosen = set(drawn or units[:1])
+    for _, held in labelled.groupby("label", sort=True)["unit"]:
+        if chosen.issuperset(held):
+            chosen.discard(max(held.unique(), key=draw))
+    if not chosen and len(units) > 1:  # the label of the first group has no other: one that can go tests
+        chosen = set(_first_that_can_go(labelled, units))
     return labelled["unit"].isin(chosen)
+
+
+def _first_that_can_go(labelled: pd.DataFrame, units: list[str]) -> list[str]:
+    """The first group whose labels all have another group, in a list; an empty one where there is none."""
+    n_units = labelled.groupby("label")["unit"].nunique()
+    can_go = labelled.groupby("unit")["label"].agg(lambda labels: bool((n_units[labels.unique()] > 1).all()))
+    return [unit for unit in units if can_go[unit]][:1]
 
 
 _SELECT: dict[str, Callable[[pd.DataFrame, SplitRule], pd.Series]] = {
@@ -219,33 +234,8 @@ def _draw_validation(train: pd.DataFrame, rule: SplitRule) -> tuple[pd.DataFrame
         own = train["split"] == "val"
         _refuse_shared_groups(train[~own], train[own], rule)
         return train[~own], train[own]
-    drawn: set[str] = set()
-    for _, rows in train.groupby("label", sort=True):
-        drawn |= _share_of_groups(rows, drawn, rule)
-    chosen = train["unit"].isin(drawn)
+    chosen = select_validation(train, share=rule.validation_share, seed=rule.seed)
     return train[~chosen], train[chosen]
-
-
-def _share_of_groups(rows: pd.DataFrame, drawn: set[str], rule: SplitRule) -> set[str]:
-    """Groups of one label, beyond those drawn already, that make its share; never all of them."""
-    sizes = rows["unit"].value_counts()
-    units = sorted(sizes.index, key=_draw(rule, "validation"))
-    wanted = rule.validation_share * len(rows)
-    have = int(sum(sizes[unit] for unit in units if unit in drawn))
-    free = [unit for unit in units if unit not in drawn]
-    taken: set[str] = set()
-    for unit in free[:-1]:
-        # Half a clip of slack: the last group may bring a share closer by going over it.
-        if have + sizes[unit] > wanted + 0.5:
-            continue
-        taken.add(unit)
-        have += int(sizes[unit])
-    return taken
-
-
-def _draw(rule: SplitRule, purpose: str) -> Callable[[str], bytes]:
-    """Sort key that shuffles: it depends on the seed and the name alone, so other groups change nothing."""
-    return lambda unit: hashlib.sha256(f"{rule.seed}/{purpose}/{unit}".encode()).digest()
 
 
 def _refuse_shared_groups(train: pd.DataFrame, other: pd.DataFrame, rule: SplitRule) -> None:
@@ -258,7 +248,13 @@ def _refuse_shared_groups(train: pd.DataFrame, other: pd.DataFrame, rule: SplitR
         )
 
 
-def _refuse_too_few(labels: Sequence[str], train: pd.DataFrame, test: pd.DataFrame) -> None:
+def _refuse_too_few(labels: Sequence[str], train: pd.DataFrame, test: pd.DataFrame, rule: SplitRule) -> None:
+    if test.empty and rule.by == "group":
+        raise TrainingError(
+            f"no group can test: there {'is' if train['unit'].nunique() == 1 else 'are'} "
+            f"{count_noun(train['unit'].nunique(), 'group')}, and every label must keep one to train on; "
+            "expected at least two groups (recordings, sites) of a label"
+        )
     if train.empty or test.empty:
         raise TrainingError(
             f"{count_noun(len(train), 'training row')} and {count_noun(len(test), 'test row')}; expected at "
