@@ -76,6 +76,18 @@ Storage = Annotated[
         metavar="FILE",
     ),
 ]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings", help="Recipe settings (YAML); hubbub settings --model NAME prints all of them.", metavar="FILE"
+    ),
+]
+RecipeSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="One recipe setting, such as model.learning_rate=0.001; repeat for more.", metavar="KEY=VALUE"
+    ),
+]
 Bundle = Annotated[
     StoragePath, typer.Option("--model", parser=parse_path, help="The model bundle to label with.", metavar="BUNDLE")
 ]

@@ -1,4 +1,4 @@
-"""``hubbub settings``: every setting of `features`, with its default and what it means, as a file to start from."""
+"""``hubbub settings``: every setting of `features` or of a recipe, with its default and meaning, as a file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ def settings(
     frontend: Annotated[
         str, typer.Argument(help="The frontend whose settings to show; --list names them.", metavar="FRONTEND")
     ] = "log-mel",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Print the settings of a recipe, for hubbub train, instead.", metavar="NAME"),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the frontends, a line each.")] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Print the settings of features as YAML, with defaults and meanings.
+    """Print the settings of features, or of a model's recipe, as YAML, with defaults and meanings.
 
     Example: hubbub settings mfcc > mfcc.yaml, then --settings mfcc.yaml with hubbub features
     """
@@ -28,6 +32,10 @@ def settings(
         width = max(map(len, FRONTENDS))
         for name, kind in FRONTENDS.items():
             typer.echo(f"{name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}")
+        return
+    if model is not None:
+        for line in _recipe_lines(model):
+            typer.echo(line)
         return
     if frontend not in FRONTENDS:
         raise UsageError(f"unknown frontend '{frontend}': {suggest_nearest(frontend, FRONTENDS)}")
@@ -50,6 +58,17 @@ def _lines(frontend: str) -> Iterator[str]:
         yield _line("", key, getattr(chosen, key), Settings.model_fields[key])
 
 
+def _recipe_lines(name: str) -> Iterator[str]:
+    """One YAML file that gives the defaults of a recipe."""
+    from hubbub.config.recipes import SECTIONS, default_settings
+
+    chosen = default_settings(name)
+    for section, kind in SECTIONS.items():
+        yield f"{section}:"
+        for key, field in kind.model_fields.items():
+            yield _line("  ", key, getattr(getattr(chosen, section), key), field)
+
+
 def _name_first(fields: dict[str, Any]) -> list[tuple[str, Any]]:
     return sorted(fields.items(), key=lambda item: item[0] != "name")
 
@@ -60,7 +79,7 @@ def _line(indent: str, key: str, value: Any, field: Any) -> str:
 
 
 def _yaml(value: Any) -> str:
-    if value is None:
-        return "null"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     # YAML takes 1e-10 for text, and 1.0e-10 for a number.
     return f"{value:.1e}" if isinstance(value, float) and 0 < abs(value) < 1e-4 else str(value)

@@ -25,7 +25,11 @@ def train(
         str | None,
         typer.Option(help="fold, split (the data set's own) or group. Default: what the clips have.", metavar="HOW"),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Default: what suits the model and the data.", metavar="N")] = None,
+    settings: options.RecipeFile = None,
+    set_: options.RecipeSet = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Short for --set train.epochs=N. Default: what suits the data.", metavar="N")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.", metavar="N")] = 0,
     log_json: options.LogJson = None,
     storage: options.Storage = None,
@@ -33,8 +37,9 @@ def train(
 ) -> None:
     """Train a model. After a kill, the same command resumes at the last whole epoch.
 
-    Example: hubbub train store -o bundle --test-fold 1
+    Example: hubbub train store -o bundle --test-fold 1 --set model.learning_rate=0.001
     """
+    from hubbub.config.recipes import load_recipe_settings
     from hubbub.pipelines.quantities import format_duration
     from hubbub.pipelines.train import train as train_model
 
@@ -46,6 +51,7 @@ def train(
         model=model,
         test_fold=test_fold,
         split_by=split_by,
+        settings=load_recipe_settings(model, settings, set_ or []),
         epochs=epochs,
         seed=seed,
         log_json=log_json,

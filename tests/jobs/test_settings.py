@@ -8,6 +8,7 @@ import pytest
 
 from hubbub.config import load_settings
 from hubbub.config.frontends import FRONTENDS
+from hubbub.config.recipes import DEFAULTS, KEYS, load_recipe_settings
 from tests.jobs.command import refuse, succeed
 
 
@@ -24,3 +25,11 @@ def test_every_frontend_is_listed() -> None:
 
 def test_an_unknown_frontend_gets_the_nearest() -> None:
     assert "unknown frontend 'mfc': did you mean 'mfcc'?" in refuse("settings", "mfc")
+
+
+@pytest.mark.parametrize("model", DEFAULTS)
+def test_a_recipes_settings_are_printed_as_a_file_with_its_defaults(model: str, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(succeed("settings", "--model", model))
+    assert load_recipe_settings(model, file) == DEFAULTS[model]
+    assert all(f"{key.partition('.')[2]}: " in file.read_text() for key in KEYS)

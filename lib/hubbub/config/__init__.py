@@ -160,9 +160,10 @@ def load_settings(file: Path | None = None, assignments: Iterable[str] = ()) -> 
     SettingsError
         For a file that cannot be read, an unknown setting (says the nearest), or a bad value.
     """
-    data = {key: value for key, value in (_read_yaml(file) if file is not None else {}).items() if value is not None}
+    given = {} if file is None else read_settings_file(file)
+    data = {key: value for key, value in given.items() if value is not None}
     for assignment in assignments:
-        _assign(data, assignment)
+        assign_setting(data, assignment)
     if file is None:
         return parse_settings(data, where="--set")
     return parse_settings(data, where=str(file), folder=file.absolute().parent)
@@ -176,6 +177,19 @@ def parse_settings(data: Mapping[str, Any], *, where: str, folder: Path | None =
         # A default that was not made follows from another complaint.
         lines = [_explain(item) for item in error.errors() if item["type"] != "default_factory_not_called"]
         raise SettingsError(f"{where}: " + "; ".join(lines)) from None
+
+
+def nest_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``{"frontend.n_mels": 64}`` into ``{"frontend": {"n_mels": 64}}``; nested mappings stay."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        *sections, name = str(key).split(".")
+        node = nested
+        for section in sections:
+            inner = node.setdefault(section, {})
+            node[section] = node = dict(inner) if isinstance(inner, Mapping) else {}
+        node[name] = {**node.get(name, {}), **nest_settings(value)} if isinstance(value, Mapping) else value
+    return nested
 
 
 def describe_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -201,12 +215,24 @@ def _paired_mappings(mine: Any, other: Any) -> list[tuple[Mapping[str, Any], Map
     return pairs if all(isinstance(item, Mapping) for pair in pairs for item in pair) else []
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_settings_file(file: Path, section: str = "frontend:", printed_by: str = "hubbub settings") -> dict[str, Any]:
+    """Read a YAML file of sections.
+
+    Parameters
+    ----------
+    section, printed_by
+        An example of a section, and the command that prints such a file, for messages.
+
+    Raises
+    ------
+    SettingsError
+        For a file that cannot be read, or that holds no sections.
+    """
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(
-            f"settings file {file} does not exist; print one to start from: hubbub settings > {file}"
+            f"settings file {file} does not exist; print one to start from: {printed_by} > {file}"
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"settings file {file} cannot be read: {error}") from None
@@ -214,15 +240,16 @@ def _read_yaml(file: Path) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict):
         raise SettingsError(
-            f"settings file {file} holds a {type(data).__name__}; expected sections such as 'frontend:'"
+            f"settings file {file} holds a {type(data).__name__}; expected sections such as '{section}'"
         )
     return data
 
 
-def _assign(data: dict[str, Any], assignment: str) -> None:
+def assign_setting(data: dict[str, Any], assignment: str, example: str = "frontend.n_mels=64") -> None:
+    """Apply one ``section.name=value`` to nested data, its value read as YAML; raises `SettingsError` for others."""
     path, equals, value = assignment.partition("=")
     if not equals or not path:
-        raise SettingsError(f"--set {assignment!r}: expected KEY=VALUE, such as frontend.n_mels=64")
+        raise SettingsError(f"--set {assignment!r}: expected KEY=VALUE, such as {example}")
     *sections, key = path.strip().split(".")
     node = data
     for section in sections:

@@ -28,7 +28,7 @@ def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration
     """Choose the threshold on validation rows as labelling will meet them: among quiet noise, and noise alone."""
     if not len(job.split.validation):
         return None
-    policy = job.recipe.policy(job.store.settings)
+    policy = job.policy
     policy = None if policy is None else policy.for_validation()
     scores, targets = [], []
     for take in range(_CALIBRATION_TAKES if policy is not None else 1):
@@ -62,6 +62,7 @@ def describe_bundle(job: TrainingJob, state: State, calibration: Calibration | N
         "metrics": {name: kept[name] for name in ("val_loss", "val_accuracy") if name in kept},
         "kept_epoch": state.kept_epoch,
         "history": state.history,
+        "recipe_settings": job.recipe_settings.model_dump(mode="json"),
         "command": job.command,
         "provenance": _provenance(job),
     }

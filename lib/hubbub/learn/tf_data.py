@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, TrainingError
 from hubbub.learn.augment import Augmentation, Scale
 from hubbub.learn.augment_graph import GraphPolicy
 from hubbub.learn.buffers import Buffers
@@ -78,6 +78,7 @@ def as_tf_data(
     one: Pass,
     *,
     n_labels: int | None = None,
+    target_table: npt.NDArray[np.float32] | None = None,
     augment: Augmentation | None = None,
     in_graph: GraphPolicy | None = None,
     first_batch: int = 0,
@@ -92,10 +93,13 @@ def as_tf_data(
     one
         The pass.
     n_labels
-        Makes targets float32 [row, label], one-hot; None leaves them int64 [row].
+        Makes targets float32 [row, label], one-hot: short for the identity as `target_table`.
+    target_table
+        float32 [kind, label]: a row whose target is k gets ``target_table[k]``, as for several labels a row, or for
+        smoothed ones. With neither, targets stay int64 [row].
     augment
-        Done to every batch, with a generator that seed, epoch and the batch's number decide; needs `n_labels` and a
-        pass with a seed.
+        Done to every batch, with a generator that seed, epoch and the batch's number decide; needs `n_labels` or
+        `target_table`, and a pass with a seed.
     in_graph
         The same, in the graph itself, before `augment`.
     first_batch
@@ -106,9 +110,16 @@ def as_tf_data(
         Keeps what was refused while reading.
     buffers
         Memory to read into, kept from one pass to the next.
+
+    Raises
+    ------
+    TrainingError
+        A target is no row of `target_table`.
     """
     import tensorflow as tf
 
+    table = _table_of_targets(one, n_labels, target_table)
+    n_labels = None if table is None else table.shape[1]
     parallel, failures = parallel or Parallel(), failures or Failures()
     reader = one.reader(first_batch, parallel.ahead, buffers)
     scale = None if one.crops is None else one.crops.scale
@@ -121,7 +132,7 @@ def as_tf_data(
         stored, places = tf.ensure_shape(stored, shape), tf.ensure_shape(places, (None,))
         features = _scale_features(tf.cast(stored, tf.float32), scale)
         wanted = tf.gather(targets, places)
-        return features, wanted if n_labels is None else tf.one_hot(wanted, n_labels)
+        return features, wanted if table is None else tf.gather(tf.constant(table), wanted)
 
     numbers = tf.data.Dataset.range(first_batch, one.n_batches)
     batches = numbers.map(read, num_parallel_calls=parallel.batches_at_once, deterministic=True)
@@ -130,6 +141,24 @@ def as_tf_data(
     if augment is not None:
         batches = _augment_batches(batches, one, augment, n_labels, first_batch, parallel)
     return batches.prefetch(parallel.prefetch_batches).with_options(_options(parallel))
+
+
+def _table_of_targets(
+    one: Pass, n_labels: int | None, target_table: npt.NDArray[np.float32] | None
+) -> npt.NDArray[np.float32] | None:
+    """What each kind of target means, float32 [kind, label]; None where targets stay numbers."""
+    if target_table is None and n_labels is None:
+        return None
+    table = np.eye(n_labels, dtype=np.float32) if target_table is None else np.asarray(target_table, np.float32)
+    if table.ndim != 2 or n_labels not in (None, table.shape[1]):
+        wanted = "[kind, label]" if n_labels is None else f"[kind, {n_labels}]"
+        raise TrainingError(f"a target table of shape {list(table.shape)}; expected {wanted}")
+    if len(one.targets) and not 0 <= one.targets.min() <= one.targets.max() < len(table):
+        raise TrainingError(
+            f"targets from {one.targets.min()} to {one.targets.max()}; expected 0 to {len(table) - 1}, "
+            "the rows of the target table"
+        )
+    return table
 
 
 def _scale_features(features: Any, scale: Scale | None) -> Any:
@@ -152,7 +181,7 @@ def _augment_batches(
 
     seed = one.seed
     if seed is None or n_labels is None:
-        raise TypeError("augmentation needs a pass with a seed, and n_labels")
+        raise TypeError("augmentation needs a pass with a seed, and n_labels or target_table")
 
     def change(
         number: npt.NDArray[np.int64], features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]
@@ -173,7 +202,7 @@ def _augmented_in_graph(
     import tensorflow as tf
 
     if one.seed is None or n_labels is None:
-        raise TypeError("augmentation needs a pass with a seed, and n_labels")
+        raise TypeError("augmentation needs a pass with a seed, and n_labels or target_table")
     drawn = np.random.SeedSequence([one.seed, one.epoch]).generate_state(2).astype(np.uint32).view(np.int32)
 
     def changed(number: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:

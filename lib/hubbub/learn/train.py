@@ -15,7 +15,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import keras
 import numpy as np
 
 from hubbub.config import describe_difference
+from hubbub.config.recipes import RecipeSettings, choose_recipe_settings
 from hubbub.errors import BundleError, TrainingError
 from hubbub.io.atomic import explain_write_errors, write_json
 from hubbub.io.folders import refuse_foreign_folder
@@ -32,6 +33,8 @@ from hubbub.learn.card import model_card
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint, save_checkpoint
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.describe import calibrate_on_validation, describe_bundle
+from hubbub.learn.precision import in_float32, use_precision
+from hubbub.learn.smoothing import smooth_targets
 from hubbub.learn.streams import make_dataset, plan_training_pass, plan_validation_pass
 from hubbub.learn.tf_data import Failures
 from hubbub.learn.training_job import TrainingJob, plan_training
@@ -96,9 +99,10 @@ def train(
     model: str = "default",
     test_fold: int | None = None,
     split_by: str | None = None,
+    settings: RecipeSettings | Mapping[str, Any] | None = None,
     epochs: int | None = None,
     seed: int = 0,
-    validation_share: float = 0.1,
+    validation_share: float | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> TrainResult:
     """Train a model and write its bundle.
@@ -115,17 +119,19 @@ def train(
         Name of a recipe (`hubbub.learn.networks.NAMES`).
     test_fold, split_by
         Which rows test (`choose_rule`). Test rows are not read.
-    epochs
-        Passes over the training rows, at least 1; None for what the recipe finds right for so many rows.
+    settings
+        The recipe's, or changes to them such as ``{"model.learning_rate": 0.001}`` (`hubbub.config.recipes`).
+    epochs, validation_share
+        Short for ``train.epochs`` and ``train.validation_share``.
     seed
         Decides weights, order, augmentation and which groups validate.
-    validation_share
-        Share of the training rows, by group, that choose the epoch to keep; 0 keeps the last one.
     on_epoch
         Called after each epoch with its line of the history and `epochs`.
 
     Raises
     ------
+    SettingsError
+        A setting is unknown or out of range.
     TrainingError
         The rows cannot train or test a model, one of them is missing or not what was written, or an unfinished training
         of another command is in the way.
@@ -135,7 +141,8 @@ def train(
         The disk is full or permission is missing.
     """
     started = time.monotonic()
-    job = plan_training(store, Path(out), model, test_fold, split_by, epochs, seed, validation_share)
+    chosen = choose_recipe_settings(model, settings, epochs=epochs, validation_share=validation_share)
+    job = plan_training(store, Path(out), model, test_fold, split_by, chosen, seed)
     if _is_done(job):
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
@@ -196,9 +203,12 @@ def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
 
 
 def _compile_model(job: TrainingJob, statistics: BandStatistics) -> keras.Model:
-    model = job.recipe.build(job.shape, statistics)
-    optimizer = job.recipe.optimizer(job.epochs * _steps(job))
-    model.compile(optimizer, loss=job.recipe.loss, metrics=[LabelledAccuracy(name="accuracy")])
+    settings = job.recipe_settings
+    with use_precision(settings.train.precision):
+        model = job.recipe.build(job.shape, statistics, settings.model)
+    optimizer = job.recipe.optimizer(job.epochs * _steps(job), settings.model)
+    metrics = [LabelledAccuracy(name="accuracy")]
+    model.compile(optimizer, loss=job.recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
     return model
 
 
@@ -211,7 +221,7 @@ def _fit(job: TrainingJob, state: State, model: keras.Model, on_epoch: OnEpoch |
     """Train epoch after epoch, each ending in a checkpoint, until the last or until nothing gets better."""
     from tensorboard.summary import Writer  # type: ignore[import-untyped]
 
-    policy = job.recipe.policy(job.store.settings)
+    policy = smooth_targets(job.policy, job.recipe_settings.train.label_smoothing)
     logs = Writer(str(job.partial / LOGS))
     try:
         while state.epoch < job.epochs and not state.stopped:
@@ -269,13 +279,13 @@ def _update_best_epoch(job: TrainingJob, state: State, line: dict[str, float]) -
     loss = sum(recent) / len(recent) if recent else -math.inf
     if loss <= state.kept_loss:
         state.kept_epoch, state.kept_loss = state.epoch, loss
-    patience = max(10, math.ceil(job.recipe.patience * job.epochs))
+    patience = max(10, math.ceil(job.recipe_settings.train.patience * job.epochs))
     state.stopped = state.epoch - state.kept_epoch >= patience
 
 
 def _finish(job: TrainingJob, state: State) -> None:
     """Make the bundle from the best checkpoint, give it its name, and clear the workshop away."""
-    model = kept_model(job.partial / CHECKPOINTS, state)
+    model = in_float32(kept_model(job.partial / CHECKPOINTS, state), job)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
     description = describe_bundle(job, state, calibrate_on_validation(job, model))

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.config import canonical_hash
-from hubbub.errors import TrainingError
+from hubbub.config.recipes import RecipeSettings
+from hubbub.errors import SettingsError, TrainingError
+from hubbub.learn.augment import Augmentation
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, input_frames, valid_within
 from hubbub.learn.dataset import BandStatistics, band_statistics
@@ -25,6 +27,7 @@ class TrainingJob:
     store: FeatureStore
     out: Path
     recipe: Recipe
+    recipe_settings: RecipeSettings
     rule: SplitRule
     split: Split
     epochs: int
@@ -40,6 +43,13 @@ class TrainingJob:
     def shape(self) -> Shape:
         """What the network is built for."""
         return Shape(input_frames(self.store.settings), self.store.n_bands, len(self.split.labels))
+
+    @property
+    def policy(self) -> Augmentation | None:
+        """The augmentation; None where the settings or the recipe have none."""
+        if self.recipe.policy is None or not self.recipe_settings.train.augment:
+            return None
+        return self.recipe.policy(self.store.settings)
 
     @cached_property
     def statistics(self) -> BandStatistics:
@@ -61,12 +71,18 @@ class TrainingJob:
             "model": self.recipe.name,
             "epochs": self.epochs,
             "batch_rows": self.batch_rows,
+            "recipe_settings": self._settings_that_count(),
             "seed": self.seed,
             "split": {name: value for name, value in asdict(self.rule).items() if name != "seed"},
             "labels": list(self.split.labels),
             "rows": parts,
             "settings_hash": self.store.settings_hash,
         }
+
+    def _settings_that_count(self) -> dict[str, dict[str, Any]]:
+        """All but what is in the command by itself."""
+        elsewhere = {"epochs", "batch_rows", "validation_share"}
+        return self.recipe_settings.model_dump(mode="json", exclude={"train": elsewhere})
 
 
 def plan_training(
@@ -75,31 +91,30 @@ def plan_training(
     model: str,
     test_fold: int | None,
     split_by: str | None,
-    epochs: int | None,
+    settings: RecipeSettings,
     seed: int,
-    validation_share: float,
 ) -> TrainingJob:
     """Decide everything that can be decided before anything is read or written."""
     recipe = find_recipe(model)
-    if epochs is not None and epochs < 1:
-        raise TrainingError(f"{epochs} epochs; give at least 1")
-    if not 0 <= validation_share < 1:
-        raise TrainingError(f"a validation share of {validation_share:g}; give at least 0 and less than 1")
     if seed < 0:
         raise TrainingError(f"seed {seed}; give 0 or more")
+    if settings.train.augment and recipe.policy is None:
+        raise SettingsError(f"train.augment: true, but {model} has no augmentation; leave it false, or use default")
     opened = store if isinstance(store, FeatureStore) else open_store(store)
     rows = opened.rows()
-    rule = choose_rule(rows, by=split_by, test_fold=test_fold, validation_share=validation_share, seed=seed)
+    asked = settings.train
+    rule = choose_rule(rows, by=split_by, test_fold=test_fold, validation_share=asked.validation_share, seed=seed)
     split = split_rows(rows, rule)
     count = len(split.train)
     return TrainingJob(
         store=opened,
         out=out,
         recipe=recipe,
+        recipe_settings=settings,
         rule=rule,
         split=split,
-        epochs=recipe.epochs_for(count) if epochs is None else epochs,
-        batch_rows=recipe.batch_for(count),
+        epochs=asked.epochs or recipe.epochs_for(count),
+        batch_rows=min(asked.batch_rows or recipe.batch_for(count), count),
         seed=seed,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.table import ClipTable
 from hubbub.io.paths import StoragePath
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
+    from hubbub.config.recipes import RecipeSettings
     from hubbub.pipelines.evaluate import Evaluation
     from hubbub.pipelines.inputs import PathLike
 
@@ -27,6 +28,7 @@ def train(
     model: str = "default",
     test_fold: int | None = None,
     split_by: str | None = None,
+    settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     epochs: int | None = None,
     seed: int = 0,
     log_json: str | None = None,
@@ -46,8 +48,11 @@ def train(
         Fold to keep out and test on.
     split_by
         ``fold``, ``split`` or ``group``; None: what the clips have.
+    settings
+        Changes to the recipe such as ``{"model.learning_rate": 0.001}``, or the path of a YAML file; ``hubbub settings
+        --model default`` prints all of them.
     epochs
-        None: what suits the model and the data.
+        Short for ``train.epochs``; None: what suits the model and the data.
     seed
         Decides weights, order and augmentation.
     log_json
@@ -59,6 +64,8 @@ def train(
     ------
     hubbub.errors.TrainingError
         The rows cannot train or test a model.
+    hubbub.errors.SettingsError
+        A setting is unknown or out of range.
     hubbub.errors.StoreError, hubbub.errors.BundleError
         The store cannot be opened, or `out` holds something else.
 
@@ -75,6 +82,7 @@ def train(
         model=model,
         test_fold=test_fold,
         split_by=split_by,
+        settings=settings,
         epochs=epochs,
         seed=seed,
         log_json=log_json,

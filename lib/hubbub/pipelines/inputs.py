@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.table import ClipTable, read_table
-from hubbub.config import Settings, load_settings, parse_settings
+from hubbub.config import Settings, load_settings, nest_settings, parse_settings
+from hubbub.config.recipes import RecipeSettings, load_recipe_settings, parse_recipe_settings
 from hubbub.config.variants import Variants, load_variants
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.labels.tables import LabelTables, open_labels
@@ -79,10 +80,31 @@ def as_settings(given: Settings | Mapping[str, Any] | PathLike | None) -> Settin
     if given is None or isinstance(given, Settings):
         return given
     if isinstance(given, Mapping):
-        return parse_settings(_nest(given), where="settings")
+        return parse_settings(nest_settings(given), where="settings")
     if isinstance(given, str) or _is_path(given):
         return load_settings(Path(os.fspath(given)))  # type: ignore[arg-type]
     raise TypeError(f"settings is {_describe(given)}; expected a mapping, hubbub's Settings or the path of a YAML file")
+
+
+def as_recipe_settings(model: str, given: RecipeSettings | Mapping[str, Any] | PathLike | None) -> RecipeSettings:
+    """Take settings of a recipe, changes such as ``{"train.epochs": 20}``, or the path of a YAML file.
+
+    Raises
+    ------
+    TrainingError
+        There is no such model.
+    SettingsError
+        For an unknown setting, a bad value or a file that cannot be read.
+    TypeError
+        For anything else.
+    """
+    if isinstance(given, RecipeSettings):
+        return given
+    if given is None or isinstance(given, Mapping):
+        return parse_recipe_settings(model, given or {})
+    if isinstance(given, str) or _is_path(given):
+        return load_recipe_settings(model, Path(os.fspath(given)))  # type: ignore[arg-type]
+    raise TypeError(f"settings is {_describe(given)}; expected a mapping, RecipeSettings or the path of a YAML file")
 
 
 def as_variants(given: Variants | PathLike | None) -> Variants | None:
@@ -92,19 +114,6 @@ def as_variants(given: Variants | PathLike | None) -> Variants | None:
     if isinstance(given, str) or _is_path(given):
         return load_variants(Path(os.fspath(given)))  # type: ignore[arg-type]
     raise TypeError(f"variants is {_describe(given)}; expected the path of a YAML file")
-
-
-def _nest(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn ``{"frontend.n_mels": 64}`` into ``{"frontend": {"n_mels": 64}}``; nested mappings stay."""
-    nested: dict[str, Any] = {}
-    for key, value in settings.items():
-        *sections, name = str(key).split(".")
-        node = nested
-        for section in sections:
-            inner = node.setdefault(section, {})
-            node[section] = node = dict(inner) if isinstance(inner, Mapping) else {}
-        node[name] = {**node.get(name, {}), **_nest(value)} if isinstance(value, Mapping) else value
-    return nested
 
 
 def _path_or(given: Any, name: str, kind: type, maker: str) -> StoragePath:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.models.bundle import import_keras
-from hubbub.pipelines.inputs import as_path, as_store
+from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.reporting import Reporter, choose_reporter, show_epochs
 from hubbub.store.features import FeatureStore
 
 if TYPE_CHECKING:
+    from hubbub.config.recipes import RecipeSettings
     from hubbub.learn.train import TrainResult
     from hubbub.pipelines.inputs import PathLike
 
@@ -26,6 +27,7 @@ def train(
     model: str = "default",
     test_fold: int | None = None,
     split_by: str | None = None,
+    settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     epochs: int | None = None,
     seed: int = 0,
     log_json: str | Path | None = None,
@@ -36,6 +38,7 @@ def train(
     reporter = choose_reporter(reporter, progress=progress)
     folder = require_local(as_path(out, "out"), "train into a folder here, then copy it: --model reads s3://, too")
     log = JsonLog(None if log_json is None else Path(log_json), "train", reporter.warn)
+    chosen = as_recipe_settings(model, settings)
     opened = as_store(store)
     with reporter.show_waiting("loading Keras"):
         import_keras()
@@ -47,6 +50,7 @@ def train(
             model=model,
             test_fold=test_fold,
             split_by=split_by,
+            settings=chosen,
             epochs=epochs,
             seed=seed,
             on_epoch=_log_and_show(log, show),

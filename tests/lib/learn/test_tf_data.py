@@ -134,6 +134,30 @@ def test_augmentation_depends_on_seed_epoch_and_batch_alone(tiny_store):
         np.testing.assert_array_equal(mine[0], theirs[0])
 
 
+def test_a_table_says_what_targets_mean(tiny_store):
+    table = np.array([[0.9, 0.1, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.2, 0.3, 0.5]], np.float32)
+    one = replace(pass_of(tiny_store), targets=np.arange(24) % 4)
+    for (_, targets), batch in zip(served(one, target_table=table), one.batches(), strict=True):
+        assert targets.dtype == np.float32
+        np.testing.assert_array_equal(targets, table[batch.targets])
+    identity = served(one, target_table=np.eye(4))
+    for (_, targets), (_, expected) in zip(served(one, n_labels=4), identity, strict=True):
+        np.testing.assert_array_equal(targets, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"target_table": np.eye(3)}, "targets from 0 to 3; expected 0 to 2"),
+        ({"target_table": np.zeros(4)}, r"a target table of shape \[4\]; expected \[kind, label\]"),
+        ({"target_table": np.eye(4), "n_labels": 5}, r"shape \[4, 4\]; expected \[kind, 5\]"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(tiny_store, options, said):
+    with pytest.raises(TrainingError, match=said):
+        as_tf_data(replace(pass_of(tiny_store), targets=np.arange(24) % 4), **options)
+
+
 def test_workers_under_tf_distribute_share_the_rows(tiny_store):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     seen = []

@@ -15,7 +15,7 @@ import pytest
 
 from hubbub.config import Layout, Settings, Windows
 from hubbub.config.frontends import MelSettings
-from hubbub.errors import BundleError, StorageError, StoreError, TrainingError
+from hubbub.errors import BundleError, SettingsError, StorageError, StoreError, TrainingError
 from hubbub.models.bundle import load_bundle
 
 keras = pytest.importorskip("keras")
@@ -217,10 +217,62 @@ def test_the_default_model_learns_what_is_easy_from_what_is_no_decibels(tmp_path
     assert evaluate(tmp_path / "bundle", store, tmp_path / "evaluation").accuracy >= 0.9
 
 
-def test_seed_cnn_is_the_network_of_the_tutorial():
+def build_network(name: str, precision: str = "float32"):
     from hubbub.learn.dataset import BandStatistics
+    from hubbub.learn.precision import use_precision
 
-    model = find_recipe("seed-cnn").build(Shape(216, 128, 10), BandStatistics(np.zeros(128), np.ones(128)))
+    recipe, statistics = find_recipe(name), BandStatistics(np.zeros(128), np.ones(128))
+    with use_precision(precision):
+        return recipe.build(Shape(216, 128, 10), statistics, recipe.defaults.model)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_any_precision_features_are_standardised_and_scores_given_in_float32(name):
+    model = build_network(name, "mixed_bfloat16")
+    kinds = {layer.name: layer.compute_dtype for layer in model.layers}
+    assert kinds["scores"] == "float32"
+    assert {kind for layer, kind in kinds.items() if layer.startswith("normalization")} == {"float32"}
+    assert "bfloat16" in kinds.values()
+    assert keras.config.dtype_policy().name == "float32"
+
+
+SETTINGS = [
+    {"train.augment": False, "train.label_smoothing": 0.1},
+    {"train.precision": "mixed_bfloat16", "model.dropout": 0.0},
+    pytest.param({"train.precision": "mixed_float16", "train.jit": True}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_settings_are_in_the_bundle_and_another_one_is_another_command(tiny_store, tmp_path, settings):
+    train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=1, settings=settings)
+    bundle = load_bundle(tmp_path / "bundle")
+    said = bundle.description["recipe_settings"]
+    for key, value in settings.items():
+        section, name = key.split(".")
+        assert said[section][name] == value
+    assert bundle._model.get_layer("scores").compute_dtype == "float32"
+    assert {layer.compute_dtype for layer in bundle._model.layers} == {"float32"}
+    with pytest.raises(BundleError, match=r"made with recipe_settings\..*: .*, not "):
+        train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=1)
+
+
+def test_settings_decide_the_batch_the_epochs_and_the_learning_rate(tiny_store, tmp_path):
+    settings = {"train": {"batch_rows": 5, "epochs": 2}, "model.learning_rate": 0.0625}
+    result = train(tiny_store, tmp_path / "bundle", test_fold=1, model="seed-cnn", settings=settings)
+    assert [line["learning_rate"] for line in result.history] == [0.0625] * 2
+    assert load_bundle(tmp_path / "bundle").description["command"]["batch_rows"] == 5
+
+
+def test_smoothing_divides_a_share_of_each_target_and_leaves_negatives():
+    from hubbub.learn.smoothing import TargetSmoothing
+
+    _, targets = TargetSmoothing(0.3)(np.zeros((2, 1, 1), "f4"), np.array([[1, 0, 0], [0, 0, 0]], "f4"), None)
+    np.testing.assert_allclose(targets, [[0.8, 0.1, 0.1], [0, 0, 0]], atol=1e-6)
+
+
+def test_seed_cnn_is_the_network_of_the_tutorial():
+    model = build_network("seed-cnn")
     kinds = [type(layer).__name__ for layer in model.layers]
     assert [kind for kind in kinds if kind in ("Conv2D", "MaxPooling2D", "Dropout")] == [
         "Conv2D",
@@ -245,9 +297,12 @@ def test_training_stops_where_nothing_gets_better(tiny_store, tmp_path, monkeypa
 
 REFUSED = [
     ({"model": "defualt"}, r"no model 'defualt': did you mean 'default'\? \(known: default, seed-cnn\)"),
-    ({"epochs": 0}, "0 epochs; give at least 1"),
+    ({"epochs": 0}, r"train.epochs: .*greater than or equal to 1 \(given: 0\)"),
+    ({"settings": {"learning_rate": 1}}, r"unknown setting 'learning_rate': did you mean 'model.learning_rate'\?"),
+    ({"epochs": 2, "settings": {"train.epochs": 3}}, "epochs 2, and train.epochs 3; give one of the two"),
+    ({"model": "seed-cnn", "settings": {"train.augment": True}}, "seed-cnn has no augmentation; leave it false"),
     ({"seed": -1}, "seed -1"),
-    ({"validation_share": 1.0}, "validation share of 1"),
+    ({"validation_share": 1.0}, r"train.validation_share: .*\(given: 1.0\)"),
     ({"test_fold": 9}, r"no fold 9; choose one of those \(there are: 1, 2, 3, 4\)"),
     ({"test_fold": None}, "which rows test"),
 ]
@@ -255,7 +310,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("asked", "message"), REFUSED)
 def test_refused_with_a_reason(tiny_store, tmp_path, asked, message):
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises((TrainingError, SettingsError), match=message):
         train(tiny_store, tmp_path / "bundle", **{"test_fold": 1} | asked)
     assert not list(tmp_path.iterdir())
 

@@ -1,7 +1,8 @@
 """Networks by name, one file each, with the recipe that trains the network.
 
-Every file offers `RECIPE`. Networks take a store's rows (or crops of them) as they are, float [row, frame, band] in the
-frontend's unit, and standardise them inside, so that whoever has the model needs nothing else.
+Every file offers `RECIPE`; its default settings are in `hubbub.config.recipes`. Networks take a store's rows (or crops
+of them) as they are, float [row, frame, band] in the frontend's unit, and standardise them inside, so that whoever has
+the model needs nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
+from hubbub.config.recipes import DEFAULTS, ModelSettings, RecipeSettings
 from hubbub.errors import TrainingError, suggest_nearest
 
 if TYPE_CHECKING:
@@ -53,14 +55,14 @@ class Recipe:
     loss: str
     """Keras's name of the loss."""
 
-    build: Callable[[Shape, BandStatistics], Any]
-    """Makes the `keras.Model`, uncompiled."""
+    build: Callable[[Shape, BandStatistics, ModelSettings], Any]
+    """Makes the `keras.Model`, uncompiled; its standardisation and its scores are float32 in any precision."""
 
-    optimizer: Callable[[int], Any]
+    optimizer: Callable[[int, ModelSettings], Any]
     """Makes the optimizer for a number of steps."""
 
-    policy: Callable[[Settings], Augmentation | None]
-    """Makes the augmentation for a frontend; None for none."""
+    policy: Callable[[Settings], Augmentation] | None
+    """Makes the augmentation for a frontend; None where the recipe has none."""
 
     batch_rows: int
     """Rows a training batch where there are plenty."""
@@ -71,8 +73,10 @@ class Recipe:
     most_epochs: int
     """Epochs at most, by default, where rows are few."""
 
-    patience: float
-    """Share of the epochs without a better validation loss after which training stops."""
+    @property
+    def defaults(self) -> RecipeSettings:
+        """The settings that train it where nobody changes them."""
+        return DEFAULTS[self.name]
 
     def batch_for(self, n_rows: int) -> int:
         """Rows a batch: fewer where rows are few, so that an epoch has several steps."""

@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from hubbub.config import Settings
+from hubbub.config.recipes import ModelSettings
 from hubbub.learn.augment import Augmentation, Noise, Policy, Scale
 from hubbub.learn.augment_any import AnyPolicy, Backgrounds
 from hubbub.learn.dataset import BandStatistics
@@ -23,14 +24,11 @@ MODULATION_FRAMES, MODULATION_UNITS = 64, 64
 BATCH_NORM_MOMENTUM = 0.9
 """Of batch normalisation: short, for small stores have few steps in which running statistics could follow."""
 
-MAX_LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.02
-"""Highest learning rate, and weight decay."""
-
 BACKGROUND_DB, NEGATIVES = (-90.0, -40.0), 0.125
 """RMS of backgrounds, softest and loudest in dBFS; rows of background alone, a row of the batch."""
 
 
-def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
+def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> keras.Model:
     """Join two branches over one standardised row: its spectrogram, and the modulation spectrum of its bands.
 
     Parameters
@@ -39,14 +37,22 @@ def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
         What to build for.
     statistics
         Of the training rows' bands.
+    model
+        Its dropout is taken before the scores, and in the modulation branch.
     """
     features = keras.Input((shape.n_frames, shape.n_bands), name="features")
-    standard = layers.Normalization(axis=-1, mean=statistics.mean, variance=statistics.std**2)(features)
-    hidden = layers.Concatenate()([_spectrogram_branch(standard), _modulation_branch(standard)])
-    hidden = layers.Dropout(0.3)(hidden)
+    standard = layers.Normalization(axis=-1, mean=statistics.mean, variance=statistics.std**2, dtype="float32")(
+        features
+    )
+    hidden = layers.Concatenate()([_spectrogram_branch(standard), _modulation_branch(standard, model.dropout)])
+    hidden = layers.Dropout(model.dropout)(hidden)
     # Scores begin at a tenth: most labels are absent from most rows.
     scores = layers.Dense(
-        shape.n_labels, activation="sigmoid", bias_initializer=keras.initializers.Constant(-2.2), name="scores"
+        shape.n_labels,
+        activation="sigmoid",
+        bias_initializer=keras.initializers.Constant(-2.2),
+        dtype="float32",
+        name="scores",
     )(hidden)
     return keras.Model(features, scores, name="default")
 
@@ -67,21 +73,22 @@ def _spectrogram_branch(standard: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Concatenate()([layers.GlobalAveragePooling1D()(hidden), layers.GlobalMaxPooling1D()(hidden)])
 
 
-def _modulation_branch(standard: keras.KerasTensor) -> keras.KerasTensor:
+def _modulation_branch(standard: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
     """The modulation spectrum: how strongly each stretch of bands goes up and down, by how often a second.
 
     It tells rotor blades from rain where their spectra are alike, and pooling blurs it away. Gain and equalisation do
     not change it.
     """
     length = min(MODULATION_FRAMES, standard.shape[1])
-    stretches = layers.AveragePooling1D(4, padding="same")(layers.Permute((2, 1))(standard))
+    # The Fourier transform takes float32, whatever the precision.
+    stretches = layers.AveragePooling1D(4, padding="same", dtype="float32")(layers.Permute((2, 1))(standard))
     real, imaginary = keras.ops.stft(stretches, length, max(1, length // 4), length, window="hann")
     power = keras.ops.mean(real * real + imaginary * imaginary, axis=2)
     # The first bin is the mean level, which is no modulation; the offset is far below what any recording shows.
     level = keras.ops.log(power[:, :, 1:] + 0.01)
     pooled = layers.AveragePooling2D(2, padding="same")(layers.Reshape((*level.shape[1:], 1))(level))
     hidden = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(layers.Flatten()(pooled))
-    hidden = layers.Dense(MODULATION_UNITS, use_bias=False)(layers.Dropout(0.3)(hidden))
+    hidden = layers.Dense(MODULATION_UNITS, use_bias=False)(layers.Dropout(dropout)(hidden))
     return layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(hidden))
 
 
@@ -97,13 +104,13 @@ def _add_convolution(
     return layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(hidden))
 
 
-def optimizer(steps: int) -> keras.optimizers.Optimizer:
+def optimizer(steps: int, model: ModelSettings) -> keras.optimizers.Optimizer:
     """AdamW, warmed up over a twentieth of the steps, then along a cosine to zero."""
     warmup = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
-        MAX_LEARNING_RATE / 20, max(1, steps - warmup), warmup_target=MAX_LEARNING_RATE, warmup_steps=warmup
+        model.learning_rate / 20, max(1, steps - warmup), warmup_target=model.learning_rate, warmup_steps=warmup
     )
-    return keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
+    return keras.optimizers.AdamW(schedule, weight_decay=model.weight_decay)
 
 
 def policy(settings: Settings) -> Augmentation:
@@ -142,5 +149,4 @@ RECIPE = Recipe(
     batch_rows=32,
     row_passes=14_500,
     most_epochs=60,
-    patience=0.5,
 )

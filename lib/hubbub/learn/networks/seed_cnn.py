@@ -5,14 +5,15 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from hubbub.config.recipes import ModelSettings
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
 
-BLOCKS = ((32, 0.2), (64, 0.2), (128, 0.2), (256, 0.5))
-"""Filters and dropout of each block."""
+BLOCKS, DROPOUT = (32, 64, 128, 256), 0.2
+"""Filters of each block, and the dropout of all but the last, whose dropout is a setting."""
 
 
-def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
+def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> keras.Model:
     """Four times convolution, ReLU, pooling and dropout; then the mean over time and bands, and softmax.
 
     Parameters
@@ -21,22 +22,24 @@ def build(shape: Shape, statistics: BandStatistics) -> keras.Model:
         What to build for.
     statistics
         Of the training rows' bands.
+    model
+        Its dropout is that of the last block.
     """
     features = keras.Input((shape.n_frames, shape.n_bands), name="features")
-    hidden = layers.Normalization(axis=-1, mean=statistics.mean, variance=statistics.std**2)(features)
+    hidden = layers.Normalization(axis=-1, mean=statistics.mean, variance=statistics.std**2, dtype="float32")(features)
     hidden = layers.Reshape((shape.n_frames, shape.n_bands, 1))(hidden)
-    for filters, dropout in BLOCKS:
+    for filters in BLOCKS:
         hidden = layers.Conv2D(filters, 3, padding="same", activation="relu")(hidden)
         hidden = layers.MaxPooling2D(2, padding="same")(hidden)
-        hidden = layers.Dropout(dropout)(hidden)
+        hidden = layers.Dropout(model.dropout if filters == BLOCKS[-1] else DROPOUT)(hidden)
     hidden = layers.GlobalAveragePooling2D()(hidden)
-    scores = layers.Dense(shape.n_labels, activation="softmax", name="scores")(hidden)
+    scores = layers.Dense(shape.n_labels, activation="softmax", dtype="float32", name="scores")(hidden)
     return keras.Model(features, scores, name="seed_cnn")
 
 
-def optimizer(steps: int) -> keras.optimizers.Optimizer:
-    """Adam as it comes, whatever the number of steps."""
-    return keras.optimizers.Adam()
+def optimizer(steps: int, model: ModelSettings) -> keras.optimizers.Optimizer:
+    """Adam at one learning rate, whatever the number of steps."""
+    return keras.optimizers.Adam(model.learning_rate, weight_decay=model.weight_decay or None)
 
 
 RECIPE = Recipe(
@@ -46,9 +49,8 @@ RECIPE = Recipe(
     loss="categorical_crossentropy",
     build=build,
     optimizer=optimizer,
-    policy=lambda settings: None,
+    policy=None,
     batch_rows=32,
     row_passes=12_000,
     most_epochs=60,
-    patience=0.3,
 )

@@ -1,0 +1,186 @@
+"""Settings of recipes: what a person may change about a network and its training, with the defaults of each recipe.
+
+Networks themselves are in `hubbub.learn.networks`; what is here needs no Keras, so that it is read in no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from hubbub.config import assign_setting, nest_settings, read_settings_file
+from hubbub.config.base import Frozen
+from hubbub.errors import SettingsError, TrainingError, suggest_nearest
+
+
+class ModelSettings(Frozen):
+    """A network and its optimizer."""
+
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="the highest, where the recipe has a schedule")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="decoupled, as of AdamW; 0: none")
+    dropout: float = Field(0.3, ge=0, lt=1, description="share of values dropped before the scores")
+
+
+class TrainSettings(Frozen):
+    """How the network is trained."""
+
+    epochs: int | None = Field(None, ge=1, le=100_000, description="passes over the rows; null: what suits the data")
+    batch_rows: int | None = Field(None, ge=1, le=65536, description="rows a batch; null: what suits the data")
+    validation_share: float = Field(
+        0.1, ge=0, lt=1, description="of the training rows, by group; they choose the epoch to keep; 0: none"
+    )
+    patience: float = Field(
+        0.5, gt=0, le=1, description="share of the epochs without a better validation loss that ends training"
+    )
+    augment: bool = Field(True, description="change rows at random, as the recipe does it")
+    balance: Literal["auto", "none", "sampling"] = Field(
+        "auto", description="sampling: show rare labels as often as others; auto: where labels are unbalanced"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="share of each target divided over all labels")
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="of the network's arithmetic; its weights are float32 always"
+    )
+    jit: Literal["auto"] | bool = Field("auto", description="compile by XLA; auto: on accelerators")
+
+
+class RecipeSettings(Frozen):
+    """All that a person may change about a recipe."""
+
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+
+
+DEFAULTS: Mapping[str, RecipeSettings] = {
+    "default": RecipeSettings(
+        model=ModelSettings(learning_rate=3e-3, weight_decay=0.02, dropout=0.3), train=TrainSettings(patience=0.5)
+    ),
+    "seed-cnn": RecipeSettings(
+        model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5),
+        train=TrainSettings(patience=0.3, augment=False),
+    ),
+}
+"""The settings of each recipe, where nobody changes them."""
+
+SECTIONS: Mapping[str, type[Frozen]] = {"model": ModelSettings, "train": TrainSettings}
+"""The sections of `RecipeSettings`."""
+
+KEYS = tuple(f"{section}.{name}" for section, kind in SECTIONS.items() for name in kind.model_fields)
+"""Every setting as ``--set`` writes it."""
+
+
+def default_settings(model: str) -> RecipeSettings:
+    """Return the settings of a recipe that nobody changed.
+
+    Raises
+    ------
+    TrainingError
+        There is no such model; says the nearest.
+    """
+    if model not in DEFAULTS:
+        raise TrainingError(f"there is no model '{model}': {suggest_nearest(model, DEFAULTS)}")
+    return DEFAULTS[model]
+
+
+def load_recipe_settings(model: str, file: Path | None = None, assignments: Iterable[str] = ()) -> RecipeSettings:
+    """Read a recipe's settings from a YAML file, then apply ``section.name=value`` assignments.
+
+    Parameters
+    ----------
+    model
+        Name of the recipe, which has the defaults.
+    file
+        YAML with any of the sections `model` and `train`; None: the defaults.
+    assignments
+        As given to ``--set``: ``train.epochs=20``. Values are read as YAML.
+
+    Raises
+    ------
+    TrainingError
+        There is no such model.
+    SettingsError
+        For a file that cannot be read, an unknown setting (says the nearest), or a bad value.
+    """
+    hint = f"hubbub settings --model {model}"
+    data = {} if file is None else read_settings_file(file, "model:", hint)
+    data = {section: values for section, values in data.items() if values is not None}
+    for assignment in assignments:
+        assign_setting(data, assignment, "train.epochs=20")
+    return parse_recipe_settings(model, data, where="--set" if file is None else str(file))
+
+
+def parse_recipe_settings(model: str, data: Mapping[str, Any], *, where: str = "settings") -> RecipeSettings:
+    """Validate plain data, nested or with keys such as ``train.epochs``, as changes to a recipe's defaults.
+
+    Parameters
+    ----------
+    model
+        Name of the recipe.
+    data
+        Changes; what they do not name stays as the recipe has it.
+    where
+        Their origin, for messages.
+
+    Raises
+    ------
+    TrainingError, SettingsError
+        As `load_recipe_settings`.
+    """
+    whole: dict[str, Any] = default_settings(model).model_dump()
+    for section, values in nest_settings(data).items():
+        is_section = isinstance(whole.get(section), dict) and isinstance(values, Mapping)
+        whole[section] = {**whole[section], **values} if is_section else values
+    try:
+        return RecipeSettings.model_validate(whole)
+    except ValidationError as error:
+        raise SettingsError(f"{where}: " + "; ".join(dict.fromkeys(map(_explain, error.errors())))) from None
+
+
+def choose_recipe_settings(
+    model: str, settings: RecipeSettings | Mapping[str, Any] | None = None, **short: Any
+) -> RecipeSettings:
+    """Return a recipe's settings with what a caller changes.
+
+    Parameters
+    ----------
+    model
+        Name of the recipe.
+    settings
+        As they are, or changes to the defaults; None: the defaults.
+    short
+        Settings of `train` that have an argument of their own; None: not given.
+
+    Raises
+    ------
+    TrainingError, SettingsError
+        As `load_recipe_settings`; a setting that is given twice, too.
+    """
+    if not isinstance(settings, RecipeSettings):
+        settings = parse_recipe_settings(model, settings or {})
+    given = {name: value for name, value in short.items() if value is not None}
+    changed = settings.train.model_dump(exclude_defaults=True)
+    for name, value in given.items():
+        if name in ("epochs", "batch_rows") and changed.get(name, value) != value:
+            raise SettingsError(f"{name} {value}, and train.{name} {changed[name]}; give one of the two")
+    return parse_recipe_settings(model, {**settings.model_dump(), "train": {**settings.train.model_dump(), **given}})
+
+
+def explain_unknown_key(name: str) -> str:
+    """Say which recipe setting is meant by a name that is none: ``did you mean 'model.learning_rate'?``."""
+    homes = [key for key in KEYS if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    return f"did you mean '{homes[0]}'? (known: {', '.join(sorted(KEYS))})" if homes else suggest_nearest(name, KEYS)
+
+
+def _explain(item: Any) -> str:
+    """One pydantic complaint in hubbub's words."""
+    location = [str(part) for part in item["loc"]]
+    name = ".".join(location[:2])
+    if item["type"] == "extra_forbidden":
+        return f"unknown setting '{name}': {explain_unknown_key(name)}"
+    if len(location) == 1:
+        return f"{name}: {item['input']!r} is no section of settings; expected settings in it, such as {KEYS[0]}=0.001"
+    if name == "train.jit":
+        return f"train.jit: expected auto, true or false (given: {item['input']!r})"
+    return f"{name}: {item['msg'].removeprefix('Value error, ')} (given: {item['input']!r})"
