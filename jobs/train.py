@@ -31,6 +31,9 @@ def train(
         int | None, typer.Option(help="Short for --set train.epochs=N. Default: what suits the data.", metavar="N")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.", metavar="N")] = 0,
+    allow_leakage: Annotated[
+        bool, typer.Option("--allow-leakage", help="Train although a recording is on both sides of the split.")
+    ] = False,
     log_json: options.LogJson = None,
     storage: options.Storage = None,
     debug: options.Debug = False,
@@ -54,6 +57,7 @@ def train(
         settings=load_recipe_settings(model, settings, set_ or []),
         epochs=epochs,
         seed=seed,
+        allow_leakage=allow_leakage,
         log_json=log_json,
         reporter=reporter,
     )

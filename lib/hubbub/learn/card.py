@@ -29,7 +29,7 @@ def model_card(description: Mapping[str, Any]) -> str:
 | Features | settings hash `{description["settings_hash"]}` |
 | Made | {description["provenance"]["trained_at"]}, seed {description["provenance"]["seed"]} |
 
-## Use
+{_list_warnings(description)}## Use
 
     hubbub evaluate BUNDLE STORE -o EVALUATION      # clips whose labels are known
     hubbub label FOLDER --model BUNDLE -o LABELS    # recordings of any length
@@ -50,6 +50,11 @@ _NOTHING = {
     "softmax": "One of them always wins, also in silence.",
     "sigmoid": "Quiet backgrounds and silence were shown to it as 'none of these'.",
 }
+
+
+def _list_warnings(description: Mapping[str, Any]) -> str:
+    warnings = description.get("warnings", [])
+    return "## Warnings\n\n" + "".join(f"- {text}\n" for text in warnings) + "\n" if warnings else ""
 
 
 def _bands(description: Mapping[str, Any]) -> str:

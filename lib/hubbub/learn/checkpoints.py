@@ -18,6 +18,7 @@ from pathlib import Path
 
 import keras
 
+from hubbub.io.atomic import write_json
 from hubbub.models.bundle import MODEL
 
 STATE = "state.json"
@@ -39,6 +40,9 @@ class State:
     stopped: bool = False
     """Whether nothing has got better for so long that training ended."""
 
+    stopped_by: str = ""
+    """What ended training before its time, where that was a loss that is not finite."""
+
     history: list[dict[str, float]] = field(default_factory=list)
     """One line an epoch."""
 
@@ -54,6 +58,11 @@ def save_checkpoint(folder: Path, state: State, model: keras.Model) -> None:
     for path in folder.glob("[0-9]*"):
         if int(path.name) not in (state.epoch, state.kept_epoch):
             shutil.rmtree(path)
+
+
+def mark_stopped(folder: Path, state: State) -> None:
+    """Write into the last checkpoint that training ended there."""
+    write_json(folder / f"{state.epoch:08d}" / STATE, asdict(state))
 
 
 def last_checkpoint(folder: Path) -> tuple[State, keras.Model] | None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from hubbub.learn.augment import Augmentation
+from hubbub.learn.balance import needs_balance, sample_balanced
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, random_crops
 from hubbub.learn.dataset import Pass
@@ -23,8 +25,10 @@ Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def plan_training_pass(job: TrainingJob, epoch: int) -> Pass:
-    """Every training row once, or a crop of it."""
+    """Every training row once, or as `hubbub.learn.balance` draws them; whole, or a crop of each."""
     rows = job.split.train
+    if needs_balance(rows["target"].to_numpy(np.int64), job.recipe_settings.train.balance):
+        rows = rows.iloc[sample_balanced(rows["target"].to_numpy(np.int64), seed=job.seed, epoch=epoch)]
     return Pass(
         job.store,
         rows["row"].to_numpy(np.int64),
@@ -39,7 +43,12 @@ def plan_training_pass(job: TrainingJob, epoch: int) -> Pass:
 
 def plan_validation_pass(job: TrainingJob) -> Pass:
     """Validation rows, each as often as the crops that cover it."""
-    rows, crops = covering_crops(job.store.settings, job.split.validation)
+    return plan_rows(job, job.split.validation)
+
+
+def plan_rows(job: TrainingJob, chosen: pd.DataFrame) -> Pass:
+    """Some rows in the order of their numbers, each as often as the crops that cover it."""
+    rows, crops = covering_crops(job.store.settings, chosen)
     numbers, targets = rows["row"].to_numpy(np.int64), rows["target"].to_numpy(np.int64)
     return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
 

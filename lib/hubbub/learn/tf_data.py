@@ -149,7 +149,7 @@ def _table_of_targets(
     """What each kind of target means, float32 [kind, label]; None where targets stay numbers."""
     if target_table is None and n_labels is None:
         return None
-    table = np.eye(n_labels, dtype=np.float32) if target_table is None else np.asarray(target_table, np.float32)
+    table = np.eye(n_labels or 0, dtype=np.float32) if target_table is None else np.asarray(target_table, np.float32)
     if table.ndim != 2 or n_labels not in (None, table.shape[1]):
         wanted = "[kind, label]" if n_labels is None else f"[kind, {n_labels}]"
         raise TrainingError(f"a target table of shape {list(table.shape)}; expected {wanted}")

@@ -31,6 +31,7 @@ def train(
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    allow_leakage: bool = False,
     log_json: str | None = None,
     progress: bool = False,
 ) -> Bundle:
@@ -55,6 +56,8 @@ def train(
         Short for ``train.epochs``; None: what suits the model and the data.
     seed
         Decides weights, order and augmentation.
+    allow_leakage
+        Train even where a recording is on both sides of the split.
     log_json
         A file that gets a JSON line an epoch.
     progress
@@ -63,7 +66,7 @@ def train(
     Raises
     ------
     hubbub.errors.TrainingError
-        The rows cannot train or test a model.
+        The rows cannot train or test a model, or a recording is on both sides of the split.
     hubbub.errors.SettingsError
         A setting is unknown or out of range.
     hubbub.errors.StoreError, hubbub.errors.BundleError
@@ -85,6 +88,7 @@ def train(
         settings=settings,
         epochs=epochs,
         seed=seed,
+        allow_leakage=allow_leakage,
         log_json=log_json,
         progress=progress,
     )

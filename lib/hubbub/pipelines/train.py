@@ -30,6 +30,7 @@ def train(
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    allow_leakage: bool = False,
     log_json: str | Path | None = None,
     progress: bool = False,
     reporter: Reporter | None = None,
@@ -53,9 +54,18 @@ def train(
             settings=chosen,
             epochs=epochs,
             seed=seed,
+            allow_leakage=allow_leakage,
+            on_warning=reporter.warn,
             on_epoch=_log_and_show(log, show),
         )
-    log.write("end", model=result.model, rows=result.rows, kept_epoch=result.kept_epoch, seconds=result.seconds)
+    log.write(
+        "end",
+        model=result.model,
+        rows=result.rows,
+        kept_epoch=result.kept_epoch,
+        seconds=result.seconds,
+        warnings=list(result.warnings),
+    )
     return result
 
 

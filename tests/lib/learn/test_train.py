@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,10 @@ def test_the_model_standardises_with_training_rows_alone(trained, tiny_store):
     np.testing.assert_allclose(np.ravel(layer.variance), np.square(said["std_db"]), rtol=1e-5)
 
 
-def test_test_rows_are_never_read(tiny_store, tmp_path, clips, build):
+def test_test_rows_are_read_by_the_leakage_check_alone(tiny_store, tmp_path, clips, build):
     poisoned = [clip | ({"values": np.float16(np.nan)} if clip["fold"] == 2 else {}) for clip in clips()]
     store = build(tmp_path / "store", poisoned)
-    result = train(store, tmp_path / "bundle", test_fold=2, epochs=1)
+    result = train(store, tmp_path / "bundle", test_fold=2, epochs=1, allow_leakage=True)
     assert np.isfinite(result.history[0]["loss"])
 
 
@@ -346,3 +347,59 @@ def test_what_a_run_was_asked_lies_beside_its_checkpoints(tiny_store, tmp_path):
     assert seen["command"]["model"] == "default"
     assert "00000002" in seen[2]
     assert len(seen[2]) <= 2  # the last and the best
+
+
+def test_a_loss_that_breaks_keeps_the_last_good_weights(tiny_store, tmp_path, monkeypatch):
+    """Rows turn infinite in the third epoch; the bundle is that of an epoch before, and says why."""
+    import hubbub.learn.fitting as fitting
+
+    plan, said = fitting.plan_training_pass, []
+
+    def break_third(job, epoch):
+        planned = plan(job, epoch)
+        return planned if epoch < 2 else replace(planned, store=_Infinite(planned.store))
+
+    monkeypatch.setattr(fitting, "plan_training_pass", break_third)
+    result = train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=6, on_warning=said.append)
+    assert len(result.history) == 2
+    assert result.kept_epoch <= 2
+    (text,) = [text for text in said if "the loss of epoch 3 was nan from batch 1 on" in text]
+    assert f"the weights of epoch {result.kept_epoch} are kept" in text
+    assert text in result.warnings
+    assert text in (tmp_path / "bundle" / "README.md").read_text()
+    assert train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=6).warnings == result.warnings
+
+
+def test_a_loss_that_breaks_at_once_is_refused(tiny_store, tmp_path, monkeypatch):
+    import hubbub.learn.fitting as fitting
+
+    plan = fitting.plan_training_pass
+    monkeypatch.setattr(
+        fitting, "plan_training_pass", lambda job, epoch: replace(plan(job, epoch), store=_Infinite(job.store))
+    )
+    with pytest.raises(TrainingError, match=r"the loss of epoch 1 was nan.*no epoch before.*learning_rate"):
+        train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=2)
+
+
+class _Infinite:
+    """A store whose values overflow."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        if name == "_array":
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+    def read_shard(self, shard):
+        return np.full_like(self._store.read_shard(shard), np.inf)
+
+
+def test_a_store_of_two_groups_says_that_nothing_validates(build, tmp_path, clips):
+    few = [clip | {"group": f"site {clip['fold']}"} for clip in clips(n_folds=2)]
+    said = []
+    result = train(build(tmp_path / "store", few), tmp_path / "bundle", test_fold=1, epochs=1, on_warning=said.append)
+    assert any("no rows validate: 1 group to train on" in text for text in said)
+    assert "no rows validate" in (tmp_path / "bundle" / "README.md").read_text()
+    assert list(result.warnings) == load_bundle(tmp_path / "bundle").description["warnings"] == said

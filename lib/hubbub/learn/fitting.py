@@ -1,0 +1,156 @@
+"""Fitting: epoch after epoch, each ending in a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from hubbub.errors import TrainingError
+from hubbub.learn.augment import Augmentation
+from hubbub.learn.checkpoints import State, mark_stopped, save_checkpoint
+from hubbub.learn.smoothing import smooth_targets
+from hubbub.learn.streams import make_dataset, plan_training_pass, plan_validation_pass
+from hubbub.learn.tf_data import Failures
+from hubbub.learn.training_job import TrainingJob
+
+OnEpoch = Callable[[dict[str, float]], None]
+CHECKPOINTS, LOGS = "checkpoints", "logs"
+
+SMOOTHED_EPOCHS = 5
+"""Epochs whose validation losses are averaged to judge one: a few dozen rows flatter some epochs by chance."""
+
+
+class NotFinite(Exception):
+    """The loss of a batch is not a number, or infinite; says where."""
+
+
+@keras.saving.register_keras_serializable(package="hubbub")
+class LabelledAccuracy(keras.metrics.Mean):
+    """Share of rows whose highest score is at their highest target; negatives (all targets 0) do not count."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count one batch: targets and scores, [row, label]."""
+        ops = keras.ops
+        right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
+        labelled = ops.cast(ops.max(y_true, axis=-1) > 0, "float32")
+        super().update_state(ops.cast(right, "float32"), sample_weight=labelled)
+
+
+class _CheckLoss(keras.callbacks.Callback):
+    """Stops at the first batch whose loss is not finite: what comes after it trains on broken weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problem = ""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not self.problem and not math.isfinite(loss):
+            self.problem = f"{loss} from batch {batch + 1} on"
+            self.model.stop_training = True
+
+
+def fit_epochs(job: TrainingJob, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
+    """Train epoch after epoch, each ending in a checkpoint, until the last or until nothing gets better."""
+    from tensorboard.summary import Writer  # type: ignore[import-untyped]
+
+    policy = smooth_targets(job.policy, job.recipe_settings.train.label_smoothing)
+    logs = Writer(str(job.partial / LOGS))
+    try:
+        while state.epoch < job.epochs and not state.stopped:
+            try:
+                line = _one_epoch(job, state.epoch, model, policy)
+            except NotFinite as problem:
+                _stop(job, state, problem)
+                break
+            _update_best_epoch(job, state, line)
+            save_checkpoint(job.partial / CHECKPOINTS, state, model)
+            for name, value in line.items():
+                logs.add_scalar(name, value, state.epoch)
+            logs.flush()
+            if on_epoch is not None:
+                on_epoch({**line, "epochs": job.epochs})
+    finally:
+        logs.close()
+
+
+def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, policy: Augmentation | None) -> dict[str, float]:
+    """Show the model every training row once; return the epoch's line of the history."""
+    _reseed(model, job.seed, epoch)
+    learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    training_rows, validation_rows = plan_training_pass(job, epoch), plan_validation_pass(job)
+    failures, n_labels, finite = Failures(), job.shape.n_labels, _CheckLoss()
+    with failures.raised(), _explain_memory(job):
+        fitted = model.fit(
+            make_dataset(training_rows, n_labels, failures, policy),
+            steps_per_epoch=training_rows.n_batches,
+            validation_data=make_dataset(validation_rows, n_labels, failures) if validation_rows.n_batches else None,
+            validation_steps=validation_rows.n_batches or None,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[finite],
+        )
+    line = {name: float(values[-1]) for name, values in fitted.history.items()}
+    if finite.problem or not math.isfinite(line["loss"]):
+        raise NotFinite(f"the loss of epoch {epoch + 1} was {finite.problem or line['loss']}")
+    return {"epoch": epoch + 1, **line, "learning_rate": learning_rate}
+
+
+def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Let dropout depend on the seed and the epoch alone, not on how often the training was interrupted."""
+    for position, layer in enumerate(model.layers):
+        if (generator := getattr(layer, "seed_generator", None)) is not None:
+            drawn = np.random.SeedSequence([seed, epoch, position]).generate_state(2)
+            generator.state.assign(drawn.astype("uint32"))
+
+
+def _update_best_epoch(job: TrainingJob, state: State, line: dict[str, float]) -> None:
+    """Enter an epoch into the books: whether it is the best so far, and whether to stop."""
+    state.epoch += 1
+    state.history.append(line)
+    recent = [line["val_loss"] for line in state.history[-SMOOTHED_EPOCHS:] if "val_loss" in line]
+    loss = sum(recent) / len(recent) if recent else -math.inf
+    if loss <= state.kept_loss:
+        state.kept_epoch, state.kept_loss = state.epoch, loss
+    patience = max(10, math.ceil(job.recipe_settings.train.patience * job.epochs))
+    state.stopped = state.epoch - state.kept_epoch >= patience
+
+
+def _stop(job: TrainingJob, state: State, problem: NotFinite) -> None:
+    """End a training whose loss broke; the best epoch before it is kept."""
+    advice = "try a lower learning rate (--set model.learning_rate=0.0003), and check the store: hubbub verify STORE"
+    if not state.kept_epoch:
+        raise TrainingError(f"{problem}; no epoch before it could be kept. {advice[0].upper()}{advice[1:]}")
+    state.stopped = True
+    state.stopped_by = f"{problem}: training stopped, and the weights of epoch {state.kept_epoch} are kept; {advice}"
+    mark_stopped(job.partial / CHECKPOINTS, state)
+
+
+@contextmanager
+def _explain_memory(job: TrainingJob) -> Iterator[None]:
+    """Say which batch size to try where memory is not enough."""
+    try:
+        yield
+    except Exception as error:
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if not names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"} and (
+            "RESOURCE_EXHAUSTED" not in str(error)
+        ):
+            raise
+        smaller = max(1, job.batch_rows // 2)
+        raise TrainingError(
+            f"out of memory with batches of {job.batch_rows} rows of {job.shape.n_frames} x {job.shape.n_bands}; "
+            f"try --set train.batch_rows={smaller}"
+        ) from None
+
+
+def count_steps(job: TrainingJob) -> int:
+    """Batches an epoch; a last, smaller one is left out, and other rows fall into it every time."""
+    return len(job.split.train) // job.batch_rows
