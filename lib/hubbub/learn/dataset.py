@@ -1,8 +1,8 @@
 """Batches from a feature store: every row once an epoch, in an order that seed and epoch decide.
 
 A `Pass` is one epoch over some rows, in the order of `hubbub.learn.order`. It yields NumPy arrays and imports no
-TensorFlow; `hubbub.learn.tf_data` serves the same batches, in the same order, to a graph. Both read whole shards ahead
-of need (`hubbub.learn.reader`).
+TensorFlow; `hubbub.learn.tf_data` serves the same batches, in the same order, to a graph. Both read ahead of need
+(`hubbub.learn.reader`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import TrainingError
+from hubbub.learn.budget import shuffle_budget_bytes
 from hubbub.learn.buffers import Buffers
 from hubbub.learn.crops import Crops
-from hubbub.learn.order import WHOLE, Order, Partition, Position, plan_order
-from hubbub.learn.reader import ReadAhead, Reader, ShardReader
-
-MIX_SHARDS = 4
-"""Shards whose rows are shuffled together: enough that rows of different recordings meet in a batch."""
-
-MIX_BYTES = 2**28
-"""Features that a mix may hold, counted as float32, unless one shard has more: 9 shards of 256 rows by default."""
+from hubbub.learn.order import FEWEST_STRETCHES, WHOLE, Order, Partition, Position, plan_order
+from hubbub.learn.reader import ReadAhead, Reader, ShardReader, reads_chunks
+from hubbub.learn.stretches import KeptRows, row_bytes
 
 
 class Batch(NamedTuple):
@@ -59,13 +55,14 @@ class Pass:
     """Rows a batch, at least 1; the last may be smaller."""
 
     seed: int | None = None
-    """Shuffles shards, then rows, together with `epoch`; None keeps the order of the row numbers."""
+    """Shuffles rows, together with `epoch`; None keeps the order of the row numbers."""
 
     epoch: int = 0
     """Which pass over the rows this is."""
 
-    mix_shards: int = MIX_SHARDS
-    """Shards whose rows are shuffled together, fewer where they hold `MIX_BYTES`; without a seed it is one."""
+    memory_bytes: int | None = None
+    """Bytes of rows, as stored, that may be in memory to be shuffled, those read ahead included; the order depends on
+    them unless all rows fit. None: `shuffle_budget_bytes`, asked once. Without a seed, three shards are held."""
 
     drop_last: bool = False
     """Leave out a last batch that is smaller."""
@@ -76,22 +73,40 @@ class Pass:
     share: Partition = WHOLE
     """Which of several workers reads."""
 
+    kept: KeptRows | None = None
+    """Keeps the rows from one pass to the next, where all of them are shuffled together."""
+
     @cached_property
     def order(self) -> Order:
         """In which rows are served."""
         return plan_order(
             self.rows,
-            rows_per_shard=self.store.rows_per_shard,
-            mix_shards=1 if self.seed is None else self._shards_that_fit,
+            stretch_rows=self._stretch_rows,
+            capacity=self._capacity,
             seed=self.seed,
             epoch=self.epoch,
             share=self.share,
         )
 
+    @cached_property
+    def budget_bytes(self) -> int:
+        """`memory_bytes`, or what there is to take."""
+        return shuffle_budget_bytes() if self.memory_bytes is None else self.memory_bytes
+
     @property
-    def _shards_that_fit(self) -> int:
-        row_bytes = self.store.n_frames * self.store.n_bands * np.dtype(np.float32).itemsize
-        return max(1, min(self.mix_shards, MIX_BYTES // (row_bytes * self.store.rows_per_shard)))
+    def _stretch_rows(self) -> int:
+        """Rows that are read together: a chunk, or where rows are read in their order a shard."""
+        if self.seed is None or not reads_chunks(self.store):
+            return self.store.rows_per_shard
+        return self.store.rows_per_chunk  # type: ignore[attr-defined]
+
+    @property
+    def _capacity(self) -> int:
+        """Stretches that may be in memory: no more than there are, so that larger budgets are equal."""
+        if self.seed is None:
+            return FEWEST_STRETCHES
+        wanted = len(np.unique(self.rows // self._stretch_rows))
+        return min(wanted, self.budget_bytes // (row_bytes(self.store) * self._stretch_rows))
 
     @property
     def n_batches(self) -> int:
@@ -107,7 +122,7 @@ class Pass:
     @property
     def identity(self) -> str:
         """Changes with anything that decides the order of any epoch: 8 hex digits of a CRC-32."""
-        layout = (self.store.rows_per_shard, self._shards_that_fit, self.batch_rows, self.seed, self.share)
+        layout = (self._stretch_rows, self._capacity, self.batch_rows, self.seed, self.share)
         rows = np.ascontiguousarray(self.rows, dtype="<i8").tobytes()
         return f"{zlib.crc32(repr(layout).encode(), zlib.crc32(rows)):08x}"
 
@@ -132,6 +147,8 @@ class Pass:
 
     def reader(self, first_batch: int = 0, ahead: ReadAhead | None = None, buffers: Buffers | None = None) -> Reader:
         """Batches by their numbers, as stored."""
+        buffers = buffers or Buffers()
+        keeps = self.kept is not None and self.order.is_whole
         return Reader(
             self.store,
             self.rows,
@@ -141,10 +158,11 @@ class Pass:
             first_batch=first_batch,
             ahead=ahead,
             buffers=buffers,
+            stretches=self.kept.stretches(self.store, self.rows, self.order, buffers) if self.kept and keeps else None,
         )
 
     def batches(self, first_batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches from one on; shards that hold none of them are not read."""
+        """Yield the batches from one on; nothing is read for those before."""
         reader = self.reader(first_batch)
         for number in range(first_batch, self.n_batches):
             stored, places = reader.batch(number)
@@ -162,14 +180,14 @@ def iterate_batches(
     batch_rows: int,
     seed: int | None = None,
     epoch: int = 0,
-    mix_shards: int = MIX_SHARDS,
+    memory_bytes: int | None = None,
     drop_last: bool = False,
     crops: Crops | None = None,
     share: Partition = WHOLE,
 ) -> Iterator[Batch]:
     """Yield every row once, in batches; parameters as `Pass` has them."""
     rows, targets = np.asarray(rows, np.int64), np.asarray(targets, np.int64)
-    return Pass(store, rows, targets, batch_rows, seed, epoch, mix_shards, drop_last, crops, share).batches()
+    return Pass(store, rows, targets, batch_rows, seed, epoch, memory_bytes, drop_last, crops, share).batches()
 
 
 @dataclass(frozen=True)

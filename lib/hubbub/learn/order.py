@@ -1,13 +1,21 @@
-"""The order of rows in an epoch: a pure function of the rows, the seed and the epoch.
+"""The order of rows in an epoch: a pure function of the rows, the seed, the epoch and a budget of memory.
 
-::
+A store is read in stretches, neighbouring rows that are compressed together. Where all of them fit the budget, the
+order is one permutation of the rows. Where they do not, several streams of stretches are interleaved::
 
-    shards, shuffled     [7 2 5 0] [4 1 6 3]       a few at a time are in memory: a mix
-    their rows, shuffled  r r r r   r r r r
-    batches              |....|....|....|..        a batch may reach from one mix into the next
-    two workers          |--- 0 ----|--- 1 ---|    each has a stretch of the shuffled shards, and its own mixes
+    the store          |---- stream 0 ----|---- stream 1 ----|---- stream 2 ----|    as many as stretches fit
+    stretches of each   [3] [0] [2] [1]    [5] [6] [4] [7]    [9] [8] [11] [10]      shuffled
+    time               0 |---[3]---|-[0]-|-[2]-|-[1]-| 1                             the first ends early, or late
+                         |-[5]-|-[6]-|-[4]-|---[7]---|
+    rows                each at a random time within its stretch's; served by their times
 
-So a position in the middle of an epoch is two numbers, and what lies before it need not be read to go on from there.
+So every batch has rows from all over the store, also of a store that is sorted by class; no more stretches are in use
+at once than there are streams; and each is read once. Stretches of different streams end at different times, so that
+reading is steady.
+
+Several workers have the stretches shared out among them: of as many neighbours as there are workers, each gets one.
+
+A position in the middle of an epoch is two numbers, and what lies before it need not be read to go on from there.
 """
 
 from __future__ import annotations
@@ -85,23 +93,33 @@ class Order:
     served: npt.NDArray[np.int64]
     """int64 [served], places in the rows given."""
 
-    bounds: npt.NDArray[np.int64]
-    """int64 [mix + 1]: mix m is served from ``bounds[m]`` to ``bounds[m + 1]``."""
+    stretch_rows: int
+    """Rows that are read together: row r is in stretch ``r // stretch_rows``."""
 
-    shards: tuple[npt.NDArray[np.int64], ...]
-    """The shards of each mix, int64 [shard]."""
+    capacity: int
+    """Stretches that may be in memory at once, those read ahead included."""
 
-    def mixes(self, begin: int, end: int) -> range:
-        """Those of which something is served from `begin` to before `end`."""
-        first, last = np.searchsorted(self.bounds, [begin, end - 1], side="right")
-        return range(int(first) - 1, int(last))
+    is_whole: bool = False
+    """Whether all rows are shuffled together."""
+
+
+FEWEST_STRETCHES = 3
+"""Stretches that are in memory at least, however small the budget: one served, one ahead, one being left."""
+
+AHEAD_SHARE = 8
+"""One of so many stretches in memory is read ahead; at least one is."""
+
+
+def count_streams(capacity: int) -> int:
+    """How many streams are interleaved where so many stretches may be in memory; the others are read ahead."""
+    return capacity - max(1, capacity // AHEAD_SHARE)
 
 
 def plan_order(
     rows: npt.NDArray[np.int64],
     *,
-    rows_per_shard: int,
-    mix_shards: int,
+    stretch_rows: int,
+    capacity: int,
     seed: int | None,
     epoch: int = 0,
     share: Partition = WHOLE,
@@ -112,37 +130,81 @@ def plan_order(
     ----------
     rows
         int64 [row], numbers in the store; one may come several times.
-    rows_per_shard
-        Of the store.
-    mix_shards
-        Shards whose rows are shuffled together, at least 1.
+    stretch_rows
+        Rows that are read together.
+    capacity
+        Stretches that may be in memory at once, at least 1; `FEWEST_STRETCHES` are.
     seed, epoch
         Decide the order; a seed of None keeps that of the row numbers.
     share
         The part of it that one worker serves.
     """
-    rng = None if seed is None else np.random.default_rng([seed, epoch])
-    laid = _order_shards(rows, rows_per_shard, rng)
-    each = len(laid) // share.count
-    laid = laid[share.index * each : (share.index + 1) * each]
-    shard = rows[laid] // rows_per_shard
-    begins = np.flatnonzero(np.diff(shard, prepend=-1))
-    firsts = begins[::mix_shards]
-    bounds = np.append(firsts, len(laid))
-    parts = [laid[begin:end] for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
-    if rng is not None:
-        parts = [part[rng.permutation(len(part))] for part in parts]
-    shards = [shard[begins[at : at + mix_shards]] for at in range(0, len(begins), mix_shards)]
-    return Order(np.concatenate(parts) if parts else laid, bounds, tuple(shards))
+    capacity = max(capacity, FEWEST_STRETCHES)  # of a store of two stretches both are in memory
+    places = np.argsort(rows, kind="stable")
+    each = len(places) // share.count
+    mine = slice(share.index * each, (share.index + 1) * each)
+    if seed is None:
+        return Order(places[mine], stretch_rows, capacity)
+    rng = np.random.default_rng([seed, epoch])
+    number, sizes = _count_stretches(rows[places] // stretch_rows)
+    is_whole = len(sizes) <= capacity
+    if share.count > 1:
+        places = np.sort(_deal_stretches(number, len(sizes), share.count, rng)[mine])  # of sorted rows
+        number, places = number[places], np.argsort(rows, kind="stable")[places]
+        number, sizes = _count_stretches(number)
+    time = rng.random(len(places))
+    if not is_whole:
+        time = _interleave(number, sizes, min(len(sizes), count_streams(capacity)), time, rng)
+    return Order(places[np.argsort(time, kind="stable")], stretch_rows, capacity, is_whole)
 
 
-def _order_shards(
-    rows: npt.NDArray[np.int64], rows_per_shard: int, rng: np.random.Generator | None
+def _count_stretches(stretch: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Number sorted stretches from 0: the number of each row's, int64 [row], and rows of each, int64 [stretch]."""
+    begins = np.flatnonzero(np.diff(stretch, prepend=-1))
+    sizes = np.diff(begins, append=len(stretch))
+    return np.repeat(np.arange(len(sizes)), sizes), sizes
+
+
+def _deal_stretches(
+    number: npt.NDArray[np.int64], n_stretches: int, count: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Places of the rows, int64 [row]: shards shuffled, each shard's rows by their numbers."""
-    sorted_places = np.argsort(rows, kind="stable")
-    shards, firsts = np.unique(rows[sorted_places] // rows_per_shard, return_index=True)
-    if rng is None or not len(shards):
-        return sorted_places
-    parts = np.split(sorted_places, firsts[1:])
-    return np.concatenate([parts[number] for number in rng.permutation(len(parts))])
+    """Rows in the order in which workers share them, int64 [row]: of each `count` neighbouring stretches one each."""
+    drawn = rng.random((-(-n_stretches // count), count))
+    worker = np.argsort(np.argsort(drawn, axis=1), axis=1).reshape(-1)
+    return np.argsort(worker[number], kind="stable")
+
+
+def _interleave(
+    number: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+    n_streams: int,
+    within: npt.NDArray[np.float64],
+    rng: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    """When each row is served, float64 [row], from 0 to 1.
+
+    Parameters
+    ----------
+    number
+        int64 [row], the stretch of each row, from 0.
+    sizes
+        int64 [stretch], rows of each.
+    n_streams
+        How many stretches are in use at once, no more than there are.
+    within
+        float64 [row], when in its stretch's time a row is served, from 0 to 1.
+    """
+    stream = np.arange(len(sizes)) * n_streams // len(sizes)
+    order = np.lexsort((rng.random(len(sizes)), stream))
+    first = np.flatnonzero(np.diff(stream, prepend=-1))  # of each stream, in `order`
+    last = np.append(first[1:], len(sizes)) - 1
+    lasts = sizes[order].astype(np.float64)
+    shift = (rng.random(n_streams) - 0.5) * np.minimum(lasts[first], lasts[last]) * (first < last)
+    lasts[first] += shift
+    lasts[last] -= shift
+    ends = np.cumsum(lasts)
+    begins = ends - lasts
+    total, offset = (ends[last] - begins[first])[stream], begins[first][stream]
+    begin, length = np.empty(len(sizes)), np.empty(len(sizes))
+    begin[order], length[order] = (begins - offset) / total, lasts / total
+    return begin[number] + length[number] * within

@@ -1,17 +1,20 @@
-"""Read batches by number, from shards that are read whole, ahead of need, several at once.
+"""Read batches by number, from stretches of rows that threads read ahead of need.
 
 ::
 
-    shards   [7 2 5 0] [4 1 6 3] ...     read by threads, decompressed outside Python's lock
-    batches   |....|....|....|..         each copied together from the mixes that it touches, as stored
+    memory    [3] [7] [11] [5] [ ] ...    as many stretches as the order allows; decompressed outside Python's lock
+    batches   |....|....|....|..          each copied together from the stretches that it touches, as stored
 
-A mix is given back when all of it has been served. Batches may be asked for by several threads at once, as `tf.data`
-does; asked for in another order they are the same, only slower.
+A stretch is given back when all of it has been served. Batches may be asked for by several threads at once, as
+`tf.data` does; asked for in another order they are the same, only slower.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,12 +26,16 @@ from hubbub.errors import TrainingError
 from hubbub.learn.buffers import Buffers
 from hubbub.learn.crops import Crops
 from hubbub.learn.order import Order
+from hubbub.learn.stretches import Stretches
 
-_SPARE_MIXES = 2  # that other threads' batches may still need; what is beyond was left by an iteration that broke off
+_TURN_S = 0.1  # how long a batch waits for those before it, which other threads are about to ask for
 
 
 class ShardReader(Protocol):
-    """What the loader needs of a feature store."""
+    """What the loader needs of a feature store.
+
+    One that has `rows_per_chunk` and `read_into` as well, as `FeatureStore` does, is read by chunks.
+    """
 
     @property
     def path(self) -> Any:
@@ -56,24 +63,62 @@ class ShardReader(Protocol):
 
 @dataclass(frozen=True)
 class ReadAhead:
-    """How much is read before it is needed; changes speed and memory, never values."""
+    """How rows are read before they are needed; changes speed, never values."""
 
-    shards_at_once: int = 2
-    """Shards in flight: more where a read waits long for its first byte, as on S3."""
-
-    mixes_ahead: int = 1
-    """Mixes that are read while one is being served; memory holds about one more."""
+    reads_at_once: int = 2
+    """Reads in flight: more where a read waits long for its first byte, as on S3."""
 
 
 @dataclass
-class _Mix:
-    """A mix in memory, or on its way there."""
+class Run:
+    """Neighbouring stretches that are read at one go, into neighbouring memory."""
 
-    values: npt.NDArray[np.floating]
-    """[shard * rows_per_shard, frame, band], one shard after the other."""
+    stretch: int
+    """The first."""
+
+    slot: int
+    """Where its rows go."""
 
     reads: list[Future[None]]
-    rows_left: int
+    """What waits for each of them."""
+
+    def is_followed_by(self, stretch: int, slot: int) -> bool:
+        """Whether a stretch goes on where this ends, in the store and in memory."""
+        return (stretch, slot) == (self.stretch + len(self.reads), self.slot + len(self.reads))
+
+
+class Uses:
+    """When stretches are used.
+
+    Parameters
+    ----------
+    stretch
+        int64 [served], the stretch of each row served.
+    start
+        From which row on anything is served.
+    """
+
+    def __init__(self, stretch: npt.NDArray[np.int64], start: int) -> None:
+        self._stretch = stretch
+        self.stretches, first, self._counts = np.unique(stretch[start:], return_index=True, return_counts=True)
+        by_first = np.argsort(first)
+        self.arrivals = self.stretches[by_first]
+        """int64 [stretch], in the order of their first use."""
+        self.first = first[by_first] + start
+        """int64 [stretch], when each of them is first used."""
+        self._first = first + start
+
+    def count_from(self, stretch: int, position: int) -> int:
+        """Rows of a stretch that are served from a position on."""
+        at = int(np.searchsorted(self.stretches, stretch))
+        if at < len(self.stretches) and self.stretches[at] == stretch and self._first[at] >= position:
+            return int(self._counts[at])
+        return int(np.count_nonzero(self._stretch[position:] == stretch))
+
+    def next_use(self, stretch: int, position: int) -> int:
+        """When a stretch is used next, from a position on; after everything where it is not."""
+        used = np.flatnonzero(self._stretch[position:] == stretch)
+        return position + int(used[0]) if len(used) else len(self._stretch)
 
 
 class Reader:
@@ -92,11 +137,13 @@ class Reader:
     crops
         The crop of each row, in the order of `rows`; None for whole rows.
     first_batch
-        The first that will be asked for: mixes are held until all from there on has been served.
+        The first that will be asked for: nothing is read for those before it.
     ahead
-        How much is read before it is needed.
+        How much is read at once.
     buffers
-        Memory to read into, which may serve one reader after the other.
+        Memory for batches and stretches, which may serve one reader after the other.
+    stretches
+        Holds what is read; of an order that is shuffled whole it may serve one reader after the other.
     """
 
     def __init__(
@@ -110,15 +157,20 @@ class Reader:
         first_batch: int = 0,
         ahead: ReadAhead | None = None,
         buffers: Buffers | None = None,
+        stretches: Stretches | None = None,
     ) -> None:
         self._store, self._rows, self._order = store, rows, order
         self._batch_rows, self._crops = batch_rows, crops
-        self._ahead, self._start = ahead or ReadAhead(), first_batch * batch_rows
         self._buffers = buffers or Buffers()
-        self._lock = threading.Lock()
-        self._mixes: dict[int, _Mix] = {}
+        self._stretch, self._inside = np.divmod(rows[order.served], order.stretch_rows)
+        self._uses = Uses(self._stretch, first_batch * batch_rows)
+        self._held = stretches or Stretches(store, rows, order, self._buffers)
+        self._left: dict[int, int] = {}  # rows of each stretch that are still to be served
+        self._position, self._arrived = 0, 0
+        self._turn, self._next_batch = threading.Condition(), first_batch
+        self._runs: deque[Run] = deque()
         # Its threads end when it is no longer referred to.
-        self._pool = ThreadPoolExecutor(self._ahead.shards_at_once, thread_name_prefix="shards")
+        self._pool = ThreadPoolExecutor((ahead or ReadAhead()).reads_at_once, thread_name_prefix="stretches")
 
     def batch(self, number: int) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.int64]]:
         """One batch, the first is 0.
@@ -140,76 +192,100 @@ class Reader:
         places = self._order.served[begin:end]
         n_frames = self._store.n_frames if self._crops is None else self._crops.n_frames
         features = self._buffers.empty((end - begin, n_frames, self._store.n_bands), self._store.settings.dtype)
-        for mix, held in self._held(begin, end).items():
-            for read in held.reads:
-                read.result()
-            first, last = (int(np.clip(bound, begin, end)) for bound in self._order.bounds[mix : mix + 2])
-            self._copy(mix, held.values, self._order.served[first:last], features[first - begin : last - begin])
-            self._give_back(mix, last - first)
+        with self._turn:
+            if number > self._next_batch:
+                self._turn.wait_for(lambda: number <= self._next_batch, _TURN_S)
+            for first, last in self._pieces(begin, end):
+                self._prepare(first, last)
+                self._copy(first, last, features[first - begin : last - begin])
+                self._give_back(first, last)
+            self._next_batch = number + 1
+            self._turn.notify_all()
         self._refuse_missing(features, places)
         return features, places
 
-    def _held(self, begin: int, end: int) -> dict[int, _Mix]:
-        """The mixes from which rows are served; those that come after them start being read."""
-        wanted = self._order.mixes(begin, end)
-        last = min(wanted.stop + self._ahead.mixes_ahead, len(self._order.shards))
-        with self._lock:
-            held = {mix: self._begun(mix) for mix in range(wanted.start, last)}
-            while len(self._mixes) > len(held) + _SPARE_MIXES:
-                del self._mixes[next(iter(self._mixes))]
-        return {mix: held[mix] for mix in wanted}
+    def _pieces(self, begin: int, end: int) -> list[tuple[int, int]]:
+        """Halve a batch until each part is in no more stretches than there is room for."""
+        if end - begin <= self._held.capacity or len(np.unique(self._stretch[begin:end])) <= self._held.capacity:
+            return [(begin, end)]
+        middle = (begin + end) // 2
+        return [*self._pieces(begin, middle), *self._pieces(middle, end)]
 
-    def _begun(self, mix: int) -> _Mix:
-        """A mix that is being read, from now on or already."""
-        if mix not in self._mixes:
-            bounds, each = self._order.bounds, self._store.rows_per_shard
-            values = self._new_values()
-            reads = [
-                self._pool.submit(self._read, int(shard), values[slot * each : (slot + 1) * each])
-                for slot, shard in enumerate(self._order.shards[mix])
-            ]
-            self._mixes[mix] = _Mix(values, reads, int(bounds[mix + 1] - max(self._start, bounds[mix])))
-        return self._mixes[mix]
+    def _prepare(self, first: int, last: int) -> None:
+        """Have the stretches in memory that are served from `first` to before `last`; others begin to be read."""
+        needed = np.unique(self._stretch[first:last]).tolist()
+        with self._held.lock:
+            if absent := [stretch for stretch in self._with_neighbours(needed) if self._held.slots[stretch] < 0]:
+                self._make_room(len(absent), set(needed), first)
+                self._begin(absent, first)
+            if self._held.n_free:
+                self._begin(self._next_arrivals(first, last), last)
+            reads = [self._held.reads[stretch] for stretch in needed]
+        for read in reads:
+            read.result()
 
-    def _new_values(self) -> npt.NDArray[np.floating]:
-        rows = len(self._order.shards[0]) * self._store.rows_per_shard  # the last mix may have fewer shards
-        return self._buffers.empty((rows, self._store.n_frames, self._store.n_bands), self._store.settings.dtype)
+    def _with_neighbours(self, stretches: Sequence[int]) -> Sequence[int]:
+        """Where everything is kept, also those of the same shards: they are read at one go."""
+        if not self._order.is_whole:
+            return stretches
+        each = self._store.rows_per_shard // self._order.stretch_rows
+        return self._uses.stretches[np.isin(self._uses.stretches // each, np.unique(stretches) // each)].tolist()
 
-    def _give_back(self, mix: int, n_rows: int) -> None:
-        """Count rows that have been copied, and let go of a mix that is all served."""
-        with self._lock:
-            held = self._mixes.get(mix)
-            if held is None:
-                return
-            held.rows_left -= n_rows
-            if held.rows_left <= 0:
-                del self._mixes[mix]
+    def _next_arrivals(self, first: int, last: int) -> list[int]:
+        """Stretches that are needed next and for which there is room."""
+        if first < self._position:  # gone through once more
+            self._arrived = 0
+        self._position = first
+        self._arrived = max(self._arrived, int(np.searchsorted(self._uses.first, last)))
+        chosen: list[int] = []
+        while len(chosen) < self._held.n_free and self._arrived < len(self._uses.first):
+            stretch = int(self._uses.arrivals[self._arrived])
+            if self._held.slots[stretch] < 0:
+                chosen.append(stretch)
+            self._arrived += 1
+        return sorted(chosen) if self._order.is_whole else chosen
 
-    def _read(self, shard: int, into: npt.NDArray[np.floating]) -> None:
-        try:
-            read_into(self._store, shard, into)
-        except (ValueError, OSError) as error:  # how tensorstore says that bytes are torn, or a bucket is out of reach
-            raise TrainingError(
-                f"shard {shard} of the store cannot be read ({str(error).splitlines()[0]}); "
-                f"run: hubbub verify {self._store.path} --repair"
-            ) from None
+    def _make_room(self, count: int, needed: set[int], position: int) -> None:
+        """Remove what an iteration that broke off has left, then what is needed last."""
+        if (lacking := count - self._held.n_free) <= 0:
+            return
+        others = [stretch for stretch in self._held.reads if stretch not in needed]
+        others.sort(key=lambda stretch: self._uses.next_use(stretch, position), reverse=True)
+        self._held.remove(others[:lacking])
 
-    def _copy(
-        self,
-        mix: int,
-        values: npt.NDArray[np.floating],
-        places: npt.NDArray[np.int64],
-        out: npt.NDArray[np.floating],
-    ) -> None:
-        """Copy rows, or their crops, out of a mix. `np.take` does it outside Python's lock."""
-        shard, inside = np.divmod(self._rows[places], self._store.rows_per_shard)
-        slot = np.argmax(shard[:, None] == self._order.shards[mix][None, :], axis=1)
-        row = slot * self._store.rows_per_shard + inside
+    def _begin(self, stretches: Sequence[int], position: int) -> None:
+        """Begin to read stretches; neighbours that lie side by side in memory too are one read."""
+        each, runs = self._store.rows_per_shard // self._order.stretch_rows, list[Run]()
+        for stretch in stretches:
+            slot = self._held.add(stretch)
+            self._left[stretch] = self._uses.count_from(stretch, position)
+            if runs and stretch % each and runs[-1].is_followed_by(stretch, slot):
+                runs[-1].reads.append(self._held.reads[stretch])
+            else:
+                runs.append(Run(stretch, slot, [self._held.reads[stretch]]))
+        self._runs += runs
+        for _ in runs:
+            self._pool.submit(read_next, weakref.ref(self))
+
+    def _give_back(self, first: int, last: int) -> None:
+        """Count rows that have been copied, and let go of stretches of which all are."""
+        if self._order.is_whole:
+            return
+        served, counts = np.unique(self._stretch[first:last], return_counts=True)
+        for stretch, count in zip(served.tolist(), counts.tolist(), strict=True):
+            self._left[stretch] -= count
+        with self._held.lock:
+            self._held.remove([stretch for stretch in served.tolist() if self._left[stretch] <= 0])
+
+    def _copy(self, first: int, last: int, out: npt.NDArray[np.floating]) -> None:
+        """Copy rows, or their crops, out of the stretches. `np.take` does it outside Python's lock."""
+        rows = self._held.rows
+        row = self._held.slots[self._stretch[first:last]] * self._order.stretch_rows + self._inside[first:last]
         if self._crops is None:
-            np.take(values, row, axis=0, out=out, mode="clip")
+            np.take(rows, row, axis=0, out=out, mode="clip")
         else:
-            frames = values.reshape(-1, values.shape[2])
-            begin = row * values.shape[1] + self._crops.begin[places]
+            frames = rows.reshape(-1, rows.shape[2])
+            begin = row * rows.shape[1] + self._crops.begin[self._order.served[first:last]]
             np.take(frames, begin[:, None] + np.arange(self._crops.n_frames), axis=0, out=out, mode="clip")
 
     def _refuse_missing(self, features: npt.NDArray[np.floating], places: npt.NDArray[np.int64]) -> None:
@@ -221,14 +297,39 @@ class Reader:
                 f"or is torn; run: hubbub verify {self._store.path} --repair"
             )
 
+    def _read(self, run: Run) -> None:
+        """Read neighbouring stretches into memory; what goes wrong is told to whoever waits for one of them."""
+        each = self._order.stretch_rows
+        first = run.stretch * each
+        failed: Exception | None = None
+        into = self._held.rows[run.slot * each : (run.slot + len(run.reads)) * each]
+        try:
+            read_into(self._store, first, into)
+        except (ValueError, OSError) as error:  # how tensorstore says that bytes are torn, or a bucket is out of reach
+            failed = TrainingError(
+                f"shard {first // self._store.rows_per_shard} of the store cannot be read "
+                f"({str(error).splitlines()[0]}); run: hubbub verify {self._store.path} --repair"
+            )
+        except Exception as error:
+            failed = error
+        for read in run.reads:
+            read.set_result(None) if failed is None else read.set_exception(failed)
 
-def read_into(store: ShardReader, shard: int, into: npt.NDArray[np.floating]) -> None:
-    """Read a whole shard into memory that is there already: where tensorstore reads, without another copy."""
-    array = getattr(store, "_array", None)
-    if array is None:
-        into[:] = store.read_shard(shard)
-        return
-    import tensorstore
 
-    first = shard * store.rows_per_shard
-    tensorstore.array(into).write(array[first : first + store.rows_per_shard]).result()
+def read_next(reader: weakref.ref[Reader]) -> None:
+    """Read what was asked for first and nobody reads yet; nothing once the reader is no longer there."""
+    if (there := reader()) is not None:
+        there._read(there._runs.popleft())
+
+
+def read_into(store: ShardReader, first: int, into: npt.NDArray[np.floating]) -> None:
+    """Read rows from one on into memory that is there already: by chunks, or a whole shard."""
+    if reads_chunks(store):
+        store.read_into(first, into)  # type: ignore[attr-defined]
+    else:
+        into[:] = store.read_shard(first // store.rows_per_shard)
+
+
+def reads_chunks(store: ShardReader) -> bool:
+    """Whether a store reads less than a whole shard."""
+    return hasattr(store, "read_into") and hasattr(store, "rows_per_chunk")

@@ -32,7 +32,7 @@ class Parallel:
     """How much of a pipeline happens at once; changes speed and memory, never values."""
 
     ahead: ReadAhead = ReadAhead()
-    """Shards in flight, and mixes read before they are needed."""
+    """Reads in flight."""
 
     batches_at_once: int = 2
     """Batches that are put together at once, and as many that are augmented."""
@@ -103,7 +103,7 @@ def as_tf_data(
     in_graph
         The same, in the graph itself, before `augment`.
     first_batch
-        Where to begin; shards that hold nothing from there on are not read.
+        Where to begin; nothing is read for what comes before.
     parallel
         How much happens at once.
     failures
@@ -147,9 +147,11 @@ def _table_of_targets(
     one: Pass, n_labels: int | None, target_table: npt.NDArray[np.float32] | None
 ) -> npt.NDArray[np.float32] | None:
     """What each kind of target means, float32 [kind, label]; None where targets stay numbers."""
-    if target_table is None and n_labels is None:
-        return None
-    table = np.eye(n_labels or 0, dtype=np.float32) if target_table is None else np.asarray(target_table, np.float32)
+    if target_table is None:
+        if n_labels is None:
+            return None
+        target_table = np.eye(n_labels, dtype=np.float32)
+    table = np.asarray(target_table, np.float32)
     if table.ndim != 2 or n_labels not in (None, table.shape[1]):
         wanted = "[kind, label]" if n_labels is None else f"[kind, {n_labels}]"
         raise TrainingError(f"a target table of shape {list(table.shape)}; expected {wanted}")

@@ -43,10 +43,9 @@ def select_validation(train: pd.DataFrame, *, share: float, seed: int) -> npt.ND
 
 def _deal(free: pd.DataFrame, parts: int, seed: int) -> npt.NDArray[np.bool_]:
     """One of `parts` about equal parts, bool [row]."""
-    if free["unit"].nunique() > MANY_GROUPS:
-        draw = draw_groups(seed, "validation")
-        units = free["unit"].unique()
-        drawn = [unit for unit in units if int.from_bytes(draw(unit)[:8], "big") * parts < 2**64]
+    units, most = free["unit"].unique(), int(free["label"].value_counts().iloc[0])
+    if len(units) > MANY_GROUPS or most < 2:  # scikit-learn deals no labels that are there once
+        drawn = sorted(units, key=draw_groups(seed, "validation"))[: max(1, len(units) // parts)]
         return free["unit"].isin(drawn).to_numpy()
     import warnings
 
@@ -57,15 +56,10 @@ def _deal(free: pd.DataFrame, parts: int, seed: int) -> npt.NDArray[np.bool_]:
     ordered, chosen = free.iloc[order], np.zeros(len(free), bool)
     with warnings.catch_warnings():  # a label with fewer groups than parts is in some of them only
         warnings.simplefilter("ignore", UserWarning)
-        dealt = StratifiedGroupKFold(_possible_parts(ordered, parts), shuffle=True, random_state=seed)
+        dealt = StratifiedGroupKFold(max(2, min(parts, most)), shuffle=True, random_state=seed)
         _, places = next(iter(dealt.split(ordered, ordered["label"], ordered["unit"])))
     chosen[order[places]] = True
     return chosen
-
-
-def _possible_parts(free: pd.DataFrame, parts: int) -> int:
-    """Parts that scikit-learn makes: no more than the most frequent label has rows."""
-    return max(2, min(parts, int(free["label"].value_counts().iloc[0])))
 
 
 def _keep_a_group_each(train: pd.DataFrame, seed: int) -> set[str]:

@@ -107,6 +107,11 @@ class FeatureStore:
         return self.settings.layout.rows_per_shard
 
     @property
+    def rows_per_chunk(self) -> int:
+        """Rows that are compressed together."""
+        return min(self.settings.layout.rows_per_chunk, self.rows_per_shard)
+
+    @property
     def n_frames(self) -> int:
         """Frames of a row."""
         return n_frames(self.settings.frontend, window_grid(self.settings).window)
@@ -228,6 +233,13 @@ class FeatureStore:
         first = shard * self.rows_per_shard
         beyond = first + self.rows_per_shard
         return self._array_up_to(beyond)[first:beyond].read().result()
+
+    def read_into(self, first: int, into: npt.NDArray[np.floating]) -> None:
+        """Read rows from `first` on into memory that is there, [row, frame, band]; whole chunks are read fastest."""
+        import tensorstore
+
+        beyond = first + len(into)
+        tensorstore.array(into).write(self._array_up_to(beyond)[first:beyond]).result()
 
     def _array_up_to(self, read_row_count: int) -> Any:
         """The array, opened again where it has grown since it was opened."""

@@ -10,62 +10,56 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.errors import TrainingError
-from hubbub.learn.order import Partition, Position, plan_order
+from hubbub.learn.order import Order, Partition, Position, plan_order
 
-cases = st.tuples(st.integers(1, 80), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**31))
+cases = st.tuples(st.integers(1, 80), st.integers(1, 9), st.integers(1, 12), st.integers(1, 5), st.integers(0, 2**31))
 
 
-@given(case=cases, epoch=st.integers(0, 3))
-def test_workers_get_equally_many_rows_and_none_that_another_gets(case, epoch):
-    n_rows, rows_per_shard, mix_shards, workers, seed = case
-    rows = np.flatnonzero(np.random.default_rng(seed).random(n_rows) < 0.7)
-    orders = [
-        plan_order(
-            rows,
-            rows_per_shard=rows_per_shard,
-            mix_shards=mix_shards,
-            seed=seed,
-            epoch=epoch,
-            share=Partition(index, workers),
-        )
-        for index in range(workers)
-    ]
+def orders_of(rows, stretch_rows, capacity, workers, seed, epoch) -> list[Order]:
+    ask = {"stretch_rows": stretch_rows, "capacity": capacity, "seed": seed, "epoch": epoch}
+    return [plan_order(rows, **ask, share=Partition(index, workers)) for index in range(workers)]
+
+
+@given(case=cases, epoch=st.integers(0, 3), shuffled=st.booleans())
+def test_workers_get_equally_many_rows_and_none_that_another_gets(case, epoch, shuffled):
+    n_rows, stretch_rows, capacity, workers, seed = case
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(np.flatnonzero(rng.random(n_rows) < 0.7))
+    orders = orders_of(rows, stretch_rows, capacity, workers, seed if shuffled else None, epoch)
     served = [place for order in orders for place in order.served.tolist()]
     assert {len(order.served) for order in orders} == {len(rows) // workers}
     assert len(set(served)) == len(served) > len(rows) - workers
-    for order in orders:
-        for mix, shards in enumerate(order.shards):
-            part = rows[order.served[order.bounds[mix] : order.bounds[mix + 1]]]
-            assert set(part // rows_per_shard) == set(shards.tolist())
-            assert len(set(shards.tolist())) == len(shards) <= mix_shards
-
-
-def oracle(rows: np.ndarray, rows_per_shard: int, mix_shards: int, seed: int, epoch: int) -> list[int]:
-    """The rule in words: shuffle the shards; of each few of them shuffle the rows; draws in this order."""
-    rng = np.random.default_rng([seed, epoch])
-    shards = rng.permutation(np.unique(rows // rows_per_shard))
-    served: list[int] = []
-    for at in range(0, len(shards), mix_shards):
-        mix = np.concatenate([np.sort(rows[rows // rows_per_shard == s]) for s in shards[at : at + mix_shards]])
-        served += mix[rng.permutation(len(mix))].tolist()
-    return served
 
 
 @given(case=cases, epoch=st.integers(0, 3))
-def test_the_order_is_the_rule(case, epoch):
-    n_rows, rows_per_shard, mix_shards, _, seed = case
+def test_no_more_stretches_are_in_use_at_once_than_there_is_room_for(case, epoch):
+    n_rows, stretch_rows, capacity, workers, seed = case
     rows = np.random.default_rng(seed).permutation(n_rows)
-    order = plan_order(rows, rows_per_shard=rows_per_shard, mix_shards=mix_shards, seed=seed, epoch=epoch)
-    assert rows[order.served].tolist() == oracle(rows, rows_per_shard, mix_shards, seed, epoch)
+    for order in orders_of(rows, stretch_rows, capacity, workers, seed, epoch):
+        stretch = rows[order.served] // stretch_rows
+        used = {number: np.flatnonzero(stretch == number) for number in set(stretch.tolist())}
+        in_use = [sum(at[0] <= now <= at[-1] for at in used.values()) for now in range(len(stretch))]
+        assert max(in_use, default=0) <= order.capacity == max(3, capacity)
+        assert order.is_whole == (len(set((rows // stretch_rows).tolist())) <= order.capacity)
+
+
+def test_shuffled_whole_any_row_may_come_anywhere():
+    rows, places = np.arange(12), np.zeros((12, 12), int)
+    for epoch in range(600):
+        places[plan_order(rows, stretch_rows=4, capacity=3, seed=0, epoch=epoch).served, rows] += 1
+    assert (abs(places - 50) < 35).all()  # five times the spread of a fair draw
+
+
+def test_without_a_seed_rows_come_by_their_numbers():
+    rows = np.random.default_rng(0).permutation(50)
+    order = plan_order(rows, stretch_rows=4, capacity=3, seed=None)
+    assert rows[order.served].tolist() == list(range(50))
 
 
 def test_another_epoch_leaves_out_other_rows():
     left_out = set()
     for epoch in range(8):
-        orders = [
-            plan_order(np.arange(11), rows_per_shard=2, mix_shards=2, seed=0, epoch=epoch, share=Partition(index, 3))
-            for index in range(3)
-        ]
+        orders = orders_of(np.arange(11), 2, 3, 3, 0, epoch)
         left_out |= set(range(11)) - {int(place) for order in orders for place in order.served}
     assert len(left_out) > 2
 

@@ -20,11 +20,13 @@ tf = pytest.importorskip("tensorflow")
 
 from hubbub.learn.tf_data import Failures, Parallel, as_tf_data, partition_of  # noqa: E402
 
+BUDGET = 10**9
+
 
 def pass_of(store: FeatureStore, *, crops: bool = False, **changes) -> Pass:
     frame = store.rows()
     rows, epoch = frame["row"].to_numpy(np.int64), changes.get("epoch", 0)
-    one = Pass(store, rows, rows * 7, batch_rows=5, seed=3, mix_shards=2)
+    one = Pass(store, rows, rows * 7, batch_rows=5, seed=3, memory_bytes=BUDGET)
     return replace(one, crops=random_crops(store.settings, frame, seed=3, epoch=epoch) if crops else None, **changes)
 
 
@@ -42,8 +44,8 @@ def assert_same(batches, expected) -> None:
 
 PARALLEL = [
     Parallel(),
-    Parallel(ReadAhead(1, 0), batches_at_once=1, prefetch_batches=1, threads=1),
-    Parallel(ReadAhead(8, 3), batches_at_once=4, prefetch_batches=8),
+    Parallel(ReadAhead(1), batches_at_once=1, prefetch_batches=1, threads=1),
+    Parallel(ReadAhead(8), batches_at_once=4, prefetch_batches=8),
 ]
 
 
@@ -84,30 +86,32 @@ def test_a_dataset_can_be_gone_through_again_and_broken_off(tiny_store):
 
 
 class Noted:
-    """A store that remembers which shards were read."""
+    """A store that remembers which chunks were read."""
 
     def __init__(self, store: FeatureStore) -> None:
         self.path, self.settings, self.rows_per_shard = store.path, store.settings, store.rows_per_shard
         self.n_frames, self.n_bands, self._store = store.n_frames, store.n_bands, store
-        self.read: set[int] = set()
+        self.rows_per_chunk, self.read = store.rows_per_chunk, list[int]()
 
-    def read_shard(self, shard: int) -> np.ndarray:
-        self.read.add(shard)
-        return self._store.read_shard(shard)
+    def read_into(self, first: int, into: np.ndarray) -> None:
+        self.read += range(first // self.rows_per_chunk, (first + len(into)) // self.rows_per_chunk)
+        self._store.read_into(first, into)
 
 
+@pytest.mark.parametrize("budget", [0, BUDGET])
 @pytest.mark.parametrize("batch", range(5))
-def test_a_position_gives_exactly_what_was_left_and_reads_nothing_before_it(tiny_store, batch):
-    whole = served(pass_of(tiny_store, epoch=1, mix_shards=1))
-    said = pass_of(tiny_store, epoch=1, mix_shards=1).position(batch).to_json()
+def test_a_position_gives_exactly_what_was_left_and_reads_nothing_before_it(tiny_store, batch, budget):
+    whole = served(pass_of(tiny_store, epoch=1, memory_bytes=budget))
+    said = pass_of(tiny_store, epoch=1, memory_bytes=budget).position(batch).to_json()
     noted = Noted(tiny_store)
-    again = replace(pass_of(tiny_store, epoch=Position.from_json(said).epoch, mix_shards=1), store=noted)
+    again = replace(pass_of(tiny_store, epoch=Position.from_json(said).epoch, memory_bytes=budget), store=noted)
     begin = again.first_batch(Position.from_json(said))
     left = served(again, first_batch=begin)
     for one, other in zip(left, whole[batch:], strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
-    assert noted.read == {int(target) // 7 // 8 for _, targets in whole[batch:] for target in targets}
+    rows = np.concatenate([targets for _, targets in whole[batch:]]) // 7
+    assert sorted(noted.read) == np.unique(rows // noted.rows_per_chunk).tolist()
 
 
 @pytest.mark.parametrize(
