@@ -36,6 +36,8 @@ def plan_training_pass(job: TrainingJob, epoch: int) -> Pass:
         batch_rows=job.batch_rows,
         seed=job.seed,
         epoch=epoch,
+        memory_bytes=job.memory_bytes,
+        kept=job.kept,
         drop_last=True,
         crops=random_crops(job.store.settings, rows, seed=job.seed, epoch=epoch),
     )

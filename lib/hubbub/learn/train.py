@@ -4,6 +4,7 @@ Work happens beside the bundle, which gets its name only when it is whole::
 
     BUNDLE.partial/
       command.json             what is being trained, on what: another command is refused
+      memory.json              bytes of rows shuffled together, the same after a kill on a machine that has others free
       checkpoints/             `hubbub.learn.checkpoints`
       logs/                    for TensorBoard
 """
@@ -15,7 +16,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from hubbub.learn.training_job import TrainingJob, plan_training
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore
 
-COMMAND = "command.json"
+COMMAND, MEMORY = "command.json", "memory.json"
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def train(
         refuse_leakage(job.store, job.split)
     with explain_write_errors(job.partial):
         _prepare_folder(job)
+        job = _keep_memory(job)
         state, trained = _resume(job)
         resumed = state.epoch
         if not (state.stopped or state.epoch >= job.epochs):
@@ -185,6 +187,17 @@ def _prepare_folder(job: TrainingJob) -> None:
             f"{job.partial} is unfinished work of another command, with {_changes(begun, job)}. "
             f"Run that command again to finish it, give another -o, or delete {job.partial} to begin anew"
         )
+
+
+def _keep_memory(job: TrainingJob) -> TrainingJob:
+    """The job with the memory that it began with, which the order of rows may depend on."""
+    file = job.partial / MEMORY
+    if not file.exists():
+        write_json(file, {"memory_bytes": job.memory_bytes})
+    try:
+        return replace(job, memory_bytes=int(json.loads(file.read_text(encoding="utf-8"))["memory_bytes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{file} cannot be read ({error}); delete {job.partial} to begin anew") from None
 
 
 def _changes(earlier: dict[str, Any], job: TrainingJob) -> str:

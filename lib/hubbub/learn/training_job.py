@@ -11,9 +11,10 @@ from hubbub.config import canonical_hash
 from hubbub.config.recipes import RecipeSettings
 from hubbub.errors import SettingsError, TrainingError
 from hubbub.learn.augment import Augmentation
+from hubbub.learn.budget import shuffle_budget_bytes
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, input_frames, valid_within
-from hubbub.learn.dataset import BandStatistics, band_statistics
+from hubbub.learn.dataset import BandStatistics, KeptRows, band_statistics
 from hubbub.learn.networks import Recipe, Shape, find_recipe
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
 from hubbub.store.features import FeatureStore
@@ -33,6 +34,13 @@ class TrainingJob:
     epochs: int
     batch_rows: int
     seed: int
+    memory_bytes: int
+    """Bytes of rows that are shuffled together; decides the order of rows only where not all of them fit."""
+
+    @cached_property
+    def kept(self) -> KeptRows:
+        """Rows that stay in memory from one epoch to the next, where all of them fit."""
+        return KeptRows()
 
     @property
     def partial(self) -> Path:
@@ -116,6 +124,7 @@ def plan_training(
         epochs=asked.epochs or recipe.epochs_for(count),
         batch_rows=min(asked.batch_rows or recipe.batch_for(count), count),
         seed=seed,
+        memory_bytes=shuffle_budget_bytes() if asked.shuffle_mb is None else asked.shuffle_mb * 10**6,
     )
 
 
