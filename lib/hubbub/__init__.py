@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         train,
         write_report,
     )
+    from hubbub.pipelines.face_trials import crossval
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "build_features",
     "compact",
+    "crossval",
     "errors",
     "evaluate",
     "export_events",
@@ -60,9 +62,9 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_models
+        from hubbub.pipelines import face, face_models, face_trials
 
-        return getattr(face if hasattr(face, name) else face_models, name)
+        return next(getattr(room, name) for room in (face, face_models, face_trials) if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 
 
