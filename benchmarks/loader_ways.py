@@ -21,7 +21,7 @@ BATCH_ROWS = 128
 """Rows a batch, in every way."""
 
 BUFFER_ROWS = 1024
-"""Rows that are shuffled together, in every way: hubbub's mix of four shards."""
+"""Rows that are shuffled together, in every way that is not shuffled whole."""
 
 FILE_ROWS, CHUNK_ROWS = 256, 32
 """Rows a shard, or a file; and rows that are compressed together."""
@@ -116,12 +116,29 @@ def _hubbub(files: Files) -> Callable[[int], Any]:
     return lambda epoch: as_tf_data(pass_of(files, epoch), buffers=buffers)
 
 
-def pass_of(files: Files, epoch: int) -> Any:
+def _hubbub_budget(files: Files) -> Callable[[int], Any]:
+    from hubbub.learn.buffers import Buffers
+    from hubbub.learn.tf_data import as_tf_data
+
+    buffers, tenth = Buffers(), files.n_rows * files.shape[0] * files.shape[1] * 2 // 10
+    return lambda epoch: as_tf_data(pass_of(files, epoch, memory_bytes=tenth), buffers=buffers)
+
+
+def _hubbub_kept(files: Files) -> Callable[[int], Any]:
+    from hubbub.learn.buffers import Buffers
+    from hubbub.learn.stretches import KeptRows
+    from hubbub.learn.tf_data import as_tf_data
+
+    buffers, kept = Buffers(), KeptRows()
+    return lambda epoch: as_tf_data(pass_of(files, epoch, kept=kept), buffers=buffers)
+
+
+def pass_of(files: Files, epoch: int, **options: Any) -> Any:
     """Hubbub's order of one epoch."""
     from hubbub.learn.dataset import Pass
 
     rows = np.arange(files.n_rows)
-    return Pass(files.store, rows, rows, BATCH_ROWS, seed=1, epoch=epoch)
+    return Pass(files.store, rows, rows, BATCH_ROWS, seed=1, epoch=epoch, **options)
 
 
 def _records(files: Files, epoch: int) -> Any:
@@ -212,7 +229,9 @@ def _zarr(files: Files) -> Callable[[int], Any]:
 
 
 WAYS: dict[str, tuple[str, Callable[[Files], Callable[[int], Any]]]] = {
-    "hubbub": ("hubbub's loader", _hubbub),
+    "hubbub": ("hubbub's loader, shuffled whole", _hubbub),
+    "hubbub-tenth": ("hubbub's loader, a tenth in memory", _hubbub_budget),
+    "hubbub-kept": ("hubbub's loader, kept from epoch to epoch", _hubbub_kept),
     "tfrecord": ("TFRecord, an example at a time", _tfrecord),
     "tfrecord-batch": ("TFRecord, decoded a batch at a time", _tfrecord_batched),
     "hdf5": ("HDF5 with lzf, 256 rows a read", _hdf5),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -147,18 +147,19 @@ class Pass:
 
     def reader(self, first_batch: int = 0, ahead: ReadAhead | None = None, buffers: Buffers | None = None) -> Reader:
         """Batches by their numbers, as stored."""
-        buffers = buffers or Buffers()
-        keeps = self.kept is not None and self.order.is_whole
+        buffers, kept = buffers or Buffers(), None
+        if self.kept is not None and self.order.is_whole:
+            kept = self.kept.stretches(self.store, self.rows, self.order, buffers)
         return Reader(
             self.store,
             self.rows,
-            self.order,
+            replace(self.order, served=self.order.served[: self.n_batches * self.batch_rows]),
             batch_rows=self.batch_rows,
             crops=self.crops,
             first_batch=first_batch,
             ahead=ahead,
             buffers=buffers,
-            stretches=self.kept.stretches(self.store, self.rows, self.order, buffers) if self.kept and keeps else None,
+            stretches=kept,
         )
 
     def batches(self, first_batch: int = 0) -> Iterator[Batch]:

@@ -149,11 +149,11 @@ def plan_order(
     number, sizes = _count_stretches(rows[places] // stretch_rows)
     is_whole = len(sizes) <= capacity
     if share.count > 1:
-        places = np.sort(_deal_stretches(number, len(sizes), share.count, rng)[mine])  # of sorted rows
-        number, places = number[places], np.argsort(rows, kind="stable")[places]
-        number, sizes = _count_stretches(number)
+        dealt = np.sort(_deal_stretches(number, len(sizes), share.count, rng)[mine])
+        places = places[dealt]
+        number, sizes = _count_stretches(number[dealt])
     time = rng.random(len(places))
-    if not is_whole:
+    if not is_whole and len(places):
         time = _interleave(number, sizes, min(len(sizes), count_streams(capacity)), time, rng)
     return Order(places[np.argsort(time, kind="stable")], stretch_rows, capacity, is_whole)
 

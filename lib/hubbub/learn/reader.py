@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -164,11 +163,11 @@ class Reader:
         self._buffers = buffers or Buffers()
         self._stretch, self._inside = np.divmod(rows[order.served], order.stretch_rows)
         self._uses = Uses(self._stretch, first_batch * batch_rows)
-        self._held = stretches or Stretches(store, rows, order, self._buffers)
+        self._kept, self._memory = stretches, stretches
+        self._n_served = first_batch * batch_rows
         self._left: dict[int, int] = {}  # rows of each stretch that are still to be served
         self._position, self._arrived = 0, 0
         self._turn, self._next_batch = threading.Condition(), first_batch
-        self._runs: deque[Run] = deque()
         # Its threads end when it is no longer referred to.
         self._pool = ThreadPoolExecutor((ahead or ReadAhead()).reads_at_once, thread_name_prefix="stretches")
 
@@ -200,9 +199,23 @@ class Reader:
                 self._copy(first, last, features[first - begin : last - begin])
                 self._give_back(first, last)
             self._next_batch = number + 1
+            self._leave_memory(end - begin)
             self._turn.notify_all()
         self._refuse_missing(features, places)
         return features, places
+
+    @property
+    def _held(self) -> Stretches:
+        """What is in memory."""
+        if self._memory is None:
+            self._memory = Stretches(self._store, self._rows, self._order, self._buffers)
+        return self._memory
+
+    def _leave_memory(self, n_rows: int) -> None:
+        """Count rows served; after the last, leave the memory to the next reader, whoever still refers to this one."""
+        self._n_served += n_rows
+        if self._n_served >= len(self._order.served):
+            self._memory, self._n_served = self._kept, 0
 
     def _pieces(self, begin: int, end: int) -> list[tuple[int, int]]:
         """Halve a batch until each part is in no more stretches than there is room for."""
@@ -263,9 +276,8 @@ class Reader:
                 runs[-1].reads.append(self._held.reads[stretch])
             else:
                 runs.append(Run(stretch, slot, [self._held.reads[stretch]]))
-        self._runs += runs
-        for _ in runs:
-            self._pool.submit(read_next, weakref.ref(self))
+        for run in runs:
+            self._pool.submit(read_run, self._store, run, weakref.ref(self._held))
 
     def _give_back(self, first: int, last: int) -> None:
         """Count rows that have been copied, and let go of stretches of which all are."""
@@ -297,29 +309,25 @@ class Reader:
                 f"or is torn; run: hubbub verify {self._store.path} --repair"
             )
 
-    def _read(self, run: Run) -> None:
-        """Read neighbouring stretches into memory; what goes wrong is told to whoever waits for one of them."""
-        each = self._order.stretch_rows
-        first = run.stretch * each
-        failed: Exception | None = None
-        into = self._held.rows[run.slot * each : (run.slot + len(run.reads)) * each]
-        try:
-            read_into(self._store, first, into)
-        except (ValueError, OSError) as error:  # how tensorstore says that bytes are torn, or a bucket is out of reach
-            failed = TrainingError(
-                f"shard {first // self._store.rows_per_shard} of the store cannot be read "
-                f"({str(error).splitlines()[0]}); run: hubbub verify {self._store.path} --repair"
-            )
-        except Exception as error:
-            failed = error
-        for read in run.reads:
-            read.set_result(None) if failed is None else read.set_exception(failed)
 
-
-def read_next(reader: weakref.ref[Reader]) -> None:
-    """Read what was asked for first and nobody reads yet; nothing once the reader is no longer there."""
-    if (there := reader()) is not None:
-        there._read(there._runs.popleft())
+def read_run(store: ShardReader, run: Run, memory: weakref.ref[Stretches]) -> None:
+    """Read neighbouring stretches, unless nobody wants them any longer; errors are told to whoever waits for one."""
+    if (held := memory()) is None:
+        return
+    each = held.values.shape[1]
+    first = run.stretch * each
+    failed: Exception | None = None
+    try:
+        read_into(store, first, held.rows[run.slot * each : (run.slot + len(run.reads)) * each])
+    except (ValueError, OSError) as error:  # how tensorstore says that bytes are torn, or a bucket is out of reach
+        failed = TrainingError(
+            f"shard {first // store.rows_per_shard} of the store cannot be read "
+            f"({str(error).splitlines()[0]}); run: hubbub verify {store.path} --repair"
+        )
+    except Exception as error:
+        failed = error
+    for read in run.reads:
+        read.set_result(None) if failed is None else read.set_exception(failed)
 
 
 def read_into(store: ShardReader, first: int, into: npt.NDArray[np.floating]) -> None:

@@ -55,7 +55,7 @@ def array_files(
         chunks=(min(rows_per_chunk, shape[0]), *shape[1:]),
         shards=shape,
         compressors=BloscCodec(
-            cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle, typesize=np.dtype(dtype).itemsize
+            cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle, typesize=np.dtype(dtype).itemsize
         ),
         fill_value=float("nan"),
         dimension_names=("row", "frame", "band"),
