@@ -11,6 +11,7 @@ from hubbub.learn.augment import Augmentation, Noise, Policy, Scale
 from hubbub.learn.augment_any import AnyPolicy, Backgrounds
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
+from hubbub.learn.networks.fourier import power_spectra
 
 FILTERS = (32, 64, 96, 128)
 """Of the stem and the blocks after it."""
@@ -80,10 +81,9 @@ def _modulation_branch(standard: keras.KerasTensor, dropout: float) -> keras.Ker
     not change it.
     """
     length = min(MODULATION_FRAMES, standard.shape[1])
-    # The Fourier transform takes float32, whatever the precision.
+    # The spectra are float32, whatever the precision.
     stretches = layers.AveragePooling1D(4, padding="same", dtype="float32")(layers.Permute((2, 1))(standard))
-    real, imaginary = keras.ops.stft(stretches, length, max(1, length // 4), length, window="hann")
-    power = keras.ops.mean(real * real + imaginary * imaginary, axis=2)
+    power = keras.ops.mean(power_spectra(stretches, length=length, hop=max(1, length // 4)), axis=2)
     # The first bin is the mean level, which is no modulation; the offset is far below what any recording shows.
     level = keras.ops.log(power[:, :, 1:] + 0.01)
     pooled = layers.AveragePooling2D(2, padding="same")(layers.Reshape((*level.shape[1:], 1))(level))

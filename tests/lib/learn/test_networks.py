@@ -1,0 +1,80 @@
+"""Networks: what their graphs hold, how large they are, and shapes at the edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.signal import get_window
+
+keras = pytest.importorskip("keras")
+
+from hubbub.learn.dataset import BandStatistics  # noqa: E402
+from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
+from hubbub.learn.networks.fourier import power_spectra  # noqa: E402
+
+MOST_PARAMETERS = 2_000_000
+DEFAULT_SHAPE = Shape(n_frames=216, n_bands=128, n_labels=10)
+
+EXPORTED_OPERATIONS = {"Absolute", "Add", "Exp", "GetItem", "Log", "Maximum", "Mean", "Multiply", "Pad", "Sqrt"}
+"""Of `keras.ops`, as nodes of a functional model: each of them is written by tf2onnx."""
+
+
+def build(name: str, shape: Shape) -> keras.Model:
+    statistics = BandStatistics(np.full(shape.n_bands, -30.0), np.full(shape.n_bands, 10.0))
+    return find_recipe(name).build(shape, statistics)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_graphs_hold_layers_and_operations_that_exporters_write(name):
+    nodes = build(name, DEFAULT_SHAPE).operations
+    others = {type(node).__name__ for node in nodes if not isinstance(node, keras.Layer)}
+    assert others <= EXPORTED_OPERATIONS
+    assert not any("fft" in type(node).__name__.lower() or "stft" in node.name for node in nodes)
+
+
+def test_the_default_network_is_small():
+    assert build("default", DEFAULT_SHAPE).count_params() <= MOST_PARAMETERS
+
+
+def stft_power(series: np.ndarray, *, length: int, hop: int) -> np.ndarray:
+    """Window by window, with NumPy's transform and SciPy's window."""
+    padded = np.pad(series, ((0, 0), (0, 0), (length // 2, length // 2)), mode="reflect")
+    starts = range(0, padded.shape[-1] - length + 1, hop)
+    windows = np.stack([padded[..., start : start + length] for start in starts], axis=2)
+    return np.abs(np.fft.rfft(windows * get_window("hann", length))) ** 2
+
+
+@pytest.mark.parametrize(("n_frames", "length"), [(216, 64), (101, 64), (64, 64), (33, 33), (4, 4)])
+def test_the_power_spectra_are_those_of_the_stft(n_frames, length):
+    series = np.random.default_rng(0).normal(0, 1, (3, 5, n_frames)).astype(np.float32)
+    hop = max(1, length // 4)
+    row = keras.Input((5, n_frames))
+    given = keras.ops.convert_to_numpy(keras.Model(row, power_spectra(row, length=length, hop=hop))(series))
+    np.testing.assert_allclose(given, stft_power(series, length=length, hop=hop), rtol=1e-4, atol=1e-4)
+
+
+def test_the_power_spectra_are_those_of_keras():
+    series = np.random.default_rng(0).normal(0, 1, (3, 5, 216)).astype(np.float32)
+    row = keras.Input((5, 216))
+    given = keras.ops.convert_to_numpy(keras.Model(row, power_spectra(row, length=64, hop=16))(series))
+    real, imaginary = keras.ops.stft(series, 64, 16, 64, window="hann")
+    expected = keras.ops.convert_to_numpy(real * real + imaginary * imaginary)
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_transform_is_not_trained_and_survives_saving(tmp_path):
+    model = build("default", Shape(n_frames=50, n_bands=16, n_labels=3))
+    assert not model.get_layer("fourier").trainable_variables
+    model.save(tmp_path / "model.keras")
+    rows = np.random.default_rng(0).normal(-30, 10, (4, 50, 16)).astype(np.float32)
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_allclose(again(rows), model(rows), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 2), (3, 1, 2), (44, 16, 2), (47, 257, 5)])
+def test_the_default_network_takes_small_shapes(shape):
+    n_frames, n_bands, n_labels = shape
+    model = build("default", Shape(n_frames, n_bands, n_labels))
+    scores = keras.ops.convert_to_numpy(model(np.full((2, n_frames, n_bands), -30, np.float32)))
+    assert scores.shape == (2, n_labels)
+    assert np.isfinite(scores).all()
