@@ -19,6 +19,7 @@ import pandas as pd
 
 from hubbub.errors import TrainingError
 from hubbub.io.text import count_noun
+from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, valid_within
 from hubbub.learn.dataset import iterate_batches
 from hubbub.learn.splits import Split
@@ -68,7 +69,13 @@ def refuse_leakage(store: FeatureStore, split: Split) -> None:
 
 
 def find_leaks(store: FeatureStore, split: Split) -> list[Leak]:
-    """Compare test rows with training and validation rows: the first row of every clip, as recorded."""
+    """Compare test rows with training and validation rows: the first row of every clip, as recorded.
+
+    Raises
+    ------
+    TrainingError
+        A row is missing, or not what was written.
+    """
     test, train = _choose_rows(split.test), _choose_rows(pd.concat([split.train, split.validation]))
     projection = _Projection()
     test_prints = _take_fingerprints(store, test, projection)
@@ -123,7 +130,7 @@ def _iterate_structure(
     valid = valid_within(covered, crops)
     places = np.arange(len(covered))
     numbers = covered["row"].to_numpy(np.int64)
-    for batch in iterate_batches(store, numbers, places, batch_rows=_ROWS_AT_ONCE, crops=crops):
+    for batch in iterate_batches(ChecksummedStore(store, covered), numbers, places, batch_rows=_ROWS_AT_ONCE, crops=crops):
         is_valid = (np.arange(batch.features.shape[1])[None, :] < valid[batch.targets][:, None])[:, :, None]
         structure = _keep_fine_structure(batch.features, is_valid, is_db=store.settings.frontend.is_db)
         yield batch.targets, structure.reshape(len(structure), -1)

@@ -21,7 +21,7 @@ EXPORTED_OPERATIONS = {"Absolute", "Add", "Exp", "GetItem", "Log", "Maximum", "M
 
 def build(name: str, shape: Shape) -> keras.Model:
     statistics = BandStatistics(np.full(shape.n_bands, -30.0), np.full(shape.n_bands, 10.0))
-    return find_recipe(name).build(shape, statistics)
+    return find_recipe(name).build(shape, statistics, find_recipe(name).defaults.model)
 
 
 @pytest.mark.parametrize("name", NAMES)
