@@ -54,9 +54,7 @@ def array_files(
         dtype=dtype,
         chunks=(min(rows_per_chunk, shape[0]), *shape[1:]),
         shards=shape,
-        compressors=BloscCodec(
-            cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle, typesize=np.dtype(dtype).itemsize
-        ),
+        compressors=BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle, typesize=np.dtype(dtype).itemsize),
         fill_value=float("nan"),
         dimension_names=("row", "frame", "band"),
         attributes=attributes,
