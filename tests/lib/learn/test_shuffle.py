@@ -166,7 +166,8 @@ def test_shuffling_takes_no_more_memory_than_its_budget():
 
     budget, shard = 12 * 16 * 64 * 128 * 2, 16 * 64 * 128 * 2
     batch = 3 * shard  # as stored, and as float32
-    assert peak(40) < budget + 2 * batch + 2 * shard  # two batches at once, and two shards that threads are reading
+    # Two batches at once, two shards that threads are reading, and some for the order.
+    assert peak(40) < budget + 2 * batch + 2 * shard + 2**18
     assert peak(160) < 1.2 * peak(40)
 
 
