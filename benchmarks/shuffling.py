@@ -5,8 +5,8 @@
 Rows of 8 x 8 float16 in shards of 4,096 (512 in small stores) and chunks of 32 hold ten classes, one after the other
 or dealt by chance. The figure is the mean total variation distance between the classes of a batch of 128 and those of
 all rows (`hubbub.learn.mixture`), beside that of a random permutation. Each case is a process of its own, of NumPy
-alone, which also tells its rows a second and the most memory that it had, libraries and all (some 130 MB). So small rows
-cost mostly what it costs to plan, and to read a chunk.
+alone, which also tells its rows a second and the most memory that it had, libraries and all (some 130 MB). Rows as
+small as these cost mostly what it costs to plan, and to read a chunk.
 """
 
 from __future__ import annotations
