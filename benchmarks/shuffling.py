@@ -87,10 +87,10 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def print_mixtures(sizes: Sequence[int]) -> None:
+def print_mixtures(row_counts: Sequence[int]) -> None:
     """Measure each case in a process of its own, and print the table."""
     lines = []
-    for n_rows in sizes:
+    for n_rows in row_counts:
         with tempfile.TemporaryDirectory(prefix="hubbub-shuffling-") as scratch:
             folder = Path(scratch) / "store"
             write_store(folder, n_rows)
@@ -98,6 +98,8 @@ def print_mixtures(sizes: Sequence[int]) -> None:
                 for name, part in BUDGETS.items():
                     case = {"folder": str(folder), "n_rows": n_rows, "part": part, "is_sorted": is_sorted}
                     lines.append(_line(case, name, _measure_apart(case)))
+    if not lines:
+        return
     header = ("store", "in memory", "distance", "ideal", "rows/s", "peak MB")
     print_table(f"Classes of batches of {BATCH_ROWS} against those of the set; rows of 8 x 8", header, lines)
 
@@ -123,13 +125,14 @@ def _measure_apart(case: dict[str, Any]) -> dict[str, float]:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="How well the loader mixes a store that is sorted by class.")
-    parser.add_argument("--rows", type=_sizes, default=[4096, 1_000_000], help="sizes of the stores, with commas")
+    parser.add_argument("--rows", type=sizes, default=[4096, 1_000_000], help="sizes of the stores, with commas")
     parser.add_argument("--measure", type=json.loads, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _sizes(text: str) -> list[int]:
-    return [positive(part) for part in text.split(",")]
+def sizes(text: str) -> list[int]:
+    """Read whole numbers with commas between them; 0 is none."""
+    return [] if text == "0" else [positive(part) for part in text.split(",")]
 
 
 def main() -> None:
