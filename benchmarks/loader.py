@@ -8,7 +8,8 @@ files are in the page cache; each way goes through all rows once before anything
 that a machine that wobbles wobbles for all: the table holds medians over the rounds, and of the ratios within a round.
 
 Then, for hubbub's loader: how much longer an epoch of steps of 20 ms takes than over a batch that lies ready, how long
-a single row takes to read, and whether an epoch that was broken off goes on with exactly the batches that were left.
+a single row takes to read, and whether an epoch that was broken off goes on with exactly the batches that were left;
+last, how well it mixes a store that is sorted by class (`shuffling.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import loader_ways
 import numpy as np
 from arguments import positive
 from loader_ways import BATCH_ROWS, WAYS, Files, batches_of, pass_of
+from shuffling import print_mixtures, sizes
 from table import print_table
 from targets import Verdict, print_verdicts
 
@@ -59,6 +61,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=positive, default=9)
     parser.add_argument("--clips", type=Path, default=ROOT / "tests" / "data" / "esc10-mini", help="recordings")
     parser.add_argument("--ways", default=",".join(WAYS), help=",".join(WAYS))
+    parser.add_argument(
+        "--mixtures",
+        type=sizes,
+        default=[4096, 1_000_000],
+        metavar="N,N",
+        help="rows of stores to mix; 0: none",
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     arguments = parser.parse_args()
     arguments.ways = arguments.ways.split(",")
@@ -203,6 +212,7 @@ def main() -> int:
         report(files, times)
         judged = judge(files, times)
     print_verdicts(judged)
+    print_mixtures(arguments.mixtures)
     return 1 if arguments.check and not all(item.met for item in judged) else 0
 
 

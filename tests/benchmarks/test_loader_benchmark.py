@@ -16,10 +16,17 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def test_it_runs_small_and_prints_one_table_of_ways() -> None:
-    command = [sys.executable, FOLDER / "loader.py", "--rows", "300", "--rounds", "1"]
+    command = [sys.executable, FOLDER / "loader.py", "--rows", "300", "--rounds", "1", "--mixtures", "2000"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
-    for what in ("hubbub's loader", "TFRecord, decoded a batch at a time", "HDF5", "a memory map", "zarr-python"):
+    for what in (
+        "hubbub's loader",
+        "2,000 rows, sorted by class",
+        "TFRecord, decoded a batch at a time",
+        "HDF5",
+        "a memory map",
+        "zarr-python",
+    ):
         assert sum(what in line for line in run.stdout.splitlines()) == 1
     assert "an epoch broken off goes on" in run.stdout
     assert "OTHERS" not in run.stdout

@@ -228,7 +228,8 @@ class Reader:
         """Have the stretches in memory that are served from `first` to before `last`; others begin to be read."""
         needed = np.unique(self._stretch[first:last]).tolist()
         with self._held.lock:
-            if absent := [stretch for stretch in self._with_neighbours(needed) if self._held.slots[stretch] < 0]:
+            if (self._held.slots[needed] < 0).any():
+                absent = [stretch for stretch in self._with_neighbours(needed) if self._held.slots[stretch] < 0]
                 self._make_room(len(absent), set(needed), first)
                 self._begin(absent, first)
             if self._held.n_free:
