@@ -1,162 +1,291 @@
-"""Make small data sets of other shapes than ESC-10, on which `default` has to be good as well.
+"""Make the small data sets of docs/accuracy.md, each by one command; the same seed gives the same recordings.
 
-    python benchmarks/data_sets.py digits FOLDER            spoken digits: ten labels, ten voices (needs espeak-ng)
-    python benchmarks/data_sets.py tones FOLDER             tones and chirps in noise: six labels, 8 kHz, one second
-    python benchmarks/data_sets.py few FOLDER --esc10 DIR   two labels of ESC-10, 50 clips against 10
-    python benchmarks/data_sets.py folders FOLDER --esc10 DIR    ESC-10 with a folder a label
+    python benchmarks/data_sets.py digits -o DIGITS
+    python benchmarks/data_sets.py tones -o TONES
+    python benchmarks/data_sets.py esc10 -o ESC10 --source FOLDER_OF_ESC10
+    python benchmarks/data_sets.py imbalanced -o IMBALANCED
 
-Each set is the same whenever it is made. All but `folders` come with a `clips.csv`, sorted by label, whose groups never
-lie on two sides of a split; `hubbub index` reads them with the command that is printed at the end.
+Each is a folder with a class a sub-folder, and ``clips.csv`` with the columns path, label, group and fold, sorted by
+class: the worst order for a loader that shuffles little. `index_data_set` reads it.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
+import numpy.typing as npt
 
-Clip = tuple[str, str, str]
-"""File name, label, group."""
+if TYPE_CHECKING:
+    from hubbub.clips.table import ClipTable
+
+Samples = npt.NDArray[np.floating]
+
+MARK = "data-set.txt"
+"""The file that says that a folder was made here, by which settings; other folders are never written to."""
+
+CSV = "clips.csv"
+
+FOLDS = 5
+"""Folds of a set that has no official ones, by group."""
+
+COLUMNS = {"path": "path", "label": "label", "group": "group", "fold": "fold"}
+"""Columns of `CSV` by their roles."""
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
 VOICES = (
-    *("en-us", "en-gb-scotland", "en-029", "en+f2", "en+f4"),
-    *("en+m3", "en+m7", "en+klatt2", "en+whisper", "en+Andrea"),
+    "en-us",
+    "en-gb",
+    "en-gb-scotland",
+    "en-029",
+    "en-gb-x-rp",
+    "en-us+f2",
+    "en-gb+f4",
+    "en-us+m3",
+    "en-gb+m7",
+    "en-us+croak",
 )
-"""Voices of espeak-ng, one a group. Its variants (`+f2`) apply to `en` only: with `en-gb` they say the same bytes."""
+"""Accents of espeak-ng, and variants after the plus sign; each is a group."""
 
-TAKES = 8
-"""Recordings of each digit by each voice, which differ in speed, pitch and level."""
+TAKES = 6
+"""Clips a digit and voice, each of another speed and pitch."""
 
-TONES = ("steady", "rising", "falling", "pulsed", "trill", "clicks")
-TONES_RATE, TONES_GROUPS, TONES_EACH = 8000, 10, 6
+RATE_HZ = 8000
+"""Sample rate of tones, in Hz."""
 
+TONE_CLIPS, TONE_GROUPS = 100, 10
+"""Clips a class, and groups, of tones."""
 
-def make_digits(folder: Path, esc10: Path) -> Iterator[Clip]:
-    """Digits spoken by synthetic voices, each said `TAKES` times in another way."""
-    speak = shutil.which("espeak-ng")
-    if speak is None:
-        raise SystemExit("espeak-ng is missing; on Debian and Ubuntu: apt install espeak-ng")
-    rng = np.random.default_rng(0)
-    for digit in DIGITS:
-        for voice in VOICES:
-            for take in range(TAKES):
-                name = f"{digit}/{voice.replace('+', '-')}-{take}.wav"
-                (folder / digit).mkdir(parents=True, exist_ok=True)
-                said = ["-v", voice, "-s", str(rng.integers(120, 220)), "-p", str(rng.integers(20, 80))]
-                said += ["-a", str(rng.integers(40, 160)), "-w", str(folder / name), digit]
-                subprocess.run([speak, *said], check=True)
-                yield name, digit, voice
+IMBALANCED_COUNTS = {"common": 50, "rare": 10}
+"""Clips a class of the imbalanced set: 5 to 1."""
+
+ESPEAK_MISSING = "espeak-ng is not installed, which speaks the digits; on Debian or Ubuntu: apt-get install espeak-ng"
 
 
-def make_tones(folder: Path, esc10: Path) -> Iterator[Clip]:
-    """One second of a sound of a kind, of random pitch and level, in noise 0 to 20 dB below it."""
-    rng = np.random.default_rng(0)
-    seconds = np.arange(TONES_RATE) / TONES_RATE
-    for kind in TONES:
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for group in range(TONES_GROUPS):
-            for take in range(TONES_EACH):
-                low, wide = rng.uniform(300, 1200), rng.uniform(1.5, 2.5)
-                hz = {"rising": low * wide**seconds, "falling": low * wide ** (1 - seconds)}.get(
-                    kind, low + 0 * seconds
-                )
-                if kind == "trill":
-                    hz = low * np.where(np.sin(2 * np.pi * rng.uniform(4, 9) * seconds) > 0, wide, 1)
-                sound = np.sin(2 * np.pi * np.cumsum(hz) / TONES_RATE + rng.uniform(0, 6))
-                if kind == "pulsed":
-                    sound *= np.sin(2 * np.pi * rng.uniform(4, 9) * seconds + rng.uniform(0, 6)) > 0
-                if kind == "clicks":
-                    sound = np.zeros(TONES_RATE)
-                    sound[rng.integers(0, 200) :: rng.integers(400, 1200)] = 20.0
-                noise = rng.standard_normal(TONES_RATE) * 10 ** (-rng.uniform(0, 20) / 20) * np.sqrt(np.mean(sound**2))
-                mixed = (sound + noise) * 10 ** (rng.uniform(-30, -6) / 20)
-                name = f"{kind}/{group:02d}-{take}.wav"
-                soundfile.write(folder / name, np.clip(mixed, -1, 1), TONES_RATE)
-                yield name, kind, f"group {group:02d}"
-
-
-def make_few(folder: Path, esc10: Path) -> Iterator[Clip]:
-    """Fifty clips of water (rain, sea waves) and ten of a chainsaw; groups are the source recordings."""
-    for label, wanted in (("rain", 40), ("sea_waves", 10), ("chainsaw", 10)):
-        for row in [row for row in read_esc10(esc10) if row["category"] == label][:wanted]:
-            name = f"{'water' if label != 'chainsaw' else label}/{row['filename']}"
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(esc10 / "audio" / row["filename"], folder / name)
-            yield name, name.partition("/")[0], row["src_file"]
-
-
-def make_folders(folder: Path, esc10: Path) -> Iterator[Clip]:
-    """ESC-10 with a folder a label; groups are the source recordings."""
-    for row in sorted(read_esc10(esc10), key=lambda row: (row["category"], row["filename"])):
-        name = f"{row['category']}/{row['filename']}"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(esc10 / "audio" / row["filename"], folder / name)
-        yield name, row["category"], row["src_file"]
-
-
-def read_esc10(folder: Path) -> list[dict[str, str]]:
-    """Rows of its table: filename, fold, category, src_file."""
-    try:
-        with open(folder / "esc10.csv", newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise SystemExit(f"{folder / 'esc10.csv'} does not exist; give the folder of ESC-10: --esc10 DIR") from None
+class DataSetError(Exception):
+    """A data set cannot be made; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """How a set is made, and settings of features that fit it."""
+class Clip:
+    """One recording of a data set."""
 
-    make: Callable[[Path, Path], Iterator[Clip]]
-    settings: tuple[str, ...] = ()
+    label: str
+    name: str
+    group: str
+    content: bytes
+    fold: int | None = None
+    """The official fold; None where the set has none."""
 
 
-SETS = {
-    "digits": DataSet(make_digits, ("windows.duration_s=1", "frontend.sample_rate=16000")),
-    "tones": DataSet(make_tones, ("windows.duration_s=1", "frontend.sample_rate=8000", "frontend.n_fft=512")),
-    "few": DataSet(make_few),
-    "folders": DataSet(make_folders),
+def speak_digits(seed: int, source: Path | None) -> Iterator[Clip]:
+    """Speak ten digits in every voice, at several speeds (words a minute) and pitches (0 to 99)."""
+    program = shutil.which("espeak-ng")
+    if program is None:
+        raise DataSetError(ESPEAK_MISSING)
+    rng = np.random.default_rng(seed)
+    for digit in DIGITS:
+        for voice in VOICES:
+            for take in range(TAKES):
+                speed, pitch = int(rng.integers(110, 220)), int(rng.integers(20, 80))
+                command = [program, "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", "/dev/stdout", digit]
+                done = subprocess.run(command, capture_output=True)
+                if done.returncode or not done.stdout:
+                    raise DataSetError(f"espeak-ng cannot speak with the voice {voice}: {done.stderr.decode().strip()}")
+                yield Clip(digit, f"{voice}-{take}.wav", voice, _repair_header(done.stdout))
+
+
+def _repair_header(content: bytes) -> bytes:
+    """Write a stream's WAV anew: espeak-ng cannot know its length when it writes the header of a pipe."""
+    place = content.index(b"data") + 8
+    rate_hz = int.from_bytes(content[24:28], "little")
+    return encode_wav(np.frombuffer(content[place : len(content) // 2 * 2], "<i2") / 32768.0, rate_hz)
+
+
+def make_tones(seed: int, source: Path | None) -> Iterator[Clip]:
+    """Make six kinds of tone, each at random pitch, level and ratio to noise; a group is a colour of noise."""
+    rng = np.random.default_rng(seed)
+    slopes = rng.uniform(-1, 1, TONE_GROUPS)
+    for label, make in sorted(TONES.items()):
+        for number in range(TONE_CLIPS):
+            group = number % TONE_GROUPS
+            yield _in_noise(label, number, f"noise-{group}", make(rng), slopes[group], rng)
+
+
+def make_imbalanced(seed: int, source: Path | None) -> Iterator[Clip]:
+    """Make 50 rising chirps and 10 falling ones in noise: two classes, 5 to 1, in ten groups."""
+    rng = np.random.default_rng(seed)
+    slopes = rng.uniform(-1, 1, TONE_GROUPS)
+    makers = {"common": _rising, "rare": _falling}
+    for label, count in IMBALANCED_COUNTS.items():
+        for number in range(count):
+            group = number % TONE_GROUPS
+            yield _in_noise(label, number, f"noise-{group}", makers[label](rng), slopes[group], rng)
+
+
+def _in_noise(label: str, number: int, group: str, tone: Samples, slope: float, rng: np.random.Generator) -> Clip:
+    """A tone at 5 to 25 dB over noise whose power falls with frequency to the power of `slope`, at -30 to -3 dB."""
+    spectrum = np.fft.rfft(rng.standard_normal(RATE_HZ))
+    noise = np.fft.irfft(spectrum * np.maximum(np.arange(len(spectrum)), 20.0) ** (-slope / 2), RATE_HZ)
+    snr_db, level_db = rng.uniform(5, 25), rng.uniform(-30, -3)
+    mixed = tone / tone.std() + noise / noise.std() * 10 ** (-snr_db / 20)
+    return Clip(
+        label, f"{number:03d}.wav", group, encode_wav(mixed / np.abs(mixed).max() * 10 ** (level_db / 20), RATE_HZ)
+    )
+
+
+def _seconds() -> Samples:
+    return np.arange(RATE_HZ) / RATE_HZ
+
+
+def _steady(rng: np.random.Generator) -> Samples:
+    return np.sin(2 * np.pi * rng.uniform(300, 3000) * _seconds() + rng.uniform(0, 2 * np.pi))
+
+
+def _rising(rng: np.random.Generator) -> Samples:
+    low, high = rng.uniform(300, 1200), rng.uniform(1800, 3500)
+    return np.sin(2 * np.pi * (low * _seconds() + (high - low) * _seconds() ** 2 / 2))
+
+
+def _falling(rng: np.random.Generator) -> Samples:
+    return _rising(rng)[::-1].copy()
+
+
+def _modulated(rng: np.random.Generator) -> Samples:
+    return _steady(rng) * (1 + np.sin(2 * np.pi * rng.uniform(5, 15) * _seconds() + rng.uniform(0, 2 * np.pi))) / 2
+
+
+def _two_tones(rng: np.random.Generator) -> Samples:
+    low = rng.uniform(300, 1500)
+    return np.sin(2 * np.pi * low * _seconds()) + np.sin(2 * np.pi * low * rng.uniform(1.5, 2.2) * _seconds())
+
+
+def _clicks(rng: np.random.Generator) -> Samples:
+    clicks = np.zeros(RATE_HZ)
+    every = int(RATE_HZ / rng.uniform(4, 12))
+    clicks[rng.integers(every) :: every] = 1.0
+    decay = np.exp(-np.arange(80) / 12) * np.sin(2 * np.pi * rng.uniform(800, 3000) * np.arange(80) / RATE_HZ)
+    return np.convolve(clicks, decay)[:RATE_HZ]
+
+
+TONES: dict[str, Callable[[np.random.Generator], Samples]] = {
+    "amplitude_modulated": _modulated,
+    "clicks": _clicks,
+    "falling_chirp": _falling,
+    "rising_chirp": _rising,
+    "steady_tone": _steady,
+    "two_tones": _two_tones,
+}
+"""A function a class, that makes one second at `RATE_HZ`."""
+
+
+def copy_esc10(seed: int, source: Path | None) -> Iterator[Clip]:
+    """Lay ESC-10 out as a folder a class, with its own folds; a group is a source recording."""
+    if source is None or not (source / "esc10.csv").is_file():
+        raise DataSetError("esc10 needs --source FOLDER, the folder that holds esc10.csv and audio/")
+    with (source / "esc10.csv").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: (row["category"], row["filename"]))
+    for row in rows:
+        content = (source / "audio" / row["filename"]).read_bytes()
+        yield Clip(row["category"], row["filename"], row["src_file"], content, int(row["fold"]))
+
+
+DATA_SETS: dict[str, Callable[[int, Path | None], Iterator[Clip]]] = {
+    "digits": speak_digits,
+    "tones": make_tones,
+    "esc10": copy_esc10,
+    "imbalanced": make_imbalanced,
 }
 
 
-def write_set(name: str, folder: Path, esc10: Path) -> int:
-    """Make a set in a new folder; return the number of clips."""
-    if folder.exists() and any(folder.iterdir()):
-        raise SystemExit(f"{folder} holds something already; give a new folder, or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
-    clips = list(SETS[name].make(folder, esc10))
-    with open(folder / "clips.csv", "w", newline="", encoding="utf-8") as file:
+def encode_wav(samples: Samples, rate_hz: int) -> bytes:
+    """Encode mono samples within -1 and 1 as a WAV of 16 bits."""
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate_hz, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def make_data_set(name: str, out: Path, *, seed: int = 0, source: Path | None = None) -> Path:
+    """Write a data set to a folder that is new or empty, and return its CSV; one that is there already stays.
+
+    Raises
+    ------
+    DataSetError
+        The folder holds something else, or a program or a source is missing.
+    """
+    said = f"{name}, seed {seed}\n"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.is_dir() and (out / MARK).is_file() and (out / MARK).read_text() == said:
+            return out / CSV
+        raise DataSetError(f"{out} holds something else than the data set '{said.strip()}'; give a new folder with -o")
+    clips = list(DATA_SETS[name](seed, source))
+    folds = draw_folds(clips, seed)
+    for clip in clips:
+        path = out / clip.label / clip.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(clip.content)
+    with (out / CSV).open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("file", "label", "group"))
-        writer.writerows(clips)
-    return len(clips)
+        writer.writerow(["path", "label", "group", "fold"])
+        writer.writerows(
+            (f"{clip.label}/{clip.name}", clip.label, clip.group, fold) for clip, fold in zip(clips, folds, strict=True)
+        )
+    (out / MARK).write_text(said)  # last: what was broken off is no data set
+    return out / CSV
 
 
-def main() -> int:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description="Make a small data set.")
-    parser.add_argument("set", choices=SETS)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--esc10", type=Path, default=Path("../shared/esc10"), help="folder of ESC-10")
-    arguments = parser.parse_args()
-    folder = arguments.folder
-    print(f"{write_set(arguments.set, folder, arguments.esc10)} clips in {folder}; now")
-    columns = "--format csv --path-column file --label-column label --group-column group"
-    print(f"  hubbub index {folder}/clips.csv {columns} -o {folder}/clips.parquet")
-    settings = "".join(f" --set {one}" for one in SETS[arguments.set].settings)
-    print(f"  hubbub features {folder}/clips.parquet -o {folder}/store{settings}")
-    print(f"  hubbub crossval {folder}/store -o {folder}/crossval --folds 5 --seeds 3")
-    return 0
+def draw_folds(clips: list[Clip], seed: int) -> list[int]:
+    """The official folds, or five by group with as even a share of every class as groups allow."""
+    official = [clip.fold for clip in clips]
+    if all(fold is not None for fold in official):
+        return [fold for fold in official if fold is not None]
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels, groups = [clip.label for clip in clips], [clip.group for clip in clips]
+    folds = np.zeros(len(clips), dtype=int)
+    split = StratifiedGroupKFold(n_splits=FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups)
+    for number, (_, test) in enumerate(split, start=1):
+        folds[test] = number
+    return [int(fold) for fold in folds]
+
+
+def index_data_set(csv_path: Path) -> ClipTable:
+    """List the clips of a data set, in the order of its CSV."""
+    import hubbub
+
+    return hubbub.index(csv_path, format="csv", columns=COLUMNS)
+
+
+def main() -> None:
+    """Make one data set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=sorted(DATA_SETS), help="which data set")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a new folder, such as /tmp/tones")
+    parser.add_argument("--seed", type=int, default=0, help="decides every random number")
+    parser.add_argument("--source", type=Path, help="for esc10: the folder that holds esc10.csv and audio/")
+    args = parser.parse_args()
+    try:
+        path = make_data_set(args.name, args.output, seed=args.seed, source=args.source)
+    except DataSetError as error:
+        sys.exit(f"error: {error}")
+    with path.open() as file:
+        n_clips = sum(1 for _ in file) - 1
+    print(f"{path}: {n_clips} clips")
+    columns = " ".join(f"--{role}-column {column}" for role, column in COLUMNS.items())
+    print(f"next: hubbub index {path} -o clips.parquet {columns}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
