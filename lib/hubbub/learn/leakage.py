@@ -130,7 +130,8 @@ def _iterate_structure(
     valid = valid_within(covered, crops)
     places = np.arange(len(covered))
     numbers = covered["row"].to_numpy(np.int64)
-    for batch in iterate_batches(ChecksummedStore(store, covered), numbers, places, batch_rows=_ROWS_AT_ONCE, crops=crops):
+    checked = ChecksummedStore(store, covered)
+    for batch in iterate_batches(checked, numbers, places, batch_rows=_ROWS_AT_ONCE, crops=crops):
         is_valid = (np.arange(batch.features.shape[1])[None, :] < valid[batch.targets][:, None])[:, :, None]
         structure = _keep_fine_structure(batch.features, is_valid, is_db=store.settings.frontend.is_db)
         yield batch.targets, structure.reshape(len(structure), -1)

@@ -8,9 +8,12 @@ from scipy.signal import get_window
 
 keras = pytest.importorskip("keras")
 
+from keras import layers  # noqa: E402
+
 from hubbub.learn.dataset import BandStatistics  # noqa: E402
 from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
 from hubbub.learn.networks.fourier import power_spectra  # noqa: E402
+from hubbub.learn.networks.standard import standardise  # noqa: E402
 
 MOST_PARAMETERS = 2_000_000
 DEFAULT_SHAPE = Shape(n_frames=216, n_bands=128, n_labels=10)
@@ -30,6 +33,31 @@ def test_graphs_hold_layers_and_operations_that_exporters_write(name):
     others = {type(node).__name__ for node in nodes if not isinstance(node, keras.Layer)}
     assert others <= EXPORTED_OPERATIONS
     assert not any("fft" in type(node).__name__.lower() or "stft" in node.name for node in nodes)
+
+
+def test_the_default_network_keeps_no_tensor_outside_its_weights_and_settings():
+    """`Normalization` with a mean given does; tf2onnx makes inputs of them."""
+    assert not [layer for layer in build("default", DEFAULT_SHAPE).layers if isinstance(layer, layers.Normalization)]
+
+
+def test_an_exported_default_network_gives_the_same_scores(tmp_path):
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = build("default", Shape(n_frames=50, n_bands=16, n_labels=3))
+    rows = np.random.default_rng(0).normal(-30, 10, (4, 50, 16)).astype(np.float32)
+    expected = keras.ops.convert_to_numpy(model(rows))
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (scores,) = session.run(None, {session.get_inputs()[0].name: rows})
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_bands_are_standardised():
+    statistics = BandStatistics(np.array([-50.0, 0.0, 3e-6]), np.array([0.1, 20.0, 1e-6]))
+    row = keras.Input((7, 3))
+    rows = (statistics.mean + statistics.std * np.random.default_rng(0).normal(0, 1, (4, 7, 3))).astype(np.float32)
+    given = keras.Model(row, standardise(row, statistics))(rows)
+    np.testing.assert_allclose(given, (rows - statistics.mean) / statistics.std, atol=1e-3)
 
 
 def test_the_default_network_is_small():

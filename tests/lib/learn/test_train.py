@@ -64,9 +64,9 @@ def test_the_model_standardises_with_training_rows_alone(trained, tiny_store):
     said = bundle.description["standardisation"]
     np.testing.assert_allclose(said["mean_db"], frames.mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(said["std_db"], frames.std(axis=0), rtol=1e-9)
-    layer = next(layer for layer in bundle._model.layers if isinstance(layer, keras.layers.Normalization))
-    np.testing.assert_allclose(np.ravel(layer.mean), said["mean_db"], rtol=1e-5)
-    np.testing.assert_allclose(np.ravel(layer.variance), np.square(said["std_db"]), rtol=1e-5)
+    layer = bundle._model.get_layer("standardise")
+    np.testing.assert_allclose(np.ravel(layer.scale), 1 / frames.std(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(layer.offset), -frames.mean(axis=0) / frames.std(axis=0), rtol=1e-5)
 
 
 def test_test_rows_are_read_by_the_leakage_check_alone(tiny_store, tmp_path, clips, build):

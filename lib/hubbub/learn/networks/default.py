@@ -12,6 +12,7 @@ from hubbub.learn.augment_any import AnyPolicy, Backgrounds
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
 from hubbub.learn.networks.fourier import power_spectra
+from hubbub.learn.networks.standard import standardise
 
 FILTERS = (32, 64, 96, 128)
 """Of the stem and the blocks after it."""
@@ -42,9 +43,7 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
         Its dropout is taken before the scores, and in the modulation branch.
     """
     features = keras.Input((shape.n_frames, shape.n_bands), name="features")
-    standard = layers.Normalization(axis=-1, mean=statistics.mean, variance=statistics.std**2, dtype="float32")(
-        features
-    )
+    standard = standardise(features, statistics)
     hidden = layers.Concatenate()([_spectrogram_branch(standard), _modulation_branch(standard, model.dropout)])
     hidden = layers.Dropout(model.dropout)(hidden)
     # Scores begin at a tenth: most labels are absent from most rows.
