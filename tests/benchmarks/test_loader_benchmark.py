@@ -20,8 +20,9 @@ def test_it_runs_small_and_prints_one_table_of_ways() -> None:
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     for what in (
-        "hubbub's loader",
-        "2,000 rows, sorted by class",
+        "hubbub's loader, shuffled whole",
+        "hubbub's loader, a tenth in memory",
+        "hubbub's loader, kept",
         "TFRecord, decoded a batch at a time",
         "HDF5",
         "a memory map",
@@ -29,6 +30,8 @@ def test_it_runs_small_and_prints_one_table_of_ways() -> None:
     ):
         assert sum(what in line for line in run.stdout.splitlines()) == 1
     assert "an epoch broken off goes on" in run.stdout
+    for order in ("sorted by class", "shuffled"):
+        assert f"2,000 rows, {order}" in run.stdout
     assert "OTHERS" not in run.stdout
 
 

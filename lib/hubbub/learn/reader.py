@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,8 +65,12 @@ class ShardReader(Protocol):
 class ReadAhead:
     """How rows are read before they are needed; changes speed, never values."""
 
-    reads_at_once: int = 2
-    """Reads in flight: more where a read waits long for its first byte, as on S3."""
+    reads_at_once: int | None = None
+    """Reads in flight. None: 2, or 16 where the store is not on this machine and reads wait for their first byte."""
+
+    def threads_for(self, store: ShardReader) -> int:
+        """How many threads read a store."""
+        return self.reads_at_once or (2 if isinstance(store.path, str | Path) else 16)
 
 
 @dataclass
@@ -169,7 +174,7 @@ class Reader:
         self._position, self._arrived = 0, 0
         self._turn, self._next_batch = threading.Condition(), first_batch
         # Its threads end when it is no longer referred to.
-        self._pool = ThreadPoolExecutor((ahead or ReadAhead()).reads_at_once, thread_name_prefix="stretches")
+        self._pool = ThreadPoolExecutor((ahead or ReadAhead()).threads_for(store), thread_name_prefix="stretches")
 
     def batch(self, number: int) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.int64]]:
         """One batch, the first is 0.
