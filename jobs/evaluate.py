@@ -30,6 +30,8 @@ def evaluate(
 ) -> None:
     """Measure a bundle on test clips, and write its scores, its predictions and a report.
 
+    Intervals hold 95 % of what other draws of as many clips would give.
+
     Example: hubbub evaluate bundle store -o evaluation
     """
     from hubbub.pipelines.evaluate import evaluate as evaluate_bundle
@@ -37,12 +39,14 @@ def evaluate(
     from .console import reporter
 
     scores = evaluate_bundle(bundle, store, output, fold=fold, reporter=reporter)
+    ends = scores.intervals
     weakest = min(scores.per_class, key=lambda score: score.f1)
     reporter.show_table(
         "evaluate: done",
         {
-            "accuracy": f"{scores.accuracy:.1%}",
-            "macro F1": f"{scores.macro_f1:.3f}",
+            "accuracy": f"{scores.accuracy:.1%} ({ends.accuracy.low:.1%} to {ends.accuracy.high:.1%})",
+            "macro F1": f"{scores.macro_f1:.3f} ({ends.macro_f1.low:.3f} to {ends.macro_f1.high:.3f})",
+            "calibration error": f"{scores.ece:.3f}",
             "weakest label": f"{weakest.label} (F1 {weakest.f1:.2f})",
             "result": scores.out,
             "report": scores.report,

@@ -26,6 +26,10 @@ class ClassScore:
     """Harmonic mean of precision and recall; 0 where both are 0."""
     support: int
     """Clips that are so."""
+    average_precision: float | None = None
+    """Area under precision over recall, at every threshold; None where no clip is so, or all are."""
+    roc_auc: float | None = None
+    """Probability that a clip that is so scores higher than one that is not; None as above."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,17 @@ def clip_metrics(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) ->
     cells = true.astype(np.int64) * count + predicted
     confusion = np.bincount(cells, minlength=count * count).reshape(count, count).astype(np.int64)
     per_class = tuple(
-        ClassScore(label, *precision_recall_f1(hits, called, support), support)
-        for label, hits, called, support in zip(
-            labels,
-            np.diag(confusion).tolist(),
-            confusion.sum(axis=0).tolist(),
-            confusion.sum(axis=1).tolist(),
-            strict=True,
+        ClassScore(
+            label, *precision_recall_f1(hits, called, support), support, *_rank_scores(true == index, scores[:, index])
+        )
+        for index, (label, hits, called, support) in enumerate(
+            zip(
+                labels,
+                np.diag(confusion).tolist(),
+                confusion.sum(axis=0).tolist(),
+                confusion.sum(axis=1).tolist(),
+                strict=True,
+            )
         )
     )
     seen = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
@@ -97,6 +105,15 @@ def clip_metrics(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) ->
         confusion=confusion,
         per_class=per_class,
     )
+
+
+def _rank_scores(is_so: np.ndarray, scores: np.ndarray) -> tuple[float | None, float | None]:
+    """Average precision and area under the ROC curve, by scikit-learn."""
+    if is_so.all() or not is_so.any():
+        return None, None
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    return float(average_precision_score(is_so, scores)), float(roc_auc_score(is_so, scores))
 
 
 def _check_clips(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:

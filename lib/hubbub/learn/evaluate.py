@@ -3,8 +3,8 @@
 ::
 
     EVALUATION/
-      evaluation.json        accuracy, F1, confusion, per-class scores, the training's history
-      predictions.parquet    clip_id, uri, true, predicted, score, scores; one row a clip
+      evaluation.json        scores with intervals, confusion, scores by class, calibration, history of the training
+      predictions.parquet    clip_id, uri, start_s, end_s, true, predicted, score, confidence, scores; one row a clip
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hubbub.audio.windows import window_grid
 from hubbub.errors import StoreError, TrainingError
 from hubbub.io.atomic import explain_write_errors
 from hubbub.io.folders import refuse_foreign_folder
@@ -30,6 +31,8 @@ from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
 from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches
+from hubbub.learn.intervals import ScoreIntervals, bootstrap_interval
+from hubbub.learn.reliability import Reliability, label_probabilities, measure_reliability
 from hubbub.learn.splits import SplitRule, labelled_rows, select_recorded, select_test
 from hubbub.models.bundle import Bundle, check_frontend
 from hubbub.store.features import FeatureStore
@@ -47,14 +50,25 @@ class ClipEvaluation:
     metrics
         Accuracy, F1, confusion, scores a label.
     predictions
-        One row a clip: clip_id, uri, true, predicted, score, scores.
+        One row a clip: clip_id, uri, start_s and end_s of what was scored, true, predicted, its score, its confidence
+        (a probability, calibrated), scores [label].
     fold
         The test fold; None where the split is another.
+    intervals
+        95 % intervals of accuracy and macro F1.
+    temperature
+        By which confidence is calibrated; it was fitted on validation rows at training.
+    uncalibrated, calibrated
+        How confidence and accuracy agree without it and with it.
     """
 
     metrics: ClipMetrics
     predictions: pa.Table
     fold: int | None
+    intervals: ScoreIntervals
+    temperature: float
+    uncalibrated: Reliability
+    calibrated: Reliability
 
 
 def evaluate(bundle: Bundle, store: FeatureStore, *, fold: int | None = None) -> ClipEvaluation:
@@ -80,8 +94,17 @@ def evaluate(bundle: Bundle, store: FeatureStore, *, fold: int | None = None) ->
     clips, scores = score_clips(bundle, store, _test_rows(bundle, store, fold))
     true = clips["label"].map({label: index for index, label in enumerate(bundle.labels)}).to_numpy()
     tested_fold = fold if fold is not None else bundle.description["split"]["test_fold"]
-    predictions = _make_predictions(clips, scores, bundle.labels)
-    return ClipEvaluation(clip_metrics(true, scores, bundle.labels), predictions, tested_fold)
+    temperature = float(bundle.description.get("temperature", 1.0))
+    before, after = (label_probabilities(scores, bundle.activation, value) for value in (1.0, temperature))
+    return ClipEvaluation(
+        clip_metrics(true, scores, bundle.labels),
+        _make_predictions(clips, scores, after.max(axis=1), bundle.labels),
+        tested_fold,
+        bootstrap_interval(true, scores.argmax(axis=1), len(bundle.labels)),
+        temperature,
+        measure_reliability(before, true),
+        measure_reliability(after, true),
+    )
 
 
 def check_evaluation_folder(out: Path) -> None:
@@ -100,7 +123,16 @@ def write_evaluation(evaluation: ClipEvaluation, bundle: Bundle, store: FeatureS
         The disk is full or permission is missing.
     """
     summary = _summary(bundle, store, evaluation.fold) | evaluation.metrics.to_dict()
+    summary["intervals"] = asdict(evaluation.intervals)
+    summary["calibration"] = {
+        "temperature": evaluation.temperature,
+        "before": evaluation.uncalibrated.to_dict(),
+        "after": evaluation.calibrated.to_dict(),
+    }
     summary["history"] = bundle.description["history"]
+    summary["warnings"] = bundle.description.get("warnings", [])
+    summary["settings"] = store.settings.model_dump(mode="json")
+    summary["root"] = store.provenance.get("root")
     _write(out, summary, evaluation.predictions)
 
 
@@ -112,7 +144,7 @@ def score_clips(
     Returns
     -------
     clips
-        clip_id, uri and label, one row a clip, in the order of their first row.
+        clip_id, uri, label, start_s and end_s of their windows, one row a clip, in the order of their first row.
     scores
         float64 [clip, label].
     """
@@ -123,6 +155,9 @@ def score_clips(
     for batch in iterate_batches(checked, heard["row"].to_numpy(), clip.astype(np.int64), batch_rows=64, crops=crops):
         np.add.at(total, batch.targets, bundle.predict(batch.features))
     clips = rows.drop_duplicates("clip_id")[["clip_id", "uri", "label"]].reset_index(drop=True)
+    starts = rows.groupby("clip_id", sort=False)["start_s"].agg(["min", "max"])
+    clips["start_s"] = starts["min"].to_numpy()
+    clips["end_s"] = starts["max"].to_numpy() + window_grid(store.settings).window / store.settings.frontend.sample_rate
     return clips, total / np.bincount(clip)[:, None]
 
 
@@ -159,15 +194,20 @@ def held_out_fold(bundle: Bundle) -> int | None:
     return bundle.description["split"]["test_fold"]
 
 
-def _make_predictions(clips: pd.DataFrame, scores: npt.NDArray[np.float64], labels: list[str]) -> pa.Table:
+def _make_predictions(
+    clips: pd.DataFrame, scores: npt.NDArray[np.float64], confidence: npt.NDArray[np.float64], labels: list[str]
+) -> pa.Table:
     best = scores.argmax(axis=1)
     return pa.table(
         {
             "clip_id": pa.array(clips["clip_id"], pa.string()),
             "uri": pa.array(clips["uri"], pa.string()),
+            "start_s": pa.array(clips["start_s"], pa.float64()),
+            "end_s": pa.array(clips["end_s"], pa.float64()),
             "true": pa.array(clips["label"], pa.string()),
             "predicted": pa.array([labels[index] for index in best], pa.string()),
             "score": pa.array(scores[np.arange(len(best)), best], pa.float32()),
+            "confidence": pa.array(confidence, pa.float32()),
             "scores": pa.array(list(scores.astype(np.float32)), pa.list_(pa.float32())),
         }
     )

@@ -1,4 +1,4 @@
-"""What a model predicts of the rows it was chosen on."""
+"""The scores of the rows that a model was chosen on."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ MOST_ROWS = 2_000
 """Training rows looked at, at most, where no rows validate."""
 
 
-def predict_labels(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Predict the validation rows, or some training rows where none validate.
+def score_chosen_rows(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Score the validation rows as they are, or some training rows where none validate.
 
     Returns
     -------
-    targets, predicted
+    targets
         int64 [row], indices into the job's labels.
+    scores
+        float32 [row, label].
     """
     rows = plan_validation_pass(job)
     if not rows.n_batches:
         train = job.split.train
         rows = plan_rows(job, train.sample(min(len(train), MOST_ROWS), random_state=job.seed))
-    targets, predicted = [], []
+    targets, scores = [], []
     for features, wanted in iterate_rows(rows, job.shape.n_labels):
-        scores = model.predict(features, batch_size=VALIDATION_ROWS, verbose=0)
+        scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
         targets.append(wanted.argmax(axis=1))
-        predicted.append(scores.argmax(axis=1))
-    return np.concatenate(targets), np.concatenate(predicted)
+    return np.concatenate(targets), np.concatenate(scores)

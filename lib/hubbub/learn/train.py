@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from hubbub.config import describe_difference
 from hubbub.config.recipes import RecipeSettings, choose_recipe_settings
@@ -35,7 +37,8 @@ from hubbub.learn.diagnosis import find_split_warnings, find_training_warnings
 from hubbub.learn.fitting import CHECKPOINTS, LOGS, LabelledAccuracy, OnEpoch, count_steps, fit_epochs
 from hubbub.learn.leakage import refuse_leakage
 from hubbub.learn.precision import in_float32, use_precision
-from hubbub.learn.predictions import predict_labels
+from hubbub.learn.predictions import score_chosen_rows
+from hubbub.learn.reliability import fit_temperature
 from hubbub.learn.training_job import TrainingJob, plan_training
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore
@@ -236,9 +239,13 @@ def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[s
     model = in_float32(kept_model(job.partial / CHECKPOINTS, state), job)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
-    warnings = _find_warnings(job, state, model)
+    targets, scores = score_chosen_rows(job, model)
+    warnings = _find_warnings(job, state, targets, scores.argmax(axis=1))
     description = describe_bundle(job, state, calibrate_on_validation(job, model))
     description["warnings"] = [*split_warnings, *warnings]
+    description["temperature"] = (
+        1.0 if job.split.validation.empty else fit_temperature(scores, targets, job.recipe.activation)
+    )
     write_bundle(draft, model, description, model_card(description))
     if (job.partial / LOGS).exists():
         shutil.copytree(job.partial / LOGS, draft / LOGS)
@@ -247,8 +254,9 @@ def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[s
     return warnings
 
 
-def _find_warnings(job: TrainingJob, state: State, model: keras.Model) -> list[str]:
-    targets, predicted = predict_labels(job, model)
+def _find_warnings(
+    job: TrainingJob, state: State, targets: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]
+) -> list[str]:
     found = find_training_warnings(
         state.history,
         kept_epoch=state.kept_epoch,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hubbub.learn.clip_metrics import ClassScore, ClipMetrics
+    from hubbub.learn.intervals import ScoreIntervals
     from hubbub.pipelines.inputs import PathLike
 
 
@@ -30,19 +31,25 @@ class Evaluation:
     metrics
         Accuracy, F1, confusion, scores a label.
     predictions
-        One row a clip: clip_id, uri, true, predicted, score, and scores [label].
+        One row a clip: clip_id, uri, start_s, end_s, true, predicted, score, confidence, and scores [label].
     labels
         In the order of the confusion matrix.
     fold
         The test fold; None where the split is another.
     out, report
         The folder written, and the report page in it; None where none was asked for.
+    intervals
+        95 % intervals of accuracy and macro F1, by a bootstrap over clips.
+    ece
+        Expected calibration error after temperature scaling.
     """
 
     metrics: ClipMetrics
     predictions: pd.DataFrame
     labels: list[str]
     fold: int | None
+    intervals: ScoreIntervals
+    ece: float
     out: Path | None = None
     report: Path | None = None
 
@@ -105,6 +112,8 @@ def evaluate(
         scores.predictions.to_pandas(),
         model.labels,
         scores.fold,
+        scores.intervals,
+        scores.calibrated.ece,
         folder,
         None if folder is None else _write_page(folder),
     )

@@ -11,12 +11,12 @@ import pandas as pd
 
 from hubbub.errors import UsageError
 from hubbub.report.charts import LineChart, line_chart
+from hubbub.report.mistakes import show_mistakes
 from hubbub.report.page import Section, count, percent, render
 
 FORMAT = "hubbub-evaluation/1"
-WORST = 15
-"""Mistakes listed at most."""
-
+_COLUMNS = ("clip_id", "uri", "true", "predicted", "score")
+_NEWER_COLUMNS = ("confidence", "start_s", "end_s")  # that older evaluations do not have
 _NEEDED = ("labels", "clips", "accuracy", "macro_f1", "confusion", "per_class")
 
 
@@ -39,7 +39,10 @@ def evaluation_section(folder: Path) -> Section:
         matrix=_matrix(data["confusion"]),
         per_class=data["per_class"],
         charts=[chart for chart in (_curves(history, "loss"), _curves(history, "accuracy")) if chart],
-        wrong=wrong.sort_values("score", ascending=False).head(WORST).to_dict("records"),
+        warnings=data.get("warnings", []),
+        calibration=data.get("calibration"),
+        bins=_reliability_bins(data.get("calibration")),
+        mistakes=show_mistakes(wrong, data),
         n_wrong=len(wrong),
         n_clips=len(predictions),
     )
@@ -70,7 +73,8 @@ def _read_evaluation(folder: Path) -> dict[str, Any]:
 def _read_predictions(folder: Path) -> pd.DataFrame:
     path = folder / "predictions.parquet"
     try:
-        return pd.read_parquet(path, columns=["clip_id", "uri", "true", "predicted", "score"])
+        table = pd.read_parquet(path)
+        return table[[*_COLUMNS, *(name for name in _NEWER_COLUMNS if name in table)]]
     except FileNotFoundError:
         raise UsageError(
             f"{folder} holds no predictions.parquet; write it again with: hubbub evaluate BUNDLE STORE -o {folder}"
@@ -91,13 +95,24 @@ def _subtitle(data: dict[str, Any]) -> str:
 def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
     right = sum(row[i] for i, row in enumerate(data["confusion"]))
     weakest = min(data["per_class"], key=lambda score: score["f1"], default=None)
+    intervals = data.get("intervals", {})
     facts = [
-        ("accuracy", percent(data["accuracy"])),
-        ("macro F1", percent(data["macro_f1"])),
+        ("accuracy" + _interval(intervals.get("accuracy")), percent(data["accuracy"])),
+        ("macro F1" + _interval(intervals.get("macro_f1")), percent(data["macro_f1"])),
         ("clips right", f"{count(right)} of {count(data['clips'])}"),
         ("classes", count(len(data["labels"]))),
     ]
     return [*facts, ("weakest class", weakest["label"])] if weakest else facts
+
+
+def _interval(ends: dict[str, float] | None) -> str:
+    """A 95 % interval as part of a fact's name; nothing where an older evaluation has none."""
+    return "" if ends is None else f" (95 %: {percent(ends['low'])} to {percent(ends['high'])})"
+
+
+def _reliability_bins(calibration: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Bins of confidence after temperature scaling."""
+    return [] if calibration is None else list(calibration["after"]["bins"])
 
 
 def _matrix(confusion: Sequence[Sequence[int]]) -> list[list[tuple[int, float]]]:

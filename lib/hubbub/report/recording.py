@@ -40,10 +40,19 @@ class Picture:
     """Times, at percent from the left."""
 
 
-def draw_picture(path: Path, settings: Frames) -> Picture:
-    """Draw the spectrogram of a recording's beginning in the frontend's frames, and in its bands where those are in dB.
+def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: float = LONGEST_S) -> Picture:
+    """Draw the spectrogram of a recording in the frontend's frames, and in its bands where those are in dB.
 
     For any other frontend it is a log-mel spectrogram of the same frames.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    settings
+        The frontend's.
+    start_s, end_s
+        What of it is drawn, in seconds; `LONGEST_S` at most.
 
     Raises
     ------
@@ -51,8 +60,8 @@ def draw_picture(path: Path, settings: Frames) -> Picture:
         Where it cannot be decoded, or holds no samples.
     """
     rate = settings.sample_rate
-    most = min(int(LONGEST_S * rate), _MOST_SAMPLES)
-    samples = decode.load_audio(path, sample_rate=rate, count=most)
+    most = min(round(min(end_s - start_s, LONGEST_S) * rate), _MOST_SAMPLES)
+    samples = decode.load_audio(path, sample_rate=rate, first=round(start_s * rate), count=most)
     if not len(samples):
         raise EmptyAudio(f"{path.name} holds no samples")
     shown_s = len(samples) / rate
@@ -82,8 +91,8 @@ def _first_bands(n_bands: int) -> np.ndarray:
     return np.arange(n_lines) * n_bands // n_lines
 
 
-def encode_audio(path: Path, *, sample_rate: int, shown_s: float) -> str:
-    """Encode a recording's beginning, mono, as an MP3 (Ogg where libsndfile has none) data URL.
+def encode_audio(path: Path, *, sample_rate: int, shown_s: float, start_s: float = 0.0) -> str:
+    """Encode a stretch of a recording, mono, as an MP3 (Ogg where libsndfile has none) data URL.
 
     Parameters
     ----------
@@ -92,7 +101,9 @@ def encode_audio(path: Path, *, sample_rate: int, shown_s: float) -> str:
     sample_rate
         Hz that are heard; the nearest rate below that players know is used.
     shown_s
-        Seconds from the start that the picture shows, and so the sound plays.
+        Seconds that the picture shows, and so the sound plays.
+    start_s
+        Where in the recording they begin.
 
     Raises
     ------
@@ -108,10 +119,11 @@ def encode_audio(path: Path, *, sample_rate: int, shown_s: float) -> str:
     options = {"format": "MP3", "bitrate_mode": "CONSTANT"} if mp3 else {"format": "OGG", "subtype": "VORBIS"}
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", rate, 1, compression_level=0.7 if mp3 else 0.5, **options) as sound:
-        for block in decode.decode_blocks(path, sample_rate=rate, count=round(shown_s * rate)):
+        first, count = round(start_s * rate), round(shown_s * rate)
+        for block in decode.decode_blocks(path, sample_rate=rate, first=first, count=count):
             # libsndfile 1.2.2 crashes on long Vorbis writes: a second at a time.
-            for first in range(0, len(block), rate):
-                sound.write(np.clip(block[first : first + rate], -1.0, 1.0))
+            for at in range(0, len(block), rate):
+                sound.write(np.clip(block[at : at + rate], -1.0, 1.0))
     return _data_url("audio/mpeg" if mp3 else "audio/ogg", file.getvalue())
 
 

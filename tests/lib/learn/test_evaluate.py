@@ -38,7 +38,12 @@ def test_the_files_hold_what_the_contract_says(bundle, tiny_store, tmp_path):
     assert [line["epoch"] for line in said["history"]] == [1, 2]
 
     table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
-    assert list(table.columns) == ["clip_id", "uri", "true", "predicted", "score", "scores"]
+    own = ["clip_id", "uri", "start_s", "end_s", "true", "predicted", "score", "confidence", "scores"]
+    assert list(table.columns) == own
+    assert said["intervals"]["accuracy"]["low"] <= metrics.accuracy <= said["intervals"]["accuracy"]["high"]
+    assert said["calibration"]["temperature"] == bundle.description["temperature"]
+    assert sum(one["clips"] for one in said["calibration"]["after"]["bins"]) == 6
+    assert (table["end_s"] - table["start_s"] == 0.5).all()
     assert (table["true"] == table["predicted"]).mean() == metrics.accuracy
     for line in table.itertuples():
         assert line.score == max(line.scores)

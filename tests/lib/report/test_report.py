@@ -244,7 +244,8 @@ def test_the_evaluation_says_what_its_files_say(page):
     assert "clips right 3 of 5" in page.text
     cells = [attrs["title"] for attrs in page.having("right") + page.having("wrong") if "title" in attrs]
     assert sorted(cells) == sorted(
-        [
+        2  # counts, and shares of the row
+        * [
             "1 of dog taken for dog",
             "1 of dog taken for rain",
             "1 of rain taken for rain",
@@ -252,7 +253,7 @@ def test_the_evaluation_says_what_its_files_say(page):
             f"1 of {LABELS[2]} taken for {LABELS[2]}",
         ]
     )
-    mistakes = page.text[page.text.index("Worst mistakes") :]
+    mistakes = page.text[page.text.index("Most confident mistakes") :]
     assert mistakes.index("audio/1.ogg") < mistakes.index("audio/3.ogg")  # 0.8 before 0.6
     assert "audio/0.ogg" not in mistakes
     assert "Loss by epoch: training ends at 0.500, validation ends at 0.800" in page.source

@@ -1,0 +1,90 @@
+"""How sure scores are: bootstrap intervals over clips, and a paired test of two models on the same clips.
+
+B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993; Q. McNemar, "Note on the sampling error of the
+difference between correlated proportions or percentages", 1947, in its exact form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+RESAMPLES = 2_000
+"""Draws of clips, with replacement, of which intervals are taken."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ScoreIntervals:
+    """95 % intervals of a model's scores."""
+
+    accuracy: Interval
+    macro_f1: Interval
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two models on the same clips.
+
+    Attributes
+    ----------
+    only_first, only_second
+        Clips that one of them alone recognised.
+    p_value
+        Of McNemar's exact test: how probable so uneven a share of these is where both models are as good, two-sided.
+    difference
+        Accuracy of the second less that of the first, 95 % interval.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+    difference: Interval
+
+
+def bootstrap_interval(
+    true: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], n_labels: int, *, seed: int = 0
+) -> ScoreIntervals:
+    """Return intervals of accuracy and macro F1: percentiles over clips drawn with replacement.
+
+    Parameters
+    ----------
+    true, predicted
+        int [clip], indices of labels; at least one clip.
+    n_labels
+        Labels there are. Macro F1 is over those that a draw holds or predicts.
+    seed
+        Of the draws; the same seed gives the same intervals.
+    """
+    rng, cells = np.random.default_rng(seed), np.asarray(true, np.int64) * n_labels + predicted
+    scores = np.empty((RESAMPLES, 2))
+    for number in range(RESAMPLES):
+        drawn = cells[rng.integers(len(cells), size=len(cells))]
+        confusion = np.bincount(drawn, minlength=n_labels * n_labels).reshape(n_labels, n_labels)
+        hits, sizes = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1)
+        scores[number] = hits.sum() / len(cells), (2 * hits / np.maximum(sizes, 1)).sum() / (sizes > 0).sum()
+    low, high = np.percentile(scores, [2.5, 97.5], axis=0)
+    return ScoreIntervals(Interval(float(low[0]), float(high[0])), Interval(float(low[1]), float(high[1])))
+
+
+def compare_paired(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], *, seed: int = 0) -> PairedTest:
+    """Compare two models by the clips that they recognise; `first` and `second` are bool [clip], of the same clips."""
+    from scipy.stats import binomtest
+
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    uneven = only_first + only_second
+    p_value = float(binomtest(only_first, uneven).pvalue) if uneven else 1.0
+    gains = second.astype(np.int64) - first.astype(np.int64)
+    rng = np.random.default_rng(seed)
+    drawn = [gains[rng.integers(len(gains), size=len(gains))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return PairedTest(only_first, only_second, p_value, Interval(float(low), float(high)))

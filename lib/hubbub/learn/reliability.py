@@ -1,0 +1,113 @@
+"""Whether a model is as sure as it is right: temperature scaling, and the calibration error it leaves.
+
+C. Guo et al., "On Calibration of Modern Neural Networks", 2017.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+BINS = 15
+"""Bins of confidence, equally wide."""
+
+TEMPERATURES = (0.05, 20.0)
+"""Least and largest temperature that is fitted."""
+
+_SMALLEST = 1e-7  # a score that is 0 or 1 has no logarithm
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Clips whose confidence lies in one bin."""
+
+    clips: int
+    confidence: float
+    """Mean of their confidences."""
+    accuracy: float
+    """Share of them that is recognised."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How confidence and accuracy agree."""
+
+    ece: float
+    """Expected calibration error: mean distance of confidence and accuracy over the bins, by their clips."""
+    bins: tuple[Bin, ...]
+    """Those that hold clips, from the least confidence on."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def label_probabilities(
+    scores: npt.NDArray[np.floating], activation: Literal["softmax", "sigmoid"], temperature: float = 1.0
+) -> npt.NDArray[np.float64]:
+    """Return how probable each label is where one of them is right, float64 [clip, label]; they add up to 1.
+
+    Parameters
+    ----------
+    scores
+        [clip, label], 0 to 1.
+    activation
+        What made them; their logits are divided by the temperature, then go through a softmax.
+    temperature
+        Above 1: less sure than the scores say.
+    """
+    clipped = np.clip(np.asarray(scores, np.float64), _SMALLEST, 1 - _SMALLEST)
+    logits = np.log(clipped) if activation == "softmax" else np.log(clipped) - np.log1p(-clipped)
+    logits = logits / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def fit_temperature(
+    scores: npt.NDArray[np.floating], true: npt.NDArray[np.integer], activation: Literal["softmax", "sigmoid"]
+) -> float:
+    """Return the temperature under which the true labels are most probable; 1 without rows.
+
+    Parameters
+    ----------
+    scores
+        [row, label], 0 to 1, of rows that did not train.
+    true
+        int [row], indices of labels.
+    activation
+        Of the scores.
+    """
+    if not len(true):
+        return 1.0
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        probabilities = label_probabilities(scores, activation, float(np.exp(log_temperature)))
+        return float(-np.log(np.maximum(probabilities[np.arange(len(true)), true], _SMALLEST)).mean())
+
+    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
+    return float(np.exp(found.x))
+
+
+def measure_reliability(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer]) -> Reliability:
+    """Compare confidence, the probability of the label that is predicted, with how often that label is right.
+
+    Parameters
+    ----------
+    probabilities
+        [clip, label], as of `label_probabilities`.
+    true
+        int [clip], indices of labels.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
+    number = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    bins = tuple(
+        Bin(int(held.sum()), float(confidence[held].mean()), float(right[held].mean()))
+        for held in (number == one for one in range(BINS))
+        if held.any()
+    )
+    ece = sum(one.clips * abs(one.confidence - one.accuracy) for one in bins) / max(len(true), 1)
+    return Reliability(float(ece), bins)

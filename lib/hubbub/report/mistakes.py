@@ -1,0 +1,67 @@
+"""The most confident mistakes of a model, each with spectrogram and player."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from hubbub.audio.remote import cached_copy
+from hubbub.clips.table import resolve_uri
+from hubbub.config import Settings, parse_settings
+from hubbub.errors import HubbubError
+from hubbub.io.paths import parse_path
+from hubbub.report.recording import Picture, draw_picture, encode_audio
+
+MOST = 15
+"""Mistakes listed at most."""
+
+LONGEST_SHOWN_S = 30.0
+"""Seconds of a mistaken clip that are shown and played at most; a page of 15 stays below some 10 MB."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One clip that was taken for something else; without `picture`, `problem` says why."""
+
+    uri: str
+    true: str
+    predicted: str
+    confidence: float
+    picture: Picture | None
+    sound: str
+    problem: str
+
+
+def show_mistakes(wrong: pd.DataFrame, data: Mapping[str, Any]) -> list[Mistake]:
+    """Show the mistakes that the model was surest of.
+
+    Parameters
+    ----------
+    wrong
+        Predictions that are wrong: uri, true, predicted, score; confidence, start_s and end_s where they are known.
+    data
+        ``evaluation.json``; `settings` and `root` say how a clip sounds and where it lies.
+    """
+    by = "confidence" if "confidence" in wrong else "score"
+    chosen = wrong.sort_values(by, ascending=False, kind="stable").head(MOST)
+    settings = parse_settings(data["settings"], where="evaluation.json") if data.get("settings") else None
+    return [_show(row, row[by], settings, data.get("root")) for row in chosen.to_dict("records")]
+
+
+def _show(row: Mapping[Any, Any], confidence: float, settings: Settings | None, root: str | None) -> Mistake:
+    own = (row["uri"], row["true"], row["predicted"], float(confidence))
+    if settings is None or root is None:
+        return Mistake(*own, None, "", "Where the recordings lie is not known: evaluate again with this hubbub.")
+    start_s = float(row.get("start_s") or 0.0)
+    end_s = min(float(row.get("end_s") or LONGEST_SHOWN_S), start_s + LONGEST_SHOWN_S)
+    try:
+        path = cached_copy(resolve_uri(row["uri"], parse_path(root)))
+        picture = draw_picture(path, settings.frontend, start_s=start_s, end_s=end_s)
+        rate = settings.frontend.sample_rate
+        sound = encode_audio(path, sample_rate=rate, shown_s=picture.shown_s, start_s=start_s)
+    except (HubbubError, OSError) as error:
+        return Mistake(*own, None, "", f"{type(error).__name__}: {error}")
+    return Mistake(*own, picture, sound, "")
