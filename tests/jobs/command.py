@@ -18,7 +18,9 @@ from unittest import mock
 COMMAND = Path(sys.executable).with_name("hubbub")
 """The command that the installation put beside Python."""
 
-_WITHOUT_CLUSTER = {"index", "settings", "train", "evaluate", "events", "export", "report", "info", "status"}
+_WITHOUT_CLUSTER = {
+    *("index", "settings", "train", "evaluate", "compare", "events", "export", "report", "info", "status"),
+}
 
 
 def hubbub(

@@ -106,6 +106,18 @@ def test_help_begins_with_a_verb_and_shows_one_example(job: str) -> None:
 
 
 VERBS = {
-    *("List", "Print", "Compute", "Show", "Check", "Rewrite", "Train", "Measure"),
+    *(
+        "List",
+        "Print",
+        "Compute",
+        "Show",
+        "Check",
+        "Rewrite",
+        "Train",
+        "Measure",
+        "Compare",
+        "Cross-validate",
+        "Search",
+    ),
     *("Label", "Find", "Write", "Run"),
 }
