@@ -38,7 +38,7 @@ def crossval(
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Cross-validate a recipe: train and test every fold, with several seeds, a Dask task each.
+    """Train and test a recipe on every fold, with several seeds, a Dask task each.
 
     Run the same command again after a crash: finished trials are kept, a killed one resumes at its last whole epoch.
 

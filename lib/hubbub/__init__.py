@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         train,
         write_report,
     )
-    from hubbub.pipelines.face_trials import crossval
+    from hubbub.pipelines.face_trials import crossval, sweep
 
 __version__ = "0.1.0"
 
@@ -49,6 +49,7 @@ __all__ = [
     "open_store",
     "read_clips",
     "summarise_store",
+    "sweep",
     "train",
     "verify",
     "write_report",

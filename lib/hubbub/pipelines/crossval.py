@@ -42,7 +42,6 @@ from hubbub.pipelines.trials import (
     hash_rows,
     is_done,
     prepare_trials_folder,
-    read_record,
     run_trials,
     trial_folder,
     warn_of_failures,
@@ -191,7 +190,7 @@ def plan_crossval(
 
 def describe_plan(plan: CrossvalPlan, *, retry_failed: bool) -> dict[str, Any]:
     """Describe a cross-validation, as names and values for people."""
-    done = sum(is_done(read_record(plan.out, one), one, retry_failed=retry_failed) for one in plan.trials)
+    done = sum(is_done(plan.out, one, retry_failed=retry_failed) for one in plan.trials)
     n_folds = len({one.test_fold for one in plan.trials})
     whose = "official" if plan.fold_of is None else "drawn by group"
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hubbub.store.features import FeatureStore
@@ -11,9 +11,11 @@ from hubbub.store.features import FeatureStore
 if TYPE_CHECKING:
     from distributed import Client
 
+    from hubbub.config.grids import Grid
     from hubbub.config.recipes import RecipeSettings
     from hubbub.pipelines.crossval import CrossvalResult
     from hubbub.pipelines.inputs import PathLike
+    from hubbub.pipelines.sweep import SweepResult
 
 
 def crossval(
@@ -74,6 +76,70 @@ def crossval(
         settings=settings,
         folds=folds,
         seeds=seeds,
+        cluster=cluster,
+        workers=workers,
+        client=client,
+        ship=ship,
+        retry_failed=retry_failed,
+        log_json=log_json,
+        progress=progress,
+    )
+
+
+def sweep(
+    stores: PathLike | FeatureStore | Sequence[PathLike | FeatureStore],
+    grid: Grid | PathLike,
+    out: PathLike,
+    *,
+    test_fold: int | None = None,
+    split_by: str | None = None,
+    client: Client | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
+    ship: bool = False,
+    retry_failed: bool = False,
+    log_json: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> SweepResult:
+    """Train every combination of recipe settings, or some, and rank them on validation rows.
+
+    Parameters
+    ----------
+    stores
+        One store, or several of the same clips to compare.
+    grid
+        The path of a YAML file with `settings`, `model`, `search`, `trials`, `halving`, `score` and `seed`.
+    out
+        Folder of the sweep, which all workers see. The same call resumes: finished trials are kept.
+    test_fold, split_by
+        As in `train`. Test rows are scored for the winner only.
+    client, cluster, workers, ship, retry_failed, log_json, progress
+        As in `build_features`.
+
+    Returns
+    -------
+    SweepResult
+        `ranking`, a DataFrame; `command`, which trains the winner; `test`, its scores on test rows.
+
+    Raises
+    ------
+    hubbub.errors.SettingsError
+        For an unknown key, setting or value of the file.
+    hubbub.errors.TrainingError
+        The rows cannot train or test a model, or `out` is of another command.
+
+    Examples
+    --------
+    >>> hubbub.sweep(store, "grid.yaml", "sweep", test_fold=1).command  # doctest: +SKIP
+    """
+    from hubbub.pipelines.sweep import sweep as run
+
+    return run(
+        stores,
+        grid,
+        out,
+        test_fold=test_fold,
+        split_by=split_by,
         cluster=cluster,
         workers=workers,
         client=client,

@@ -8,7 +8,7 @@
       trials/NAME/
         bundle/              or bundle.partial, from which a killed trial resumes
         evaluation/          of the test fold, where the trial is tested
-        trial.json           how it ended; the commit record
+        trial.json           how it ended; the commit record (epoch-00005.json: how it paused)
 """
 
 from __future__ import annotations
@@ -72,6 +72,9 @@ class Trial:
     is_tested: bool = True
     """Whether test rows are scored at its end."""
 
+    record: str = RECORD
+    """File of its folder that says how it ended."""
+
 
 @dataclass(frozen=True)
 class TrialUnit:
@@ -112,7 +115,7 @@ class TrialTask:
         (trial,) = unit.items
         with _one_at_a_time:
             record = self._run_trial(trial)
-        write_json(trial_folder(self.run, trial) / RECORD, record)
+        write_json(trial_folder(self.run, trial) / trial.record, record)
         is_ok = record["status"] == "ok"
         return UnitResult(
             unit.index,
@@ -229,21 +232,18 @@ def trial_folder(run: Path, trial: Trial) -> Path:
 def read_record(run: Path, trial: Trial) -> dict[str, Any] | None:
     """How a trial ended; None where it has not."""
     try:
-        return json.loads((trial_folder(run, trial) / RECORD).read_text(encoding="utf-8"))
+        return json.loads((trial_folder(run, trial) / trial.record).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        file = trial_folder(run, trial) / RECORD
+        file = trial_folder(run, trial) / trial.record
         raise TrainingError(f"{file} cannot be read ({error}); delete it to make the trial again") from None
 
 
-def is_done(record: Mapping[str, Any] | None, trial: Trial, *, retry_failed: bool) -> bool:
+def is_done(run: Path, trial: Trial, *, retry_failed: bool) -> bool:
     """Tell whether a trial need not be run: it has come to its end, or to where it pauses."""
-    if record is None or (record["status"] != "ok" and retry_failed):
-        return False
-    if record["status"] != "ok" or record["is_finished"]:
-        return True
-    return trial.until_epoch is not None and record["epochs"] >= trial.until_epoch
+    record = read_record(run, trial)
+    return record is not None and (record["status"] == "ok" or not retry_failed)
 
 
 @dataclass
@@ -261,7 +261,7 @@ class TrialResults:
 
 def run_trials(run: Run, folder: Path, trials: Sequence[Trial], *, retry_failed: bool) -> TrialResults:
     """Run the trials that are not done on the engine of a run; returns the records of all that have one."""
-    todo = [one for one in trials if not is_done(read_record(folder, one), one, retry_failed=retry_failed)]
+    todo = [one for one in trials if not is_done(folder, one, retry_failed=retry_failed)]
     lost: dict[str, str] = {}
 
     def note(result: UnitResult | UnitLost) -> UnitResult | UnitLost:
@@ -271,7 +271,7 @@ def run_trials(run: Run, folder: Path, trials: Sequence[Trial], *, retry_failed:
 
     for one in todo:
         trial_folder(folder, one).mkdir(parents=True, exist_ok=True)
-        (trial_folder(folder, one) / RECORD).unlink(missing_ok=True)
+        (trial_folder(folder, one) / one.record).unlink(missing_ok=True)
     if todo:
         units = [TrialUnit(number, (one,)) for number, one in enumerate(todo)]
         run_units(run, run.job, units, TrialTask(folder), Goal(len(todo), len(todo), counted="trials"), convert=note)
