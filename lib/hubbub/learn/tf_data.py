@@ -10,6 +10,7 @@ Several batches are on their way at once; their order is that of the pass all th
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from hubbub.learn.augment_graph import GraphPolicy
 from hubbub.learn.buffers import Buffers
 from hubbub.learn.dataset import Pass
 from hubbub.learn.order import Partition
-from hubbub.learn.reader import ReadAhead
+from hubbub.learn.reader import ReadAhead, Reader
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,10 @@ def as_tf_data(
     shape = (None, one.n_frames, one.store.n_bands)
     dtype = tf.as_dtype(one.store.settings.dtype)
 
+    serve = failures.noted(_serve_weakly(reader))
+
     def read(number: Any) -> tuple[Any, Any]:
-        stored, places = tf.numpy_function(failures.noted(reader.batch), [number], (dtype, tf.int64), stateful=False)
+        stored, places = tf.numpy_function(serve, [number], (dtype, tf.int64), stateful=False)
         stored, places = tf.ensure_shape(stored, shape), tf.ensure_shape(places, (None,))
         features = _scale_features(tf.cast(stored, tf.float32), scale)
         wanted = tf.gather(targets, places)
@@ -136,11 +139,29 @@ def as_tf_data(
 
     numbers = tf.data.Dataset.range(first_batch, one.n_batches)
     batches = numbers.map(read, num_parallel_calls=parallel.batches_at_once, deterministic=True)
+    batches.hubbub_reader = reader  # lives as long as the dataset, which every dataset and iterator made of it holds
     if in_graph is not None:
         batches = _augmented_in_graph(batches, one, in_graph, n_labels, first_batch, parallel)
     if augment is not None:
         batches = _augment_batches(batches, one, augment, n_labels, first_batch, parallel)
     return batches.prefetch(parallel.prefetch_batches).with_options(_options(parallel))
+
+
+def _serve_weakly(reader: Reader) -> Callable[[Any], Any]:
+    """Return what gives the reader's batches by number, and does not keep the reader.
+
+    TensorFlow keeps the functions of its graphs for ever, and with them what they refer to: a training of a hundred
+    epochs would keep the rows of a hundred.
+    """
+    held = weakref.ref(reader)
+
+    def serve(number: Any) -> Any:
+        alive = held()
+        if alive is None:
+            raise TrainingError("the dataset that batches were asked of is gone; keep it while they are read")
+        return alive.batch(number)
+
+    return serve
 
 
 def _table_of_targets(
@@ -181,14 +202,14 @@ def _augment_batches(
 ) -> Any:
     import tensorflow as tf
 
-    seed = one.seed
+    seed, epoch = one.seed, one.epoch  # not the pass itself, which holds rows
     if seed is None or n_labels is None:
         raise TypeError("augmentation needs a pass with a seed, and n_labels or target_table")
 
     def change(
         number: npt.NDArray[np.int64], features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        return augment(features, targets, np.random.default_rng([seed, one.epoch, int(number)]))
+        return augment(features, targets, np.random.default_rng([seed, epoch, int(number)]))
 
     def changed(number: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         features, targets = tf.numpy_function(change, [number, *batch], (tf.float32, tf.float32), stateful=False)

@@ -208,3 +208,19 @@ def test_a_shard_cut_short_is_an_error_of_ours(tiny_store, tmp_path):
     failures = Failures()
     with pytest.raises(TrainingError, match="shard 2 of the store cannot be read.*--repair"), failures.raised():
         served(pass_of(store), failures=failures)
+
+
+def test_an_epoch_that_is_over_leaves_nothing_behind(tiny_store):
+    """TensorFlow keeps functions of graphs for ever; rows and threads of earlier epochs must not be kept by them."""
+    import gc
+
+    from hubbub.learn.reader import Reader
+
+    gc.collect()
+    before = sum(isinstance(one, Reader) for one in gc.get_objects())
+    rows = np.arange(24)
+    for epoch in range(3):
+        for _ in as_tf_data(Pass(tiny_store, rows, rows % 3, 4, seed=0, epoch=epoch), n_labels=3).take(3):
+            pass
+    gc.collect()
+    assert sum(isinstance(one, Reader) for one in gc.get_objects()) <= before
