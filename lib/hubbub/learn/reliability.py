@@ -17,6 +17,9 @@ BINS = 15
 TEMPERATURES = (0.05, 20.0)
 """Least and largest temperature that is fitted."""
 
+PRIOR_SPREAD = 0.5
+"""Standard deviation of the temperature's natural logarithm before any row is seen; hundreds of rows outweigh it."""
+
 _SMALLEST = 1e-7  # a score that is 0 or 1 has no logarithm
 
 
@@ -69,7 +72,10 @@ def label_probabilities(
 def fit_temperature(
     scores: npt.NDArray[np.floating], true: npt.NDArray[np.integer], activation: Literal["softmax", "sigmoid"]
 ) -> float:
-    """Return the temperature under which the true labels are most probable; 1 without rows.
+    """Return the most probable temperature given the true labels; 1 without rows.
+
+    A few dozen rows that are all right would call for a model that is sure of everything: the prior holds the
+    temperature near 1 until rows say otherwise.
 
     Parameters
     ----------
@@ -86,7 +92,8 @@ def fit_temperature(
 
     def loss(log_temperature: float) -> float:
         probabilities = label_probabilities(scores, activation, float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(probabilities[np.arange(len(true)), true], _SMALLEST)).mean())
+        likelihood = np.log(np.maximum(probabilities[np.arange(len(true)), true], _SMALLEST)).sum()
+        return float((log_temperature / PRIOR_SPREAD) ** 2 / 2 - likelihood)
 
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(found.x))

@@ -35,6 +35,12 @@ def test_the_temperature_is_found_and_mends_the_error(temperature: float, activa
         assert measure_reliability(label_probabilities(scores, activation), true).ece > 0.1
 
 
+def test_a_few_rows_that_are_all_right_do_not_make_a_model_sure_of_everything():
+    scores = np.full((30, 3), 0.1)
+    scores[:, 0] = 0.8
+    assert 0.4 < fit_temperature(scores, np.zeros(30, int), "softmax") < 1
+
+
 def test_without_rows_nothing_is_scaled():
     assert fit_temperature(np.empty((0, 3)), np.empty(0, int), "sigmoid") == 1.0
 
