@@ -134,8 +134,12 @@ def labelled_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     Raises
     ------
     TrainingError
-        For a clip with several labels, or when no row has one.
+        For a clip with several labels, or when no row has one, or there is none.
     """
+    if rows.empty:
+        raise TrainingError(
+            "the store has no rows with features: all of its clips failed; read why with: hubbub info STORE"
+        )
     count = rows["labels"].map(len)
     several = rows[count > 1]
     if len(several):
