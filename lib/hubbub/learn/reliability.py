@@ -109,12 +109,16 @@ def measure_reliability(probabilities: npt.NDArray[np.floating], true: npt.NDArr
     true
         int [clip], indices of labels.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
+    return compare_confidence(probabilities.max(axis=1), probabilities.argmax(axis=1) == true)
+
+
+def compare_confidence(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_]) -> Reliability:
+    """Compare confidence, float [clip], 0 to 1, with which clips are recognised, bool [clip]."""
     number = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     bins = tuple(
         Bin(int(held.sum()), float(confidence[held].mean()), float(right[held].mean()))
         for held in (number == one for one in range(BINS))
         if held.any()
     )
-    ece = sum(one.clips * abs(one.confidence - one.accuracy) for one in bins) / max(len(true), 1)
+    ece = sum(one.clips * abs(one.confidence - one.accuracy) for one in bins) / max(len(right), 1)
     return Reliability(float(ece), bins)

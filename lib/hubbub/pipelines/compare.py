@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from hubbub.learn.intervals import PairedTest
     from hubbub.pipelines.inputs import PathLike
 
-EVALUATIONS = {"evaluation.json": "hubbub evaluate", "crossval.json": "hubbub crossval"}
-"""Folders that are compared, by the file that each of them has, and what makes them."""
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -92,18 +89,17 @@ def compare(
 
 def _read_predictions(folder: StoragePath) -> tuple[pd.DataFrame, list[str]]:
     """The predictions of a folder, and the labels in the order of their scores."""
-    for name in EVALUATIONS:
-        try:
-            with explain_read_errors(folder):
-                said: dict[str, Any] = json.loads(read_bytes(folder / name))
-                with local_file(folder / "predictions.parquet") as local:
-                    return pd.read_parquet(local, columns=["clip_id", "true", "scores"]), list(said["labels"])
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{folder / name} or its predictions cannot be read ({error}); evaluate again") from None
-    makers = " or ".join(f"{maker} … -o {folder}" for maker in EVALUATIONS.values())
-    raise UsageError(f"{folder} is no evaluation; make one with: {makers}")
+    try:
+        with explain_read_errors(folder):
+            said: dict[str, Any] = json.loads(read_bytes(folder / "evaluation.json"))
+            with local_file(folder / "predictions.parquet") as local:
+                return pd.read_parquet(local, columns=["clip_id", "true", "scores"]), list(said["labels"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"{folder} is no evaluation; make one with: hubbub evaluate BUNDLE STORE -o {folder}, or hubbub crossval"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} cannot be read as an evaluation ({error}); evaluate again") from None
 
 
 def _index_by_clip(table: pd.DataFrame, own: list[str], labels: tuple[str, ...]) -> pd.DataFrame:

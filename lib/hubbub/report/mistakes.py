@@ -46,7 +46,9 @@ def show_mistakes(wrong: pd.DataFrame, data: Mapping[str, Any]) -> list[Mistake]
         ``evaluation.json``; `settings` and `root` say how a clip sounds and where it lies.
     """
     by = "confidence" if "confidence" in wrong else "score"
-    chosen = wrong.sort_values(by, ascending=False, kind="stable").head(MOST)
+    # A clip that several trainings took for the same label is one mistake.
+    ranked = wrong.sort_values(by, ascending=False, kind="stable").drop_duplicates(["clip_id", "predicted"])
+    chosen = ranked.head(MOST)
     settings = parse_settings(data["settings"], where="evaluation.json") if data.get("settings") else None
     return [_show(row, row[by], settings, data.get("root")) for row in chosen.to_dict("records")]
 
