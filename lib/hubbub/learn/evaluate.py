@@ -27,6 +27,7 @@ from hubbub.errors import StoreError, TrainingError
 from hubbub.io.atomic import explain_write_errors
 from hubbub.io.folders import refuse_foreign_folder
 from hubbub.io.text import count_noun
+from hubbub.learn.attention import map_mistakes
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
 from hubbub.learn.crops import covering_crops
@@ -133,6 +134,9 @@ def write_evaluation(evaluation: ClipEvaluation, bundle: Bundle, store: FeatureS
     summary["warnings"] = bundle.description.get("warnings", [])
     summary["settings"] = store.settings.model_dump(mode="json")
     summary["root"] = store.provenance.get("root")
+    summary["window_s"] = bundle.description["window_s"]
+    rows = _test_rows(bundle, store, evaluation.fold)
+    summary["attention"] = map_mistakes(bundle, store, rows, evaluation.predictions.to_pandas())
     _write(out, summary, evaluation.predictions)
 
 

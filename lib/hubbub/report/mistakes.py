@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -21,6 +21,8 @@ MOST = 15
 LONGEST_SHOWN_S = 30.0
 """Seconds of a mistaken clip that are shown and played at most; a page of 15 stays below some 10 MB."""
 
+_DARKEST = 0.7  # so that what the model did not look at can still be seen
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -33,6 +35,10 @@ class Mistake:
     picture: Picture | None
     sound: str
     problem: str
+    attention: tuple[tuple[float, ...], ...] = ()
+    """Darkness of the parts that the model did not look at, 0 to 1, from the highest bands down; may be empty."""
+    attention_width: float = 0.0
+    """Of the picture, in percent: the model's window may be longer or shorter than what is shown."""
 
 
 def show_mistakes(wrong: pd.DataFrame, data: Mapping[str, Any]) -> list[Mistake]:
@@ -50,7 +56,20 @@ def show_mistakes(wrong: pd.DataFrame, data: Mapping[str, Any]) -> list[Mistake]
     ranked = wrong.sort_values(by, ascending=False, kind="stable").drop_duplicates(["clip_id", "predicted"])
     chosen = ranked.head(MOST)
     settings = parse_settings(data["settings"], where="evaluation.json") if data.get("settings") else None
-    return [_show(row, row[by], settings, data.get("root")) for row in chosen.to_dict("records")]
+    shown = [_show(row, row[by], settings, data.get("root")) for row in chosen.to_dict("records")]
+    maps, window_s = data.get("attention", {}), data.get("window_s", 0.0)
+    return [
+        _add_attention(one, maps.get(clip_id, []), window_s)
+        for one, clip_id in zip(shown, chosen["clip_id"], strict=True)
+    ]
+
+
+def _add_attention(mistake: Mistake, falls: Sequence[Sequence[float]], window_s: float) -> Mistake:
+    most = max((value for line in falls for value in line), default=0.0)
+    if mistake.picture is None or most <= 0:
+        return mistake
+    dark = tuple(tuple(_DARKEST * (1 - value / most) for value in line) for line in reversed(falls))
+    return replace(mistake, attention=dark, attention_width=100 * window_s / mistake.picture.shown_s)
 
 
 def _show(row: Mapping[Any, Any], confidence: float, settings: Settings | None, root: str | None) -> Mistake:
