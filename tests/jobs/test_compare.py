@@ -48,7 +48,9 @@ def test_only_shared_clips_count(tmp_path: Path):
 
 def test_other_clips_are_refused(tmp_path: Path):
     one, two = write(tmp_path / "one", [True] * 4), write(tmp_path / "two", [True] * 4, first=50)
-    with pytest.raises(UsageError, match="have no clip in common: the one tested 4 clips, the other 4"):
+    with pytest.raises(
+        UsageError, match="have no clip with the same label in common: the one tested 4 clips, the other 4"
+    ):
         compare(one, two)
 
 

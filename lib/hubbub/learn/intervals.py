@@ -65,13 +65,13 @@ def bootstrap_interval(
     seed
         Of the draws; the same seed gives the same intervals.
     """
-    rng, cells = np.random.default_rng(seed), np.asarray(true, np.int64) * n_labels + predicted
-    scores = np.empty((RESAMPLES, 2))
-    for number in range(RESAMPLES):
-        drawn = cells[rng.integers(len(cells), size=len(cells))]
-        confusion = np.bincount(drawn, minlength=n_labels * n_labels).reshape(n_labels, n_labels)
+    cells, counts = np.unique(np.asarray(true, np.int64) * n_labels + predicted, return_counts=True)
+    n_clips, scores = int(counts.sum()), np.empty((RESAMPLES, 2))
+    # Drawing clips with replacement is drawing the counts of the confusion's cells: it costs the same for any number.
+    for number, drawn in enumerate(np.random.default_rng(seed).multinomial(n_clips, counts / n_clips, size=RESAMPLES)):
+        confusion = np.bincount(cells, weights=drawn, minlength=n_labels * n_labels).reshape(n_labels, n_labels)
         hits, sizes = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1)
-        scores[number] = hits.sum() / len(cells), (2 * hits / np.maximum(sizes, 1)).sum() / (sizes > 0).sum()
+        scores[number] = hits.sum() / n_clips, (2 * hits / np.maximum(sizes, 1)).sum() / (sizes > 0).sum()
     low, high = np.percentile(scores, [2.5, 97.5], axis=0)
     return ScoreIntervals(Interval(float(low[0]), float(high[0])), Interval(float(low[1]), float(high[1])))
 
@@ -83,8 +83,8 @@ def compare_paired(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], 
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     uneven = only_first + only_second
     p_value = float(binomtest(only_first, uneven).pvalue) if uneven else 1.0
-    gains = second.astype(np.int64) - first.astype(np.int64)
-    rng = np.random.default_rng(seed)
-    drawn = [gains[rng.integers(len(gains), size=len(gains))].mean() for _ in range(RESAMPLES)]
+    counts = np.array([only_first, len(first) - uneven, only_second])
+    draws = np.random.default_rng(seed).multinomial(len(first), counts / len(first), size=RESAMPLES)
+    drawn = (draws[:, 2] - draws[:, 0]) / len(first)
     low, high = np.percentile(drawn, [2.5, 97.5])
     return PairedTest(only_first, only_second, p_value, Interval(float(low), float(high)))

@@ -70,10 +70,13 @@ def compare(
     labels = tuple(sorted({label for _, own in tables for label in own}))
     one, two = (_index_by_clip(table, own, labels) for table, own in tables)
     shared = one.index.intersection(two.index, sort=True)
-    shared = shared[one.loc[shared, "true"].to_numpy() == two.loc[shared, "true"].to_numpy()]
+    agree = one.loc[shared, "true"].to_numpy() == two.loc[shared, "true"].to_numpy()
+    if not agree.all():
+        reporter.warn(f"{count_noun(int((~agree).sum()), 'clip')} left out, whose label is not the same in both")
+    shared = shared[agree]
     if not len(shared):
         raise UsageError(
-            f"{first} and {second} have no clip in common: the one tested {count_noun(len(one), 'clip')}, the other "
+            f"{first} and {second} have no clip with the same label in common: the one tested {count_noun(len(one), 'clip')}, the other "
             f"{len(two)}; evaluate both models on the same clips (--fold K)"
         )
     if len(shared) < max(len(one), len(two)):
