@@ -76,8 +76,8 @@ def compare(
     shared = shared[agree]
     if not len(shared):
         raise UsageError(
-            f"{first} and {second} have no clip with the same label in common: the one tested {count_noun(len(one), 'clip')}, the other "
-            f"{len(two)}; evaluate both models on the same clips (--fold K)"
+            f"{first} and {second} have no clip with the same label in common: the one tested "
+            f"{count_noun(len(one), 'clip')}, the other {len(two)}; evaluate both models on the same clips (--fold K)"
         )
     if len(shared) < max(len(one), len(two)):
         reporter.warn(
