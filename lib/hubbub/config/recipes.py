@@ -44,7 +44,10 @@ class TrainSettings(Frozen):
         "float32", description="of the network's arithmetic; its weights are float32 always"
     )
     shuffle_mb: int | None = Field(
-        None, ge=1, description="MB of rows shuffled together; null: a quarter of free memory; all rows if they fit"
+        None,
+        ge=1,
+        le=10**8,
+        description="MB of rows shuffled together; null: a quarter of free memory; all rows if they fit",
     )
     jit: Literal["auto"] | bool = Field("auto", description="compile by XLA; auto: on accelerators")
 

@@ -158,7 +158,7 @@ def _serve_weakly(reader: Reader) -> Callable[[Any], Any]:
     def serve(number: Any) -> Any:
         alive = held()
         if alive is None:
-            raise TrainingError("the dataset that batches were asked of is gone; keep it while they are read")
+            raise TrainingError(f"the dataset that batch {number} was asked of is gone; keep it while it is read")
         return alive.batch(number)
 
     return serve

@@ -36,7 +36,8 @@ def select_validation(train: pd.DataFrame, *, share: float, seed: int) -> npt.ND
     n_groups = free["unit"].nunique()
     if not n_groups:
         return chosen
-    parts = min(n_groups, max(1, round(len(free) / (share * len(train)))))
+    wanted = max(1.0, share * len(train))
+    parts = min(n_groups, max(1, round(len(free) / wanted)))
     chosen[can_go] = _deal(free, parts, seed) if parts > 1 else True
     return chosen
 

@@ -30,6 +30,7 @@ VALUES = {
     "train.balance": st.sampled_from(["auto", "none", "sampling"]),
     "train.label_smoothing": st.floats(0.0, 0.49),
     "train.precision": st.sampled_from(["float32", "mixed_bfloat16", "mixed_float16"]),
+    "train.shuffle_mb": st.one_of(st.none(), st.integers(1, 10**6)),
     "train.jit": st.sampled_from(["auto", True, False]),
 }
 CHANGES = st.fixed_dictionaries({}, optional=VALUES)

@@ -54,6 +54,8 @@ def test_clip_metrics_become_json_that_says_the_same():
         "recall": 0.5,
         "f1": pytest.approx(2 / 3),
         "support": 2,
+        "average_precision": pytest.approx(1.0),  # 0.8 and 0.4 of rain, 0.1 of the dog
+        "roc_auc": pytest.approx(1.0),
     }
 
 

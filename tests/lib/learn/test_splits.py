@@ -149,7 +149,7 @@ REFUSED = [
     (
         table(labels=one_each("ab"), fold=[1, 2]).iloc[:0],
         {"by": "group"},
-        "no rows with features: all of its clips failed",
+        "0 rows with features: all clips of the store failed",
     ),
     (table(labels=[[], []], fold=[1, 2]), {"test_fold": 1}, "none of the 2 rows is labelled"),
     (table(labels=[["a", "b"], ["a"]], fold=[1, 2]), {"test_fold": 1}, r"1 clip with several labels.*0\.wav \(a, b\)"),
