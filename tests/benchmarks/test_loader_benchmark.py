@@ -15,6 +15,7 @@ pytest.importorskip("h5py")
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
+@pytest.mark.slow
 def test_it_runs_small_and_prints_one_table_of_ways() -> None:
     command = [sys.executable, FOLDER / "loader.py", "--rows", "300", "--rounds", "1", "--mixtures", "2000"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

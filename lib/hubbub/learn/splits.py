@@ -138,7 +138,8 @@ def labelled_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """
     if rows.empty:
         raise TrainingError(
-            f"{count_noun(len(rows), 'row')} with features: all clips of the store failed; read why with: hubbub info STORE"
+            f"{count_noun(len(rows), 'row')} with features: all clips of the store failed; "
+            "read why with: hubbub info STORE"
         )
     count = rows["labels"].map(len)
     several = rows[count > 1]

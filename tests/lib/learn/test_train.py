@@ -392,7 +392,8 @@ def test_a_loss_that_breaks_at_once_is_refused(tiny_store, tmp_path, monkeypatch
 def test_a_store_of_two_groups_says_that_nothing_validates(build, tmp_path, clips):
     few = [clip | {"group": f"site {clip['fold']}"} for clip in clips(n_folds=2)]
     said = []
-    result = train(build(tmp_path / "store", few), tmp_path / "bundle", test_fold=1, epochs=1, on_warning=said.append)
+    store = build(tmp_path / "store", few)
+    result = train(store, tmp_path / "bundle", model="seed-cnn", test_fold=1, epochs=1, on_warning=said.append)
     assert any("no rows validate: 1 group to train on" in text for text in said)
     assert "no rows validate" in (tmp_path / "bundle" / "README.md").read_text()
     assert list(result.warnings) == load_bundle(tmp_path / "bundle").description["warnings"] == said
