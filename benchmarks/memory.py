@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from high_water import peak_bytes
 from recordings import index, write_long
 from table import print_table
 from ways import store_with_hubbub
@@ -99,13 +100,6 @@ def _children() -> list[int]:
     import psutil  # type: ignore[import-untyped]
 
     return [process.pid for process in psutil.Process().children(recursive=True)]
-
-
-def peak_bytes(process: int) -> int:
-    """The most memory a process ever had, by the kernel's high-water mark."""
-    status = Path(f"/proc/{process}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024
 
 
 def _print(peaks: Sequence[Peak], workers: int) -> None:

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from arguments import positive
+from high_water import peak_bytes
 from synthetic_clips import make_clips
 
 MB = 1e6
@@ -131,8 +133,6 @@ MEASURES: dict[str, tuple[str, Callable[[Path], str]]] = {
 
 def measure(key: str, folder: Path) -> Found:
     """Take one measure in this process, and say on standard error what it found."""
-    import resource
-
     import hubbub.clips.table  # noqa: F401  # imported before the clock starts
     import hubbub.planning.plan  # noqa: F401
     import hubbub.store.features  # noqa: F401
@@ -141,8 +141,7 @@ def measure(key: str, folder: Path) -> Found:
     found = MEASURES[key][1](folder)
     seconds, processor_s = time.perf_counter() - started, time.process_time() - busy
     print(f"{MEASURES[key][0]}: {found}", file=sys.stderr)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Found(seconds, processor_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    return Found(seconds, processor_s, peak_bytes(os.getpid()))
 
 
 def measure_in_own_process(key: str, folder: Path) -> Found:

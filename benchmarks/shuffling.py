@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from arguments import positive
+from high_water import peak_bytes
 from table import print_table
 
 N_CLASSES, BATCH_ROWS, CHUNK_ROWS, ROW_BYTES = 10, 128, 32, 8 * 8 * 2
@@ -72,7 +73,7 @@ def measure(folder: Path, n_rows: int, part: int, is_sorted: bool) -> dict[str, 
     began, served = time.perf_counter(), []
     for batch in one.batches():
         served.append(batch.targets)
-    seconds, peak = time.perf_counter() - began, _peak_bytes()
+    seconds, peak = time.perf_counter() - began, peak_bytes(os.getpid())
     found = mixture_distance(np.concatenate(served), BATCH_ROWS)
     ideal = ideal_mixture_distance(classes, BATCH_ROWS)
     return {"found": found, "ideal": ideal, "rows_a_second": n_rows / seconds, "peak_bytes": peak}
@@ -81,10 +82,6 @@ def measure(folder: Path, n_rows: int, part: int, is_sorted: bool) -> dict[str, 
 def _stretches_bytes(n_rows: int) -> int:
     """Bytes of all rows, in whole chunks."""
     return -(-n_rows // CHUNK_ROWS) * CHUNK_ROWS * ROW_BYTES
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def print_mixtures(row_counts: Sequence[int]) -> None:
