@@ -26,7 +26,7 @@ from hubbub.audio.windows import window_grid
 from hubbub.clips.examples import MIX, NO_RULE, Examples, expand_examples, one_example_each
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
-from hubbub.planning.dealing import deal_clips
+from hubbub.planning.dealing import deal
 from hubbub.planning.reconcile import Reconciliation, TableChanges, reconcile
 from hubbub.planning.sharding import (
     MissingWindows,
@@ -204,11 +204,14 @@ def plan_features(
     """
     per_shard = settings.layout.rows_per_shard
     assert per_shard is not None  # resolved by the caller
-    examples = expand_examples(deal_clips(table.rows), settings)
+    examples = expand_examples(table.rows, settings)
     windows = count_windows(examples.rows, window_grid(settings), settings.frontend.sample_rate)
     reconciliation = reconcile(examples, row_index, retry_failed=retry_failed)
-    sharding = assign_shards(_find_missing_windows(windows, reconciliation), per_shard)
-    return _make_plan(examples, reconciliation, sharding, committed, estimate_peak_bytes(settings), first_shard)
+    wanted = np.flatnonzero(reconciliation.wanted)
+    # Only what is wanted is dealt: a table of a million clips that are done is not copied.
+    wanted = wanted[deal(examples.rows["uri"].take(pa.array(wanted)))]
+    sharding = assign_shards(_find_missing_windows(windows, wanted, reconciliation), per_shard)
+    return _make_plan(examples, wanted, reconciliation, sharding, committed, estimate_peak_bytes(settings), first_shard)
 
 
 def plan_labels(
@@ -241,15 +244,17 @@ def plan_labels(
     examples = one_example_each(table.rows)
     row_index = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
     reconciliation = reconcile(examples, row_index, retry_failed=retry_failed)
-    windows = count_windows(table.rows, grid, rate)[reconciliation.wanted]
-    sharding = shard_whole_clips(windows, reconciliation.attempt[reconciliation.wanted])
+    wanted = np.flatnonzero(reconciliation.wanted)
+    windows = count_windows(table.rows, grid, rate)[wanted]
+    sharding = shard_whole_clips(windows, reconciliation.attempt[wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
     block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
-    return _make_plan(examples, reconciliation, sharding, committed, block_and_batch)
+    return _make_plan(examples, wanted, reconciliation, sharding, committed, block_and_batch)
 
 
 def _make_plan(
     examples: Examples,
+    wanted: npt.NDArray[np.int64],
     reconciliation: Reconciliation,
     sharding: Sharding,
     committed: tuple[int, ...] | list[int],
@@ -257,7 +262,7 @@ def _make_plan(
     first_shard: int = 0,
 ) -> Plan:
     indices = _free_indices(len(sharding.bounds) - 1, committed, first_shard)
-    todo_clips = np.unique(examples.clip[reconciliation.wanted])
+    todo_clips = np.unique(examples.clip[wanted])
     clips = int(examples.clip[-1]) + 1
     failed_before = examples.count_clips(reconciliation.failed & ~reconciliation.wanted)
     first = np.unique(examples.clip, return_index=True)[1]
@@ -267,7 +272,7 @@ def _make_plan(
         done=clips - examples.count_clips(~reconciliation.done),
         failed_before=failed_before,
         todo_clips=len(todo_clips),
-        todo=examples.rows.filter(pa.array(reconciliation.wanted)),
+        todo=examples.rows.take(pa.array(wanted)),
         indices=indices,
         bytes_to_read=int(sizes.fillna(0).sum()),
         peak_bytes=peak_bytes,
@@ -277,9 +282,13 @@ def _make_plan(
     )
 
 
-def _find_missing_windows(windows: npt.NDArray[np.int64], reconciliation: Reconciliation) -> MissingWindows:
-    """All windows of new examples; of one that was begun, or failed in part, those that are not there."""
-    wanted = np.flatnonzero(reconciliation.wanted)
+def _find_missing_windows(
+    windows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], reconciliation: Reconciliation
+) -> MissingWindows:
+    """All windows of new examples; of one that was begun, or failed in part, those that are not there.
+
+    `windows` are those of all examples, `wanted` the positions of the examples to make, in the order of their units.
+    """
     total = np.where(
         reconciliation.windows[wanted] > 0, np.minimum(reconciliation.windows[wanted], windows[wanted]), windows[wanted]
     )
