@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         train,
         write_report,
     )
-    from hubbub.pipelines.face_trials import crossval, sweep
+    from hubbub.pipelines.face_trials import compare, crossval, sweep
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ __all__ = [
     "__version__",
     "build_features",
     "compact",
+    "compare",
     "crossval",
     "errors",
     "evaluate",

@@ -36,7 +36,7 @@ def test_it_measures_and_meets_its_targets_on_a_small_store(small: tuple[Path, s
     assert "open, columns for training: 25 rows" in done.stderr
     assert "open, all columns: 25 rows" in done.stderr
     assert "25 of 25 clips are done, 0 units to do" in done.stderr
-    assert done.stdout.count("met") == 3
+    assert done.stdout.count("met") == 5
 
 
 def test_what_it_writes_is_a_store_with_nothing_to_do(small: tuple[Path, subprocess.CompletedProcess]):

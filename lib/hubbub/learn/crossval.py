@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
+from hubbub.learn.intervals import RESAMPLES
 
-RESAMPLES = 2000
 """Draws of clips, with replacement, of which the intervals are taken."""
 
 

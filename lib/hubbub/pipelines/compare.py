@@ -48,20 +48,7 @@ class Comparison:
 def compare(
     first: PathLike, second: PathLike, *, progress: bool = False, reporter: Reporter | None = None
 ) -> Comparison:
-    """Compare two evaluations or cross-validations.
-
-    Parameters
-    ----------
-    first, second
-        Folders made by ``hubbub evaluate`` or ``hubbub crossval``.
-    progress
-        Print warnings.
-
-    Raises
-    ------
-    hubbub.errors.UsageError
-        A folder holds neither, or no clip was tested by both with the same label.
-    """
+    """Compare two evaluations or cross-validations; see `hubbub.compare`."""
     from hubbub.learn.clip_metrics import clip_metrics
     from hubbub.learn.intervals import compare_paired
 

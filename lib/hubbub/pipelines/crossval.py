@@ -5,7 +5,7 @@
     RUN/                     an evaluation folder as well: `hubbub report` and `hubbub compare` take it
       crossval.json          scores of each fold and over all, and of each trial
       evaluation.json        confusion and scores by class, all folds together
-      predictions.parquet    those of all trials: fold, seed, clip_id, uri, true, predicted, score, scores
+      predictions.parquet    those of all trials: fold, seed, and the columns of an evaluation's
       report.html
       command.json, folds.parquet, trials/    `hubbub.pipelines.trials`
 """

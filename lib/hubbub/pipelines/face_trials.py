@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from hubbub.config.grids import Grid
     from hubbub.config.recipes import RecipeSettings
+    from hubbub.pipelines.compare import Comparison
     from hubbub.pipelines.crossval import CrossvalResult
     from hubbub.pipelines.inputs import PathLike
     from hubbub.pipelines.sweep import SweepResult
@@ -148,3 +149,32 @@ def sweep(
         log_json=log_json,
         progress=progress,
     )
+
+
+def compare(first: PathLike, second: PathLike, *, progress: bool = False) -> Comparison:
+    """Compare two models on the clips that both tested, with a paired test (McNemar's).
+
+    Parameters
+    ----------
+    first, second
+        Folders made by `evaluate` (``out=``) or `crossval`.
+    progress
+        Print warnings.
+
+    Returns
+    -------
+    Comparison
+        `clips`, the number of shared clips; `first` and `second`, their scores; `test.p_value` and `test.difference`.
+
+    Raises
+    ------
+    hubbub.errors.UsageError
+        A folder holds no evaluation, or no clip was tested by both with the same label.
+
+    Examples
+    --------
+    >>> hubbub.compare("evaluation-a", "evaluation-b").test.p_value  # doctest: +SKIP
+    """
+    from hubbub.pipelines.compare import compare as run
+
+    return run(first, second, progress=progress)
