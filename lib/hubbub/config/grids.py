@@ -116,11 +116,25 @@ def load_grid(file: Path) -> Grid:
         grid = Grid.model_validate(given)
     except ValidationError as error:
         raise SettingsError(f"{file}: " + "; ".join(dict.fromkeys(map(_explain, error.errors())))) from None
-    for model, (key, values) in itertools.product(grid.model, grid.settings.items()):
-        for value in (values.low, values.high) if isinstance(values, Range) else values:
-            whole = round(value) if key in _WHOLE and isinstance(values, Range) else value
-            parse_recipe_settings(model, {key: whole}, where=str(file))
-    return grid
+    read = {key: _read_values(grid.model, key, values, file) for key, values in grid.settings.items()}
+    return grid.model_copy(update={"settings": read})
+
+
+def _read_values(models: tuple[str, ...], key: str, values: tuple[Any, ...] | Range, file: Path) -> Any:
+    """Check the values of a setting for every model; those of a list as the recipe reads them: YAML takes 1e-05 for
+    text.
+    """
+    if isinstance(values, Range):
+        for end in (values.low, values.high):
+            _read_value(models, key, round(end) if key in _WHOLE else end, file)
+        return values
+    return tuple(_read_value(models, key, value, file) for value in values)
+
+
+def _read_value(models: tuple[str, ...], key: str, value: Any, file: Path) -> Any:
+    section, _, name = key.partition(".")
+    parsed = [parse_recipe_settings(model, {key: value}, where=str(file)) for model in models]
+    return getattr(getattr(parsed[0], section), name) if parsed else value
 
 
 def list_choices(grid: Grid, n_stores: int) -> list[Choice]:

@@ -13,8 +13,6 @@ import pandas as pd
 from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
 from hubbub.learn.intervals import RESAMPLES
 
-"""Draws of clips, with replacement, of which the intervals are taken."""
-
 
 @dataclass(frozen=True)
 class FoldScore:
