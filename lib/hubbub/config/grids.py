@@ -121,9 +121,7 @@ def load_grid(file: Path) -> Grid:
 
 
 def _read_values(models: tuple[str, ...], key: str, values: tuple[Any, ...] | Range, file: Path) -> Any:
-    """Check the values of a setting for every model; those of a list as the recipe reads them: YAML takes 1e-05 for
-    text.
-    """
+    """Check a setting's values for every model; read those of a list as the recipe does: YAML takes 1e-05 for text."""
     if isinstance(values, Range):
         for end in (values.low, values.high):
             _read_value(models, key, round(end) if key in _WHOLE else end, file)
