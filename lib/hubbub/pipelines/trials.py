@@ -312,6 +312,8 @@ def prepare_trials_folder(out: Path, command: Mapping[str, Any], what: str) -> N
         earlier = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise TrainingError(f"{file} cannot be read ({error}); give another -o") from None
+    if earlier.keys() != command.keys():
+        raise TrainingError(f"{out} is not {what}, but what another command made; give another -o, or delete {out}")
     if lines := describe_difference(earlier, json.loads(json.dumps(command))):
         few = "; ".join(lines[:3]) + ("; …" if len(lines) > 3 else "")
         raise TrainingError(f"{out} is {what} of another command, with {few}; give another -o, or delete {out}")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hubbub.errors import SettingsError, StoreError, TrainingError
 from hubbub.learn.sweep import list_rounds, rank_records
+from hubbub.pipelines.crossval import crossval
 from hubbub.pipelines.sweep import sweep
 
 pytest.importorskip("keras")
@@ -81,7 +82,7 @@ def test_the_winners_command_is_one_that_train_takes(done, tmp_path: Path):
     words = shlex.split(done[1].command)
     words[words.index("-o") + 1] = str(tmp_path / "bundle")
     succeed(*words[1:])
-    assert load_bundle(tmp_path / "bundle").recipe_settings.model.learning_rate == 0.003
+    assert load_bundle(tmp_path / "bundle").description["recipe_settings"]["model"]["learning_rate"] == 0.003
 
 
 def test_the_same_sweep_again_trains_nothing_and_another_is_refused(done, tiny_store, tmp_path: Path):
@@ -92,6 +93,8 @@ def test_the_same_sweep_again_trains_nothing_and_another_is_refused(done, tiny_s
     assert {path: path.stat().st_mtime_ns for path in (result.out / "trials").rglob("*.json")} == before
     with pytest.raises(TrainingError, match=str(result.out)):
         sweep(tiny_store, write_grid(tmp_path), result.out, test_fold=1, cluster="serial")
+    with pytest.raises(TrainingError, match="is not a cross-validation, but what another command made"):
+        crossval(tiny_store, result.out, cluster="serial")
 
 
 def test_half_the_trials_go_on(tiny_store, tmp_path: Path):
