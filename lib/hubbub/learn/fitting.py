@@ -17,6 +17,7 @@ from hubbub.learn.smoothing import smooth_targets
 from hubbub.learn.streams import make_dataset, plan_training_pass, plan_validation_pass
 from hubbub.learn.tf_data import Failures
 from hubbub.learn.training_job import TrainingJob
+from hubbub.models.backends import open_log
 
 OnEpoch = Callable[[dict[str, float]], None]
 CHECKPOINTS, LOGS = "checkpoints", "logs"
@@ -57,10 +58,8 @@ class _CheckLoss(keras.callbacks.Callback):
 
 def fit_epochs(job: TrainingJob, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:
     """Train epoch after epoch, each ending in a checkpoint, until the last or until nothing gets better."""
-    from tensorboard.summary import Writer  # type: ignore[import-untyped]
-
     policy = smooth_targets(job.policy, job.recipe_settings.train.label_smoothing)
-    logs = Writer(str(job.partial / LOGS))
+    logs = open_log(job.partial / LOGS)
     try:
         while state.epoch < job.epochs and not state.stopped:
             try:

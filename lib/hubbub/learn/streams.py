@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 
-from hubbub.learn.augment import Augmentation
+from hubbub.learn.augment import Augmentation, Features, Targets
 from hubbub.learn.balance import needs_balance, sample_balanced
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, random_crops
 from hubbub.learn.dataset import Pass
 from hubbub.learn.tf_data import Failures, as_tf_data
 from hubbub.learn.training_job import TrainingJob
+from hubbub.models.backends import computes_on_tensorflow
 
 VALIDATION_ROWS = 32
 """Rows a validation batch; changes speed and memory only."""
 
+MOST_AHEAD = 16
+"""Batches ahead of the network, at most; each may be tens of megabytes."""
 
 Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
@@ -55,16 +60,32 @@ def plan_rows(job: TrainingJob, chosen: pd.DataFrame) -> Pass:
     return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
 
 
-def iterate_rows(one: Pass, n_labels: int, policy: Augmentation | None = None) -> Stream:
-    """Batches of a pass, augmented: float32 [row, frame, band] and [row, label]."""
-    for step, batch in enumerate(one.batches()):
-        targets = np.eye(n_labels, dtype=np.float32)[batch.targets]
+def iterate_rows(one: Pass, n_labels: int, policy: Augmentation | None = None, *, ahead: int = 1) -> Stream:
+    """Batches of a pass, augmented: float32 [row, frame, band] and [row, label].
+
+    Parameters
+    ----------
+    ahead
+        Batches that lie ready or are being augmented, each in a thread; changes speed and memory, never values.
+    """
+
+    def augment(step: int, features: Features, targets: Targets) -> tuple[Features, Targets]:
         rng = np.random.default_rng([one.seed or 0, one.epoch, step])
-        yield (batch.features, targets) if policy is None else policy(batch.features, targets, rng)
+        return (features, targets) if policy is None else policy(features, targets, rng)
+
+    one_hot = np.eye(n_labels, dtype=np.float32)
+    waiting: deque[Future[tuple[Features, Targets]]] = deque()
+    with ThreadPoolExecutor(ahead, thread_name_prefix="hubbub-augment") as threads:
+        for step, batch in enumerate(one.batches()):
+            waiting.append(threads.submit(augment, step, batch.features, one_hot[batch.targets]))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def make_dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation | None = None) -> Any:
     """Batches in the form that the backend reads fastest."""
-    if keras.config.backend() != "tensorflow":
-        return iterate_rows(one, n_labels, policy)
+    if not computes_on_tensorflow():
+        return iterate_rows(one, n_labels, policy, ahead=min(MOST_AHEAD, os.cpu_count() or 1))
     return as_tf_data(one, n_labels=n_labels, augment=policy, failures=failures)

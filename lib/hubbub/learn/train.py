@@ -40,6 +40,7 @@ from hubbub.learn.precision import in_float32, use_precision
 from hubbub.learn.predictions import score_chosen_rows
 from hubbub.learn.reliability import fit_temperature
 from hubbub.learn.training_job import TrainingJob, plan_training
+from hubbub.models.backends import set_random_seed
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore
 
@@ -213,7 +214,7 @@ def _changes(earlier: dict[str, Any], job: TrainingJob) -> str:
 
 def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
     """The last whole checkpoint, or a new model."""
-    keras.utils.set_random_seed(job.seed)
+    set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
     return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compile_model(job, statistics))
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +28,7 @@ from hubbub.errors import BundleError, SettingsError
 from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
 from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
+from hubbub.models.backends import import_keras
 
 FORMAT = "hubbub-bundle/1"
 MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
@@ -254,22 +254,3 @@ def _refuse_damage(path: StoragePath, description: Mapping[str, Any], settings: 
         raise BundleError(
             f"{path / DESCRIPTION}: its settings hash to {settings.hash}, expected {said}: copy the bundle again"
         )
-
-
-def import_keras() -> Any:
-    """Import Keras and its backend without what they say on standard error, where jobs draw their progress.
-
-    TensorFlow greets before any setting of its log is read, so the descriptor itself is turned away meanwhile. What
-    goes wrong is an exception and not lost.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        import keras
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-    return keras

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbub.io.text import count_noun
-from hubbub.models.bundle import Bundle, import_keras
+from hubbub.models.backends import import_keras
+from hubbub.models.bundle import Bundle
 from hubbub.pipelines.inputs import as_bundle, as_path, as_store
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.train import require_local

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath, is_local
-from hubbub.models.bundle import import_keras
+from hubbub.models.backends import import_keras
 from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.reporting import Reporter, choose_reporter, show_epochs

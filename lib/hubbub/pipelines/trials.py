@@ -143,7 +143,8 @@ class TrialTask:
         return known | found | {"seconds": round(time.monotonic() - started, 3)}
 
     def _train_and_test(self, trial: Trial) -> dict[str, Any]:
-        from hubbub.models.bundle import import_keras, read_description
+        from hubbub.models.backends import import_keras
+        from hubbub.models.bundle import read_description
 
         keras = import_keras()
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # every trial has graphs of its own, as it warns

@@ -1,0 +1,72 @@
+"""Keras and the backend that it computes on, `KERAS_BACKEND`: TensorFlow, JAX or PyTorch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def import_keras() -> Any:
+    """Import Keras and its backend without what they say on standard error, where jobs draw their progress.
+
+    TensorFlow greets before any setting of its log is read, so the descriptor itself is turned away meanwhile. What
+    goes wrong is an exception and not lost.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import keras
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+    with without_tensorflow():
+        # Saving and loading look for TensorFlow's own objects, for which Keras loads it; it asks once a process.
+        keras.saving.serialize_keras_object(np.float32(0))
+    return keras
+
+
+def computes_on_tensorflow() -> bool:
+    """Whether TensorFlow is Keras's backend."""
+    import keras
+
+    return bool(keras.config.backend() == "tensorflow")
+
+
+@contextmanager
+def without_tensorflow() -> Iterator[None]:
+    """Let what asks for TensorFlow in the meantime find none, where another backend computes and nobody loaded it.
+
+    Keras and TensorBoard load it wherever it is installed, which takes seconds and, on a GPU, its memory.
+    """
+    if computes_on_tensorflow() or "tensorflow" in sys.modules:
+        yield
+        return
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    try:
+        yield
+    finally:
+        del sys.modules["tensorflow"]
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Python, NumPy and the backend, from which weights and dropout are drawn."""
+    import keras
+
+    with without_tensorflow():
+        keras.utils.set_random_seed(seed)
+
+
+def open_log(folder: Path) -> Any:
+    """Open a folder for TensorBoard: its `Writer`, which writes scalars with any backend."""
+    with without_tensorflow():
+        return importlib.import_module("tensorboard.summary").Writer(str(folder))
