@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from arguments import positive
 from high_water import peak_bytes
+from synthetic_store import write_noise
 from table import print_table
 
 N_CLASSES, BATCH_ROWS, CHUNK_ROWS, ROW_BYTES = 10, 128, 32, 8 * 8 * 2
@@ -36,23 +37,13 @@ BUDGETS = {"all rows": 1, "a tenth": 10}
 def write_store(folder: Path, n_rows: int) -> None:
     """Write shards of noise; the loader needs no row parts."""
     from hubbub.config import Layout, LogMelSettings, Settings, Windows
-    from hubbub.io.atomic import write_bytes
-    from hubbub.store import arrays
-    from hubbub.store.opening import create_store
 
-    shard_rows = 4096 if n_rows > 100_000 else 512
     settings = Settings(
         frontend=LogMelSettings(sample_rate=8000, n_fft=256, hop_samples=250, n_mels=8),
         windows=Windows(duration_s=0.21875),
-        layout=Layout(rows_per_shard=shard_rows, rows_per_chunk=CHUNK_ROWS),
+        layout=Layout(rows_per_shard=4096 if n_rows > 100_000 else 512, rows_per_chunk=CHUNK_ROWS),
     )
-    store = create_store(folder, settings, source="a benchmark")
-    n_shards = -(-n_rows // shard_rows)
-    store.grow(n_shards)
-    document = (store.array_path / arrays.DOCUMENT).read_bytes()
-    values = np.random.default_rng(0).normal(-40, 9, (shard_rows, 8, 8)).astype(np.float16)
-    for shard in range(n_shards):
-        write_bytes(store.array_path / arrays.shard_key(shard), arrays.encode_shard(document, values))
+    write_noise(folder, n_rows, settings)
 
 
 def classes_of(n_rows: int, is_sorted: bool) -> np.ndarray:

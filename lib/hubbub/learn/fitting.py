@@ -10,9 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from hubbub.config.recipes import RecipeSettings
 from hubbub.errors import TrainingError
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.checkpoints import State, mark_stopped, save_checkpoint
+from hubbub.learn.dataset import BandStatistics
+from hubbub.learn.networks import Recipe, Shape
+from hubbub.learn.precision import use_precision
 from hubbub.learn.smoothing import smooth_targets
 from hubbub.learn.streams import make_dataset, plan_training_pass, plan_validation_pass
 from hubbub.learn.tf_data import Failures
@@ -54,6 +58,18 @@ class _CheckLoss(keras.callbacks.Callback):
         if not self.problem and not math.isfinite(loss):
             self.problem = f"{loss} from batch {batch + 1} on"
             self.model.stop_training = True
+
+
+def compile_network(
+    recipe: Recipe, shape: Shape, statistics: BandStatistics, settings: RecipeSettings, *, steps: int
+) -> keras.Model:
+    """Build a recipe's network, new, with its loss and its optimizer for so many steps."""
+    with use_precision(settings.train.precision):
+        model = recipe.build(shape, statistics, settings.model)
+    optimizer = recipe.optimizer(steps, settings.model)
+    metrics = [LabelledAccuracy(name="accuracy")]
+    model.compile(optimizer, loss=recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
+    return model
 
 
 def fit_epochs(job: TrainingJob, state: State, model: keras.Model, on_epoch: OnEpoch | None) -> None:

@@ -31,12 +31,11 @@ from hubbub.io.atomic import explain_write_errors, write_json
 from hubbub.io.folders import refuse_foreign_folder
 from hubbub.learn.card import model_card
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint
-from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.describe import calibrate_on_validation, describe_bundle
 from hubbub.learn.diagnosis import find_split_warnings, find_training_warnings
-from hubbub.learn.fitting import CHECKPOINTS, LOGS, LabelledAccuracy, OnEpoch, count_steps, fit_epochs
+from hubbub.learn.fitting import CHECKPOINTS, LOGS, OnEpoch, compile_network, count_steps, fit_epochs
 from hubbub.learn.leakage import refuse_leakage
-from hubbub.learn.precision import in_float32, use_precision
+from hubbub.learn.precision import in_float32
 from hubbub.learn.predictions import score_chosen_rows
 from hubbub.learn.reliability import fit_temperature
 from hubbub.learn.training_job import TrainingJob, plan_training
@@ -216,17 +215,11 @@ def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
     """The last whole checkpoint, or a new model."""
     set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
-    return last_checkpoint(job.partial / CHECKPOINTS) or (State(), _compile_model(job, statistics))
-
-
-def _compile_model(job: TrainingJob, statistics: BandStatistics) -> keras.Model:
-    settings = job.recipe_settings
-    with use_precision(settings.train.precision):
-        model = job.recipe.build(job.shape, statistics, settings.model)
-    optimizer = job.recipe.optimizer(job.epochs * count_steps(job), settings.model)
-    metrics = [LabelledAccuracy(name="accuracy")]
-    model.compile(optimizer, loss=job.recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
-    return model
+    network = (job.recipe, job.shape, statistics, job.recipe_settings)
+    return last_checkpoint(job.partial / CHECKPOINTS) or (
+        State(),
+        compile_network(*network, steps=job.epochs * count_steps(job)),
+    )
 
 
 def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[str]:
