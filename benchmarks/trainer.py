@@ -105,7 +105,7 @@ def measure(case: Case, folder: Path, model: str, rows: int, rounds: int) -> Fou
 
     def stored(epoch: int) -> Any:
         one = Pass(store, np.arange(rows), targets, case.batch_rows, seed=0, epoch=epoch, drop_last=True, kept=kept)
-        return make_dataset(one, N_LABELS, Failures(), policy)
+        return make_dataset(one, np.eye(N_LABELS, dtype=np.float32), Failures(), policy)
 
     ready = at_hand(first_of(stored(0)), n_batches)
     times: dict[bool, list[float]] = {True: [], False: []}

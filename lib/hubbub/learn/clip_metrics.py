@@ -1,4 +1,9 @@
-"""Scores of clips: accuracy, F1, confusion, precision and recall of each label."""
+"""Scores of clips: accuracy, F1, confusion, precision and recall of each label.
+
+A clip carries one label or several. It is recognised where its highest score is at one of them. Where clips carry one
+label each, that label is the one called; where they carry several, every label is called whose score reaches its
+threshold.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hubbub.io.text import count_noun
 from hubbub.labels.event_metrics import precision_recall_f1, ratio
@@ -33,17 +39,86 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class Calls:
+    """What clips carry, and what was called of them."""
+
+    marked: npt.NDArray[np.bool_]
+    """bool [clip, label], what they carry."""
+    called: npt.NDArray[np.bool_]
+    """bool [clip, label], what a model says of them."""
+    top: npt.NDArray[np.int64]
+    """int64 [clip], the label of the highest score; of equal scores the first."""
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Bool [clip], whether the highest score is at a label that the clip carries."""
+        return np.take_along_axis(self.marked, self.top[:, None], axis=1)[:, 0]
+
+    def of(self, clips: npt.NDArray[np.int64]) -> Calls:
+        """Those of some clips, by their places."""
+        return Calls(self.marked[clips], self.called[clips], self.top[clips])
+
+    @property
+    def true(self) -> npt.NDArray[np.int64]:
+        """int64 [clip], the label that counts in a confusion matrix.
+
+        The one called where it is right, else the rarest that the clip carries.
+        """
+        support = self.marked.sum(axis=0)
+        rarest = np.where(self.marked, support, len(self.marked) + 1).argmin(axis=1)
+        return np.where(self.right, self.top, rarest)
+
+
+def call_labels(
+    marked: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.floating],
+    thresholds: npt.NDArray[np.floating] | None = None,
+) -> Calls:
+    """Say what scores call.
+
+    Parameters
+    ----------
+    marked
+        bool [clip, label], what clips carry.
+    scores
+        float [clip, label], finite.
+    thresholds
+        float [label], scores from which labels are called; None: each clip has one label, that of the highest score.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit each other, a clip that carries no label, or a score that is NaN.
+    """
+    marked, scores = np.asarray(marked), np.asarray(scores)
+    if marked.ndim != 2 or scores.shape != marked.shape or marked.dtype != bool:
+        raise ValueError(
+            f"expected marked, bool [clip, label], and as many scores; got {marked.dtype} {list(marked.shape)} and "
+            f"{list(scores.shape)}"
+        )
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"{np.isnan(scores).any(axis=1).sum()} of {count_noun(len(scores), 'clip')} have a score that is NaN"
+        )
+    if not marked.any(axis=1).all():
+        raise ValueError(f"{(~marked.any(axis=1)).sum()} of {count_noun(len(marked), 'clip')} carry no label")
+    top = scores.argmax(axis=1).astype(np.int64)
+    called = np.arange(marked.shape[1]) == top[:, None] if thresholds is None else scores >= thresholds
+    return Calls(marked, called, top)
+
+
+@dataclass(frozen=True)
 class ClipMetrics:
-    """How well single-label clips were recognised."""
+    """How well clips were recognised."""
 
     labels: tuple[str, ...]
     """Labels, in the order of the confusion matrix."""
     accuracy: float
-    """Share of clips whose highest score is at the true label; 0 without clips."""
+    """Share of clips whose highest score is at a label that they carry; 0 without clips."""
     macro_f1: float
-    """Mean F1 over the labels that were true or predicted at least once (as scikit-learn's)."""
+    """Mean F1 over the labels that were true or called at least once (as scikit-learn's)."""
     confusion: np.ndarray
-    """int64 [true label, predicted label], counts of clips."""
+    """int64 [true label, label of the highest score], counts of clips; of several true labels, `Calls.true`."""
     per_class: tuple[ClassScore, ...]
     """One score a label, in the order of `labels`."""
 
@@ -59,50 +134,37 @@ class ClipMetrics:
         }
 
 
-def clip_metrics(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> ClipMetrics:
-    """Score single-label predictions: the label with the highest score is the one predicted.
+def clip_metrics(calls: Calls, scores: npt.NDArray[np.floating], labels: Sequence[str]) -> ClipMetrics:
+    """Score what was called.
 
     Parameters
     ----------
-    true
-        int [clip], index into `labels`.
+    calls
+        Of the clips.
     scores
-        float [clip, label], finite. Of equal scores the first label wins.
+        float [clip, label], as for `call_labels`.
     labels
         Names, in the order of the scores' columns.
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit each other, an index outside `labels`, or a score that is NaN.
     """
-    true, scores = np.asarray(true), np.asarray(scores)
-    _check_clips(true, scores, labels)
     count = len(labels)
-    predicted = scores.argmax(axis=1)
-    cells = true.astype(np.int64) * count + predicted
-    confusion = np.bincount(cells, minlength=count * count).reshape(count, count).astype(np.int64)
+    confusion = np.bincount(calls.true * count + calls.top, minlength=count * count).reshape(count, count)
+    hits, called, support = (part.sum(axis=0) for part in (calls.called & calls.marked, calls.called, calls.marked))
     per_class = tuple(
         ClassScore(
-            label, *precision_recall_f1(hits, called, support), support, *_rank_scores(true == index, scores[:, index])
+            label,
+            *precision_recall_f1(int(hits[place]), int(called[place]), int(support[place])),
+            int(support[place]),
+            *_rank_scores(calls.marked[:, place], scores[:, place]),
         )
-        for index, (label, hits, called, support) in enumerate(
-            zip(
-                labels,
-                np.diag(confusion).tolist(),
-                confusion.sum(axis=0).tolist(),
-                confusion.sum(axis=1).tolist(),
-                strict=True,
-            )
-        )
+        for place, label in enumerate(labels)
     )
-    seen = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+    seen = (called + support) > 0
     f1 = np.array([score.f1 for score in per_class])
     return ClipMetrics(
         labels=tuple(labels),
-        accuracy=ratio(np.trace(confusion), len(true)),
+        accuracy=ratio(int(calls.right.sum()), len(calls.right)),
         macro_f1=float(f1[seen].mean()) if seen.any() else 0.0,
-        confusion=confusion,
+        confusion=confusion.astype(np.int64),
         per_class=per_class,
     )
 
@@ -114,17 +176,3 @@ def _rank_scores(is_so: np.ndarray, scores: np.ndarray) -> tuple[float | None, f
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     return float(average_precision_score(is_so, scores)), float(roc_auc_score(is_so, scores))
-
-
-def _check_clips(true: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
-    if true.ndim != 1 or scores.shape != (len(true), len(labels)):
-        raise ValueError(
-            f"expected true [clip] and scores [clip, label] for {count_noun(len(labels), 'label')}; "
-            f"got {list(true.shape)} and {list(scores.shape)}"
-        )
-    if len(true) and not (0 <= true.min() and true.max() < len(labels)):
-        raise ValueError(f"true holds indices {true.min()} to {true.max()}; expected 0 to {len(labels) - 1}")
-    if np.isnan(scores).any():
-        raise ValueError(
-            f"{np.isnan(scores).any(axis=1).sum()} of {count_noun(len(true), 'clip')} have a score that is NaN"
-        )

@@ -14,12 +14,10 @@ import numpy as np
 from hubbub import __version__
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.checkpoints import State
+from hubbub.learn.diagnosis import THRESHOLD
 from hubbub.learn.splits import Split
 from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_validation_pass
 from hubbub.learn.training_job import TrainingJob
-
-THRESHOLD = 0.5
-"""Score at which a label counts as present, where no validation rows could choose one."""
 
 _CALIBRATION_TAKES = 4  # times that each validation row is scored, with other noise each time
 
@@ -32,7 +30,7 @@ def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration
     policy = None if policy is None else policy.for_validation()
     scores, targets = [], []
     for take in range(_CALIBRATION_TAKES if policy is not None else 1):
-        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.shape.n_labels)):
+        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.split.table)):
             if policy is not None:
                 features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
             scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
@@ -49,6 +47,7 @@ def describe_bundle(job: TrainingJob, state: State, calibration: Calibration | N
         "summary": job.recipe.summary,
         "labels": list(job.split.labels),
         "activation": job.recipe.activation,
+        "multilabel": job.split.is_multilabel,
         "thresholds": dict.fromkeys(job.split.labels, THRESHOLD if calibration is None else calibration.threshold),
         "calibration": None if calibration is None else asdict(calibration),
         "settings": settings.model_dump(mode="json"),

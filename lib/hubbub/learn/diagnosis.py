@@ -15,9 +15,13 @@ import numpy.typing as npt
 
 from hubbub.io.text import count_noun, list_few
 from hubbub.learn.splits import Split
+from hubbub.learn.targets import pair_labels
 
 CHANCE_EPOCHS = 5
 """Epochs at the end of a training whose loss is compared with chance."""
+
+THRESHOLD = 0.5
+"""Score at which a label counts as present, where no validation rows could choose one."""
 
 CHANCE_LOSS = 0.98
 """Share of the loss at chance from which a loss counts as chance."""
@@ -37,13 +41,14 @@ def find_split_warnings(split: Split) -> list[str]:
             f"no rows validate: {count_noun(n_groups, 'group')} to train on, and every label must keep one. The last "
             "epoch is kept, and thresholds stay at 0.5; add recordings from other places, or set train.validation_share"
         )
-    present = {*split.train["label"], *split.validation["label"]}
-    untested = sorted(present - set(split.test["label"]))
+    train, validation, test = (pair_labels(part) for part in (split.train, split.validation, split.test))
+    present = {*train["label"], *validation["label"]}
+    untested = sorted(present - set(test["label"]))
     if untested:
         warnings.append(
             f"{list_few(untested, 'label')} without a test row: no score will say how well it is recognised"
         )
-    clips = split.train.groupby("label")["clip_id"].nunique()
+    clips = train.groupby("label")["clip_id"].nunique()
     single = sorted(clips[clips == 1].index)
     if single:
         warnings.append(f"{list_few(single, 'label')} with one clip to train on: expected ten or more")
@@ -71,7 +76,7 @@ def loss_at_chance(shares: npt.NDArray[np.float64], activation: Literal["softmax
     Parameters
     ----------
     shares
-        float64 [label], of the rows; they add up to 1.
+        float64 [label], of the rows that carry each; they add up to 1 where rows carry one label each.
     activation
         ``softmax``: categorical cross-entropy, the entropy of the shares. ``sigmoid``: binary cross-entropy, the mean
         over the labels.
@@ -86,8 +91,8 @@ def find_training_warnings(
     history: Sequence[Mapping[str, float]],
     *,
     kept_epoch: int,
-    targets: npt.NDArray[np.int64],
-    predicted: npt.NDArray[np.int64],
+    marked: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.floating],
     labels: Sequence[str],
     activation: Literal["softmax", "sigmoid"],
 ) -> list[str]:
@@ -99,19 +104,18 @@ def find_training_warnings(
         One line an epoch: loss, accuracy; val_loss and val_accuracy where rows validate.
     kept_epoch
         The epoch whose weights are kept, from 1.
-    targets, predicted
-        int64 [row], indices into `labels`: what the kept model predicts of the validation rows, or of training rows
-        where none validate.
+    marked, scores
+        [row, label]: what the validation rows carry, or training rows where none validate, and the kept model's scores.
     labels
         Names.
     activation
         Of the scores.
     """
-    shares = np.bincount(targets, minlength=len(labels)) / max(len(targets), 1)
+    shares = marked.sum(axis=0) / max(len(marked), 1)
     return [
         *_find_loss_at_chance(history, loss_at_chance(shares, activation)),
         *_find_accuracy_at_chance(history[kept_epoch - 1], float(shares.max())),
-        *_find_labels_never_predicted(targets, predicted, labels),
+        *_find_labels_never_predicted(marked, scores, labels),
     ]
 
 
@@ -140,12 +144,15 @@ def _find_accuracy_at_chance(kept: Mapping[str, float], chance: float) -> list[s
 
 
 def _find_labels_never_predicted(
-    targets: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], labels: Sequence[str]
+    marked: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating], labels: Sequence[str]
 ) -> list[str]:
-    never = [labels[index] for index in sorted(set(targets.tolist()) - set(predicted.tolist()))]
+    there, named = set(np.flatnonzero(marked.any(axis=0)).tolist()), set(scores.argmax(axis=1).tolist())
+    if (marked.sum(axis=1) > 1).any():  # rows have room for more than the highest score
+        named |= set(np.flatnonzero((scores >= THRESHOLD).any(axis=0)).tolist())
+    never = [labels[index] for index in sorted(there - named)]
     if not never:
         return []
     return [
-        f"{list_few(never, 'label')} never predicted, though there in the {count_noun(len(targets), 'row')} looked at; "
+        f"{list_few(never, 'label')} never predicted, though there in the {count_noun(len(marked), 'row')} looked at; "
         "likely causes: too few recordings of it, recordings that sound like another label's, labels that are wrong"
     ]

@@ -4,7 +4,8 @@
 
     EVALUATION/
       evaluation.json        scores with intervals, confusion, scores by class, calibration, history of the training
-      predictions.parquet    clip_id, uri, start_s, end_s, true, predicted, score, confidence, scores; one row a clip
+      predictions.parquet    clip_id, uri, start_s, end_s, true, predicted, score, confidence, scores; one row a clip;
+                             labels and called, lists of names, where clips carry several labels
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from hubbub.io.folders import refuse_foreign_folder
 from hubbub.io.text import count_noun
 from hubbub.learn.attention import map_mistakes
 from hubbub.learn.checksummed_store import ChecksummedStore
-from hubbub.learn.clip_metrics import ClipMetrics, clip_metrics
+from hubbub.learn.clip_metrics import Calls, ClipMetrics, call_labels, clip_metrics
 from hubbub.learn.crops import covering_crops
 from hubbub.learn.dataset import iterate_batches
 from hubbub.learn.intervals import ScoreIntervals, bootstrap_interval
+from hubbub.learn.outcomes import describe_calls
 from hubbub.learn.reliability import Reliability, label_probabilities, measure_reliability
 from hubbub.learn.splits import SplitRule, labelled_rows, select_recorded, select_test
+from hubbub.learn.targets import mark_labels, pair_labels
 from hubbub.models.bundle import Bundle, check_frontend
 from hubbub.store.features import FeatureStore
 
@@ -52,7 +55,7 @@ class ClipEvaluation:
         Accuracy, F1, confusion, scores a label.
     predictions
         One row a clip: clip_id, uri, start_s and end_s of what was scored, true, predicted, its score, its confidence
-        (a probability, calibrated), scores [label].
+        (a probability, calibrated), scores [label]; labels and called where clips carry several labels.
     fold
         The test fold; None where the split is another.
     intervals
@@ -93,18 +96,27 @@ def evaluate(bundle: Bundle, store: FeatureStore, *, fold: int | None = None) ->
     """
     check_frontend(bundle.settings, store.settings)
     clips, scores = score_clips(bundle, store, _test_rows(bundle, store, fold))
-    true = clips["label"].map({label: index for index, label in enumerate(bundle.labels)}).to_numpy()
+    marked = mark_labels(clips["labels"].to_list(), bundle.labels)
+    one_is_right = not bundle.description.get("multilabel", False) and bool((marked.sum(axis=1) == 1).all())
+    thresholds = np.array([bundle.thresholds[label] for label in bundle.labels])
+    calls = call_labels(marked, scores, None if one_is_right else thresholds)
     tested_fold = fold if fold is not None else bundle.description["split"]["test_fold"]
     temperature = float(bundle.description.get("temperature", 1.0))
-    before, after = (label_probabilities(scores, bundle.activation, value) for value in (1.0, temperature))
+    before, after = (
+        label_probabilities(scores, bundle.activation, value, one_is_right=one_is_right) for value in (1.0, temperature)
+    )
+    predictions = _make_predictions(clips, calls, scores, after.max(axis=1), bundle.labels)
+    if not one_is_right:
+        for name, column in describe_calls(calls, bundle.labels).items():
+            predictions = predictions.append_column(name, column)
     return ClipEvaluation(
-        clip_metrics(true, scores, bundle.labels),
-        _make_predictions(clips, scores, after.max(axis=1), bundle.labels),
+        clip_metrics(calls, scores, bundle.labels),
+        predictions,
         tested_fold,
-        bootstrap_interval(true, scores.argmax(axis=1), len(bundle.labels)),
+        bootstrap_interval(calls),
         temperature,
-        measure_reliability(before, true),
-        measure_reliability(after, true),
+        measure_reliability(before, marked),
+        measure_reliability(after, marked),
     )
 
 
@@ -148,7 +160,7 @@ def score_clips(
     Returns
     -------
     clips
-        clip_id, uri, label, start_s and end_s of their windows, one row a clip, in the order of their first row.
+        clip_id, uri, labels, start_s and end_s of their windows, one row a clip, in the order of their first row.
     scores
         float64 [clip, label].
     """
@@ -158,7 +170,7 @@ def score_clips(
     checked = ChecksummedStore(store, rows)
     for batch in iterate_batches(checked, heard["row"].to_numpy(), clip.astype(np.int64), batch_rows=64, crops=crops):
         np.add.at(total, batch.targets, bundle.predict(batch.features))
-    clips = rows.drop_duplicates("clip_id")[["clip_id", "uri", "label"]].reset_index(drop=True)
+    clips = rows.drop_duplicates("clip_id")[["clip_id", "uri", "labels"]].reset_index(drop=True)
     starts = rows.groupby("clip_id", sort=False)["start_s"].agg(["min", "max"])
     clips["start_s"] = starts["min"].to_numpy()
     clips["end_s"] = starts["max"].to_numpy() + window_grid(store.settings).window / store.settings.frontend.sample_rate
@@ -170,10 +182,11 @@ def _test_rows(bundle: Bundle, store: FeatureStore, fold: int | None) -> pd.Data
     labelled, _ = labelled_rows(select_recorded(store.rows()))
     chosen = rule if fold is None else replace(rule, by="fold", test_fold=fold)
     rows = labelled[select_test(labelled, chosen)]
-    unknown = sorted(set(rows["label"]) - set(bundle.labels))
+    carried = pair_labels(rows)["label"]
+    unknown = sorted(set(carried) - set(bundle.labels))
     if unknown:
         raise TrainingError(
-            f"{count_noun((rows['label'] == unknown[0]).sum(), 'test row')} labelled '{unknown[0]}', which "
+            f"{count_noun((carried == unknown[0]).sum(), 'test row')} labelled '{unknown[0]}', which "
             "the model does not "
             f"know (known: {', '.join(bundle.labels)})"
         )
@@ -199,16 +212,20 @@ def held_out_fold(bundle: Bundle) -> int | None:
 
 
 def _make_predictions(
-    clips: pd.DataFrame, scores: npt.NDArray[np.float64], confidence: npt.NDArray[np.float64], labels: list[str]
+    clips: pd.DataFrame,
+    calls: Calls,
+    scores: npt.NDArray[np.float64],
+    confidence: npt.NDArray[np.float64],
+    labels: list[str],
 ) -> pa.Table:
-    best = scores.argmax(axis=1)
+    best = calls.top
     return pa.table(
         {
             "clip_id": pa.array(clips["clip_id"], pa.string()),
             "uri": pa.array(clips["uri"], pa.string()),
             "start_s": pa.array(clips["start_s"], pa.float64()),
             "end_s": pa.array(clips["end_s"], pa.float64()),
-            "true": pa.array(clips["label"], pa.string()),
+            "true": pa.array([labels[index] for index in calls.true], pa.string()),
             "predicted": pa.array([labels[index] for index in best], pa.string()),
             "score": pa.array(scores[np.arange(len(best)), best], pa.float32()),
             "confidence": pa.array(confidence, pa.float32()),

@@ -36,13 +36,17 @@ class NotFinite(Exception):
 
 @keras.saving.register_keras_serializable(package="hubbub")
 class LabelledAccuracy(keras.metrics.Mean):
-    """Share of rows whose highest score is at their highest target; negatives (all targets 0) do not count."""
+    """Share of rows whose highest score is at their highest target, or at one of them where several are as high.
+
+    Negatives, whose targets are all 0, do not count.
+    """
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count one batch: targets and scores, [row, label]."""
         ops = keras.ops
-        right = ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
-        labelled = ops.cast(ops.max(y_true, axis=-1) > 0, "float32")
+        highest = ops.max(y_true, axis=-1)
+        called = ops.take_along_axis(y_true, ops.argmax(y_pred, axis=-1, keepdims=True), axis=-1)[..., 0]
+        right, labelled = ops.equal(called, highest), ops.cast(highest > 0, "float32")
         super().update_state(ops.cast(right, "float32"), sample_weight=labelled)
 
 
@@ -99,12 +103,12 @@ def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, policy: Augment
     _reseed(model, job.seed, epoch)
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     training_rows, validation_rows = plan_training_pass(job, epoch), plan_validation_pass(job)
-    failures, n_labels, finite = Failures(), job.shape.n_labels, _CheckLoss()
+    failures, table, finite = Failures(), job.split.table, _CheckLoss()
     with failures.raised(), _explain_memory(job):
         fitted = model.fit(
-            make_dataset(training_rows, n_labels, failures, policy),
+            make_dataset(training_rows, table, failures, policy),
             steps_per_epoch=training_rows.n_batches,
-            validation_data=make_dataset(validation_rows, n_labels, failures) if validation_rows.n_batches else None,
+            validation_data=make_dataset(validation_rows, table, failures) if validation_rows.n_batches else None,
             validation_steps=validation_rows.n_batches or None,
             initial_epoch=epoch,
             epochs=epoch + 1,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hubbub.learn.clip_metrics import Calls
+
 RESAMPLES = 2_000
 """Draws of clips, with replacement, of which intervals are taken."""
 
@@ -51,27 +53,26 @@ class PairedTest:
     difference: Interval
 
 
-def bootstrap_interval(
-    true: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], n_labels: int, *, seed: int = 0
-) -> ScoreIntervals:
+def bootstrap_interval(calls: Calls, *, seed: int = 0) -> ScoreIntervals:
     """Return intervals of accuracy and macro F1: percentiles over clips drawn with replacement.
 
     Parameters
     ----------
-    true, predicted
-        int [clip], indices of labels; at least one clip.
-    n_labels
-        Labels there are. Macro F1 is over those that a draw holds or predicts.
+    calls
+        Of at least one clip. Macro F1 is over the labels that a draw holds or calls.
     seed
         Of the draws; the same seed gives the same intervals.
     """
-    cells, counts = np.unique(np.asarray(true, np.int64) * n_labels + predicted, return_counts=True)
-    n_clips, scores = int(counts.sum()), np.empty((RESAMPLES, 2))
-    # Drawing clips with replacement is drawing the counts of the confusion's cells: it costs the same for any number.
+    # Drawing clips with replacement is drawing how many there are of each kind: a hundred clips of two labels are of
+    # four kinds at most.
+    outcomes = np.concatenate([calls.marked, calls.called, calls.right[:, None]], axis=1)
+    kinds, counts = np.unique(outcomes, axis=0, return_counts=True)
+    n_labels, n_clips, scores = calls.marked.shape[1], int(counts.sum()), np.empty((RESAMPLES, 2))
+    marked, called, right = kinds[:, :n_labels], kinds[:, n_labels:-1], kinds[:, -1].astype(np.float64)
+    hit, size = (marked & called).astype(np.float64), marked.astype(np.float64) + called
     for number, drawn in enumerate(np.random.default_rng(seed).multinomial(n_clips, counts / n_clips, size=RESAMPLES)):
-        confusion = np.bincount(cells, weights=drawn, minlength=n_labels * n_labels).reshape(n_labels, n_labels)
-        hits, sizes = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1)
-        scores[number] = hits.sum() / n_clips, (2 * hits / np.maximum(sizes, 1)).sum() / (sizes > 0).sum()
+        hits, sizes = drawn @ hit, drawn @ size
+        scores[number] = drawn @ right / n_clips, (2 * hits / np.maximum(sizes, 1)).sum() / (sizes > 0).sum()
     low, high = np.percentile(scores, [2.5, 97.5], axis=0)
     return ScoreIntervals(Interval(float(low[0]), float(high[0])), Interval(float(low[1]), float(high[1])))
 

@@ -13,13 +13,13 @@ MOST_ROWS = 2_000
 """Training rows looked at, at most, where no rows validate."""
 
 
-def score_chosen_rows(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+def score_chosen_rows(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
     """Score the validation rows as they are, or some training rows where none validate.
 
     Returns
     -------
-    targets
-        int64 [row], indices into the job's labels.
+    marked
+        bool [row, label], what the rows carry.
     scores
         float32 [row, label].
     """
@@ -27,8 +27,8 @@ def score_chosen_rows(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray
     if not rows.n_batches:
         train = job.split.train
         rows = plan_rows(job, train.sample(min(len(train), MOST_ROWS), random_state=job.seed))
-    targets, scores = [], []
-    for features, wanted in iterate_rows(rows, job.shape.n_labels):
+    marked, scores = [], []
+    for features, wanted in iterate_rows(rows, job.split.table):
         scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
-        targets.append(wanted.argmax(axis=1))
-    return np.concatenate(targets), np.concatenate(scores)
+        marked.append(wanted > 0)
+    return np.concatenate(marked), np.concatenate(scores)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 BINS = 15
 """Bins of confidence, equally wide."""
@@ -49,28 +50,41 @@ class Reliability:
 
 
 def label_probabilities(
-    scores: npt.NDArray[np.floating], activation: Literal["softmax", "sigmoid"], temperature: float = 1.0
+    scores: npt.NDArray[np.floating],
+    activation: Literal["softmax", "sigmoid"],
+    temperature: float = 1.0,
+    *,
+    one_is_right: bool = True,
 ) -> npt.NDArray[np.float64]:
-    """Return how probable each label is where one of them is right, float64 [clip, label]; they add up to 1.
+    """Return how probable each label is, float64 [clip, label].
 
     Parameters
     ----------
     scores
         [clip, label], 0 to 1.
     activation
-        What made them; their logits are divided by the temperature, then go through a softmax.
+        What made them; their logits are divided by the temperature.
     temperature
         Above 1: less sure than the scores say.
+    one_is_right
+        One label is right, and no other: the logits go through a softmax, and probabilities add up to 1. Else any
+        number may be right: each goes through a sigmoid.
     """
     clipped = np.clip(np.asarray(scores, np.float64), _SMALLEST, 1 - _SMALLEST)
     logits = np.log(clipped) if activation == "softmax" else np.log(clipped) - np.log1p(-clipped)
     logits = logits / temperature
+    if not one_is_right:
+        return np.asarray(expit(logits), np.float64)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def fit_temperature(
-    scores: npt.NDArray[np.floating], true: npt.NDArray[np.integer], activation: Literal["softmax", "sigmoid"]
+    scores: npt.NDArray[np.floating],
+    marked: npt.NDArray[np.bool_],
+    activation: Literal["softmax", "sigmoid"],
+    *,
+    one_is_right: bool = True,
 ) -> float:
     """Return the most probable temperature given the true labels; 1 without rows.
 
@@ -81,35 +95,40 @@ def fit_temperature(
     ----------
     scores
         [row, label], 0 to 1, of rows that did not train.
-    true
-        int [row], indices of labels.
-    activation
-        Of the scores.
+    marked
+        bool [row, label], which labels are right.
+    activation, one_is_right
+        As of `label_probabilities`.
     """
-    if not len(true):
+    if not len(marked):
         return 1.0
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
-        probabilities = label_probabilities(scores, activation, float(np.exp(log_temperature)))
-        likelihood = np.log(np.maximum(probabilities[np.arange(len(true)), true], _SMALLEST)).sum()
+        probabilities = label_probabilities(
+            scores, activation, float(np.exp(log_temperature)), one_is_right=one_is_right
+        )
+        likelihood = np.log(np.maximum(probabilities[marked], _SMALLEST)).sum()
+        if not one_is_right:
+            likelihood += np.log(np.maximum(1 - probabilities[~marked], _SMALLEST)).sum()
         return float((log_temperature / PRIOR_SPREAD) ** 2 / 2 - likelihood)
 
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(found.x))
 
 
-def measure_reliability(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer]) -> Reliability:
-    """Compare confidence, the probability of the label that is predicted, with how often that label is right.
+def measure_reliability(probabilities: npt.NDArray[np.floating], marked: npt.NDArray[np.bool_]) -> Reliability:
+    """Compare confidence, the probability of the most probable label, with how often that label is right.
 
     Parameters
     ----------
     probabilities
         [clip, label], as of `label_probabilities`.
-    true
-        int [clip], indices of labels.
+    marked
+        bool [clip, label], which labels are right.
     """
-    return compare_confidence(probabilities.max(axis=1), probabilities.argmax(axis=1) == true)
+    right = np.take_along_axis(marked, probabilities.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return compare_confidence(probabilities.max(axis=1), right)
 
 
 def compare_confidence(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_]) -> Reliability:

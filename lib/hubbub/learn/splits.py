@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from hubbub.errors import TrainingError, suggest_nearest
 from hubbub.io.text import count_noun
+from hubbub.learn.targets import choose_main_labels, number_kinds, pair_labels
 from hubbub.learn.validation import draw_groups, select_validation
 
 SplitBy = Literal["fold", "split", "group"]
@@ -45,7 +48,11 @@ class Split:
     """Rows of a store, parted."""
 
     labels: tuple[str, ...]
-    """Labels of the training rows, sorted; a target is an index into them."""
+    """Labels of the training rows, sorted."""
+
+    table: npt.NDArray[np.float32]
+    """float32 [kind, label]: what a row carries whose target is `kind`. The first kinds are the labels by themselves;
+    sets of several labels come after them."""
 
     train: pd.DataFrame
     """Training rows, with a column `target`."""
@@ -58,6 +65,11 @@ class Split:
 
     skipped: int
     """Rows, as recorded, left out because they carry no label."""
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether some rows carry several labels."""
+        return len(self.table) > len(self.labels)
 
 
 def choose_rule(rows: pd.DataFrame, *, by: str | None, test_fold: int | None, **options: Any) -> SplitRule:
@@ -96,8 +108,8 @@ def split_rows(rows: pd.DataFrame, rule: SplitRule) -> Split:
     Raises
     ------
     TrainingError
-        No row is labelled, a clip has several labels, the test fold is not there, training or test would be empty
-        or have fewer than two labels, or a group lies on both sides (names it).
+        No row is labelled, the test fold is not there, training or test would be empty or have fewer than two labels,
+        or a group lies on both sides (names it).
     """
     labelled, skipped = labelled_rows(select_recorded(rows))
     is_test = select_test(labelled, rule)
@@ -105,13 +117,16 @@ def split_rows(rows: pd.DataFrame, rule: SplitRule) -> Split:
     _refuse_shared_groups(train, test, rule)
     train, validation = _draw_validation(train, rule)
     train = _add_variants(train, rows)
-    labels = tuple(sorted(train["label"].unique()))
+    labels = tuple(sorted(pair_labels(train)["label"].unique()))
     _refuse_too_few(labels, train, test, rule)
+    train, validation, test = (_keep_known(part, labels) for part in (train, validation, test))
+    targets, table = number_kinds([part["labels"] for part in (train, validation, test)], labels)
     return Split(
         labels,
-        train=_add_target(train, labels),
-        validation=_add_target(validation, labels),
-        test=_add_target(test, labels),
+        table,
+        train=train.assign(target=targets[0]),
+        validation=validation.assign(target=targets[1]),
+        test=test.assign(target=targets[2]),
         skipped=skipped,
     )
 
@@ -129,34 +144,31 @@ def _add_variants(train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def labelled_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return the rows with exactly one label, with columns `label` and `unit`, and how many had none.
+    """Return the rows with labels, and how many had none.
+
+    Their `labels` are sorted, each once; `label` is the one by which a row is counted where only one can be
+    (`choose_main_labels`), `unit` its group.
 
     Raises
     ------
     TrainingError
-        For a clip with several labels, or when no row has one, or there is none.
+        When no row has a label, or there is no row.
     """
     if rows.empty:
         raise TrainingError(
             f"{count_noun(len(rows), 'row')} with features: all clips of the store failed; "
             "read why with: hubbub info STORE"
         )
-    count = rows["labels"].map(len)
-    several = rows[count > 1]
-    if len(several):
-        first = several.iloc[0]
-        raise TrainingError(
-            f"{count_noun(several['clip_id'].nunique(), 'clip')} with several labels, such as {first['uri']} "
-            f"({', '.join(first['labels'])}); the models here tell one label a clip: give each clip the one that counts"
-        )
-    labelled = rows[count == 1]
+    carried = rows["labels"].map(lambda names: tuple(sorted(set(names))))
+    count = carried.map(len)
+    labelled = rows[count > 0].assign(labels=carried[count > 0])
     if labelled.empty:
         raise TrainingError(
             f"none of the {count_noun(len(rows), 'row')} is labelled; index a folder with a sub-folder a "
             "label, or a CSV with labels"
         )
     labelled = labelled.assign(
-        label=labelled["labels"].map(lambda names: names[0]),
+        label=choose_main_labels(labelled["labels"]),
         # Segments of one file belong together, whether the clip table says so or not.
         unit=labelled["group"].astype("object").where(labelled["group"].notna(), labelled["uri"]).astype(str),
     )
@@ -211,7 +223,7 @@ def _by_group(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
     units = sorted(labelled["unit"].unique(), key=draw)
     drawn = [unit for unit in units if int.from_bytes(draw(unit)[:8], "big") < rule.test_share * 2**64]
     chosen = set(drawn or units[:1])
-    for _, held in labelled.groupby("label", sort=True)["unit"]:
+    for _, held in pair_labels(labelled).groupby("label", sort=True)["unit"]:
         if chosen.issuperset(held):
             chosen.discard(max(held.unique(), key=draw))
     if not chosen and len(units) > 1:  # the label of the first group has no other: one that can go tests
@@ -221,8 +233,9 @@ def _by_group(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
 
 def _first_that_can_go(labelled: pd.DataFrame, units: list[str]) -> list[str]:
     """The first group whose labels all have another group, in a list; an empty one where there is none."""
-    n_units = labelled.groupby("label")["unit"].nunique()
-    can_go = labelled.groupby("unit")["label"].agg(lambda labels: bool((n_units[labels.unique()] > 1).all()))
+    pairs = pair_labels(labelled)
+    n_units = pairs.groupby("label")["unit"].nunique()
+    can_go = pairs.groupby("unit")["label"].agg(lambda labels: bool((n_units[labels.unique()] > 1).all()))
     return [unit for unit in units if can_go[unit]][:1]
 
 
@@ -269,15 +282,20 @@ def _refuse_too_few(labels: Sequence[str], train: pd.DataFrame, test: pd.DataFra
         raise TrainingError(
             f"one label in {count_noun(len(train), 'training row')}: '{labels[0]}'; expected at least two labels"
         )
-    unknown = sorted(set(test["label"]) - set(labels))
+    unknown = sorted(set(pair_labels(test)["label"]) - set(labels))
     if unknown:
         raise TrainingError(f"label '{unknown[0]}' has test rows but none to train on; move some of its clips")
 
 
-def _add_target(part: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    part = part[part["label"].isin(labels)]
-    index = {label: position for position, label in enumerate(labels)}
-    return part.assign(target=part["label"].map(index).astype("int64")).reset_index(drop=True)
+def _keep_known(part: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Leave out labels that no training row carries, and rows that carry no other."""
+    known = set(labels)
+    carried = part["labels"].map(lambda names: tuple(name for name in names if name in known))
+    part = part.assign(labels=carried)[carried.map(len) > 0]
+    strange = ~part["label"].isin(labels)
+    return part.assign(label=part["label"].where(~strange, part["labels"].map(lambda names: names[0]))).reset_index(
+        drop=True
+    )
 
 
 def _has(rows: pd.DataFrame, column: str, value: str) -> bool:

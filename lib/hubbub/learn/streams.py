@@ -32,8 +32,9 @@ Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 def plan_training_pass(job: TrainingJob, epoch: int) -> Pass:
     """Every training row once, or as `hubbub.learn.balance` draws them; whole, or a crop of each."""
     rows = job.split.train
-    if needs_balance(rows["target"].to_numpy(np.int64), job.recipe_settings.train.balance):
-        rows = rows.iloc[sample_balanced(rows["target"].to_numpy(np.int64), seed=job.seed, epoch=epoch)]
+    counted = pd.Categorical(rows["label"], categories=job.split.labels).codes.astype(np.int64)
+    if needs_balance(counted, job.recipe_settings.train.balance):
+        rows = rows.iloc[sample_balanced(counted, seed=job.seed, epoch=epoch)]
     return Pass(
         job.store,
         rows["row"].to_numpy(np.int64),
@@ -60,11 +61,13 @@ def plan_rows(job: TrainingJob, chosen: pd.DataFrame) -> Pass:
     return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
 
 
-def iterate_rows(one: Pass, n_labels: int, policy: Augmentation | None = None, *, ahead: int = 1) -> Stream:
+def iterate_rows(one: Pass, table: Targets, policy: Augmentation | None = None, *, ahead: int = 1) -> Stream:
     """Batches of a pass, augmented: float32 [row, frame, band] and [row, label].
 
     Parameters
     ----------
+    table
+        float32 [kind, label]: a row whose target is k gets ``table[k]``.
     ahead
         Batches that lie ready or are being augmented, each in a thread; changes speed and memory, never values.
     """
@@ -73,19 +76,18 @@ def iterate_rows(one: Pass, n_labels: int, policy: Augmentation | None = None, *
         rng = np.random.default_rng([one.seed or 0, one.epoch, step])
         return (features, targets) if policy is None else policy(features, targets, rng)
 
-    one_hot = np.eye(n_labels, dtype=np.float32)
     waiting: deque[Future[tuple[Features, Targets]]] = deque()
     with ThreadPoolExecutor(ahead, thread_name_prefix="hubbub-augment") as threads:
         for step, batch in enumerate(one.batches()):
-            waiting.append(threads.submit(augment, step, batch.features, one_hot[batch.targets]))
+            waiting.append(threads.submit(augment, step, batch.features, table[batch.targets]))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def make_dataset(one: Pass, n_labels: int, failures: Failures, policy: Augmentation | None = None) -> Any:
+def make_dataset(one: Pass, table: Targets, failures: Failures, policy: Augmentation | None = None) -> Any:
     """Batches in the form that the backend reads fastest."""
     if not computes_on_tensorflow():
-        return iterate_rows(one, n_labels, policy, ahead=min(MOST_AHEAD, os.cpu_count() or 1))
-    return as_tf_data(one, n_labels=n_labels, augment=policy, failures=failures)
+        return iterate_rows(one, table, policy, ahead=min(MOST_AHEAD, os.cpu_count() or 1))
+    return as_tf_data(one, target_table=table, augment=policy, failures=failures)

@@ -233,12 +233,14 @@ def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[s
     model = in_float32(kept_model(job.partial / CHECKPOINTS, state), job)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
-    targets, scores = score_chosen_rows(job, model)
-    warnings = _find_warnings(job, state, targets, scores.argmax(axis=1))
+    marked, scores = score_chosen_rows(job, model)
+    warnings = _find_warnings(job, state, marked, scores)
     description = describe_bundle(job, state, calibrate_on_validation(job, model))
     description["warnings"] = [*split_warnings, *warnings]
     description["temperature"] = (
-        1.0 if job.split.validation.empty else fit_temperature(scores, targets, job.recipe.activation)
+        1.0
+        if job.split.validation.empty
+        else fit_temperature(scores, marked, job.recipe.activation, one_is_right=not job.split.is_multilabel)
     )
     write_bundle(draft, model, description, model_card(description))
     if (job.partial / LOGS).exists():
@@ -249,13 +251,13 @@ def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[s
 
 
 def _find_warnings(
-    job: TrainingJob, state: State, targets: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]
+    job: TrainingJob, state: State, marked: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]
 ) -> list[str]:
     found = find_training_warnings(
         state.history,
         kept_epoch=state.kept_epoch,
-        targets=targets,
-        predicted=predicted,
+        marked=marked,
+        scores=scores,
         labels=job.split.labels,
         activation=job.recipe.activation,
     )

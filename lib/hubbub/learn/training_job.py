@@ -7,9 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hubbub.config import canonical_hash
 from hubbub.config.recipes import RecipeSettings
 from hubbub.errors import SettingsError, TrainingError
+from hubbub.io.text import count_noun
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.budget import shuffle_budget_bytes
 from hubbub.learn.checksummed_store import ChecksummedStore
@@ -113,6 +116,8 @@ def plan_training(
     asked = settings.train
     rule = choose_rule(rows, by=split_by, test_fold=test_fold, validation_share=asked.validation_share, seed=seed)
     split = split_rows(rows, rule)
+    if split.is_multilabel and recipe.activation == "softmax":
+        raise TrainingError(_refuse_several_labels(split, model))
     count = len(split.train)
     return TrainingJob(
         store=opened,
@@ -128,7 +133,18 @@ def plan_training(
     )
 
 
+def _refuse_several_labels(split: Split, model: str) -> str:
+    rows = pd.concat([split.train, split.validation, split.test])
+    several = rows[rows["labels"].map(len) > 1]
+    first = several.iloc[0]
+    return (
+        f"{count_noun(several['clip_id'].nunique(), 'clip')} with several labels, such as {first['uri']} "
+        f"({', '.join(first['labels'])}), and {model} tells one label a clip; use --model default, "
+        "or give each clip the one that counts"
+    )
+
+
 def _rows_hash(rows: Any) -> str:
     """Changes when other rows, other contents or other labels are used."""
-    lines = zip(rows["row"], rows["crc32"], rows["label"], strict=True)
-    return canonical_hash([f"{row} {crc32} {label}" for row, crc32, label in lines])
+    lines = zip(rows["row"], rows["crc32"], rows["labels"], strict=True)
+    return canonical_hash([f"{row} {crc32} {' + '.join(labels)}" for row, crc32, labels in lines])

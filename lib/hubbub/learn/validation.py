@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hubbub.learn.targets import pair_labels
+
 MANY_GROUPS = 5_000
 """Groups above which each one is drawn by itself: as fair where groups are many, and much faster than dealing them."""
 
@@ -22,7 +24,7 @@ def select_validation(train: pd.DataFrame, *, share: float, seed: int) -> npt.ND
     Parameters
     ----------
     train
-        With columns `unit` (the group) and `label`.
+        With columns `unit` (the group), `label` and `labels`.
     share
         Share of the rows wanted, 0 up to 1; 0 for none.
     seed
@@ -66,7 +68,7 @@ def _deal(free: pd.DataFrame, parts: int, seed: int) -> npt.NDArray[np.bool_]:
 def _keep_a_group_each(train: pd.DataFrame, seed: int) -> set[str]:
     """Groups that train whatever is drawn, so that every label has one; as few as a greedy choice finds."""
     draw = draw_groups(seed, "training")
-    pairs = train[["label", "unit"]].drop_duplicates()
+    pairs = pair_labels(train)[["label", "unit"]].drop_duplicates()
     kept: set[str] = set()
     # Labels of few groups choose first: their group often serves others, too.
     for label in pairs["label"].value_counts(ascending=True).index:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from hubbub.errors import UsageError
@@ -17,7 +18,7 @@ from hubbub.pipelines.inputs import as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 
 if TYPE_CHECKING:
-    from hubbub.learn.clip_metrics import ClipMetrics
+    from hubbub.learn.clip_metrics import Calls, ClipMetrics
     from hubbub.learn.intervals import PairedTest
     from hubbub.pipelines.inputs import PathLike
 
@@ -57,7 +58,7 @@ def compare(
     labels = tuple(sorted({label for _, own in tables for label in own}))
     one, two = (_index_by_clip(table, own, labels) for table, own in tables)
     shared = one.index.intersection(two.index, sort=True)
-    agree = one.loc[shared, "true"].to_numpy() == two.loc[shared, "true"].to_numpy()
+    agree = np.array([*map(np.array_equal, one.loc[shared, "marked"], two.loc[shared, "marked"])], bool)
     if not agree.all():
         reporter.warn(f"{count_noun(int((~agree).sum()), 'clip')} left out, whose label is not the same in both")
     shared = shared[agree]
@@ -70,20 +71,33 @@ def compare(
         reporter.warn(
             f"compared on the {count_noun(len(shared), 'clip')} that both tested, of {len(one)} and {len(two)}"
         )
-    true = one.loc[shared, "true"].map(labels.index).to_numpy(np.int64)
     scores = [np.stack(table.loc[shared, "scores"].to_list()) for table in (one, two)]
-    right = [values.argmax(axis=1) == true for values in scores]
-    metrics = [clip_metrics(true, values, labels) for values in scores]
-    return Comparison(len(shared), labels, metrics[0], metrics[1], compare_paired(right[0], right[1]))
+    calls = [_call(table.loc[shared], values) for table, values in zip((one, two), scores, strict=True)]
+    metrics = [clip_metrics(own, values, labels) for own, values in zip(calls, scores, strict=True)]
+    return Comparison(len(shared), labels, metrics[0], metrics[1], compare_paired(calls[0].right, calls[1].right))
+
+
+def _call(table: pd.DataFrame, scores: npt.NDArray[np.float64]) -> Calls:
+    """What the mean of the scores calls; of clips that carry several labels, what at least half of the seeds did."""
+    from hubbub.learn.clip_metrics import Calls, call_labels
+
+    calls = call_labels(np.stack(table["marked"].to_list()), scores)
+    if table["called"].isna().any():
+        return calls
+    return Calls(calls.marked, np.stack(table["called"].to_list()) >= 0.5, calls.top)
 
 
 def _read_predictions(folder: StoragePath) -> tuple[pd.DataFrame, list[str]]:
     """The predictions of a folder, and the labels in the order of their scores."""
+    from hubbub.learn.outcomes import COLUMNS
+
     try:
         with explain_read_errors(folder):
             said: dict[str, Any] = json.loads(read_bytes(folder / "evaluation.json"))
             with local_file(folder / "predictions.parquet") as local:
-                return pd.read_parquet(local, columns=["clip_id", "true", "scores"]), list(said["labels"])
+                table = pd.read_parquet(local)
+                wanted = ["clip_id", "true", "scores", *(name for name in COLUMNS if name in table)]
+                return table[wanted], list(said["labels"])
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"{folder} is no evaluation; make one with: hubbub evaluate BUNDLE STORE -o {folder}, or hubbub crossval"
@@ -93,13 +107,30 @@ def _read_predictions(folder: StoragePath) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _index_by_clip(table: pd.DataFrame, own: list[str], labels: tuple[str, ...]) -> pd.DataFrame:
-    """One line a clip, true and scores [label], the mean over its seeds; a label that it did not know scores 0."""
+    """One line a clip: marked [label], and scores and called [label], the means over its seeds.
+
+    A label that the model did not know scores 0; `called` is None where every clip carries one label.
+    """
+    from hubbub.learn.targets import mark_labels
+
     scores = np.zeros((len(table), len(labels)))
     if len(table):
         scores[:, [labels.index(label) for label in own]] = np.stack(table["scores"].to_list())
     clip, ids = pd.factorize(table["clip_id"])
-    means = np.zeros((len(ids), len(labels)))
-    np.add.at(means, clip, scores)
-    means /= np.bincount(clip, minlength=len(ids))[:, None]
-    true = table.drop_duplicates("clip_id")["true"].to_list()
-    return pd.DataFrame({"true": true, "scores": list(means)}, index=pd.Index(ids))
+    first = table.drop_duplicates("clip_id")
+    carry_several = "labels" in table
+    carried = first["labels"] if carry_several else first["true"].map(lambda label: [label])
+    called = _mean_over_seeds(mark_labels(table["called"].to_list(), labels), clip) if carry_several else None
+    columns = {
+        "marked": list(mark_labels(carried.to_list(), labels)),
+        "scores": list(_mean_over_seeds(scores, clip)),
+        "called": [None] * len(ids) if called is None else list(called),
+    }
+    return pd.DataFrame(columns, index=pd.Index(ids))
+
+
+def _mean_over_seeds(values: npt.NDArray[Any], clip: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """Mean of the rows of each clip, float64 [clip, label]."""
+    means = np.zeros((clip.max(initial=-1) + 1, values.shape[1]))
+    np.add.at(means, clip, values)
+    return means / np.bincount(clip)[:, None] if len(means) else means

@@ -16,7 +16,7 @@ from hubbub.report.page import Section, count, percent, render
 
 FORMAT = "hubbub-evaluation/1"
 _COLUMNS = ("clip_id", "uri", "true", "predicted", "score")
-_NEWER_COLUMNS = ("confidence", "start_s", "end_s")  # that older evaluations do not have
+_NEWER_COLUMNS = ("confidence", "start_s", "end_s", "labels")  # that older evaluations, or most, do not have
 _NEEDED = ("labels", "clips", "accuracy", "macro_f1", "confusion", "per_class")
 
 
@@ -43,6 +43,7 @@ def evaluation_section(folder: Path) -> Section:
         calibration=data.get("calibration"),
         bins=_reliability_bins(data.get("calibration")),
         mistakes=show_mistakes(wrong, data),
+        carry_several="labels" in predictions,
         n_wrong=len(wrong),
         n_clips=len(predictions),
     )

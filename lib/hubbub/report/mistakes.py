@@ -73,7 +73,8 @@ def _add_attention(mistake: Mistake, falls: Sequence[Sequence[float]], window_s:
 
 
 def _show(row: Mapping[Any, Any], confidence: float, settings: Settings | None, root: str | None) -> Mistake:
-    own = (row["uri"], row["true"], row["predicted"], float(confidence))
+    carried = row["labels"] if row.get("labels") is not None else [row["true"]]
+    own = (row["uri"], " and ".join(carried), row["predicted"], float(confidence))
     if settings is None or root is None:
         return Mistake(*own, None, "", "Where the recordings lie is not known: evaluate again with this hubbub.")
     start_s = float(row.get("start_s") or 0.0)

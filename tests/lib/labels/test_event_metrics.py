@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from hubbub.labels.event_metrics import event_metrics, match_events
-from hubbub.learn.clip_metrics import clip_metrics
+from hubbub.learn.clip_metrics import call_labels, clip_metrics
 
 LABELS = ("dog", "rain", "siren", "saw")
 
@@ -30,7 +30,7 @@ def clip_sets(draw):
 @settings(max_examples=60, deadline=None)
 def test_clip_metrics_equal_scikit_learns(clips):
     true, scores = clips
-    ours = clip_metrics(true, scores, LABELS)
+    ours = clip_metrics(call_labels(np.eye(4, dtype=bool)[true], scores), scores, LABELS)
     called = scores.argmax(axis=1)
     assert ours.accuracy == pytest.approx(accuracy_score(true, called))
     assert ours.macro_f1 == pytest.approx(f1_score(true, called, average="macro", zero_division=0))
@@ -43,7 +43,8 @@ def test_clip_metrics_equal_scikit_learns(clips):
 
 
 def test_clip_metrics_become_json_that_says_the_same():
-    metrics = clip_metrics(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]), ["dog", "rain"])
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    metrics = clip_metrics(call_labels(np.eye(2, dtype=bool)[[0, 1, 1]], scores), scores, ["dog", "rain"])
     data = json.loads(json.dumps(metrics.to_dict()))
     assert data["labels"] == ["dog", "rain"]
     assert data["confusion"] == [[1, 0], [1, 1]]  # rows true, columns predicted
@@ -60,23 +61,48 @@ def test_clip_metrics_become_json_that_says_the_same():
 
 
 def test_no_clips_score_zero():
-    metrics = clip_metrics(np.empty(0, np.int64), np.empty((0, 2)), ["dog", "rain"])
+    metrics = clip_metrics(call_labels(np.empty((0, 2), bool), np.empty((0, 2))), np.empty((0, 2)), ["dog", "rain"])
     assert (metrics.accuracy, metrics.macro_f1, metrics.confusion.sum()) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("true", "scores", "message"),
+    ("marked", "scores", "message"),
     [
-        ([0, 1], np.zeros((2, 3)), r"for 2 labels; got \[2\] and \[2, 3\]"),  # a score too many
-        ([0], np.zeros((2, 2)), r"got \[1\] and \[2, 2\]"),  # a clip too many
-        ([0, 2], np.zeros((2, 2)), "indices 0 to 2; expected 0 to 1"),  # no such label
-        ([0, -1], np.zeros((2, 2)), "indices -1 to 0"),  # a clip without label must not be scored
-        ([0, 1], np.array([[0.1, 0.2], [np.nan, 0.3]]), "1 of 2 clips"),  # argmax would call NaN the winner
+        (np.eye(2, dtype=bool), np.zeros((2, 3)), r"got bool \[2, 2\] and \[2, 3\]"),  # a score too many
+        (np.eye(2, dtype=bool)[:1], np.zeros((2, 2)), r"got bool \[1, 2\] and \[2, 2\]"),  # a clip too many
+        (np.array([0, 1]), np.zeros((2, 2)), r"got int64 \[2\]"),  # places of labels
+        (np.zeros((2, 2), bool), np.zeros((2, 2)), "2 of 2 clips carry no label"),
+        (np.eye(2, dtype=bool), np.array([[0.1, 0.2], [np.nan, 0.3]]), "1 of 2 clips"),  # argmax would call NaN best
     ],
 )
-def test_clip_metrics_refuse(true, scores, message):
+def test_calls_are_refused(marked, scores, message):
     with pytest.raises(ValueError, match=message):
-        clip_metrics(np.array(true), scores, ["dog", "rain"])
+        call_labels(marked, scores)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_several_labels_a_clip_are_scored_as_scikit_learn_does(seed, count):
+    rng = np.random.default_rng(seed)
+    marked = rng.random((count, 4)) < 0.4
+    marked[~marked.any(axis=1), rng.integers(4)] = True
+    scores, thresholds = rng.random((count, 4)), rng.random(4)
+    calls = call_labels(marked, scores, thresholds)
+    ours = clip_metrics(calls, scores, LABELS)
+    called = scores >= thresholds
+    theirs = precision_recall_fscore_support(marked, called, zero_division=0)
+    for score, precision, recall, f1, support in zip(ours.per_class, *theirs, strict=True):
+        assert (score.precision, score.recall, score.f1, score.support) == pytest.approx(
+            (precision, recall, f1, support)
+        )
+    there = marked.any(axis=0) | called.any(axis=0)
+    assert ours.macro_f1 == pytest.approx(theirs[2][there].mean())
+    best = scores.argmax(axis=1)
+    assert ours.accuracy == pytest.approx(np.mean([row[top] for row, top in zip(marked, best, strict=True)]))
+    # A clip counts once, under a label that it carries.
+    assert ours.confusion.sum() == count
+    assert np.trace(ours.confusion) == round(ours.accuracy * count)
+    assert marked[np.arange(count), calls.true].all()
 
 
 def table(*rows, uri="a.wav"):

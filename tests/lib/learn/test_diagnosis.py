@@ -19,8 +19,10 @@ def history(loss: float, accuracy: float, *, epochs: int = 8, **validation: floa
 
 
 def warnings_of(lines: list[dict[str, float]], predicted: np.ndarray = EVENLY, **options) -> list[str]:
-    own = {"kept_epoch": len(lines), "targets": EVENLY, "labels": LABELS, "activation": "softmax"}
-    return find_training_warnings(lines, predicted=predicted, **(own | options))
+    own = {"targets": EVENLY, "labels": LABELS, "activation": "softmax"} | options
+    one_hot = np.eye(len(own["labels"]))
+    marked = one_hot[own.pop("targets")] > 0
+    return find_training_warnings(lines, kept_epoch=len(lines), marked=marked, scores=one_hot[predicted], **own)
 
 
 def test_the_loss_at_chance_is_that_of_a_model_that_knows_only_the_shares():
@@ -63,9 +65,12 @@ def test_a_label_that_is_never_predicted_is_named():
 def split(train: list[str], validation: list[str], test: list[str], skipped: int = 0) -> Split:
     def rows(names: list[str]) -> pd.DataFrame:
         numbers = [f"{place}" for place in range(len(names))]
-        return pd.DataFrame({"label": names, "unit": numbers, "clip_id": numbers})
+        carried = [(name,) for name in names]
+        return pd.DataFrame({"label": names, "labels": carried, "unit": numbers, "clip_id": numbers})
 
-    return Split(tuple(sorted({*train})), rows(train), rows(validation), rows(test), skipped)
+    labels = tuple(sorted({*train}))
+    table = np.eye(len(labels), dtype=np.float32)
+    return Split(labels, table, rows(train), rows(validation), rows(test), skipped)
 
 
 def test_a_good_split_has_no_warnings():

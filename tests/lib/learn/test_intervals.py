@@ -8,14 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from hubbub.learn.clip_metrics import Calls
 from hubbub.learn.intervals import bootstrap_interval, compare_paired
+
+
+def calls_of(true: np.ndarray, predicted: np.ndarray, n_labels: int) -> Calls:
+    one_hot = np.eye(n_labels, dtype=bool)
+    return Calls(one_hot[true], one_hot[predicted], predicted)
 
 
 def test_the_interval_of_accuracy_is_that_of_a_binomial():
     """Of 400 clips, 320 right: 0.8, give or take 1.96 standard errors of 0.02."""
     true = np.zeros(400, int)
     predicted = np.repeat([0, 1], [320, 80])
-    found = bootstrap_interval(true, predicted, 2).accuracy
+    found = bootstrap_interval(calls_of(true, predicted, 2)).accuracy
     assert (found.low, found.high) == pytest.approx((0.8 - 1.96 * 0.02, 0.8 + 1.96 * 0.02), abs=0.006)
 
 
@@ -23,9 +29,9 @@ def test_macro_f1_lies_within_its_interval():
     rng = np.random.default_rng(0)
     true = rng.integers(0, 4, 200)
     predicted = np.where(rng.random(200) < 0.7, true, rng.integers(0, 4, 200))
-    found = bootstrap_interval(true, predicted, 4).macro_f1
+    found = bootstrap_interval(calls_of(true, predicted, 4)).macro_f1
     assert found.low < f1_score(true, predicted, average="macro") < found.high
-    assert found == bootstrap_interval(true, predicted, 4).macro_f1
+    assert found == bootstrap_interval(calls_of(true, predicted, 4)).macro_f1
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -177,6 +179,53 @@ def test_workers_under_tf_distribute_share_the_rows(tiny_store):
     parts = [served(pass_of(tiny_store, share=Partition(index, 3))) for index in range(3)]
     assert {len(part) for part in parts} == {2}
     assert sorted(int(row) for part in parts for _, targets in part for row in targets // 7) == list(range(24))
+
+
+MIRRORED = """
+import sys
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+import keras
+from hubbub.learn.dataset import Pass
+from hubbub.learn.tf_data import as_tf_data
+from hubbub.store.opening import open_store
+store = open_store(sys.argv[1])
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+
+def batches():
+    return as_tf_data(Pass(store, np.arange(24), np.arange(24) % 3, 8, seed=1), n_labels=3)
+
+seen = [[], []]
+for features, targets in strategy.experimental_distribute_dataset(batches()):
+    for replica, part in enumerate(strategy.experimental_local_results(features)):
+        seen[replica].append(part.numpy())
+whole = np.concatenate([features.numpy() for features, _ in batches()])
+both = np.concatenate([np.concatenate(pair) for pair in zip(*seen)])
+assert [len(part) for part in seen[0]] == [4, 4, 4], seen
+np.testing.assert_array_equal(both, whole)
+
+def losses(scope):
+    keras.utils.set_random_seed(0)
+    with scope:
+        network = keras.Sequential([keras.Input((store.n_frames, store.n_bands)), keras.layers.Flatten()])
+        network.add(keras.layers.Dense(3, "softmax"))
+        network.compile(keras.optimizers.SGD(1e-5), "categorical_crossentropy")
+    return network.fit(batches(), epochs=2, shuffle=False, verbose=0).history["loss"]
+
+import contextlib
+np.testing.assert_allclose(losses(strategy.scope()), losses(contextlib.nullcontext()), rtol=1e-4)
+print("two replicas")
+"""
+
+
+def test_two_devices_of_a_mirrored_strategy_share_batches_and_train_as_one(tiny_store):
+    done = subprocess.run([sys.executable, "-c", MIRRORED, str(tiny_store.path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "two replicas"
 
 
 def copied(store: FeatureStore, place) -> FeatureStore:

@@ -24,7 +24,7 @@ from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.labels.events import EventRule
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import create_labels
-from hubbub.learn.clip_metrics import clip_metrics
+from hubbub.learn.clip_metrics import call_labels, clip_metrics
 from hubbub.report import evaluation_section, labels_section, recording, write_report
 from hubbub.report.charts import line_chart, round_ticks
 from hubbub.report.lanes import assign_colours, bar_rows
@@ -187,7 +187,7 @@ def evaluation(tmp_path):
         "settings_hash": SETTINGS.hash,
         "fold": 1,
         "history": history,
-        **clip_metrics(true, scores, LABELS).to_dict(),
+        **clip_metrics(call_labels(np.eye(len(LABELS), dtype=bool)[true], scores), scores, LABELS).to_dict(),
     }
     (folder / "evaluation.json").write_text(json.dumps(data))
     predicted = scores.argmax(axis=1)
