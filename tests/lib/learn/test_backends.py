@@ -8,7 +8,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
+
+from hubbub.models.bundle import load_bundle
 
 TRAINING = """
 import json, sys
@@ -17,12 +20,16 @@ import hubbub
 from hubbub.models.backends import import_keras
 keras = import_keras()
 from hubbub.learn.train import train
+from hubbub.models.bundle import load_bundle
 store, out = sys.argv[1:]
 seen = []
 for name in ("one", "two"):
     found = train(store, f"{out}/{name}", test_fold=1, epochs=2, seed=3)
-    seen.append([found.history[-1]["loss"], *(float(np.abs(w).sum()) for w in load_bundle(found.bundle).model.weights)])
+    model = keras.saving.load_model(f"{out}/{name}/model.keras", compile=False)
+    seen.append([found.history[-1]["loss"], *(float(np.abs(values).sum()) for values in model.get_weights())])
 scores = hubbub.evaluate(f"{out}/one", store)
+rows = np.stack(list(hubbub.open_store(store).read_rows(range(24)))).astype(np.float32)
+np.save(f"{out}/scores.npy", load_bundle(f"{out}/one").predict(rows))
 print(json.dumps({
     "loaded": "tensorflow" in sys.modules,
     "same": seen[0] == seen[1],
@@ -43,26 +50,6 @@ def test_other_backends_train_the_same_twice_without_loading_tensorflow(backend,
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == {"loaded": False, "same": True, "clips": 6, "backend": backend}
     assert list((tmp_path / "one" / "logs").glob("events.*"))
-
-
-def test_a_bundle_of_another_backend_gives_the_same_scores_here(tiny_store, tmp_path):
-    """A network is its weights: who trains on JAX labels on TensorFlow."""
-    if find_spec("jax") is None:
-        pytest.skip("jax is not installed")
-    import numpy as np
-
-    from hubbub.learn.train import train
-    from hubbub.models.bundle import load_bundle
-
-    bundle = train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=1).bundle
+    # A network is its weights: what one backend trained, another labels with.
     rows = np.stack(list(tiny_store.read_rows(range(24)))).astype(np.float32)
-    np.save(tmp_path / "rows.npy", rows)
-    code = (
-        "import sys, numpy as np\n"
-        "from hubbub.models.bundle import load_bundle\n"
-        "np.save(sys.argv[3], load_bundle(sys.argv[1]).predict(np.load(sys.argv[2])))\n"
-    )
-    scores = tmp_path / "scores.npy"
-    command = [sys.executable, "-c", code, str(bundle), str(tmp_path / "rows.npy"), str(scores)]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"KERAS_BACKEND": "jax"})
-    np.testing.assert_allclose(np.load(scores), load_bundle(bundle).predict(rows), atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), load_bundle(tmp_path / "one").predict(rows), atol=1e-4)

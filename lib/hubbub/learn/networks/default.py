@@ -146,6 +146,6 @@ RECIPE = Recipe(
     optimizer=optimizer,
     policy=policy,
     batch_rows=32,
-    row_passes=14_500,
-    most_epochs=60,
+    row_passes=42_000,
+    most_epochs=150,
 )
