@@ -31,9 +31,7 @@ def demo(
     ] = _DATA,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Default: what suits the model; fewer for a quick look.", metavar="N")
-    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the training; fewer for a quick look.", metavar="N")] = 60,
     seed: Annotated[int, typer.Option(help="Of the training and of the soundscapes.", metavar="N")] = 0,
     debug: options.Debug = False,
 ) -> None:

@@ -31,6 +31,12 @@ def index(
     ] = None,
     path_column: Annotated[str | None, typer.Option(help=f"{_Column} file names.", metavar="NAME")] = None,
     label_column: Annotated[str | None, typer.Option(help=f"{_Column} labels.", metavar="NAME")] = None,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(
+            help="What parts several labels in one cell, such as ';'. Default: a cell is one label.", metavar="TEXT"
+        ),
+    ] = None,
     fold_column: Annotated[str | None, typer.Option(help=f"{_Column} folds (whole numbers).", metavar="NAME")] = None,
     split_column: Annotated[
         str | None, typer.Option(help=f"{_Column} splits (train, val, test).", metavar="NAME")
@@ -69,6 +75,7 @@ def index(
         start_s=start_column,
         end_s=end_column,
         recorded_at=recorded_at_column,
+        label_separator=label_separator,
     )
     result = index_recordings(source, output, format=format, columns=columns, reporter=reporter)
     unreadable = result.unreadable

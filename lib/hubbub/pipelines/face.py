@@ -40,7 +40,8 @@ def index(
     format
         ``folder`` (a class a sub-folder), ``flat`` (unlabelled), ``esc50`` or ``csv``; None: what fits.
     columns
-        Names of a CSV's columns by their role: path, label, fold, split, group, start_s, end_s, recorded_at.
+        Names of a CSV's columns by their role: path, label, fold, split, group, start_s, end_s, recorded_at; and
+        `label_separator`, what parts several labels in one cell.
     progress
         Print progress and warnings.
 

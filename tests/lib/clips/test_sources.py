@@ -191,6 +191,26 @@ def test_labels_are_text_as_it_stands_in_the_file(tmp_path: Path, text: str, lab
     assert listing.clips[0]["labels"] == [label]
 
 
+@pytest.mark.parametrize(
+    ("cell", "separator", "labels"),
+    [
+        ("rain;wind", ";", ["rain", "wind"]),
+        ("rain; heavy wind ;;rain", ";", ["rain", "heavy wind"]),  # spaces belong to no label, and each counts once
+        ("rain;wind", None, ["rain;wind"]),
+        ('"dog,7,NA"', ",", ["dog", "7", "NA"]),
+        ("7", "|", ["7"]),
+        ("", ";", []),
+    ],
+)
+def test_a_cell_may_hold_several_labels(tmp_path: Path, cell: str, separator: str | None, labels: list[str]):
+    touch(tmp_path, "a.wav")
+    source = csv(tmp_path / "x.csv", f"path,tags\na.wav,{cell}\n")
+    (clip,) = listed(source, path="path", label="tags", label_separator=separator).clips
+    assert clip["labels"] == labels
+    with pytest.raises(ClipTableError, match=r"--label-separator parts the cells of a column; .* --label-column"):
+        listed(source, path="path", label_separator=";")
+
+
 def test_groups_are_text_as_it_stands_in_the_file(tmp_path: Path):
     touch(tmp_path, "a.wav")
     listing = listed(csv(tmp_path / "x.csv", "path,site\na.wav,12\nb.wav,\n"), path="path", group="site")

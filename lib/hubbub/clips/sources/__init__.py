@@ -35,6 +35,13 @@ class Columns:
     start_s: str | None = None
     end_s: str | None = None
     recorded_at: str | None = None
+    label_separator: str | None = None
+    """No column: what parts several labels in one cell; None: a cell is one label."""
+
+    @property
+    def by_role(self) -> dict[str, str | None]:
+        """Names of columns, or None, by what they mean."""
+        return {role: name for role, name in vars(self).items() if role != "label_separator"}
 
     @property
     def text(self) -> set[str | None]:

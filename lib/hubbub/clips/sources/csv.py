@@ -81,12 +81,14 @@ def _as_numbers(column: pd.Series) -> pd.Series:
 
 def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listing:
     """Turn the rows of a CSV into clips."""
-    named = {role: name for role, name in vars(columns).items() if name is not None}
+    named = {role: name for role, name in columns.by_role.items() if name is not None}
     for role, name in named.items():
         if name not in frame:
             raise ClipTableError(
                 f"{source} has no column '{name}' ({_option(role)}): {suggest_nearest(name, frame.columns)}"
             )
+    if columns.label_separator is not None and "label" not in named:
+        raise ClipTableError(f"{source}: --label-separator parts the cells of a column; name it with --label-column")
     if frame[columns.path].isna().any():
         raise ClipTableError(
             f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; "
@@ -96,11 +98,12 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
     carried = [str(name) for name in frame if name not in named.values()]
     clash = [name for name in carried if name in CLIP_SCHEMA.names or name in RESERVED_COLUMNS]
     if clash:
-        can_be_named = clash[0] in vars(columns)
+        can_be_named = clash[0] in columns.by_role
         name_it = f"name it ({_option(clash[0])} {clash[0]}) or " if can_be_named else ""
         raise ClipTableError(f"{source}: column '{clash[0]}' has a meaning in hubbub's tables; {name_it}rename it")
     rows = (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
-    return Listing(root, [_clip(row, named, carried, is_path=is_local(root)) for row in rows])
+    clips = [_clip(row, named, carried, columns.label_separator, is_path=is_local(root)) for row in rows]
+    return Listing(root, clips)
 
 
 def _option(role: str) -> str:
@@ -135,13 +138,14 @@ def _count_existing(names: list[str], folder: StoragePath) -> int:
     )
 
 
-def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str], *, is_path: bool) -> dict[str, Any]:
+def _clip(
+    row: dict[str, Any], named: dict[str, str], carried: list[str], separator: str | None, *, is_path: bool
+) -> dict[str, Any]:
     """One clip of a row; paths of one file are spelt in one way, keys are taken letter by letter."""
     values = {name: None if pd.isna(value) else value for name, value in row.items()}
     path = str(values[named["path"]])
     clip: dict[str, Any] = {"uri": PurePosixPath(path).as_posix() if is_path and "://" not in path else path}
-    label = values[named["label"]] if "label" in named else None
-    clip["labels"] = [] if label is None else [str(label)]
+    clip["labels"] = _parse_labels(values[named["label"]] if "label" in named else None, separator)
     if "fold" in named:
         clip["fold"] = _parse_whole_number(values[named["fold"]], named["fold"])
     for role in ("split", "group"):
@@ -153,6 +157,13 @@ def _clip(row: dict[str, Any], named: dict[str, str], carried: list[str], *, is_
     if "recorded_at" in named:
         clip["recorded_at"] = _parse_time(values[named["recorded_at"]], named["recorded_at"])
     return clip | {name: values[name] for name in carried}
+
+
+def _parse_labels(value: Any, separator: str | None) -> list[str]:
+    """The labels of a cell, each once, in their order."""
+    if value is None or not separator:
+        return [] if value is None else [str(value)]
+    return list(dict.fromkeys(name.strip() for name in str(value).split(separator) if name.strip()))
 
 
 def _parse_time(value: Any, column: str) -> datetime | None:
