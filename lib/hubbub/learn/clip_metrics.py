@@ -122,13 +122,20 @@ class ClipMetrics:
     per_class: tuple[ClassScore, ...]
     """One score a label, in the order of `labels`."""
 
+    @property
+    def mean_average_precision(self) -> float | None:
+        """Mean of the labels' average precision; None where no label has one."""
+        known = [score.average_precision for score in self.per_class if score.average_precision is not None]
+        return float(np.mean(known)) if known else None
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data: labels, clips, accuracy, macro_f1, confusion, per_class."""
+        """Return plain data: labels, clips, accuracy, macro_f1, mean_average_precision, confusion, per_class."""
         return {
             "labels": list(self.labels),
             "clips": int(self.confusion.sum()),
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,
+            "mean_average_precision": self.mean_average_precision,
             "confusion": self.confusion.tolist(),
             "per_class": [asdict(score) for score in self.per_class],
         }

@@ -100,10 +100,16 @@ def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("accuracy" + _interval(intervals.get("accuracy")), percent(data["accuracy"])),
         ("macro F1" + _interval(intervals.get("macro_f1")), percent(data["macro_f1"])),
+        *_mean_average_precision(data),
         ("clips right", f"{count(right)} of {count(data['clips'])}"),
         ("classes", count(len(data["labels"]))),
     ]
     return [*facts, ("weakest class", weakest["label"])] if weakest else facts
+
+
+def _mean_average_precision(data: dict[str, Any]) -> list[tuple[str, str]]:
+    value = data.get("mean_average_precision")  # that older evaluations do not have
+    return [] if value is None else [("mean average precision", percent(value))]
 
 
 def _interval(ends: dict[str, float] | None) -> str:
