@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMMAND = Path(__file__).resolve().parents[2] / "benchmarks" / "engine.py"
 
 
@@ -17,6 +19,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, COMMAND, *arguments], capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_it_runs_small_and_every_unit_comes_back():
     done = run("--clips", "95", "--units", "20", "--workers", "1", "--rounds", "1", "--limit", "4")
     assert done.returncode == 0, done.stderr

@@ -132,6 +132,7 @@ def test_a_long_recording_has_its_length_and_is_no_silence(module, tmp_path: Pat
     assert (sound[:, 0] != sound[:, 1]).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_every_frontend_has_its_cost_beside_librosas() -> None:
     mini = FOLDER.parent / "tests" / "data" / "esc10-mini"
     command = [sys.executable, FOLDER / "frontends.py", "--rounds", "1", "--clips", mini]

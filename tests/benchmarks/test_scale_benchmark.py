@@ -58,6 +58,7 @@ def test_it_opens_the_columns_that_training_goes_by(small: tuple[Path, subproces
     assert open_store(folder / "store").rows(columns).columns.tolist() == columns
 
 
+@pytest.mark.slow
 def test_check_exits_1_where_a_target_is_missed(small: tuple[Path, subprocess.CompletedProcess]):
     folder, _ = small
     missed = run("--keep", folder, "--check", before="scale.OPEN_MB = 1.0")

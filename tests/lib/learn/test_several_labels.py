@@ -42,7 +42,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(store, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("several") / "bundle"
-    train(store, out, test_fold=2, epochs=60, settings={"train.augment": False})
+    train(store, out, test_fold=2, epochs=30, settings={"train.augment": False})
     return out
 
 
@@ -93,7 +93,7 @@ def test_a_model_is_compared_with_itself_on_all_clips(evaluation):
 
 
 def test_folds_together_hold_every_clip_once(store, tmp_path):
-    settings = {"train.augment": False, "train.epochs": 2}
+    settings = {"train.augment": False, "train.epochs": 1}
     found = crossval(store, tmp_path / "run", settings=settings, cluster="serial")
     table = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
     assert sorted(table["uri"]) == sorted(clip["uri"] for clip in make_clips())

@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +98,42 @@ def test_the_same_sweep_again_trains_nothing_and_another_is_refused(done, tiny_s
         crossval(tiny_store, result.out, cluster="serial")
 
 
+def test_a_trial_that_dies_is_a_row_with_its_reason_and_the_others_are_ranked(tiny_store, tmp_path: Path, monkeypatch):
+    import hubbub.learn.train as module
+
+    whole = module.train
+
+    def train(store, out, **options):
+        if options["settings"].model.learning_rate == 0.001:
+            raise ValueError("the dog ate it")
+        return whole(store, out, **options)
+
+    grid = write_grid(tmp_path, settings={"model.learning_rate": [0.001, 0.002]})
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "train", train)
+        result = sweep(tiny_store, grid, tmp_path / "run", test_fold=1, cluster="serial")
+        assert not result.is_complete
+        assert list(result.ranking["status"]) == ["ok", "failed"]
+        assert list(result.ranking["model.learning_rate"]) == [0.002, 0.001]
+        assert "the dog ate it" in (result.out / "report.html").read_text()
+        assert "the dog ate it" in (result.out / "sweep.json").read_text()
+    assert not sweep(tiny_store, grid, result.out, test_fold=1, cluster="serial").is_complete
+    again = sweep(tiny_store, grid, result.out, test_fold=1, cluster="serial", retry_failed=True)
+    assert again.is_complete
+    assert list(again.ranking["status"]) == ["ok", "ok"]
+
+
+def test_stores_are_tried_as_settings_are(tiny_store, tmp_path: Path, build, clips):
+    """A store whose rows are all the same teaches nothing: the other one wins, whatever their order."""
+    flat = np.full((tiny_store.n_frames, tiny_store.n_bands), -40.0)
+    other = build(tmp_path / "flat", [clip | {"values": flat} for clip in clips()])
+    grid = write_grid(tmp_path, settings={"train.epochs": [12], "model.learning_rate": [0.003]})
+    result = sweep([other, tiny_store], grid, tmp_path / "run", test_fold=1, cluster="serial")
+    assert len(result.ranking) == 2
+    assert str(tiny_store.path) in shlex.split(result.command)
+    assert result.ranking["val_accuracy"].is_monotonic_decreasing
+
+
 def test_half_the_trials_go_on(tiny_store, tmp_path: Path):
     grid = write_grid(
         tmp_path,
@@ -109,6 +146,7 @@ def test_half_the_trials_go_on(tiny_store, tmp_path: Path):
     assert result.ranking["epochs"].iloc[0] == 3
 
 
+@pytest.mark.slow
 def test_a_random_search_draws_the_same_again_within_its_range(tiny_store, tmp_path: Path):
     grid = write_grid(
         tmp_path,
