@@ -136,7 +136,9 @@ def _update_best_epoch(job: TrainingJob, state: State, line: dict[str, float]) -
     state.history.append(line)
     recent = [line["val_loss"] for line in state.history[-SMOOTHED_EPOCHS:] if "val_loss" in line]
     loss = sum(recent) / len(recent) if recent else -math.inf
-    if loss <= state.kept_loss:
+    settled = job.recipe.settled_share * job.epochs
+    # The first epoch that has settled is kept whatever its loss; those before it serve where training breaks off.
+    if loss <= state.kept_loss or state.kept_epoch <= settled < state.epoch:
         state.kept_epoch, state.kept_loss = state.epoch, loss
     patience = max(10, math.ceil(job.recipe_settings.train.patience * job.epochs))
     state.stopped = state.epoch - state.kept_epoch >= patience

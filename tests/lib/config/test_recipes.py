@@ -88,7 +88,7 @@ def test_a_file_gives_sections_and_assignments_come_after_it(tmp_path: Path) -> 
     file = tmp_path / "recipe.yaml"
     file.write_text("model:\n  dropout: 0.1\ntrain:\n")
     settings = load_recipe_settings("default", file, ["model.dropout=0.2", "train.epochs=7"])
-    assert (settings.model.dropout, settings.train.epochs, settings.train.patience) == (0.2, 7, 0.5)
+    assert (settings.model.dropout, settings.train.epochs, settings.train.patience) == (0.2, 7, 1.0)
     with pytest.raises(HubbubError, match="does not exist; print one to start from: hubbub settings --model default >"):
         load_recipe_settings("default", tmp_path / "none.yaml")
 

@@ -285,14 +285,23 @@ def test_seed_cnn_is_the_network_of_the_tutorial():
     assert kinds[-2:] == ["GlobalAveragePooling2D", "Dense"]
 
 
-def test_training_stops_where_nothing_gets_better(tiny_store, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "done", "kept"),
+    [
+        ("seed-cnn", 11, 1),
+        ("default", 14, 12),  # anneals to the end; the first epoch of the last fifth is better than those after it
+    ],
+)
+def test_where_nothing_gets_better_training_stops_or_keeps_the_best_that_has_settled(
+    model, done, kept, tiny_store, tmp_path, monkeypatch
+):
     import hubbub.learn.fitting as module
 
     worse = iter(range(1000))
     one_epoch = module._one_epoch
     monkeypatch.setattr(module, "_one_epoch", lambda *args: one_epoch(*args) | {"val_loss": 1.0 + next(worse)})
-    result = train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=14)
-    assert (len(result.history), result.kept_epoch) == (11, 1)
+    result = train(tiny_store, tmp_path / "bundle", model=model, test_fold=1, epochs=14)
+    assert (len(result.history), result.kept_epoch) == (done, kept)
 
 
 REFUSED = [

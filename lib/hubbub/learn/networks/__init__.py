@@ -73,6 +73,10 @@ class Recipe:
     most_epochs: int
     """Epochs at most, by default, where rows are few."""
 
+    settled_share: float = 0.0
+    """Share of the epochs after which one may be kept: before, a learning rate that still falls makes weights that are
+    good by chance, and a few dozen validation rows cannot tell."""
+
     @property
     def defaults(self) -> RecipeSettings:
         """The settings that train it where nobody changes them."""

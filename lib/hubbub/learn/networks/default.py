@@ -148,4 +148,5 @@ RECIPE = Recipe(
     batch_rows=32,
     row_passes=42_000,
     most_epochs=150,
+    settled_share=0.8,
 )
