@@ -69,11 +69,14 @@ class Found:
     """The most that was allocated on the GPU; None on a CPU."""
 
 
-def cases(backends: Sequence[str], *, has_gpu: bool) -> Iterator[Case]:
-    """List what is measured: as the recipe trains and without augmentation; on a GPU large batches, too."""
+def cases(backends: Sequence[str], model: str, *, has_gpu: bool) -> Iterator[Case]:
+    """List what is measured: with the recipe's augmentation, if it has one, and without; on a GPU large batches, too."""
+    from hubbub.config.recipes import DEFAULTS
+
+    kinds = (True, False) if DEFAULTS[model].train.augment else (False,)
     for backend in backends:
         for batch_rows, precision in [(32, "float32"), *([(256, "float32"), (256, "mixed_bfloat16")] * has_gpu)]:
-            for augmented in (True, False):
+            for augmented in kinds:
                 yield Case(backend, batch_rows, precision, augmented)
 
 
@@ -221,7 +224,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How fast the trainer goes, and how much of the time it waits.")
     parser.add_argument("--rows", type=positive, help=f"an epoch; {CPU_ROWS}, or {GPU_ROWS} with a GPU")
     parser.add_argument("--rounds", type=positive, default=5, help="epochs of each kind that count (5)")
-    parser.add_argument("--model", default="default", help="recipe (default)")
+    parser.add_argument("--model", choices=("default", "seed-cnn"), default="default", help="recipe (default)")
     parser.add_argument("--backends", default="", help=f"{','.join(BACKENDS)}; all that are installed")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -248,11 +251,14 @@ def main() -> int:
 
     has_gpu = find_gpu()
     rows = arguments.rows or (GPU_ROWS if has_gpu else CPU_ROWS)
+    least = max(case.batch_rows for case in cases(arguments.backends, arguments.model, has_gpu=has_gpu))
+    if rows < least:
+        sys.exit(f"error: --rows {rows}; give at least {least}, the rows of one batch")
     with tempfile.TemporaryDirectory(prefix="hubbub-benchmark-") as scratch:
         folder = Path(scratch) / "store"
         write_noise(folder, rows, Settings(layout=Layout(rows_per_shard=256, rows_per_chunk=32)))
         results = []
-        for case in cases(arguments.backends, has_gpu=has_gpu):
+        for case in cases(arguments.backends, arguments.model, has_gpu=has_gpu):
             results.append((case, measure_in_own_process(case, arguments, folder, rows)))
             print(results[-1], file=sys.stderr, flush=True)
     print_found(results, arguments.model, rows)
