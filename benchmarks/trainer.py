@@ -70,7 +70,7 @@ class Found:
 
 
 def cases(backends: Sequence[str], model: str, *, has_gpu: bool) -> Iterator[Case]:
-    """List what is measured: with the recipe's augmentation, if it has one, and without; on a GPU large batches, too."""
+    """List what is measured: with the recipe's augmentation, if any, and without; on a GPU large batches, too."""
     from hubbub.config.recipes import DEFAULTS
 
     kinds = (True, False) if DEFAULTS[model].train.augment else (False,)

@@ -21,11 +21,11 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_it_runs_small_and_has_a_figure_for_every_case():
     done = run("--rows", "256", "--rounds", "1", "--model", "seed-cnn", "--backends", "tensorflow")
     assert done.returncode == 0, done.stderr
-    lines = re.findall(
-        r"^ *tensorflow +(\d+) +float32 +(yes|no) +([\d,]+) +-?[\d.]+% +[\d,]+", done.stdout, re.MULTILINE
-    )
-    assert {("32", "yes"), ("32", "no")} <= {(batch, augmented) for batch, augmented, _ in lines}
-    assert all(int(rate.replace(",", "")) > 0 for *_, rate in lines)
+    figures = r"^ *tensorflow +(\d+) +float32 +(yes|no) +([\d,]+) +-?[\d.]+% +[\d,]+"
+    lines = re.findall(figures, done.stdout, re.MULTILINE)
+    # seed-cnn has no augmentation: nothing is said to have it.
+    assert ("32", "no") in {(batch, augmented) for batch, augmented, _ in lines}
+    assert all(augmented == "no" and int(rate.replace(",", "")) > 0 for _, augmented, rate in lines)
 
 
 @pytest.mark.parametrize(
