@@ -16,6 +16,7 @@ from hubbub.clips.examples import EXAMPLE_COLUMNS as EXAMPLE
 from hubbub.clips.examples import MIX, NO_RULE, list_variant_rules
 from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
+from hubbub.io.memory import release_freed_memory
 
 RETIRED = "retired"
 
@@ -112,6 +113,7 @@ def select_examples(rows: pa.Table, settings: Settings, columns: Sequence[str] |
     columns
         Those wanted, of those that are there; None: all but status and error, which tell nothing of examples.
     """
+    release_freed_memory()  # of reading
     chosen = _is_current(rows)
     held = rows.select([*EXAMPLE, "status", "labels"])
     chosen[chosen] = _is_usable(held if chosen.all() else held.filter(pa.array(chosen)), settings)
@@ -123,6 +125,8 @@ def select_examples(rows: pa.Table, settings: Settings, columns: Sequence[str] |
     for name in rows.column_names:
         column, rows = rows[name], rows.drop_columns(name)
         frame[name] = _values(name, column if order is None else column.take(order))
+        del column
+        release_freed_memory()
     return pd.DataFrame(frame, columns=None if columns is None else list(columns), copy=False)
 
 
