@@ -29,7 +29,7 @@ def test_train_again_is_done_already_and_another_command_is_refused(store: Path,
     [
         (("--model", "seedcnn"), "did you mean 'seed-cnn'?"),
         (("--test-fold", 9), "fold 9"),
-        (("--epochs", 0), "train.epochs: Input should be greater than or equal to 1 (given: 0)"),
+        (("--epochs", 0), "train.epochs: expected at least 1 (given: 0)"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )

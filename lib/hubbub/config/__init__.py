@@ -16,7 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from hubbub.config.base import Frozen
+from hubbub.config.base import Frozen, say_expected
 from hubbub.config.frontends import FRONTENDS, Dtype, FrontendSettings, LogMelSettings
 from hubbub.config.variants import Variants, explain_error
 from hubbub.errors import SettingsError, suggest_nearest
@@ -282,9 +282,8 @@ def _explain(item: Any) -> str:
         return (
             f"unknown setting '{name}': {_section_of(name) or suggest_nearest(location[-1], _fields_at(location[:-1]))}"
         )
-    message = item["msg"].removeprefix("Value error, ")
     given = "" if isinstance(item["input"], Mapping) else f" (given: {item['input']!r})"
-    return f"{name + ': ' if name else ''}{message}{given}"
+    return f"{name + ': ' if name else ''}{say_expected(item)}{given}"
 
 
 _SECTIONS = {

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hubbub.config import nest_settings, read_settings_file
-from hubbub.config.base import Frozen
+from hubbub.config.base import Frozen, say_expected
 from hubbub.config.recipes import KEYS, SECTIONS, explain_unknown_key, parse_recipe_settings
 from hubbub.errors import SettingsError, suggest_nearest
 
@@ -183,5 +183,5 @@ def _explain(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         known = Halving if name.startswith("halving") else Range
         return f"unknown key '{name}': {suggest_nearest(name.rpartition('.')[2], known.model_fields)}"
-    message = item["msg"].removeprefix("Value error, ")
+    message = say_expected(item)
     return f"{name}: {message} (given: {item['input']!r})" if name else message

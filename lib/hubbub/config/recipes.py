@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from hubbub.config import assign_setting, nest_settings, read_settings_file
-from hubbub.config.base import Frozen
+from hubbub.config.base import Frozen, say_expected
 from hubbub.errors import SettingsError, TrainingError, suggest_nearest
 
 
@@ -175,8 +175,25 @@ def choose_recipe_settings(
 
 def explain_unknown_key(name: str) -> str:
     """Say which recipe setting is meant by a name that is none: ``did you mean 'model.learning_rate'?``."""
-    homes = [key for key in KEYS if key.rpartition(".")[2] == name.rpartition(".")[2]]
-    return f"did you mean '{homes[0]}'? (known: {', '.join(sorted(KEYS))})" if homes else suggest_nearest(name, KEYS)
+    last = name.rpartition(".")[2]
+    meant = _OTHERS_NAMES.get(last) or next((key for key in KEYS if key.rpartition(".")[2] == last), None)
+    return f"did you mean '{meant}'? (known: {', '.join(sorted(KEYS))})" if meant else suggest_nearest(name, KEYS)
+
+
+_OTHERS_NAMES = {
+    "lr": "model.learning_rate",
+    "wd": "model.weight_decay",
+    "batch": "train.batch_rows",
+    "batch_size": "train.batch_rows",
+    "n_epochs": "train.epochs",
+    "num_epochs": "train.epochs",
+    "max_epochs": "train.epochs",
+    "validation_split": "train.validation_share",
+    "augmentation": "train.augment",
+    "mixed_precision": "train.precision",
+    "jit_compile": "train.jit",
+}
+"""What Keras, PyTorch and Lightning call a setting -> what it is called here."""
 
 
 def _explain(item: Any) -> str:
@@ -189,4 +206,4 @@ def _explain(item: Any) -> str:
         return f"{name}: {item['input']!r} is no section of settings; expected settings in it, such as {KEYS[0]}=0.001"
     if name == "train.jit":
         return f"train.jit: expected auto, true or false (given: {item['input']!r})"
-    return f"{name}: {item['msg'].removeprefix('Value error, ')} (given: {item['input']!r})"
+    return f"{name}: {say_expected(item)} (given: {item['input']!r})"

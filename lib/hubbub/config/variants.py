@@ -32,7 +32,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
-from hubbub.config.base import Frozen
+from hubbub.config.base import Frozen, say_expected
 from hubbub.errors import SettingsError, suggest_nearest
 
 SOUND_SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".wav")
@@ -331,7 +331,7 @@ def explain_error(item: Any) -> str:
         return f"{where}unknown setting '{name}': {suggest_nearest(name, _settings_at(location[:depth]))}"
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return f"{where}{_unknown_kind(item['input'])}"
-    message = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+    message = _WORDS.get(item["type"]) or say_expected(item)
     path = "".join(f"item {part + 1}: " if isinstance(part, int) else f"{part}: " for part in location[depth:])
     return f"{where}{path}{message} (given: {reprlib.repr(item['input'])})"
 

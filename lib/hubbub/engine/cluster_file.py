@@ -23,7 +23,7 @@ from distributed import LocalCluster
 from distributed.deploy import Cluster
 from pydantic import Field, ValidationError, model_validator
 
-from hubbub.config.base import Frozen
+from hubbub.config.base import Frozen, say_expected
 from hubbub.engine.clients import Connection, open_own_cluster
 from hubbub.engine.scaling import add_environment, scale_with_work, wait_for_first_workers
 from hubbub.errors import ClusterError, suggest_nearest
@@ -112,7 +112,7 @@ def _explain(item: Any) -> str:
         return f"'{name}' is missing; expected such as {_EXAMPLE}"
     if name == "cluster.class":
         return f"cluster.class: {item['input']!r} is no name of a class; expected such as dask_jobqueue.SLURMCluster"
-    return f"{name}: {item['msg'].removeprefix('Value error, ')} (given: {item['input']!r})"
+    return f"{name}: {say_expected(item)} (given: {item['input']!r})"
 
 
 def load_cluster_class(file: Path, said: ClusterFile) -> Callable[..., Cluster]:

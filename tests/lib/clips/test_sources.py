@@ -102,7 +102,7 @@ def test_sources_that_are_not_there_or_not_fitting(tmp_path: Path):
         listed(tmp_path / "nowhere")
     with pytest.raises(ClipTableError, match=r"unknown format 'esc-50': did you mean 'esc50'\?"):
         listed(touch(tmp_path, "a.wav"), "esc-50")
-    with pytest.raises(ClipTableError, match="is a folder; the --…-column options are for CSV files"):
+    with pytest.raises(ClipTableError, match="is a folder; the --…-column options and --label-separator are for"):
         listed(tmp_path, path="x")
     with pytest.raises(ClipTableError, match="is no folder"):
         listed(csv(tmp_path / "x.csv", "a\n1\n"), "folder")

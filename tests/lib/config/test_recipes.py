@@ -69,6 +69,9 @@ def test_a_bad_value_is_refused_by_name_or_taken_never_crashed_on(key: str, valu
     [
         ({"train": 5}, "train: 5 is no section of settings; expected settings in it"),
         ({"epochs": 5}, r"unknown setting 'epochs': did you mean 'train.epochs'\?"),
+        ({"model.lr": 0.1}, r"unknown setting 'model.lr': did you mean 'model.learning_rate'\?"),
+        ({"train.batch_size": 8}, r"unknown setting 'train.batch_size': did you mean 'train.batch_rows'\?"),
+        ({"train.epochs": "many"}, r"train.epochs: expected a whole number \(given: 'many'\)"),
         ({"modle.dropout": 0.1}, "unknown setting 'modle': "),
         ({"train.balance": "weights"}, r"train.balance: .*'auto', 'none' or 'sampling' \(given: 'weights'\)"),
         ({"train.jit": "fast"}, r"train.jit: expected auto, true or false \(given: 'fast'\)"),

@@ -41,7 +41,7 @@ def _listing(source: StoragePath, columns: Columns, *, labelled: bool) -> Listin
     if not source.is_dir():
         raise ClipTableError(f"{source} is no folder; for a CSV file leave --format out or say --format csv")
     if columns != Columns():
-        raise ClipTableError(f"{source} is a folder; the --…-column options are for CSV files")
+        raise ClipTableError(f"{source} is a folder; the --…-column options and --label-separator are for CSV files")
     audio: list[dict[str, Any]] = []
     others = Counter[str]()
     for path, known in _files(source) if is_local(source) else bucket.list_files(source):
