@@ -13,6 +13,7 @@ import pandas as pd
 from hubbub.learn.clip_metrics import Calls, ClipMetrics, clip_metrics
 from hubbub.learn.intervals import RESAMPLES
 from hubbub.learn.outcomes import read_calls
+from hubbub.learn.reliability import Reliability, compare_confidence
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class CrossvalScores:
     macro_f1: Spread
     pooled: ClipMetrics
     """Of the predictions of all folds and seeds together: a clip counts once a seed."""
+    reliability: Reliability
+    """Of the same predictions, by their confidence after temperature scaling."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -60,6 +63,7 @@ class CrossvalScores:
             "per_fold": [asdict(one) for one in self.folds],
             "accuracy": asdict(self.accuracy),
             "macro_f1": asdict(self.macro_f1),
+            "ece": self.reliability.ece,
         }
 
 
@@ -69,7 +73,7 @@ def score_folds(predictions: pd.DataFrame, labels: Sequence[str], *, seed: int =
     Parameters
     ----------
     predictions
-        One row a clip and trial: clip_id, fold, seed, and what `hubbub.learn.outcomes` reads.
+        One row a clip and trial: clip_id, fold, seed, confidence, and what `hubbub.learn.outcomes` reads.
     labels
         In the order of the scores.
     seed
@@ -93,6 +97,7 @@ def score_folds(predictions: pd.DataFrame, labels: Sequence[str], *, seed: int =
         _spread([one.accuracy for one in folds], intervals[0]),
         _spread([one.macro_f1 for one in folds], intervals[1]),
         clip_metrics(calls, scores, labels),
+        compare_confidence(predictions["confidence"].to_numpy(np.float64), calls.right),
     )
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from hubbub.config.recipes import RecipeSettings
@@ -29,7 +28,6 @@ from hubbub.io.paths import absolute_path
 from hubbub.io.text import count_noun
 from hubbub.learn.crossval import CrossvalScores, join_predictions, score_folds
 from hubbub.learn.folded_store import draw_folds
-from hubbub.learn.reliability import Reliability, compare_confidence
 from hubbub.learn.splits import labelled_rows, select_recorded
 from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store
 from hubbub.pipelines.json_log import JsonLog
@@ -222,10 +220,7 @@ def _write_result(plan: CrossvalPlan, results: TrialResults, *, is_stopped: bool
     scores = score_folds(predictions, labels)
     with atomic_write(plan.out / "predictions.parquet") as partial:
         predictions.to_parquet(partial, index=False, compression="zstd")
-    reliability = compare_confidence(
-        predictions["confidence"].to_numpy(np.float64), (predictions["true"] == predictions["predicted"]).to_numpy()
-    )
-    write_json(plan.out / "evaluation.json", _describe_evaluation(plan, scores, reliability))
+    write_json(plan.out / "evaluation.json", _describe_evaluation(plan, scores))
     write_json(plan.out / RESULT, {"format": FORMAT, **plan.command, **scores.to_dict(), "trials": trials})
     return CrossvalResult(
         plan.out, len(plan.trials), scores, results, _write_page(plan.out, scores, results), is_stopped
@@ -242,7 +237,7 @@ def _read_predictions(plan: CrossvalPlan, trial: Trial) -> tuple[dict[str, int],
     return columns, labels, pd.read_parquet(folder / "evaluation" / "predictions.parquet")
 
 
-def _describe_evaluation(plan: CrossvalPlan, scores: CrossvalScores, reliability: Reliability) -> dict[str, Any]:
+def _describe_evaluation(plan: CrossvalPlan, scores: CrossvalScores) -> dict[str, Any]:
     """All folds together, in the form of an evaluation."""
     return {
         "format": "hubbub-evaluation/1",
@@ -254,7 +249,7 @@ def _describe_evaluation(plan: CrossvalPlan, scores: CrossvalScores, reliability
         "fold": None,
         "trained_on": False,
         **scores.pooled.to_dict(),
-        "calibration": {"temperature": None, "before": None, "after": reliability.to_dict()},
+        "calibration": {"temperature": None, "before": None, "after": scores.reliability.to_dict()},
         "history": [],
         "settings": plan.store.settings.model_dump(mode="json"),
         "root": plan.store.provenance.get("root"),
@@ -305,4 +300,5 @@ def describe_scores(scores: CrossvalScores) -> dict[str, str]:
         "95 % interval": (
             f"accuracy {accuracy.low:.1%} to {accuracy.high:.1%}, macro F1 {macro_f1.low:.3f} to {macro_f1.high:.3f}"
         ),
+        "calibration error": f"{scores.reliability.ece:.3f} (all folds together, after temperature scaling)",
     }

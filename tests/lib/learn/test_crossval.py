@@ -73,6 +73,7 @@ def make_predictions(seeds: int = 2) -> pd.DataFrame:
         for clip in range(40):
             lines.append({"clip_id": f"{clip}", "fold": 1 + clip % 4, "seed": seed, "true": "abc"[clip % 3]})
             lines[-1]["scores"] = rng.random(3) + np.eye(3)[clip % 3] * 0.5
+            lines[-1]["confidence"] = 0.5 if clip % 2 else 1.0
     return pd.DataFrame(lines)
 
 
@@ -93,6 +94,9 @@ def test_scores_of_folds_are_those_of_scikit_learn():
     assert scores.accuracy.low < scores.accuracy.mean < scores.accuracy.high
     assert scores.macro_f1.low < scores.macro_f1.mean < scores.macro_f1.high
     assert scores.pooled.confusion.sum() == 80
+    right = (predictions["true"] == predictions["predicted"]).astype(float)
+    gap = abs(right.groupby(predictions["confidence"]).mean() - [0.5, 1.0])  # 40 of either confidence
+    assert scores.reliability.ece == scores.to_dict()["ece"] == pytest.approx(gap.mean())
 
 
 def test_seeds_that_agree_do_not_narrow_the_interval():
