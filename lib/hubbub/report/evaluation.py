@@ -46,6 +46,7 @@ def evaluation_section(folder: Path) -> Section:
         carry_several="labels" in predictions,
         n_wrong=len(wrong),
         n_clips=len(predictions),
+        counted=_counted(data),
     )
     return Section("How well the model does", _subtitle(data), body, data.get("settings_hash"))
 
@@ -87,10 +88,16 @@ def _read_predictions(folder: Path) -> pd.DataFrame:
 def _subtitle(data: dict[str, Any]) -> str:
     model = f"Model {data['model']}" if data.get("model") else "The model"
     fold = f" of fold {data['fold']}" if data.get("fold") is not None else ""
-    return (
-        f"{model}, tested on {count(data['clips'])} {'clip' if data['clips'] == 1 else 'clips'}{fold} that it was "
-        "not trained on."
-    )
+    seeds = data.get("seeds", 1)  # of a cross-validation, whose clips count once a seed
+    clips = data["distinct_clips"] if seeds > 1 else data["clips"]
+    each = f", once for each of {seeds} seeds: {count(data['clips'])} predictions in all" if seeds > 1 else ""
+    named = "clip" if clips == 1 else "clips"
+    return f"{model}, tested on {count(clips)} {named}{fold} that it was not trained on{each}."
+
+
+def _counted(data: dict[str, Any]) -> str:
+    """What its numbers count."""
+    return "predictions" if data.get("seeds", 1) > 1 else "clips"
 
 
 def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
@@ -101,7 +108,7 @@ def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("accuracy" + _interval(intervals.get("accuracy")), percent(data["accuracy"])),
         ("macro F1" + _interval(intervals.get("macro_f1")), percent(data["macro_f1"])),
         *_mean_average_precision(data),
-        ("clips right", f"{count(right)} of {count(data['clips'])}"),
+        (f"{_counted(data)} right", f"{count(right)} of {count(data['clips'])}"),
         ("classes", count(len(data["labels"]))),
     ]
     return [*facts, ("weakest class", weakest["label"])] if weakest else facts

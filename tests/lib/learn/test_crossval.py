@@ -140,6 +140,7 @@ def test_every_fold_and_seed_is_trained_tested_and_counted(run):
     assert (predictions.groupby(["clip_id", "seed"]).size() == 1).all()
     page = (run.out / "report.html").read_text()
     assert all(word in page for word in ("By fold", "Confusion matrix", "macro F1", "95 % interval"))
+    assert "24 clips that it was not trained on, once for each of 2 seeds: 48 predictions in all" in page
 
 
 def test_a_second_run_trains_nothing(run, two_folds, monkeypatch):
