@@ -18,6 +18,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, COMMAND, *arguments], capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_it_runs_small_and_has_a_figure_for_every_case():
     done = run("--rows", "256", "--rounds", "1", "--model", "seed-cnn", "--backends", "tensorflow")
     assert done.returncode == 0, done.stderr

@@ -71,6 +71,7 @@ def test_killed_at_random_moments_a_store_on_disk_ends_equal(
         figures.stores += 1
 
 
+@pytest.mark.slow  # in short form, test_faults.py does as much
 def test_killed_at_random_moments_on_the_cluster_of_others_a_store_ends_equal(
     clips: Path, whole_store: Path, tmp_path: Path, figures: Figures
 ) -> None:

@@ -303,6 +303,7 @@ def _expanded(container: dict[str, Any]) -> list[str]:
     return [re.sub(r"\$\((\w+)\)", lambda name: _environment(container)[name[1]], word) for word in container["args"]]
 
 
+@pytest.mark.slow  # a minute: every pod is a process of its own
 def test_the_pods_that_the_operator_makes_of_a_job_do_it(machine: Machine, city: str, moto_server: Server) -> None:
     """The operator's own code makes the pods; their commands run as processes. The runner starts before all others."""
     (index,) = containers(of_kind("Job", "index"))

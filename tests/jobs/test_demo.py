@@ -1,4 +1,4 @@
-"""`hubbub demo` in short: two epochs instead of many, everything else as it is."""
+"""`hubbub demo` in short: two epochs instead of many, and all in one process; everything else as it is."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pandas as pd
 from hubbub.labels.tables import open_labels
 from tests.jobs.command import refuse, succeed
 
+SHORT = ("--epochs", 2, "--cluster", "serial")
+
 
 def test_the_demo_ends_with_a_report_and_a_second_one_has_nothing_left_to_do(tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    said = succeed("demo", "-o", out, "--epochs", 2)
+    said = succeed("demo", "-o", out, *SHORT)
     assert f"report: {out / 'report.html'}" in said
     assert "demo: done" in said
     truth = pd.read_csv(out / "soundscapes" / "truth.csv")
@@ -27,7 +29,7 @@ def test_the_demo_ends_with_a_report_and_a_second_one_has_nothing_left_to_do(tmp
     assert page.count("<audio") == 3 + page.count("and was taken for <b>")  # recordings, and the model's mistakes
     assert "http://" not in page.replace("http://www.w3.org/", "")
 
-    again = succeed("demo", "-o", out, "--epochs", 2)
+    again = succeed("demo", "-o", out, *SHORT)
     assert "train: was done already" in again
     assert again.count("0 clips, 0 windows, in 0 units") == 2
 
