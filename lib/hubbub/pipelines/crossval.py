@@ -220,7 +220,7 @@ def _write_result(plan: CrossvalPlan, results: TrialResults, *, is_stopped: bool
     scores = score_folds(predictions, labels)
     with atomic_write(plan.out / "predictions.parquet") as partial:
         predictions.to_parquet(partial, index=False, compression="zstd")
-    write_json(plan.out / "evaluation.json", _describe_evaluation(plan, scores, predictions))
+    write_json(plan.out / "evaluation.json", _describe_evaluation(plan, scores))
     write_json(plan.out / RESULT, {"format": FORMAT, **plan.command, **scores.to_dict(), "trials": trials})
     return CrossvalResult(
         plan.out, len(plan.trials), scores, results, _write_page(plan.out, scores, results), is_stopped
@@ -237,7 +237,7 @@ def _read_predictions(plan: CrossvalPlan, trial: Trial) -> tuple[dict[str, int],
     return columns, labels, pd.read_parquet(folder / "evaluation" / "predictions.parquet")
 
 
-def _describe_evaluation(plan: CrossvalPlan, scores: CrossvalScores, predictions: pd.DataFrame) -> dict[str, Any]:
+def _describe_evaluation(plan: CrossvalPlan, scores: CrossvalScores) -> dict[str, Any]:
     """All folds together, in the form of an evaluation."""
     return {
         "format": "hubbub-evaluation/1",
@@ -249,8 +249,6 @@ def _describe_evaluation(plan: CrossvalPlan, scores: CrossvalScores, predictions
         "fold": None,
         "trained_on": False,
         **scores.pooled.to_dict(),
-        "seeds": int(predictions["seed"].nunique()),
-        "distinct_clips": int(predictions["clip_id"].nunique()),
         "calibration": {"temperature": None, "before": None, "after": scores.reliability.to_dict()},
         "history": [],
         "settings": plan.store.settings.model_dump(mode="json"),

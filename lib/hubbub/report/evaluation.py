@@ -16,7 +16,7 @@ from hubbub.report.page import Section, count, percent, render
 
 FORMAT = "hubbub-evaluation/1"
 _COLUMNS = ("clip_id", "uri", "true", "predicted", "score")
-_NEWER_COLUMNS = ("confidence", "start_s", "end_s", "labels")  # that older evaluations, or most, do not have
+_NEWER_COLUMNS = ("confidence", "start_s", "end_s", "labels", "seed")  # that older evaluations, or most, do not have
 _NEEDED = ("labels", "clips", "accuracy", "macro_f1", "confusion", "per_class")
 
 
@@ -31,10 +31,12 @@ def evaluation_section(folder: Path) -> Section:
     data = _read_evaluation(folder)
     predictions = _read_predictions(folder)
     history = data.get("history") or []
+    n_seeds = _count_seeds(predictions)
+    counted = "predictions" if n_seeds > 1 else "clips"
     wrong = predictions[predictions["true"] != predictions["predicted"]]
     body = render(
         "evaluation.html.j2",
-        facts=_facts(data),
+        facts=_facts(data, counted),
         labels=data["labels"],
         matrix=_matrix(data["confusion"]),
         per_class=data["per_class"],
@@ -46,9 +48,14 @@ def evaluation_section(folder: Path) -> Section:
         carry_several="labels" in predictions,
         n_wrong=len(wrong),
         n_clips=len(predictions),
-        counted=_counted(data),
+        counted=counted,
     )
-    return Section("How well the model does", _subtitle(data), body, data.get("settings_hash"))
+    return Section(
+        "How well the model does",
+        _subtitle(data, predictions["clip_id"].nunique(), n_seeds),
+        body,
+        data.get("settings_hash"),
+    )
 
 
 def _read_evaluation(folder: Path) -> dict[str, Any]:
@@ -85,22 +92,20 @@ def _read_predictions(folder: Path) -> pd.DataFrame:
         raise UsageError(f"{path} cannot be read: {error}") from None
 
 
-def _subtitle(data: dict[str, Any]) -> str:
+def _count_seeds(predictions: pd.DataFrame) -> int:
+    """Seeds of a cross-validation, whose clips are predicted once for each; 1 for an evaluation."""
+    return predictions["seed"].nunique() if "seed" in predictions else 1
+
+
+def _subtitle(data: dict[str, Any], n_clips: int, n_seeds: int) -> str:
     model = f"Model {data['model']}" if data.get("model") else "The model"
     fold = f" of fold {data['fold']}" if data.get("fold") is not None else ""
-    seeds = data.get("seeds", 1)  # of a cross-validation, whose clips count once a seed
-    clips = data["distinct_clips"] if seeds > 1 else data["clips"]
-    each = f", once for each of {seeds} seeds: {count(data['clips'])} predictions in all" if seeds > 1 else ""
-    named = "clip" if clips == 1 else "clips"
-    return f"{model}, tested on {count(clips)} {named}{fold} that it was not trained on{each}."
+    clips = f"{count(n_clips)} {'clip' if n_clips == 1 else 'clips'}"
+    each = f", once for each of {n_seeds} seeds: {count(data['clips'])} predictions in all" if n_seeds > 1 else ""
+    return f"{model}, tested on {clips}{fold} that it was not trained on{each}."
 
 
-def _counted(data: dict[str, Any]) -> str:
-    """What its numbers count."""
-    return "predictions" if data.get("seeds", 1) > 1 else "clips"
-
-
-def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(data: dict[str, Any], counted: str) -> list[tuple[str, str]]:
     right = sum(row[i] for i, row in enumerate(data["confusion"]))
     weakest = min(data["per_class"], key=lambda score: score["f1"], default=None)
     intervals = data.get("intervals", {})
@@ -108,7 +113,7 @@ def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("accuracy" + _interval(intervals.get("accuracy")), percent(data["accuracy"])),
         ("macro F1" + _interval(intervals.get("macro_f1")), percent(data["macro_f1"])),
         *_mean_average_precision(data),
-        (f"{_counted(data)} right", f"{count(right)} of {count(data['clips'])}"),
+        (f"{counted} right", f"{count(right)} of {count(data['clips'])}"),
         ("classes", count(len(data["labels"]))),
     ]
     return [*facts, ("weakest class", weakest["label"])] if weakest else facts

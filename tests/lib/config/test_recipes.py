@@ -82,6 +82,16 @@ def test_refused_with_a_reason(data: dict, message: str) -> None:
         parse_recipe_settings("default", data)
 
 
+@pytest.mark.parametrize(
+    "name", "lr wd batch batch_size n_epochs max_epochs validation_split mixed_precision jit_compile".split()
+)
+def test_a_name_of_another_library_is_answered_with_ours(name: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_recipe_settings("default", {f"train.{name}": 1})
+    meant = str(refused.value).partition("did you mean '")[2].partition("'")[0]
+    assert meant in KEYS
+
+
 def test_an_unknown_model_gets_the_nearest() -> None:
     with pytest.raises(TrainingError, match=r"no model 'seed-cn': did you mean 'seed-cnn'\?"):
         load_recipe_settings("seed-cn")
