@@ -1,13 +1,13 @@
-"""Soundscapes with known events: clips mixed into quiet noise at known times.
+"""Soundscapes with known events: parts of clips mixed into a background at known times.
 
-The background is noise with a pink spectrum, the shape of a distant city. Into it go the sounding parts of clips,
-one after the other, never overlapping::
+The background is noise, or a recording without events. Into it go the sounding stretches of clips::
 
     background  ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
     events           [ dog ]         [ rain      ] [sneezing]
                      ^onset_s ^offset_s
 
-Outside the events the samples are the background's own, to the bit.
+An event is one stretch in which the clip sounds (`hubbub.audio.activity`), with the pauses within it; nothing else of
+the clip is mixed. Outside the events the samples are the background's own, to the bit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hubbub.audio.activity import find_active_frames, find_runs
+from hubbub.audio.noise import make_noise
 from hubbub.errors import EmptyAudio, NonFiniteAudio, UsageError
 from hubbub.io.text import count_noun
 
@@ -34,8 +36,11 @@ FADE_S = 0.01
 LOUDEST_BACKGROUND_DB = -20.0
 """Highest level of the background, in dBFS: its peaks, some 15 dB above, must leave room for events."""
 
-PINK_FROM_HZ = 20.0
-"""Below this frequency the background's spectrum is flat: inaudible rumble takes up no level."""
+FRAME_S = 0.02
+"""Seconds of a frame whose level tells whether a clip sounds."""
+
+SHORTEST_EVENT_S = 0.05
+"""A shorter stretch becomes no event where the clip has a longer one."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,9 @@ class TrueEvent:
     snr_db: float
     """Level over the background in dB, as mixed: the one drawn, or lower where that would have clipped."""
 
+    clip: int
+    """Which of the clips it was cut from."""
+
 
 @dataclass(frozen=True)
 class Soundscape:
@@ -71,14 +79,16 @@ def mix_soundscape(
     *,
     duration_s: float,
     sample_rate: int,
+    background: np.ndarray | None = None,
     background_db: float = -50.0,
     snr_db: tuple[float, float] = (10.0, 25.0),
-    min_gap_s: float = 0.5,
+    min_gap_s: float | None = 0.5,
+    varied_noise: bool = False,
     seed: int,
 ) -> Soundscape:
-    """Mix clips into quiet pink noise, each once, in random order and at random times without overlap.
+    """Mix one event of each clip into a background, at random times.
 
-    Each clip is trimmed to its sounding part (`find_audible_part`), faded in and out over `FADE_S`, and scaled so that
+    Each event is one sounding stretch of its clip, drawn at random, faded in and out over `FADE_S`, and scaled so that
     its RMS lies a random number of dB above the background's, or as far as it can without clipping. The background
     does not depend on the clips: the same call without any returns it bare. Everything is held in memory at once,
     about 40 bytes a sample at its peak: meant for minutes, not for days.
@@ -91,12 +101,16 @@ def mix_soundscape(
         Seconds of the soundscape; it has ``round(duration_s * sample_rate)`` samples.
     sample_rate
         Hz, of the clips and of the soundscape.
+    background
+        float [sample], at least as long as the soundscape: its samples from the first on are taken; None: noise.
     background_db
-        RMS level of the noise in dBFS (0 dBFS: an RMS of 1), at most `LOUDEST_BACKGROUND_DB`.
+        RMS level of the background in dBFS (0 dBFS: an RMS of 1), at most `LOUDEST_BACKGROUND_DB`.
     snr_db
         Lowest and highest ratio of an event's RMS to the background's, in dB.
     min_gap_s
-        Least seconds between one event's offset and the next one's onset.
+        Least seconds between one event's offset and the next one's onset; None: events may overlap.
+    varied_noise
+        Draw the colour of the noise and let it come and go (`hubbub.audio.noise`); False: pink and steady.
     seed
         Equal seeds and arguments give equal soundscapes.
 
@@ -108,29 +122,42 @@ def mix_soundscape(
     Raises
     ------
     UsageError
-        An argument is out of range, or the clips do not fit into the duration.
+        An argument is out of range, the background is too short, or the clips do not fit into the duration.
     EmptyAudio, NonFiniteAudio
-        A clip is empty or all zeros, or holds NaN or infinite samples.
+        A clip or the background is empty or all zeros, or holds NaN or infinite samples.
     """
     _check(duration_s, sample_rate, background_db, snr_db, min_gap_s)
     rng = np.random.default_rng(seed)
-    samples = _pink_noise(rng, round(duration_s * sample_rate), sample_rate, background_db)
+    total = round(duration_s * sample_rate)
+    bare = (
+        make_noise(rng, total, sample_rate, varied=varied_noise)
+        if background is None
+        else _normalise_background(background, total, sample_rate)
+    )
+    # Peaks of a recording may be far above its RMS: it is made as loud as it can be without clipping.
+    loudest = 0.5 / max(float(np.abs(bare).max()), 1e-9)
+    samples = (bare * min(10 ** (background_db / 20), loudest)).astype(np.float32)
+    background_db = _level_db(samples)
 
-    sounds = [_sound(label, clip, sample_rate) for label, clip in clips]
+    sounds = [_cut_event(label, clip, sample_rate, rng) for label, clip in clips]
     order = [int(index) for index in rng.permutation(len(sounds))]
     lengths = [len(sounds[index]) for index in order]
-    onsets = _draw_onsets(rng, lengths, round(min_gap_s * sample_rate), len(samples), sample_rate)
+    if min_gap_s is None:
+        onsets = [int(rng.integers(0, max(0, total - length) + 1)) for length in lengths]
+    else:
+        onsets = _draw_onsets(rng, lengths, round(min_gap_s * sample_rate), total, sample_rate)
 
-    room = 1.0 - float(np.abs(samples).max())
     events: list[TrueEvent] = []
     for index, onset, length in zip(order, onsets, lengths, strict=True):
+        sound = sounds[index][:total]
         level_db = rng.uniform(*snr_db)
-        gain = _gain(sounds[index], background_db + level_db, room)
-        samples[onset : onset + length] += (gain * sounds[index]).astype(np.float32)
-        mixed_db = _level_db(gain * sounds[index]) - background_db
-        label = clips[index][0]
-        events.append(TrueEvent(label, onset / sample_rate, (onset + length) / sample_rate, mixed_db))
-    return Soundscape(samples, tuple(events))
+        room = 1.0 - float(np.abs(samples[onset : onset + length]).max(initial=0.0))
+        gain = _gain(sound, background_db + level_db, room)
+        samples[onset : onset + len(sound)] += (gain * sound).astype(np.float32)
+        mixed_db = _level_db(gain * sound) - background_db if gain > 0 else -math.inf
+        onset_s, offset_s = onset / sample_rate, (onset + len(sound)) / sample_rate
+        events.append(TrueEvent(clips[index][0], onset_s, offset_s, mixed_db, index))
+    return Soundscape(samples, tuple(sorted(events, key=lambda event: event.onset_s)))
 
 
 def find_audible_part(samples: np.ndarray) -> tuple[int, int]:
@@ -148,7 +175,7 @@ def find_audible_part(samples: np.ndarray) -> tuple[int, int]:
 
 
 def _check(
-    duration_s: float, sample_rate: int, background_db: float, snr_db: tuple[float, float], min_gap_s: float
+    duration_s: float, sample_rate: int, background_db: float, snr_db: tuple[float, float], min_gap_s: float | None
 ) -> None:
     if not (math.isfinite(duration_s) and sample_rate > 0 and round(duration_s * sample_rate) >= 1):
         raise UsageError(f"a soundscape of {duration_s:g} s at {sample_rate} Hz has no samples; give a longer one")
@@ -158,31 +185,61 @@ def _check(
         )
     if not (math.isfinite(snr_db[0]) and math.isfinite(snr_db[1]) and snr_db[0] <= snr_db[1]):
         raise UsageError(f"snr_db {snr_db} is no range; give the lowest dB, then the highest")
-    if not 0 <= min_gap_s < math.inf:
+    if min_gap_s is not None and not 0 <= min_gap_s < math.inf:
         raise UsageError(f"min_gap_s {min_gap_s:g} is out of range; give 0 or more seconds")
 
 
-def _pink_noise(rng: np.random.Generator, length: int, sample_rate: int, level_db: float) -> np.ndarray:
-    """float32 noise whose power falls by 3 dB an octave and whose RMS is `level_db` dBFS."""
-    spectrum = np.fft.rfft(rng.standard_normal(length))
-    frequency_hz = np.fft.rfftfreq(length, 1 / sample_rate)
-    spectrum /= np.sqrt(np.maximum(frequency_hz, PINK_FROM_HZ))
-    noise = np.fft.irfft(spectrum, length)
-    return (noise * 10 ** ((level_db - _level_db(noise)) / 20)).astype(np.float32)
+def _normalise_background(background: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
+    """The first samples of a recording, their RMS at 1."""
+    background = np.asarray(background, dtype=np.float64)
+    if background.ndim != 1 or len(background) < length:
+        raise UsageError(
+            f"a background of {len(background) / sample_rate:.1f} s; expected mono samples, "
+            f"{length / sample_rate:.1f} s of them at least"
+        )
+    if not np.isfinite(background).all():
+        raise NonFiniteAudio("a background holds NaN or infinite samples")
+    rms = math.sqrt(float(np.mean(np.square(background[:length]))))
+    if rms == 0:
+        raise EmptyAudio("a background is silent: all of its samples are zero; leave it out")
+    return background[:length] / rms
 
 
-def _sound(label: str, clip: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The sounding part of a clip, float64, its peak at 1, with its fades."""
+def _cut_event(label: str, clip: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+    """One sounding stretch of a clip, float64, its peak at 1, with its fades."""
     clip = np.asarray(clip, dtype=np.float64)
     if clip.ndim != 1:
         raise UsageError(f"a clip of '{label}' has shape {clip.shape}; expected mono samples, [sample]")
     if not np.isfinite(clip).all():
         raise NonFiniteAudio(f"a clip of '{label}' holds NaN or infinite samples")
-    start, stop = find_audible_part(clip)
-    if start == stop:
+    stretches = find_stretches(clip, sample_rate)
+    if not stretches:
         raise EmptyAudio(f"a clip of '{label}' holds no audio to mix: {len(clip)} samples, none above zero")
-    sound = clip[start:stop] / np.abs(clip).max()
+    start, stop = stretches[int(rng.integers(len(stretches)))]
+    sound = clip[start:stop] / np.abs(clip[start:stop]).max()
     return sound * _fades(len(sound), sample_rate)
+
+
+def find_stretches(samples: np.ndarray, sample_rate: int) -> list[tuple[int, int]]:
+    """Find the stretches in which a clip sounds, as first sample and the one after the last.
+
+    Pauses up to `hubbub.audio.activity.PAUSE_S` belong to a stretch. Stretches below `SHORTEST_EVENT_S` are left out
+    where there is a longer one. Empty for a clip that is empty or all zeros.
+    """
+    frame = max(1, round(FRAME_S * sample_rate))
+    count = -(-len(samples) // frame)
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak == 0:
+        return []
+    padded = np.pad(np.asarray(samples, np.float64) / peak, (0, count * frame - len(samples)))
+    power = np.mean(np.square(padded.reshape(count, frame)), axis=1)
+    first, stop = find_runs(find_active_frames(10 * np.log10(np.maximum(power, 1e-30)), frame / sample_rate))
+    found = []
+    for begin, end in zip(first * frame, stop * frame, strict=True):
+        inner, outer = find_audible_part(samples[begin:end])
+        found.append((int(begin) + inner, int(begin) + outer))
+    long = [span for span in found if span[1] - span[0] >= SHORTEST_EVENT_S * sample_rate]
+    return long or [max(found, key=lambda span: span[1] - span[0])]
 
 
 def _fades(length: int, sample_rate: int) -> np.ndarray:
@@ -214,7 +271,7 @@ def _gain(sound: np.ndarray, level_db: float, room: float) -> float:
     """What brings the sound's RMS to `level_db` dBFS, or its peak to `room`, whichever is less."""
     wanted = 10 ** ((level_db - _level_db(sound)) / 20)
     # A float32 sum may round up by one unit in the last place; a little less room keeps it within 1.
-    return min(wanted, 0.999 * room / float(np.abs(sound).max()))
+    return min(wanted, 0.999 * max(room, 0.0) / float(np.abs(sound).max()))
 
 
 def _level_db(samples: np.ndarray) -> float:

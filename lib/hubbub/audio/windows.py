@@ -59,6 +59,17 @@ class WindowGrid:
         """Samples from the start of a window to the end of the last of `windows` that begin with it."""
         return (windows - 1) * self.hop + self.window
 
+    def own(self, first: int, windows: int) -> int:
+        """Samples from the start of window `first` to the end of the last of so many, and what shows it is no tail.
+
+        Windows closer than a tail need sound beyond them.
+        """
+        return self.span(windows) + max(0, self.min_tail - self.hop)
+
+    def split(self, samples: Iterable[npt.NDArray[np.float32]], *, first: int = 0) -> Iterator[Window]:
+        """`split_windows` by this grid."""
+        return split_windows(samples, self, first=first)
+
 
 @dataclass(frozen=True)
 class Window:

@@ -63,6 +63,9 @@ DEFAULTS: Mapping[str, RecipeSettings] = {
     "default": RecipeSettings(
         model=ModelSettings(learning_rate=3e-3, weight_decay=0.02, dropout=0.3), train=TrainSettings(patience=1.0)
     ),
+    "detector": RecipeSettings(
+        model=ModelSettings(learning_rate=3e-3, weight_decay=0.02, dropout=0.2), train=TrainSettings(patience=1.0)
+    ),
     "seed-cnn": RecipeSettings(
         model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5),
         train=TrainSettings(patience=0.3, augment=False),

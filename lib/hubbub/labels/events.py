@@ -42,6 +42,8 @@ class EventRule:
     """Shorter events are dropped, after merging; seconds."""
     merge_gap_s: float = 0.0
     """Events of a label with a gap up to this between them become one; seconds."""
+    median_s: float = 0.0
+    """Scores become the median over so many seconds around them first; 0: they stay."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -51,7 +53,7 @@ class EventRule:
                 f"release {self.release:g} does not fit threshold {self.threshold:g}: an event ends where its "
                 f"score falls below the release; give one above 0 and up to {self.threshold:g}"
             )
-        for name in ("min_duration_s", "merge_gap_s"):
+        for name in ("min_duration_s", "merge_gap_s", "median_s"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise SettingsError(f"{name} {getattr(self, name):g} is no length of time; give 0 or more seconds")
 
@@ -172,6 +174,7 @@ def _edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.ndar
 
 
 def _events_of(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> list[Event]:
+    scores = _smooth(scores, edge_s, rule.median_s)
     first, stop = _runs(scores >= rule.release)
     loud = _reduce(np.maximum, scores, first, stop) >= rule.threshold
     first, stop = _merge(first[loud], stop[loud], edge_s, rule.merge_gap_s)
@@ -182,6 +185,16 @@ def _events_of(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRu
     mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
     columns = (onset_s, offset_s, peak, np.minimum(mean, peak))
     return [Event(label, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _smooth(scores: np.ndarray, edge_s: np.ndarray, median_s: float) -> np.ndarray:
+    """The median over `median_s`, an odd number of windows; at the ends the outermost scores stand for those beyond."""
+    size = round(median_s / float(np.median(np.diff(edge_s)))) // 2 * 2 + 1 if median_s else 1
+    if size < 3:
+        return scores
+    from scipy.ndimage import median_filter
+
+    return median_filter(scores, size, mode="nearest")
 
 
 def _runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

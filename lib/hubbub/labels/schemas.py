@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from hubbub.clips.table import CLIP_SCHEMA
+from hubbub.labels.frames import FrameScores
 from hubbub.store.rows import clip_columns
 
 _FILE_COLUMNS = [
@@ -42,9 +43,13 @@ class LabelSchemas:
     events: pa.Schema
 
 
-def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
-    """Schemas for a clip table's schema and a model's number of labels; carried columns come last."""
+def label_schemas(clips: pa.Schema, n_labels: int, frames: FrameScores | None = None) -> LabelSchemas:
+    """Schemas for a clip table's schema and a model's number of labels; carried columns come last.
+
+    Windows of models that score frames hold bytes (`hubbub.labels.frames`).
+    """
     scores = pa.list_(pa.float16(), n_labels)
+    stored = scores if frames is None else pa.list_(pa.uint8(), frames.per_window * n_labels)
     carried = [field for field in clips if field.name not in CLIP_SCHEMA.names]
     segment = [
         pa.field("clip_id", pa.string()),
@@ -57,7 +62,7 @@ def label_schemas(clips: pa.Schema, n_labels: int) -> LabelSchemas:
         ("clip_id", pa.string()),
         ("start_s", pa.float64()),
         ("end_s", pa.float64()),
-        ("scores", scores),
+        ("scores", stored),
     ]
     return LabelSchemas(
         files=pa.schema([*_FILE_COLUMNS, *summary, CLIP_SCHEMA.field("recorded_at"), *segment, *carried]),

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -35,6 +36,7 @@ from hubbub.io.folders import list_names, refuse_foreign_folder, remove_file, sw
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.labels.events import EventRule
+from hubbub.labels.frames import FrameScores
 from hubbub.labels.schemas import LabelSchemas, label_schemas
 from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part, write_part
 
@@ -92,14 +94,37 @@ class LabelTables:
         return {label: EventRule(**rule) for label, rule in self.run["rules"].items()}
 
     @property
+    def frames(self) -> FrameScores | None:
+        """How scores of frames lie in the windows; None where a window has one score a label."""
+        return FrameScores.of(self.run)
+
+    @property
+    def values_each(self) -> int:
+        """Stored values a window."""
+        return len(self.labels) * (1 if self.frames is None else self.frames.per_window)
+
+    @property
+    def score_dtype(self) -> type[np.generic]:
+        """What scores are stored as."""
+        return np.float16 if self.frames is None else np.uint8
+
+    def unpack_scores(self, scores: np.ndarray, duration_s: float) -> np.ndarray:
+        """Return a recording's stored scores as float [window or frame, label], 0 to 1."""
+        return scores if self.frames is None else self.frames.unpack(scores, len(self.labels), duration_s)
+
+    def schemas(self, clips: pa.Schema) -> LabelSchemas:
+        """Schemas of the tables' parts for a clip table's schema."""
+        return label_schemas(clips, len(self.labels), self.frames)
+
+    @property
     def _schemas(self) -> LabelSchemas:
-        return label_schemas(pa.schema([]), len(self.labels))
+        return self.schemas(pa.schema([]))
 
     def event_schema(self, files: pa.Schema) -> pa.Schema:
         """Schema of the events that belong to a part of the files table."""
         own = self._schemas.files.names
         carried = pa.schema([field for field in files if field.name not in own])
-        return label_schemas(carried, len(self.labels)).events
+        return self.schemas(carried).events
 
     def resolve_uri(self, uri: str) -> Path:
         """Local path of a file; one in a bucket is fetched (`audio.remote.cached_copy`, with its errors)."""

@@ -33,8 +33,9 @@ def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration
         for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.split.table)):
             if policy is not None:
                 features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
-            scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
-            targets.append(wanted)
+            found = model.predict(features, batch_size=VALIDATION_ROWS, verbose=0)
+            scores.append(found.reshape(-1, found.shape[-1]))
+            targets.append(wanted.reshape(-1, found.shape[-1]))
     return calibrate(np.concatenate(scores), np.concatenate(targets))
 
 
@@ -55,6 +56,7 @@ def describe_bundle(job: TrainingJob, state: State, calibration: Calibration | N
         "window_s": settings.windows.input_s,
         "n_frames": job.shape.n_frames,
         "n_bands": job.shape.n_bands,
+        "frames": None if job.frames is None else asdict(job.frames),
         "standardisation": _standardisation(job),
         "split": asdict(job.rule),
         "rows": _counts(job.split),

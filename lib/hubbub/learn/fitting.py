@@ -15,6 +15,7 @@ from hubbub.errors import TrainingError
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.checkpoints import State, mark_stopped, save_checkpoint
 from hubbub.learn.dataset import BandStatistics
+from hubbub.learn.frames import pool_in_graph
 from hubbub.learn.networks import Recipe, Shape
 from hubbub.learn.precision import use_precision
 from hubbub.learn.smoothing import smooth_targets
@@ -42,8 +43,10 @@ class LabelledAccuracy(keras.metrics.Mean):
     """
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count one batch: targets and scores, [row, label]."""
+        """Count one batch: targets and scores, [row, label]; those of frames, [row, frame, label], are pooled."""
         ops = keras.ops
+        y_true = ops.max(y_true, axis=1) if len(y_true.shape) == 3 else y_true
+        y_pred = pool_in_graph(y_pred)
         highest = ops.max(y_true, axis=-1)
         called = ops.take_along_axis(y_true, ops.argmax(y_pred, axis=-1, keepdims=True), axis=-1)[..., 0]
         right, labelled = ops.equal(called, highest), ops.cast(highest > 0, "float32")
@@ -104,11 +107,17 @@ def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, policy: Augment
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     training_rows, validation_rows = plan_training_pass(job, epoch), plan_validation_pass(job)
     failures, table, finite = Failures(), job.split.table, _CheckLoss()
+    by_frame = job.frames is not None
+    validate = job.policy.for_validation() if by_frame and job.policy is not None else None
     with failures.raised(), _explain_memory(job):
         fitted = model.fit(
-            make_dataset(training_rows, table, failures, policy),
+            make_dataset(training_rows, table, failures, policy, by_frame=by_frame),
             steps_per_epoch=training_rows.n_batches,
-            validation_data=make_dataset(validation_rows, table, failures) if validation_rows.n_batches else None,
+            validation_data=(
+                make_dataset(validation_rows, table, failures, validate, by_frame=by_frame)
+                if validation_rows.n_batches
+                else None
+            ),
             validation_steps=validation_rows.n_batches or None,
             initial_epoch=epoch,
             epochs=epoch + 1,

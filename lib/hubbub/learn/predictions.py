@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from hubbub.learn.frames import predict_clips
 from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_rows, plan_validation_pass
 from hubbub.learn.training_job import TrainingJob
 
@@ -29,6 +30,6 @@ def score_chosen_rows(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray
         rows = plan_rows(job, train.sample(min(len(train), MOST_ROWS), random_state=job.seed))
     marked, scores = [], []
     for features, wanted in iterate_rows(rows, job.split.table):
-        scores.append(model.predict(features, batch_size=VALIDATION_ROWS, verbose=0))
+        scores.append(predict_clips(model, features, job.frames, batch_rows=VALIDATION_ROWS))
         marked.append(wanted > 0)
     return np.concatenate(marked), np.concatenate(scores)

@@ -39,8 +39,8 @@ class TargetSmoothing:
     def __call__(
         self, features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Change one batch: features [row, frame, band], targets [row, label] of 0 to 1."""
+        """Change one batch: features [row, frame, band], targets [row, label] or [row, frame, label] of 0 to 1."""
         if self.policy is not None:
             features, targets = self.policy(features, targets, rng)
-        over_all = targets.mean(axis=1, keepdims=True)
+        over_all = targets.mean(axis=-1, keepdims=True)
         return features, ((1 - self.share) * targets + self.share * over_all).astype(np.float32)

@@ -86,8 +86,10 @@ def iterate_rows(one: Pass, table: Targets, policy: Augmentation | None = None, 
             yield waiting.popleft().result()
 
 
-def make_dataset(one: Pass, table: Targets, failures: Failures, policy: Augmentation | None = None) -> Any:
-    """Batches in the form that the backend reads fastest."""
+def make_dataset(
+    one: Pass, table: Targets, failures: Failures, policy: Augmentation | None = None, *, by_frame: bool = False
+) -> Any:
+    """Batches in the form that the backend reads fastest; `by_frame`: the policy makes scenes with frame targets."""
     if not computes_on_tensorflow():
         return iterate_rows(one, table, policy, ahead=min(MOST_AHEAD, os.cpu_count() or 1))
-    return as_tf_data(one, target_table=table, augment=policy, failures=failures)
+    return as_tf_data(one, target_table=table, augment=policy, by_frame=by_frame, failures=failures)

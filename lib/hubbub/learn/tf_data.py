@@ -81,6 +81,7 @@ def as_tf_data(
     n_labels: int | None = None,
     target_table: npt.NDArray[np.float32] | None = None,
     augment: Augmentation | None = None,
+    by_frame: bool = False,
     in_graph: GraphPolicy | None = None,
     first_batch: int = 0,
     parallel: Parallel | None = None,
@@ -100,7 +101,9 @@ def as_tf_data(
         smoothed ones. With neither, targets stay int64 [row].
     augment
         Done to every batch, with a generator that seed, epoch and the batch's number decide; needs `n_labels` or
-        `target_table`, and a pass with a seed.
+        `target_table`. A pass without a seed counts as one with seed 0.
+    by_frame
+        `augment` makes rows of its own length, and targets float32 [row, frame, label].
     in_graph
         The same, in the graph itself, before `augment`.
     first_batch
@@ -143,7 +146,7 @@ def as_tf_data(
     if in_graph is not None:
         batches = _augmented_in_graph(batches, one, in_graph, n_labels, first_batch, parallel)
     if augment is not None:
-        batches = _augment_batches(batches, one, augment, n_labels, first_batch, parallel)
+        batches = _augment_batches(batches, one, augment, n_labels, first_batch, parallel, by_frame)
     return batches.prefetch(parallel.prefetch_batches).with_options(_options(parallel))
 
 
@@ -198,13 +201,20 @@ def _scale_features(features: Any, scale: Scale | None) -> Any:
 
 
 def _augment_batches(
-    batches: Any, one: Pass, augment: Augmentation, n_labels: int | None, first_batch: int, parallel: Parallel
+    batches: Any,
+    one: Pass,
+    augment: Augmentation,
+    n_labels: int | None,
+    first_batch: int,
+    parallel: Parallel,
+    by_frame: bool,
 ) -> Any:
     import tensorflow as tf
 
-    seed, epoch = one.seed, one.epoch  # not the pass itself, which holds rows
-    if seed is None or n_labels is None:
-        raise TypeError("augmentation needs a pass with a seed, and n_labels or target_table")
+    seed, epoch = one.seed or 0, one.epoch  # not the pass itself, which holds rows
+    if n_labels is None:
+        raise TypeError("augmentation needs n_labels or target_table")
+    targets_shape = (None, None, n_labels) if by_frame else (None, n_labels)
 
     def change(
         number: npt.NDArray[np.int64], features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]
@@ -213,7 +223,8 @@ def _augment_batches(
 
     def changed(number: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         features, targets = tf.numpy_function(change, [number, *batch], (tf.float32, tf.float32), stateful=False)
-        return tf.ensure_shape(features, batch[0].shape), tf.ensure_shape(targets, (None, n_labels))
+        shape = (None, None, one.store.n_bands) if by_frame else batch[0].shape
+        return tf.ensure_shape(features, shape), tf.ensure_shape(targets, targets_shape)
 
     counted = batches.enumerate(start=first_batch)
     return counted.map(changed, num_parallel_calls=parallel.batches_at_once, deterministic=True)

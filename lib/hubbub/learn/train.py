@@ -38,11 +38,13 @@ from hubbub.learn.leakage import refuse_leakage
 from hubbub.learn.precision import in_float32
 from hubbub.learn.predictions import score_chosen_rows
 from hubbub.learn.reliability import fit_temperature
+from hubbub.learn.streams import iterate_rows, plan_rows
 from hubbub.learn.training_job import TrainingJob, plan_training
 from hubbub.models.backends import set_random_seed
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
 from hubbub.store.features import FeatureStore
 
+COMPARED_ROWS = 16
 COMMAND, MEMORY = "command.json", "memory.json"
 
 
@@ -242,12 +244,20 @@ def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[s
         if job.split.validation.empty
         else fit_temperature(scores, marked, job.recipe.activation, one_is_right=not job.split.is_multilabel)
     )
-    write_bundle(draft, model, description, model_card(description))
+    write_bundle(draft, model, description, model_card(description), compared=_draw_compared(job))
     if (job.partial / LOGS).exists():
         shutil.copytree(job.partial / LOGS, draft / LOGS)
     os.rename(draft, job.out)
     shutil.rmtree(job.partial, ignore_errors=True)
     return warnings
+
+
+def _draw_compared(job: TrainingJob) -> npt.NDArray[np.float32] | None:
+    """Training rows on which another runtime is compared with Keras; None for a network that has no other."""
+    if job.frames is None:
+        return None
+    rows = plan_rows(job, job.split.train.iloc[:COMPARED_ROWS])
+    return job.frames.pad(np.concatenate([features for features, _ in iterate_rows(rows, job.split.table)]))
 
 
 def _find_warnings(

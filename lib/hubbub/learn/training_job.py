@@ -20,6 +20,7 @@ from hubbub.learn.crops import covering_crops, input_frames, valid_within
 from hubbub.learn.dataset import BandStatistics, KeptRows, band_statistics
 from hubbub.learn.networks import Recipe, Shape, find_recipe
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
+from hubbub.models.frames import FrameLayout
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
 
@@ -53,14 +54,20 @@ class TrainingJob:
     @property
     def shape(self) -> Shape:
         """What the network is built for."""
-        return Shape(input_frames(self.store.settings), self.store.n_bands, len(self.split.labels))
+        settings = self.store.settings
+        return Shape(input_frames(settings), self.store.n_bands, len(self.split.labels), settings)
 
-    @property
+    @cached_property
     def policy(self) -> Augmentation | None:
         """The augmentation; None where the settings or the recipe have none."""
         if self.recipe.policy is None or not self.recipe_settings.train.augment:
             return None
         return self.recipe.policy(self.store.settings)
+
+    @cached_property
+    def frames(self) -> FrameLayout | None:
+        """How the scores of a network of frames lie; None for one that scores whole rows."""
+        return None if self.recipe.plan_frames is None else self.recipe.plan_frames(self.store.settings)
 
     @cached_property
     def statistics(self) -> BandStatistics:
@@ -111,7 +118,11 @@ def plan_training(
         raise TrainingError(f"seed {seed}; give 0 or more")
     if settings.train.augment and recipe.policy is None:
         raise SettingsError(f"train.augment: true, but {model} has no augmentation; leave it false, or use default")
+    if recipe.plan_frames is not None and not settings.train.augment:
+        raise SettingsError(f"train.augment: false, but {model} trains on mixed scenes only; leave it true")
     opened = store if isinstance(store, FeatureStore) else open_store(store)
+    if recipe.plan_frames is not None:
+        recipe.plan_frames(opened.settings)  # refuses features that the network cannot take
     rows = opened.rows()
     asked = settings.train
     rule = choose_rule(rows, by=split_by, test_fold=test_fold, validation_share=asked.validation_share, seed=seed)

@@ -3,6 +3,7 @@
 ::
 
     BUNDLE/
+      model.onnx     the same for ONNX Runtime, for networks that score frames
       model.keras    network and weights, loaded in Keras's safe mode: no pickles, no code
       bundle.json    labels, frontend settings and their hash, thresholds, split, history, provenance
       README.md      the model card
@@ -29,6 +30,8 @@ from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
 from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.models.backends import import_keras
+from hubbub.models.frames import FrameLayout, pool_frames
+from hubbub.models.runtimes import ONNX, Scores, export_onnx, has_onnx_runtime, open_onnx
 
 FORMAT = "hubbub-bundle/1"
 MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
@@ -106,8 +109,64 @@ class Bundle:
             rows = features[begin : begin + BATCH_ROWS]
             batch = np.zeros((BATCH_ROWS, *expected), np.float32)
             batch[: len(rows)] = rows
-            scores[begin : begin + len(rows)] = self._model.predict_on_batch(batch)[: len(rows)]
+            scores[begin : begin + len(rows)] = self._score_batch(batch)[: len(rows)]
         return scores
+
+    @cached_property
+    def frames(self) -> FrameLayout | None:
+        """How frame scores lie; None for a model that scores whole rows."""
+        held = self.description.get("frames")
+        return None if held is None else FrameLayout(**held)
+
+    def score_block(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Score the frames of a stretch of sound, by the bundle's fastest runtime.
+
+        Parameters
+        ----------
+        features
+            float32 [frame, band], a multiple of `frames.multiple` frames.
+
+        Returns
+        -------
+        scores
+            float32 [score, label]; those within `frames.halo` of an end are not what a longer stretch would give.
+
+        Raises
+        ------
+        BundleError
+            The model scores no frames.
+        """
+        self.require_frames()
+        return np.asarray(self._runtime(features[None]))[0]
+
+    def require_frames(self) -> FrameLayout:
+        """Return how frame scores lie; raises `BundleError` for a model that scores whole rows."""
+        if self.frames is None:
+            raise BundleError(
+                f"{self.path} is a {self.description['model']} model, which scores windows of "
+                f"{self.description['window_s']:g} s and no frames; train one with: hubbub train STORE --model detector"
+            )
+        return self.frames
+
+    @property
+    def runtime(self) -> Literal["onnx", "keras"]:
+        """What scores frames."""
+        return "onnx" if self.description.get("onnx") and has_onnx_runtime() else "keras"
+
+    @cached_property
+    def _runtime(self) -> Scores:
+        if self.runtime == "keras":
+            return self._model.predict_on_batch
+        with local_file(self.path / ONNX) as local:
+            if hash_file(local) != self.description["onnx"]["hash"]:
+                raise BundleError(f"{self.path / ONNX} was changed or cut short; copy the bundle again")
+            return open_onnx(local)
+
+    def _score_batch(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if self.frames is None:
+            return self._model.predict_on_batch(batch)
+        scores = np.asarray(self._model.predict_on_batch(self.frames.pad(batch)))
+        return pool_frames(scores[:, : self.frames.count(batch.shape[1])])
 
     @cached_property
     def _model(self) -> Any:
@@ -152,7 +211,10 @@ def load_bundle(path: str | StoragePath) -> Bundle:
         raise BundleError(f"{path} is a damaged bundle: {error}; copy it again, or train again") from None
     _refuse_damage(path, description, settings, model_hash)
     bundle = Bundle(path, description, settings, model_hash)
-    bundle._model  # noqa: B018  what is broken shows here, not at the first row
+    if bundle.frames is None or bundle.runtime == "keras":  # else Keras is loaded by whoever asks for it
+        bundle._model  # noqa: B018  what is broken shows here, not at the first row
+    else:
+        bundle._runtime  # noqa: B018
     return bundle
 
 
@@ -179,7 +241,14 @@ def read_description(path: StoragePath) -> dict[str, Any]:
     return description
 
 
-def write_bundle(folder: Path, model: Any, description: Mapping[str, Any], card: str) -> None:
+def write_bundle(
+    folder: Path,
+    model: Any,
+    description: Mapping[str, Any],
+    card: str,
+    *,
+    compared: npt.NDArray[np.float32] | None = None,
+) -> None:
     """Write a bundle's files into a folder; the caller gives it its name when it is whole.
 
     Parameters
@@ -190,10 +259,15 @@ def write_bundle(folder: Path, model: Any, description: Mapping[str, Any], card:
         What `bundle.json` shall hold; `format` and `model_hash` are added.
     card
         The model card, Markdown.
+    compared
+        float32 [row, frame, band], for a network that scores frames: it is also written for ONNX Runtime, where that
+        is installed and gives the same scores of these.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / MODEL)
     whole = {"format": FORMAT, **description, "model_hash": hash_file(folder / MODEL)}
+    if compared is not None and (found := export_onnx(model, folder / ONNX, compared)) is not None:
+        whole["onnx"] = found | {"hash": hash_file(folder / ONNX)}
     (folder / DESCRIPTION).write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
     for name in (MODEL, DESCRIPTION, CARD):

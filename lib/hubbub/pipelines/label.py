@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ from hubbub.labels.tables import (
     require_run,
 )
 from hubbub.models.bundle import Bundle, check_model, read_description
+from hubbub.models.frames import FrameLayout
+from hubbub.models.stream import StreamLayout
 from hubbub.pipelines.event_rules import RuleChanges, make_rules
 from hubbub.pipelines.execution import check_recordings, describe_plan, report_result, run_units
 from hubbub.pipelines.inputs import as_bundle_path, as_path
@@ -123,6 +125,7 @@ class _LabelRun:
     tables: LabelTables | None
     document: dict[str, Any]
     settings: Settings
+    chosen: _Grid
     plan: Plan
     committed: list[int]
 
@@ -142,15 +145,54 @@ def _prepare_run(
     settings = parse_settings(description["settings"], where=str(model))
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
-    chosen_hop_s = _choose_hop_s(hop_s, tables, settings)
+    chosen = _choose_grid(hop_s, tables, settings, description)
     before = make_rules(description["thresholds"]) if tables is None else tables.rules
     table = source if isinstance(source, ClipTable) else _read_recordings(source, reporter)
-    document = _make_document(description, chosen_hop_s, changes.apply(before), table)
+    document = _make_document(description, chosen, changes.apply(before), table)
     if tables is not None:
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
-    plan = plan_labels(table, settings, chosen_hop_s, files, committed, retry_failed=retry_failed)
-    return _LabelRun(table, model, output, tables, document, settings, plan, committed)
+    plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
+    return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """What is scored and stored: windows at a hop, or the chunks of a stream.
+
+    Attributes
+    ----------
+    window_s, hop_s
+        As run.json has them.
+    stream
+        Of a stream, `chunks` and `block_samples` as `plan_labels` takes them.
+    frames
+        What run.json says of a stream's frames.
+    """
+
+    window_s: float
+    hop_s: float
+    stream: dict[str, Any] = field(default_factory=dict)
+    frames: dict[str, Any] | None = None
+
+
+def _choose_grid(
+    hop_s: float | None, tables: LabelTables | None, settings: Settings, description: dict[str, Any]
+) -> _Grid:
+    held = description.get("frames")
+    if held is None:
+        chosen_s = _choose_hop_s(hop_s, tables, settings)
+        return _Grid(description["window_s"], chosen_s)
+    layout = StreamLayout.of(settings, FrameLayout(**held))
+    if hop_s is not None:
+        raise UsageError(
+            f"--hop {hop_s:g}: a {description['model']} model hears recordings in a stream and scores every "
+            f"{layout.scores.frame_s:.3g} s; leave --hop out"
+        )
+    chunk_s = layout.chunk_samples / layout.sample_rate
+    frames = asdict(layout.scores) | {"layout": held}
+    stream = {"chunks": layout.chunk_grid, "block_samples": layout.block_grid.window}
+    return _Grid(chunk_s, chunk_s, stream, frames)
 
 
 def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Settings) -> float:
@@ -186,7 +228,7 @@ def _read_recordings(source: StoragePath, reporter: Reporter) -> ClipTable:
 
 
 def _make_document(
-    description: dict[str, Any], hop_s: float, rules: dict[str, EventRule], table: ClipTable
+    description: dict[str, Any], chosen: _Grid, rules: dict[str, EventRule], table: ClipTable
 ) -> dict[str, Any]:
     """Make the entries of run.json that a later run must share."""
     return {
@@ -194,8 +236,9 @@ def _make_document(
         "settings_hash": description["settings_hash"],
         "settings": description["settings"],
         "labels": description["labels"],
-        "window_s": description["window_s"],
-        "hop_s": hop_s,
+        "window_s": chosen.window_s,
+        "hop_s": chosen.hop_s,
+        **({} if chosen.frames is None else {"frames": chosen.frames}),
         "rules": {name: vars(rule) for name, rule in rules.items()},
         "root": str(table.root),
     }
@@ -215,7 +258,8 @@ def _run(
 ) -> LabelResult:
     """Create the label tables where there are none, label what is missing, and settle."""
     named = source if not isinstance(source, ClipTable) else source.source or "CLIPS"
-    command = f"hubbub label {named} --model {run.model} --hop {run.document['hop_s']:g}"
+    hop = "" if run.chosen.frames else f" --hop {run.chosen.hop_s:g}"
+    command = f"hubbub label {named} --model {run.model}{hop}"
     tables = run.tables or create_labels(run.output, run.document | {"command": command, "bundle": str(run.model)})
     if not len(run.plan):
         return _settle(run, tables, Run("label", options, log, reporter), RunSummary())
@@ -257,7 +301,8 @@ def _label_missing(run: _LabelRun, tables: LabelTables, this: Run) -> RunSummary
 
 def _settle(run: _LabelRun, tables: LabelTables, this: Run, summary: RunSummary) -> LabelResult:
     """Remove segments that no later run needs, and report what the label tables hold."""
-    now = plan_labels(run.table, run.settings, run.document["hop_s"], tables.files(), tables.committed())
+    held = (tables.files(), tables.committed())
+    now = plan_labels(run.table, run.settings, run.chosen.hop_s, *held, **run.chosen.stream)
     tables.sweep_segments(_list_segments(now, tables))
     counts = {"clips": now.clips, "ok": now.done, "failed": now.failed_before}
     report_result(this, summary, **counts, result=run.output, reasons=run.output / "files")

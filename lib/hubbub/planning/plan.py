@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hubbub.audio.decode import BLOCK_VALUES
-from hubbub.audio.windows import window_grid
+from hubbub.audio.windows import WindowGrid, window_grid
 from hubbub.clips.examples import MIX, NO_RULE, Examples, expand_examples, one_example_each
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
@@ -222,6 +222,8 @@ def plan_labels(
     committed: tuple[int, ...] | list[int] = (),
     *,
     retry_failed: bool = False,
+    chunks: WindowGrid | None = None,
+    block_samples: int | None = None,
 ) -> Plan:
     """Plan which files are labelled by which unit; whole files, because an event may cross any window.
 
@@ -239,8 +241,10 @@ def plan_labels(
         Numbers of the units that exist.
     retry_failed
         Whether files that failed before are tried again.
+    chunks, block_samples
+        Of a model that hears a stream: the chunks that count as windows, and the samples scored at a time.
     """
-    grid, rate = window_grid(settings, hop_s=hop_s), settings.frontend.sample_rate
+    grid, rate = chunks or window_grid(settings, hop_s=hop_s), settings.frontend.sample_rate
     examples = one_example_each(table.rows)
     row_index = None if files is None else files.assign(windows=1, channel=MIX, variant=0, policy_rule=NO_RULE)
     reconciliation = reconcile(examples, row_index, retry_failed=retry_failed)
@@ -248,7 +252,7 @@ def plan_labels(
     windows = count_windows(table.rows, grid, rate)[wanted]
     sharding = shard_whole_clips(windows, reconciliation.attempt[wanted])
     # Scores are float16 a label and window, kept until their unit is done; the model itself is not counted.
-    block_and_batch = 3 * 4 * BLOCK_VALUES + 2 * 64 * 4 * grid.window
+    block_and_batch = 3 * 4 * BLOCK_VALUES + (2 * 64 * 4 * grid.window if block_samples is None else 24 * block_samples)
     return _make_plan(examples, wanted, reconciliation, sharding, committed, block_and_batch)
 
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from hubbub.labels.events import events_from_windows
 from hubbub.labels.tables import LabelTables
-from hubbub.tasks.scoring import Scored
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the model said of one file: windows' starts and ends from the clip's start, and scores as stored."""
+
+    start_s: npt.NDArray[np.float64]
+    end_s: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float16] | npt.NDArray[np.uint8]
+    duration_s: float
 
 
 def event_rows(file: dict[str, Any], scored: Scored, tables: LabelTables) -> list[dict[str, Any]]:
@@ -25,9 +35,12 @@ def event_rows(file: dict[str, Any], scored: Scored, tables: LabelTables) -> lis
         The file's row of the files table.
     """
     begin_s, recorded_at = file["clip_start_s"] or 0.0, file["recorded_at"]
-    events = events_from_windows(
-        scored.start_s, scored.end_s, scored.scores, tables.labels, tables.rules, scored.duration_s
-    )
+    start_s, end_s = scored.start_s, scored.end_s
+    scores = tables.unpack_scores(scored.scores, scored.duration_s)
+    if tables.frames is not None:
+        start_s = np.arange(len(scores), dtype=np.float64) * tables.frames.frame_s
+        end_s = start_s + tables.frames.frame_s
+    events = events_from_windows(start_s, end_s, scores, tables.labels, tables.rules, scored.duration_s)
     rows = []
     for event in events:
         onset_s = event.onset_s + begin_s
@@ -58,6 +71,6 @@ def rebuild_events(tables: LabelTables) -> Iterator[tuple[int, pa.Table]]:
 
 def _read_scores(windows: pd.DataFrame, file: dict[str, Any]) -> Scored:
     begin_s = file["clip_start_s"] or 0.0
-    scores = np.stack(windows["scores"].to_list()).astype(np.float16)
+    scores = np.stack(windows["scores"].to_list())
     start_s, end_s = windows["start_s"].to_numpy(), windows["end_s"].to_numpy()
     return Scored(start_s - begin_s, end_s - begin_s, scores, file["duration_s"])

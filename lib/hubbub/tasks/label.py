@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,14 +17,14 @@ import pyarrow as pa
 from hubbub.errors import AudioError, OutOfMemory, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
-from hubbub.labels.schemas import carried_columns, label_schemas
+from hubbub.labels.schemas import carried_columns
 from hubbub.labels.tables import LabelTables
 from hubbub.planning.sharding import MAX_LABEL_WINDOWS
 from hubbub.planning.units import Item, SegmentUnit, Unit, split_into_segments
-from hubbub.tasks.events import event_rows
+from hubbub.tasks.events import Scored, event_rows
 from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.result import MOST_REASONS, UnitResult
-from hubbub.tasks.scoring import Scored, Scorer
+from hubbub.tasks.scoring import Outcome, Scorer, WindowScorer, try_scoring
 from hubbub.tasks.segments import (
     SegmentResult,
     describe_segment,
@@ -70,13 +71,21 @@ class LabelTask:
         StorageError
             When the parts cannot be written; nothing of the unit then exists.
         """
-        scorer = Scorer(self)
+        scorer = _make_scorer(self)
         if isinstance(unit, SegmentUnit):
             return _score_segment_unit(unit, scorer)
         draft = _Draft(scorer)
-        for item in announce_items(unit.items):
-            draft.add(item)
+        draft.add_items(unit.items)
         return draft.commit(unit)
+
+
+def _make_scorer(task: LabelTask) -> Scorer:
+    """The scorer of the run's model: by windows, or in a stream."""
+    if task.tables.frames is None:
+        return WindowScorer(task)
+    from hubbub.tasks.streaming import StreamScorer
+
+    return StreamScorer(task)
 
 
 def _score_segment_unit(unit: SegmentUnit, scorer: Scorer) -> UnitResult:
@@ -143,22 +152,28 @@ class _Draft:
         self._files: list[dict[str, Any]] = []
         self._windows: list[pa.RecordBatch] = []
         self._events: list[dict[str, Any]] = []
-        self._schemas = label_schemas(self._task.clips, len(self._task.tables.labels))
+        self._schemas = self._task.tables.schemas(self._task.clips)
         self._ahead = _SegmentJoiner(self._task.tables.run["hop_s"])
 
-    def add(self, item: Item) -> None:
-        """Label one file; on its own failure leave one failed row."""
-        if item.failure is not None:
-            self._files.append(_file_row(item, status="failed", error=item.failure))
+    def add_items(self, items: Sequence[Item]) -> None:
+        """Label files; one that cannot be labelled becomes a failed row."""
+        if len(items) == 1 and items[0].windows > MAX_LABEL_WINDOWS and items[0].failure is None:
+            for item in announce_items(items):
+                self._add(item, try_scoring(lambda: self._score_long(items[0])))
             return
-        try:
-            scored = retry_with_backoff(lambda: self._score_recording(item))
-        except UsageError:  # the model, or a bucket, cannot be read: no fault of this file
-            raise
-        except Exception as error:  # whatever a strange file makes a library raise costs that file alone
-            self._files.append(_file_row(item, status="failed", error=_reason(error)))
-        else:
-            self._keep(item, scored)
+        for item, outcome in self._scorer.score_recordings(items):
+            self._add(item, outcome)
+
+    def _add(self, item: Item, outcome: Outcome) -> None:
+        if isinstance(outcome, Exception | str):
+            error = outcome if isinstance(outcome, str) else _reason(outcome)
+            self._files.append(_file_row(item, status="failed", error=error))
+            return
+        assert outcome.samples is not None  # every window was decoded
+        grid, rate = self._scorer.grid, self._scorer.rate
+        start_s = grid.hop * np.arange(len(outcome.valid), dtype=np.float64) / rate
+        scored = Scored(start_s, start_s + outcome.valid / rate, outcome.scores, outcome.samples / rate)
+        self._keep(item, scored)
 
     def commit(self, unit: Unit) -> UnitResult:
         """Write the parts; the one of the files commits the unit. Then the segments of its recordings go."""
@@ -178,7 +193,8 @@ class _Draft:
         return self._result(unit)
 
     def _keep(self, item: Item, scored: Scored) -> None:
-        means, peaks = scored.scores.mean(axis=0, dtype=np.float64), scored.scores.max(axis=0)
+        scores = self._task.tables.unpack_scores(scored.scores, scored.duration_s)
+        means, peaks = scores.mean(axis=0, dtype=np.float64), scores.max(axis=0).astype(np.float16)
         row = _file_row(item, status="ok", error=None) | {
             "duration_s": scored.duration_s,
             "windows": len(scored.start_s),
@@ -189,13 +205,8 @@ class _Draft:
         self._windows.append(_window_rows(item.clip, scored, self._schemas.windows))
         self._events += event_rows(row, scored, self._task.tables)
 
-    def _score_recording(self, item: Item) -> Scored:
-        scorer = self._scorer
-        whole = self._join_stored_segments(item) if item.windows > MAX_LABEL_WINDOWS else None
-        whole = whole or scorer.score_recording(item)
-        assert whole.samples is not None  # every window was decoded
-        start_s = scorer.grid.hop * np.arange(len(whole.valid), dtype=np.float64) / scorer.rate
-        return Scored(start_s, start_s + whole.valid / scorer.rate, whole.scores, whole.samples / scorer.rate)
+    def _score_long(self, item: Item) -> SegmentResult:
+        return self._join_stored_segments(item) or self._scorer.score_recording(item)
 
     def _join_stored_segments(self, item: Item) -> SegmentResult | None:
         """Join the segments of a long recording; None where they do not fit: it is then decoded as a whole."""

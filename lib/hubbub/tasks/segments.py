@@ -31,16 +31,18 @@ import soundfile
 import soxr
 
 from hubbub.audio import decode
+from hubbub.audio.blocks import BlockGrid
 from hubbub.audio.decode import aligned_start
 from hubbub.audio.remote import local_copy, parse_etag
-from hubbub.audio.windows import Window, WindowGrid, split_windows
+from hubbub.audio.windows import Window, WindowGrid
 from hubbub.clips.table import content_version, resolve_uri
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import LabelTables
 from hubbub.planning.units import Item
 
-Score = Callable[[Iterable[Window]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]
-"""Goes through windows, and gives how many samples each holds, int64 [window], and scores, [window, label]."""
+Scores = npt.NDArray[np.float16] | npt.NDArray[np.uint8]
+Score = Callable[[Iterable[Window]], tuple[npt.NDArray[np.int64], Scores]]
+"""Goes through windows, or blocks, and gives how many samples each window holds, int64 [window], and its scores."""
 
 _SETTLED_S, _SETTLED_SAMPLES = 1.0, 4096  # around a seam; the samples, a few of soxr's blocks, are of the lower rate
 _PERIOD_S, _PERIOD_STEPS = 30, 2**14  # the longest period that is looked for
@@ -52,12 +54,26 @@ _MEMORYLESS = {*(f"PCM_{kind}" for kind in ("16", "24", "32", "S8", "U8")), "FLO
 
 @dataclass(frozen=True)
 class SegmentWindows:
-    """How recordings are cut into windows: where uris lie, the grid, the rate in Hz, the channel (None: all, mixed)."""
+    """How recordings are cut into windows, or into the blocks of a stream.
+
+    Attributes
+    ----------
+    root
+        Where uris lie.
+    grid
+        Of the windows that are counted and stored.
+    sample_rate, channel
+        Hz, and which channel is heard (None: all, mixed).
+    blocks
+        What is decoded and scored at a time, where that is not a window: each is `windows_each` windows.
+    """
 
     root: StoragePath
     grid: WindowGrid
     sample_rate: int
     channel: int | None
+    blocks: BlockGrid | None = None
+    windows_each: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,7 @@ class SegmentResult:
     valid
         int64 [window]: samples of each that are sound.
     scores
-        float16 [window, label].
+        float16 [window, label]; uint8 [window, frame x label] of a stream (`hubbub.labels.frames`).
     samples
         Of the whole clip, where its end was met; else None.
     content
@@ -77,7 +93,7 @@ class SegmentResult:
     """
 
     valid: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float16]
+    scores: Scores
     samples: int | None
     content: str
 
@@ -120,7 +136,7 @@ def read_segment_result(item: Item, tables: LabelTables) -> SegmentResult | None
     table, found = held
     try:
         scores = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        scores = scores.reshape(-1, len(tables.labels)).astype(np.float16)
+        scores = scores.reshape(-1, tables.values_each).astype(tables.score_dtype)
         return SegmentResult(table["valid"].to_numpy(), scores, found["samples"], found["content"])
     except (KeyError, ValueError, pa.ArrowException):
         return None
@@ -128,7 +144,7 @@ def read_segment_result(item: Item, tables: LabelTables) -> SegmentResult | None
 
 def write_segment_result(item: Item, segment: SegmentResult, tables: LabelTables) -> None:
     """Write a segment down; errors of `LabelTables.write_segment`."""
-    scores = pa.FixedSizeListArray.from_arrays(pa.array(segment.scores.ravel()), len(tables.labels))
+    scores = pa.FixedSizeListArray.from_arrays(pa.array(segment.scores.ravel()), tables.values_each)
     table = pa.table({"valid": pa.array(segment.valid, pa.int64()), "scores": scores})
     tables.write_segment(describe_segment(item), table, {"samples": segment.samples, "content": segment.content})
 
@@ -165,11 +181,14 @@ class _Stretch:
 
     def __init__(self, item: Item, path: Path, cutting: SegmentWindows) -> None:
         clip, rate = item.clip, cutting.sample_rate
-        self._item, self._path, self._grid, self._cutting = item, path, cutting.grid, cutting
+        self._item, self._path, self._cutting = item, path, cutting
+        self._grid: WindowGrid | BlockGrid = cutting.blocks or cutting.grid
+        self._first = item.first_window // cutting.windows_each
+        self._count = -(-item.n_windows // cutting.windows_each)
         self._start = round((clip["start_s"] or 0.0) * rate)
         self._end = None if clip["end_s"] is None else round(clip["end_s"] * rate)
         self._is_last = item.first_window + item.n_windows >= item.windows
-        self._beyond = math.inf if self._is_last else item.first_window + item.n_windows
+        self._beyond = math.inf if self._is_last else self._first + self._count
         self._rate, self._source_rate = rate, _rate_if_memoryless(path)
 
     def windows(self, source: str) -> Iterator[Window]:
@@ -186,10 +205,9 @@ class _Stretch:
         return decode.can_seek(self._path)
 
     def _sought(self) -> Iterator[Window]:
-        item, grid = self._item, self._grid
-        # Windows closer than a tail need sound beyond them to show that they are no tail.
-        own = None if self._is_last else grid.span(item.n_windows) + max(0, grid.min_tail - grid.hop)
-        return split_windows(self._sound(grid.start(item.first_window), own), grid, first=item.first_window)
+        grid, first = self._grid, self._first
+        own = None if self._is_last else grid.own(first, self._count)
+        return grid.split(self._sound(grid.start(first), own), first=first)
 
     def _sound(self, begin: int, own: int | None) -> Iterator[npt.NDArray[np.float32]]:
         """The clip's sound from sample `begin` on, `own` samples of it; decoded with what lies around it."""
@@ -227,10 +245,10 @@ class _Stretch:
 
     def _onward(self, source: str) -> Iterator[Window]:
         """The same of a recording that has to be decoded from its start: a worker goes on where it stands."""
-        item, cutting = self._item, self._cutting
+        item, first, cutting = self._item, self._first, self._cutting
         what = (source, item.clip["version"], item.clip["clip_id"], cutting)
         at = _OPEN_STREAMS.pop(what, None)  # taken out: no two threads share a decoder
-        if at is None or at.number > item.first_window:
+        if at is None or at.number > first:
             at = _OpenStream(self._blocks(0, None if self._end is None else self._end - self._start), self._grid)
         while at.number < self._beyond:
             window = next(at.windows, None)
@@ -238,7 +256,7 @@ class _Stretch:
                 self.samples = at.samples
                 break
             at.number = window.number + 1
-            if window.number >= item.first_window:
+            if window.number >= first:
                 yield window
         _OPEN_STREAMS.clear()
         _OPEN_STREAMS[what] = at
@@ -257,9 +275,9 @@ class _Stretch:
 class _OpenStream:
     """A recording that is being decoded: its next window's number, and the samples that came by."""
 
-    def __init__(self, decode_blocks: Iterator[npt.NDArray[np.float32]], grid: WindowGrid) -> None:
+    def __init__(self, decode_blocks: Iterator[npt.NDArray[np.float32]], grid: WindowGrid | BlockGrid) -> None:
         self.number = self.samples = 0
-        self.windows = split_windows(self._count_samples(decode_blocks), grid)
+        self.windows = grid.split(self._count_samples(decode_blocks))
 
     def _count_samples(self, blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
         for block in blocks:

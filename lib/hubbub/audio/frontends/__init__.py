@@ -73,6 +73,17 @@ def compute_features(samples: npt.NDArray[np.float32], settings: Settings) -> np
     return _cast_features(get_frontend(settings.frontend)(samples), settings)
 
 
+def compute_stream(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
+    """Frames of a stretch of a recording, [frame, band]: decibels get no floor of the stretch's own.
+
+    A frame is then what it is in any other stretch around it. Errors of `compute_features`.
+    """
+    frontend: Frames = settings.frontend
+    if frontend.is_db and isinstance(frontend, Decibels):
+        frontend = frontend.model_copy(update={"top_db": None})
+    return _cast_features(get_frontend(frontend)(samples), settings)
+
+
 def compute_row(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
     """Compute one row of a store; decibels that training crops get no floor or peak of the whole row.
 

@@ -19,8 +19,13 @@ from hubbub.errors import TrainingError, suggest_nearest
 if TYPE_CHECKING:
     from hubbub.learn.augment import Augmentation
     from hubbub.learn.dataset import BandStatistics
+    from hubbub.models.frames import FrameLayout
 
-_MODULES = {"default": "hubbub.learn.networks.default", "seed-cnn": "hubbub.learn.networks.seed_cnn"}
+_MODULES = {
+    "default": "hubbub.learn.networks.default",
+    "detector": "hubbub.learn.networks.detector",
+    "seed-cnn": "hubbub.learn.networks.seed_cnn",
+}
 NAMES = tuple(_MODULES)
 """Models that can be trained."""
 
@@ -38,6 +43,9 @@ class Shape:
     n_labels: int
     """Labels to score."""
 
+    settings: Settings | None = None
+    """Of the features, for networks that go by seconds."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -52,8 +60,8 @@ class Recipe:
     activation: Literal["softmax", "sigmoid"]
     """`softmax`: one label is always right, scores add up to 1. `sigmoid`: each label is judged alone, none may fit."""
 
-    loss: str
-    """Keras's name of the loss."""
+    loss: str | Callable[[Any, Any], Any]
+    """Keras's name of the loss, or the loss."""
 
     build: Callable[[Shape, BandStatistics, ModelSettings], Any]
     """Makes the `keras.Model`, uncompiled; its standardisation and its scores are float32 in any precision."""
@@ -72,6 +80,10 @@ class Recipe:
 
     most_epochs: int
     """Epochs at most, by default, where rows are few."""
+
+    plan_frames: Callable[[Settings], FrameLayout] | None = None
+    """For networks that score frames of time, [row, frame, label]: how these lie. Their augmentation makes targets of
+    that shape, and scenes of its own length."""
 
     settled_share: float = 0.0
     """Share of the epochs after which one may be kept: before, a learning rate that still falls makes weights that are

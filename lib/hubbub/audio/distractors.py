@@ -1,0 +1,139 @@
+"""Synthetic sounds that belong to no class: voices, beeps, chirps, clicks, chords and bursts of noise.
+
+A detector that has only met its own classes takes whatever is strange for one of them. These teach it otherwise
+(N. Turpault et al., "Sound event detection in synthetic domestic environments", 2020, found such sounds to hurt most
+where training lacks them). They are as simple as they can be while each has its kind's time and frequency structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import lfilter
+
+Samples = npt.NDArray[np.float32]
+
+
+def make_distractor(rng: np.random.Generator, *, duration_s: float, sample_rate: int) -> Samples:
+    """Draw one sound of a random kind.
+
+    Returns
+    -------
+    samples
+        float32 [sample], peak at 0.5.
+    """
+    length = max(1, round(duration_s * sample_rate))
+    kind = _KINDS[int(rng.integers(len(_KINDS)))]
+    sound = kind(rng, length, sample_rate)
+    return (0.5 * sound / max(float(np.abs(sound).max()), 1e-9)).astype(np.float32)
+
+
+def _voice(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
+    """Pulses at a gliding pitch through moving resonances, with hissed consonants and pauses between phrases."""
+    time_s = np.arange(length) / rate
+    steps = max(2, int(length / rate * rng.uniform(3.0, 6.0)))  # syllables
+    at = np.linspace(0, length - 1, steps)
+    base = rng.uniform(80, 280)
+    pitch_hz = np.interp(np.arange(length), at, base * 2 ** rng.normal(0, 0.2, steps))
+    phase = np.cumsum(pitch_hz) / rate
+    source = np.where(np.diff(np.floor(phase), prepend=0.0) > 0, 1.0, 0.0) + 0.003 * rng.standard_normal(length)
+    bounds = np.append(at[:-1].astype(int), length)
+    sound, strength = np.zeros(length), np.zeros(length)
+    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        if rng.random() < 0.2:
+            continue  # a pause
+        stretch = source[begin:end]
+        if rng.random() < 0.2:
+            stretch = 0.1 * rng.standard_normal(end - begin)
+            stretch = np.diff(stretch, prepend=0.0)
+        else:
+            for low, high, width in ((250, 850, 80), (800, 2300, 120), (2000, 3200, 180)):
+                stretch = _resonate(stretch, rng.uniform(low, high), width, rate)
+        envelope = np.sin(np.pi * (np.arange(end - begin) + 0.5) / max(1, end - begin)) ** rng.uniform(0.4, 1.2)
+        sound[begin:end] = stretch / max(np.abs(stretch).max(), 1e-9)
+        strength[begin:end] = envelope * rng.uniform(0.3, 1.0)
+    return sound * strength * (1 + 0 * time_s)
+
+
+def _resonate(sound: npt.NDArray[np.float64], hz: float, width_hz: float, rate: int) -> npt.NDArray[np.float64]:
+    if hz > 0.45 * rate:
+        return sound
+    radius = np.exp(-np.pi * width_hz / rate)
+    return lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * hz / rate), radius**2], sound)
+
+
+def _beeps(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
+    """A tone switched on and off."""
+    hz = float(np.exp(rng.uniform(np.log(300), np.log(min(4000, 0.4 * rate)))))
+    time_s = np.arange(length) / rate
+    period_s, share = rng.uniform(0.1, 1.2), rng.uniform(0.2, 0.9)
+    is_on = (time_s / period_s) % 1 < share
+    tone = sum(np.sin(2 * np.pi * n * hz * time_s) / n**2 for n in (1, 2, 3) if n * hz < 0.45 * rate)
+    return tone * _smooth(is_on.astype(np.float64), rate)
+
+
+def _chirps(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
+    """Gliding whistles, as of birds and brakes."""
+    sound = np.zeros(length)
+    for _ in range(int(rng.integers(1, 12))):
+        size = min(length, int(rng.uniform(0.05, 0.8) * rate))
+        begin = int(rng.integers(0, length - size + 1))
+        from_hz, to_hz = np.exp(rng.uniform(np.log(400), np.log(min(7000, 0.45 * rate)), 2))
+        glide_hz = from_hz * (to_hz / from_hz) ** (np.arange(size) / size)
+        if rng.random() < 0.4:
+            glide_hz = glide_hz * (1 + 0.05 * np.sin(2 * np.pi * rng.uniform(10, 40) * np.arange(size) / rate))
+        sound[begin : begin + size] += np.sin(2 * np.pi * np.cumsum(glide_hz) / rate) * np.hanning(size)
+    return sound
+
+
+def _clicks(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
+    """Knocks and rattles at irregular times."""
+    sound = np.zeros(length)
+    sound[rng.integers(0, length, size=int(rng.integers(2, 30)))] = rng.uniform(0.3, 1.0)
+    return _resonate(sound, rng.uniform(200, min(3000, 0.4 * rate)), rng.uniform(100, 800), rate)
+
+
+def _chords(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
+    """Struck notes together, as of an instrument."""
+    sound, time_s = np.zeros(length), np.arange(length) / rate
+    step = int(rng.uniform(0.15, 0.8) * rate)
+    for begin in range(0, length, max(1, step)):
+        for _ in range(int(rng.integers(1, 4))):
+            hz = 110 * 2 ** (rng.integers(0, 40) / 12)
+            for overtone in range(1, 6):
+                if overtone * hz < 0.45 * rate:
+                    decay = np.exp(-time_s[: length - begin] * rng.uniform(2, 6) * overtone**0.5)
+                    sound[begin:] += np.sin(2 * np.pi * overtone * hz * time_s[: length - begin]) * decay / overtone
+    return sound
+
+
+def _bursts(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
+    """Filtered noise that swells and stops: doors, brakes, passing cars."""
+    noise, envelope = rng.standard_normal(length), np.zeros(length)
+    for _ in range(int(rng.integers(1, 5))):
+        size = min(length, int(rng.uniform(0.05, 2.5) * rate))
+        begin = int(rng.integers(0, length - size + 1))
+        rise = rng.uniform(0.02, 0.98)
+        place = np.arange(size) / size
+        envelope[begin : begin + size] += np.minimum(place / rise, (1 - place) / (1 - rise))
+    for _ in range(int(rng.integers(1, 3))):
+        noise = _resonate(noise, rng.uniform(100, 0.4 * rate), rng.uniform(100, 2000), rate)
+    return noise * envelope
+
+
+def _smooth(gate: npt.NDArray[np.float64], rate: int) -> npt.NDArray[np.float64]:
+    width = max(1, round(0.005 * rate))
+    return np.convolve(gate, np.ones(width) / width, mode="same")
+
+
+_KINDS: tuple[Callable[[np.random.Generator, int, int], npt.NDArray[np.float64]], ...] = (
+    _voice,
+    _voice,
+    _beeps,
+    _chirps,
+    _clicks,
+    _chords,
+    _bursts,
+)

@@ -1,0 +1,266 @@
+"""Scenes mixed on the fly from a batch of rows, with what is active in every frame.
+
+::
+
+    background   ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~   noise, the rows' own quiet stretches, or the user's recordings
+    events          [ dog ]     [ rain         ]      0 to 4 rows, each at a random time and level; they may overlap
+                       [ no class ]                   sounds of no class, whose targets are 0
+    targets      0 0 1 1 1 0 0 1 1 1 1 1 1 1 1 0 0    share of each score's frame in which the label is active
+
+Everything is added in power, as unrelated sounds are. Levels are those of the active frames.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import lfilter
+
+from hubbub.audio.activity import find_active_frames
+from hubbub.audio.frontends import get_frontend
+from hubbub.config import Settings
+from hubbub.learn.augment import Features, Scale, Targets, mask
+from hubbub.learn.backgrounds import Backgrounds, make_distractors, weigh_bands
+from hubbub.models.frames import FrameLayout
+
+SCENE_S = 10.0
+"""Seconds of a scene, about."""
+
+_TO_POWER = math.log(10) / 10
+
+
+@dataclass(frozen=True)
+class SceneMixer:
+    """Turns a batch of rows into as many scenes."""
+
+    scale: Scale
+    """The frontend's decibels."""
+
+    n_frames: int
+    """Frontend frames of a scene."""
+
+    stride: int
+    """Frontend frames of a score."""
+
+    frame_s: float
+    """Seconds from one frontend frame to the next."""
+
+    band_weight: npt.NDArray[np.float32]
+    """float32 [band]: what a band's power counts in a frame's level; that of noise with an RMS of 1 is 0 dB."""
+
+    backgrounds: Backgrounds
+    """What lies under the events."""
+
+    distractors: Features
+    """float32 [sound, frame, band], dB, sounds of no class."""
+
+    event_shares: tuple[float, ...] = (0.12, 0.28, 0.28, 0.2, 0.12)
+    """Share of scenes with 0, 1, 2 … events."""
+
+    snr_db: tuple[float, float] = (-5.0, 20.0)
+    """Lowest and highest level of an event over the background."""
+
+    clean_share: float = 0.25
+    """Share of scenes that are one whole row as it is recorded, over next to nothing."""
+
+    background_db: tuple[float, float] = (-70.0, -25.0)
+    """Softest and loudest background, dBFS."""
+
+    distractor_share: float = 0.5
+    """Share of scenes with a sound of no class."""
+
+    reverb_share: float = 0.3
+    """Share of events that reverberate."""
+
+    eq_db: float = 4.0
+    """Spread of the random equalisation of each event and of each scene."""
+
+    max_band_shift: int = 4
+    """Bands that an event is moved up or down by, at most."""
+
+    masks: int = 1
+    """SpecAugment masks along each axis."""
+
+    widest_mask: float = 0.1
+    """Widest mask, as a share of the axis."""
+
+    @classmethod
+    def of(cls, settings: Settings, layout: FrameLayout) -> SceneMixer:
+        """Make the mixer for a frontend in decibels, and a network of frames."""
+        scale, frontend, backgrounds = Scale.of(settings), settings.frontend, Backgrounds.of(settings)
+        frame_s = frontend.hop_samples / frontend.sample_rate
+        return cls(
+            scale=scale,
+            n_frames=layout.multiple * max(1, round(SCENE_S / frame_s / layout.multiple)),
+            stride=layout.stride,
+            frame_s=frame_s,
+            band_weight=weigh_bands(get_frontend(frontend).band_hz, frontend.name) / backgrounds.white_level(settings),
+            backgrounds=backgrounds,
+            distractors=make_distractors(settings),
+            max_band_shift=max(1, frontend.n_bands // 32) if frontend.name == "log-mel" else 1,
+        )
+
+    def for_validation(self) -> SceneMixer:
+        """Scenes as they are heard: no masks, no shifts, no equalisation."""
+        return replace(self, masks=0, max_band_shift=0, eq_db=0.0)
+
+    def __call__(self, features: Features, targets: Targets, rng: np.random.Generator) -> tuple[Features, Targets]:
+        """Mix as many scenes as there are rows.
+
+        Returns
+        -------
+        scenes
+            float32 [scene, frame, band], in the frontend's decibels.
+        targets
+            float32 [scene, score, label], 0 to 1.
+        """
+        power = np.exp(np.float32(_TO_POWER) * features)
+        active = [find_active_frames(level, self.frame_s) for level in self.levels_db(power)]
+        rows = _Deck(len(features), rng)
+        scenes = np.empty((len(features), self.n_frames, features.shape[2]), np.float32)
+        wanted = np.zeros((len(features), self.n_frames, targets.shape[1]), np.float32)
+        for scene, want in zip(scenes, wanted, strict=True):
+            if rng.random() < self.clean_share:
+                self._place_whole_row(scene, want, rows.draw(), power, active, targets, rng)
+            else:
+                self._mix_scene(scene, want, rows, power, active, targets, rng)
+        scenes += self._equalise(len(scenes), scenes.shape[2], rng)[:, None, :]
+        decibels = self.scale.apply(scenes)
+        if self.masks:
+            decibels = mask(decibels, rng, masks=self.masks, widest=self.widest_mask)
+        shape = (len(features), self.n_frames // self.stride, self.stride, targets.shape[1])
+        return decibels.astype(np.float32, copy=False), wanted.reshape(shape).mean(axis=2)
+
+    def levels_db(self, power: Features) -> npt.NDArray[np.float32]:
+        """Level of each frame: float32 [row, frame], dB, of power [row, frame, band]."""
+        return 10 * np.log10(np.maximum(power @ self.band_weight, 1e-30))
+
+    def _mix_scene(
+        self,
+        scene: Features,
+        want: Targets,
+        rows: _Deck,
+        power: Features,
+        active: list[npt.NDArray[np.bool_]],
+        targets: Targets,
+        rng: np.random.Generator,
+    ) -> None:
+        level_db = rng.uniform(*self.background_db)
+        background = self.backgrounds.draw(self.n_frames, rng)
+        total = background * np.float32(10 ** (level_db / 10) / max(self._mean_level(background), 1e-30))
+        for _ in range(int(rng.choice(len(self.event_shares), p=self.event_shares))):
+            row = rows.draw()
+            self._add(total, power[row], active[row], level_db, rng, want, targets[row])
+        while rng.random() < self.distractor_share / (1 + self.distractor_share) and len(self.distractors):
+            sound = np.exp(np.float32(_TO_POWER) * self.distractors[int(rng.integers(len(self.distractors)))])
+            sounding = find_active_frames(self.levels_db(sound[None])[0], self.frame_s)
+            self._add(total, sound, sounding, level_db, rng)
+        scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
+
+    def _place_whole_row(
+        self,
+        scene: Features,
+        want: Targets,
+        row: int,
+        power: Features,
+        active: list[npt.NDArray[np.bool_]],
+        targets: Targets,
+        rng: np.random.Generator,
+    ) -> None:
+        total = np.full(scene.shape, 10 ** (self.scale.silence_db / 10), np.float32)
+        if rng.random() < 0.5:  # a recorder's own noise
+            background = self.backgrounds.draw(self.n_frames, rng)
+            total += background * np.float32(10 ** rng.uniform(-9, -7) / max(self._mean_level(background), 1e-30))
+        length = len(power[row])
+        begin = int(rng.integers(min(0, self.n_frames - length), max(0, self.n_frames - length) + 1))
+        gain = np.float32(10 ** (rng.uniform(-15, 6) / 10))
+        self._lay(total, gain * self._vary(power[row], rng), begin)
+        _mark(want, active[row], begin, targets[row])
+        scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
+
+    def _add(
+        self,
+        total: Features,
+        sound: Features,
+        active: npt.NDArray[np.bool_],
+        background_db: float,
+        rng: np.random.Generator,
+        want: Targets | None = None,
+        carried: Targets | None = None,
+    ) -> None:
+        """Add what of a row is active, at a random time and level."""
+        where = np.flatnonzero(active)
+        if not len(where):
+            return
+        first, stop = int(where[0]), int(where[-1]) + 1
+        piece, sounding = sound[first:stop] * active[first:stop, None], active[first:stop]
+        level = float((piece @ self.band_weight).sum() / sounding.sum())
+        snr_db = rng.uniform(*self.snr_db)
+        piece = self._vary(piece, rng) * np.float32(10 ** ((background_db + snr_db) / 10) / max(level, 1e-30))
+        if rng.random() < self.reverb_share:
+            piece = _reverberate(piece, self.frame_s, rng)
+        shown = max(1, min(stop - first, round(0.3 / self.frame_s)))  # so much of it lies in the scene at least
+        begin = int(rng.integers(shown - (stop - first), self.n_frames - shown + 1))
+        self._lay(total, piece, begin)
+        if want is not None and carried is not None:
+            _mark(want, sounding, begin, carried)
+
+    def _vary(self, power: Features, rng: np.random.Generator) -> Features:
+        """Equalise an event, move it in frequency."""
+        curve = self._equalise(1, power.shape[1], rng)[0]
+        by = int(rng.integers(-self.max_band_shift, self.max_band_shift + 1))
+        if by:
+            power = np.roll(power, by, axis=1)
+            if by > 0:
+                power[:, :by] = power[:, by : by + 1]
+            else:
+                power[:, by:] = power[:, by - 1 : by]
+        return power * np.exp(np.float32(_TO_POWER) * curve)
+
+    def _equalise(self, count: int, n_bands: int, rng: np.random.Generator) -> Features:
+        """Smooth random curves, float32 [curve, band], dB, as another microphone or room has them."""
+        points = rng.normal(0.0, self.eq_db, (count, 5)) if self.eq_db else np.zeros((count, 5))
+        at = np.linspace(0, 4, n_bands)
+        return np.stack([np.interp(at, np.arange(5), row) for row in points]).astype(np.float32)
+
+    def _lay(self, total: Features, piece: Features, begin: int) -> None:
+        first, stop = max(0, begin), min(len(total), begin + len(piece))
+        if stop > first:
+            total[first:stop] += piece[first - begin : stop - begin]
+
+    def _mean_level(self, power: Features) -> float:
+        return float((power @ self.band_weight).mean())
+
+
+class _Deck:
+    """Deals the rows of a batch, each once before any a second time."""
+
+    def __init__(self, count: int, rng: np.random.Generator) -> None:
+        self._count, self._rng = count, rng
+        self._left: list[int] = []
+
+    def draw(self) -> int:
+        if not self._left:
+            self._left = self._rng.permutation(self._count).tolist()
+        return self._left.pop()
+
+
+def _mark(want: Targets, active: npt.NDArray[np.bool_], begin: int, carried: Targets) -> None:
+    first, stop = max(0, begin), min(len(want), begin + len(active))
+    if stop > first:
+        shown = active[first - begin : stop - begin, None] * carried[None, :]
+        np.maximum(want[first:stop], shown, out=want[first:stop])
+
+
+def _reverberate(power: Features, frame_s: float, rng: np.random.Generator) -> Features:
+    """Add the tail of a room: power that decays by 60 dB in 0.2 to 1.5 s."""
+    decay_s = rng.uniform(0.2, 1.5)
+    keep = 10 ** (-6 * frame_s / decay_s)
+    room = rng.uniform(0.05, 0.6)
+    tail = np.zeros((min(round(0.5 * decay_s / frame_s), 64), power.shape[1]), np.float32)
+    long = np.concatenate([power, tail])
+    wet = lfilter([1 - keep], [1, -keep], long, axis=0).astype(np.float32)
+    return (1 - room) * long + room * wet

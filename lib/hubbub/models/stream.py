@@ -1,0 +1,194 @@
+"""How a network that scores frames hears recordings: in blocks of one shape, into which short clips are packed.
+
+::
+
+    a block     [~ halo ~|--------------- core ---------------|~ halo ~]     of a long recording
+    or          [~ halo ~|clip|~ halo ~|clip|~ halo ~|clip|~~~~~~~~~~~~]     of short ones, silence between them
+
+Rows of label tables are chunks of about a second: a core is `BLOCK_CHUNKS` of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hubbub.audio.blocks import BlockGrid
+from hubbub.audio.windows import WindowGrid
+from hubbub.config import Settings
+from hubbub.labels.frames import FrameScores
+from hubbub.models.frames import FrameLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CHUNK_S = 1.0
+"""Seconds of a chunk, about."""
+
+BLOCK_CHUNKS = 128
+"""Chunks of a block's core: a segment of a long recording is a whole number of blocks, so that blocks are the same in a
+segment as in the whole."""
+
+
+@dataclass(frozen=True)
+class StreamLayout:
+    """Chunks and blocks of one frontend and network; counts are of the frontend's frames unless they say otherwise."""
+
+    frames: FrameLayout
+    hop_samples: int
+    sample_rate: int
+
+    @classmethod
+    def of(cls, settings: Settings, frames: FrameLayout) -> StreamLayout:
+        """Make the layout for a network's features."""
+        return cls(frames, settings.frontend.hop_samples, settings.frontend.sample_rate)
+
+    @property
+    def chunk(self) -> int:
+        """Frames of a chunk."""
+        a_multiple_s = self.frames.multiple * self.hop_samples / self.sample_rate
+        return self.frames.multiple * max(1, round(CHUNK_S / a_multiple_s))
+
+    @property
+    def core(self) -> int:
+        """Frames of a block's core."""
+        return BLOCK_CHUNKS * self.chunk
+
+    @property
+    def block(self) -> int:
+        """Frames of a block."""
+        return self.core + 2 * self.frames.halo
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples of a chunk."""
+        return self.chunk * self.hop_samples
+
+    @property
+    def scores(self) -> FrameScores:
+        """How frame scores lie in chunks."""
+        return FrameScores(self.chunk // self.frames.stride, self.frames.stride * self.hop_samples / self.sample_rate)
+
+    @property
+    def chunk_grid(self) -> WindowGrid:
+        """Chunks as windows: they are counted, planned and stored so."""
+        return WindowGrid(window=self.chunk_samples, hop=self.chunk_samples)
+
+    @property
+    def block_grid(self) -> BlockGrid:
+        """Blocks of a long recording."""
+        return BlockGrid(hop=self.core * self.hop_samples, halo=self.frames.halo * self.hop_samples)
+
+
+class FrameModel(Protocol):
+    """What scores a block."""
+
+    def score_block(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Score float32 [frame, band] of a block's frames: float32 [score, label]."""
+
+
+@dataclass
+class PackedClip:
+    """A short clip in a block: its first frame there, its frames, and its samples."""
+
+    begin: int
+    n_frames: int
+    samples: int
+
+
+class Packer:
+    """Packs the features of short clips into one block.
+
+    Parameters
+    ----------
+    layout
+        Of the block.
+    n_bands
+        Of the features.
+    """
+
+    def __init__(self, layout: StreamLayout, n_bands: int) -> None:
+        self._layout, self._n_bands = layout, n_bands
+        self.clips: list[PackedClip] = []
+        self._features = self._empty_block()
+        self._next = layout.frames.halo
+
+    def fits(self, n_samples: int) -> bool:
+        """Whether a clip of so many samples has room beside those that are there."""
+        return self._next + self._frames_of(n_samples) + self._layout.frames.halo <= self._layout.block
+
+    def add(self, features: npt.NDArray[np.floating], n_samples: int) -> None:
+        """Put a clip in: its features [frame, band], with those of the silence after it."""
+        count = self._frames_of(n_samples)
+        held = features[:count]
+        self._features[self._next : self._next + len(held)] = held
+        self.clips.append(PackedClip(self._next, count, n_samples))
+        self._next += count + self._layout.frames.halo
+
+    def score(self, model: FrameModel) -> list[npt.NDArray[np.float32]]:
+        """Score the block, and begin another: of each clip float32 [score, label], as many as fill its chunks."""
+        scores, stride = model.score_block(self._features), self._layout.frames.stride
+        chunk = self._layout.chunk
+        found = []
+        for clip in self.clips:
+            first = clip.begin // stride
+            chunks = -(-clip.samples // self._layout.chunk_samples)
+            own = np.zeros((chunks * chunk // stride, scores.shape[1]), np.float32)
+            some = -(-clip.samples // (stride * self._layout.hop_samples))
+            own[:some] = scores[first : first + some]
+            found.append(own)
+        self.clips, self._features, self._next = [], self._empty_block(), self._layout.frames.halo
+        return found
+
+    def _frames_of(self, n_samples: int) -> int:
+        """Frames of a clip and of the silence after it that still hears it, a multiple of the network's."""
+        frames = -(-n_samples // self._layout.hop_samples) + 1
+        return -(-frames // self._layout.frames.multiple) * self._layout.frames.multiple
+
+    def _empty_block(self) -> npt.NDArray[np.float32]:
+        return np.full((self._layout.block, self._n_bands), self._layout.frames.padding, np.float32)
+
+
+def score_stream_block(
+    model: FrameModel, features: npt.NDArray[np.floating], layout: StreamLayout, valid: int
+) -> npt.NDArray[np.float32]:
+    """Score the core of a long recording's block.
+
+    Parameters
+    ----------
+    features
+        [frame, band] of the whole block; frames beyond it are left out.
+    valid
+        Samples of the core that are sound.
+
+    Returns
+    -------
+    scores
+        float32 [score, label], as many as fill the chunks that hold sound; 0 after the sound's end.
+    """
+    stride, halo = layout.frames.stride, layout.frames.halo
+    block = np.ascontiguousarray(features[: layout.block], np.float32)
+    scores = model.score_block(block)[halo // stride : (halo + layout.core) // stride]
+    chunks, some = -(-valid // layout.chunk_samples), -(-valid // (stride * layout.hop_samples))
+    own = scores[: chunks * layout.chunk // stride].copy()
+    own[some:] = 0.0
+    return own
+
+
+def count_valid(samples: int, layout: StreamLayout) -> npt.NDArray[np.int64]:
+    """Samples of each chunk that are sound, int64 [chunk], of a stretch of so many samples."""
+    chunks = -(-samples // layout.chunk_samples)
+    valid = np.full(chunks, layout.chunk_samples, np.int64)
+    if chunks:
+        valid[-1] = samples - (chunks - 1) * layout.chunk_samples
+    return valid
+
+
+def concatenate_scores(parts: Iterable[npt.NDArray[np.float32]], n_values: int) -> npt.NDArray[np.float32]:
+    """Join scores [score, label] of blocks, and lay them out as rows of chunks, [chunk, frame x label]."""
+    whole: Sequence[npt.NDArray[np.float32]] = [part.reshape(-1, n_values) for part in parts]
+    return np.concatenate([np.empty((0, n_values), np.float32), *whole])
