@@ -18,7 +18,20 @@ from .options import DEBUG_VARIABLE, INTERRUPTED
 
 JOBS = (
     *("index", "settings", "features", "status", "verify", "compact", "info"),
-    *("train", "evaluate", "crossval", "sweep", "compare", "mix", "label", "events", "export", "report", "demo"),
+    *(
+        "train",
+        "evaluate",
+        "crossval",
+        "sweep",
+        "compare",
+        "mix",
+        "label",
+        "events",
+        "score",
+        "export",
+        "report",
+        "demo",
+    ),
 )
 """Commands in the order of the work; each is the function of its name in the module of its name."""
 

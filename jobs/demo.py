@@ -15,11 +15,12 @@ from .evaluate import evaluate
 from .features import features
 from .index import index
 from .label import label
+from .mix import mix
 from .report import report
 from .train import train
 
 _DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "esc10-mini"
-_HOP_S = 0.5
+_SCENES, _EVENTS, _SNR_DB = 3, (5, 8), (5.0, 20.0)
 
 
 def demo(
@@ -31,18 +32,18 @@ def demo(
     ] = _DATA,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Of the training; fewer for a quick look.", metavar="N")] = 60,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the training; fewer for a quick look.", metavar="N")] = 70,
     seed: Annotated[int, typer.Option(help="Of the training and of the soundscapes.", metavar="N")] = 0,
     debug: options.Debug = False,
 ) -> None:
-    """Run the whole chain on 100 real clips: index, features, train, evaluate, label, report.
+    """Run the whole chain on 100 real clips: index, features, train, evaluate, mix, label, report.
 
-    Trains on four folds, tests on the fifth, then mixes the fifth's clips into three soundscapes of a minute and labels
-    them. A second run repeats no finished step.
+    Trains a detector on four folds, tests it on the fifth, then mixes the fifth's clips into three soundscapes of a
+    minute and labels them. A second run repeats no finished step.
 
     Example: hubbub demo -o demo --epochs 5
     """
-    from hubbub.pipelines.demo import HELD_OUT_FOLD, describe_results, mix_soundscapes
+    from hubbub.pipelines.demo import HELD_OUT_FOLD, describe_results
     from hubbub.pipelines.quantities import format_duration
 
     from .console import reporter
@@ -56,11 +57,12 @@ def demo(
 
     _run_step(index, source, output=clips)
     _run_step(features, clips, output=store, **spread)
-    _run_step(train, store, output=bundle, test_fold=HELD_OUT_FOLD, epochs=epochs, seed=seed)
+    _run_step(train, store, output=bundle, model="detector", test_fold=HELD_OUT_FOLD, epochs=epochs, seed=seed)
     _run_step(evaluate, bundle, store, output=evaluation)
-    reporter.say("")
-    mix_soundscapes(clips, soundscapes, seed, reporter)
-    _run_step(label, soundscapes, model=bundle, output=labels, hop=_HOP_S, **spread)
+    _run_step(
+        mix, clips, output=soundscapes, scenes=_SCENES, events=_EVENTS, snr=_SNR_DB, fold=HELD_OUT_FOLD, seed=seed
+    )
+    _run_step(label, soundscapes, model=bundle, output=labels, **spread)
     _run_step(report, [evaluation, labels], output=page, truth=truth, title="hubbub demo")
     took = {"time": format_duration(time.monotonic() - started)}
     reporter.show_table("demo: done", describe_results(evaluation, labels, truth) | took)
@@ -98,5 +100,6 @@ def _command_line(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) 
         words += map(str, value if isinstance(value, list) else [value])
     for option, value in named.items():
         if value is not None:
-            words += ["--" + option.replace("_", "-"), str(value)]
+            values = value if isinstance(value, tuple) else (value,)
+            words += ["--" + option.replace("_", "-"), *map(str, values)]
     return words

@@ -19,7 +19,9 @@ def train(
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
-    model: Annotated[str, typer.Option(help="default, or seed-cnn.", metavar="NAME")] = "default",
+    model: Annotated[
+        str, typer.Option(help="default, detector (says when, for labelling) or seed-cnn.", metavar="NAME")
+    ] = "default",
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
         str | None,
@@ -31,6 +33,16 @@ def train(
         int | None, typer.Option(help="Short for --set train.epochs=N. Default: what suits the data.", metavar="N")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.", metavar="N")] = 0,
+    backgrounds: Annotated[
+        StoragePath | None,
+        typer.Option(
+            parser=parse_path, help="detector: recordings without any label to mix events into.", metavar="FOLDER|STORE"
+        ),
+    ] = None,
+    negatives: Annotated[
+        StoragePath | None,
+        typer.Option(parser=parse_path, help="detector: sounds that carry none of the labels.", metavar="FOLDER|STORE"),
+    ] = None,
     allow_leakage: Annotated[
         bool, typer.Option("--allow-leakage", help="Train although a recording is on both sides of the split.")
     ] = False,
@@ -57,6 +69,8 @@ def train(
         settings=load_recipe_settings(model, settings, set_ or []),
         epochs=epochs,
         seed=seed,
+        backgrounds=backgrounds,
+        negatives=negatives,
         allow_leakage=allow_leakage,
         log_json=log_json,
         reporter=reporter,

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
+from hubbub.audio.voices import make_voice
+
 Samples = npt.NDArray[np.float32]
 
 
@@ -28,33 +30,6 @@ def make_distractor(rng: np.random.Generator, *, duration_s: float, sample_rate:
     kind = _KINDS[int(rng.integers(len(_KINDS)))]
     sound = kind(rng, length, sample_rate)
     return (0.5 * sound / max(float(np.abs(sound).max()), 1e-9)).astype(np.float32)
-
-
-def _voice(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
-    """Pulses at a gliding pitch through moving resonances, with hissed consonants and pauses between phrases."""
-    time_s = np.arange(length) / rate
-    steps = max(2, int(length / rate * rng.uniform(3.0, 6.0)))  # syllables
-    at = np.linspace(0, length - 1, steps)
-    base = rng.uniform(80, 280)
-    pitch_hz = np.interp(np.arange(length), at, base * 2 ** rng.normal(0, 0.2, steps))
-    phase = np.cumsum(pitch_hz) / rate
-    source = np.where(np.diff(np.floor(phase), prepend=0.0) > 0, 1.0, 0.0) + 0.003 * rng.standard_normal(length)
-    bounds = np.append(at[:-1].astype(int), length)
-    sound, strength = np.zeros(length), np.zeros(length)
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
-        if rng.random() < 0.2:
-            continue  # a pause
-        stretch = source[begin:end]
-        if rng.random() < 0.2:
-            stretch = 0.1 * rng.standard_normal(end - begin)
-            stretch = np.diff(stretch, prepend=0.0)
-        else:
-            for low, high, width in ((250, 850, 80), (800, 2300, 120), (2000, 3200, 180)):
-                stretch = _resonate(stretch, rng.uniform(low, high), width, rate)
-        envelope = np.sin(np.pi * (np.arange(end - begin) + 0.5) / max(1, end - begin)) ** rng.uniform(0.4, 1.2)
-        sound[begin:end] = stretch / max(np.abs(stretch).max(), 1e-9)
-        strength[begin:end] = envelope * rng.uniform(0.3, 1.0)
-    return sound * strength * (1 + 0 * time_s)
 
 
 def _resonate(sound: npt.NDArray[np.float64], hz: float, width_hz: float, rate: int) -> npt.NDArray[np.float64]:
@@ -129,8 +104,10 @@ def _smooth(gate: npt.NDArray[np.float64], rate: int) -> npt.NDArray[np.float64]
 
 
 _KINDS: tuple[Callable[[np.random.Generator, int, int], npt.NDArray[np.float64]], ...] = (
-    _voice,
-    _voice,
+    make_voice,
+    make_voice,
+    make_voice,
+    make_voice,
     _beeps,
     _chirps,
     _clicks,

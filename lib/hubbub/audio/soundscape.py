@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hubbub.audio.activity import find_active_frames, find_runs
+from hubbub.audio.activity import PAUSE_S, find_active_frames, find_runs
 from hubbub.audio.noise import make_noise
 from hubbub.errors import EmptyAudio, NonFiniteAudio, UsageError
 from hubbub.io.text import count_noun
@@ -38,6 +38,8 @@ LOUDEST_BACKGROUND_DB = -20.0
 
 FRAME_S = 0.02
 """Seconds of a frame whose level tells whether a clip sounds."""
+
+_TRIES = 100  # places tried for an event that may not meet others of its label
 
 SHORTEST_EVENT_S = 0.05
 """A shorter stretch becomes no event where the clip has a longer one."""
@@ -108,7 +110,8 @@ def mix_soundscape(
     snr_db
         Lowest and highest ratio of an event's RMS to the background's, in dB.
     min_gap_s
-        Least seconds between one event's offset and the next one's onset; None: events may overlap.
+        Least seconds between one event's offset and the next one's onset; None: events may overlap, but for those of
+        one label, which stay `PAUSE_S` apart: a clip for whose event there is then no room is left out.
     varied_noise
         Draw the colour of the noise and let it come and go (`hubbub.audio.noise`); False: pink and steady.
     seed
@@ -117,7 +120,7 @@ def mix_soundscape(
     Returns
     -------
     Soundscape
-        Samples within -1 and 1, and one event a clip.
+        Samples within -1 and 1, and one event a clip, as far as there is room.
 
     Raises
     ------
@@ -143,12 +146,14 @@ def mix_soundscape(
     order = [int(index) for index in rng.permutation(len(sounds))]
     lengths = [len(sounds[index]) for index in order]
     if min_gap_s is None:
-        onsets = [int(rng.integers(0, max(0, total - length) + 1)) for length in lengths]
+        onsets = _draw_overlapping(rng, [clips[index][0] for index in order], lengths, total, sample_rate)
     else:
-        onsets = _draw_onsets(rng, lengths, round(min_gap_s * sample_rate), total, sample_rate)
+        onsets = list(_draw_onsets(rng, lengths, round(min_gap_s * sample_rate), total, sample_rate))
 
     events: list[TrueEvent] = []
     for index, onset, length in zip(order, onsets, lengths, strict=True):
+        if onset is None:
+            continue
         sound = sounds[index][:total]
         level_db = rng.uniform(*snr_db)
         room = 1.0 - float(np.abs(samples[onset : onset + length]).max(initial=0.0))
@@ -265,6 +270,23 @@ def _draw_onsets(rng: np.random.Generator, lengths: Sequence[int], gap: int, tot
     shares = np.sort(rng.integers(0, total - needed, size=len(lengths), endpoint=True))
     before = np.concatenate([[0], np.cumsum([length + gap for length in lengths])[:-1]]) if lengths else shares
     return [int(onset) for onset in shares + before]
+
+
+def _draw_overlapping(
+    rng: np.random.Generator, labels: Sequence[str], lengths: Sequence[int], total: int, sample_rate: int
+) -> list[int | None]:
+    """First samples for sounds that may overlap, but for those of one label; None where one finds no room."""
+    apart = round(PAUSE_S * sample_rate)
+    taken: dict[str, list[tuple[int, int]]] = {}
+    onsets: list[int | None] = []
+    for label, length in zip(labels, lengths, strict=True):
+        others = taken.setdefault(label, [])
+        tries = (int(rng.integers(0, max(0, total - length) + 1)) for _ in range(_TRIES))
+        free = (at for at in tries if all(at + length + apart <= begin or end + apart <= at for begin, end in others))
+        onsets.append(onset := next(free, None))
+        if onset is not None:
+            others.append((onset, onset + length))
+    return onsets
 
 
 def _gain(sound: np.ndarray, level_db: float, room: float) -> float:

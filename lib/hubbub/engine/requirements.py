@@ -5,7 +5,7 @@ Equal input must give equal output on every worker. A worker is rejected if it h
 - another hubbub: another version, or the same version from other source, as in two checkouts;
 - another release, patch level included, of a library that computes values, since any release may change them;
 - another major or minor release of Python, Dask, or a library that stores values: patch releases keep their formats;
-- another Keras, TensorFlow or PyAV, if it has them; a run that needs one says so in `Requirements.needs`.
+- another Keras, TensorFlow, ONNX Runtime or PyAV, if it has them; a run that needs one says so in `Requirements.needs`.
 
 Processors differ in the last bit of a number; hubbub accepts that.
 """
@@ -38,7 +38,7 @@ _MAKE_VALUES = (
 )
 _DASK = ("dask", "distributed", "cloudpickle")
 _CARRY_VALUES = ("python", *_DASK, "zarr", "tensorstore", "pyarrow", "pandas")
-_NOT_FOR_ALL = ("keras", "tensorflow", "av")
+_NOT_FOR_ALL = ("keras", "tensorflow", "onnxruntime", "av")
 _CALLED_OTHERWISE = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-macos")}
 
 _SILENT = "does not answer"

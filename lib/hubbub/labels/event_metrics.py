@@ -100,8 +100,8 @@ def event_metrics(
         raise ValueError(f"tolerance_s {tolerance_s:g} and segment_s {segment_s:g} must be above 0")
     for name, table in (("truth", truth), ("predicted", predicted)):
         _check_events(name, table)
-    segment = _by_label(truth, predicted, lambda true, found: _count_segments(true, found, segment_s))
-    event = _by_label(truth, predicted, lambda true, found: _count_events(true, found, tolerance_s))
+    segment = _by_label(truth, predicted, lambda true, found: count_segment_hits(true, found, segment_s))
+    event = _by_label(truth, predicted, lambda true, found: count_event_hits(true, found, tolerance_s))
     return EventMetrics(_total(segment), _total(event), segment, event, segment_s, tolerance_s)
 
 
@@ -116,13 +116,23 @@ def match_events(
         One value a row of `truth` and of `predicted`, in their order; equally many are True.
     """
     true_found, predicted_right = np.zeros(len(truth), bool), np.zeros(len(predicted), bool)
+    true, found = match_pairs(truth, predicted, tolerance_s=tolerance_s)
+    true_found[true], predicted_right[found] = True, True
+    return true_found, predicted_right
+
+
+def match_pairs(
+    truth: pd.DataFrame, predicted: pd.DataFrame, *, tolerance_s: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of `truth` and of `predicted` that `event_metrics` pairs as hits, int64 [hit] each."""
+    true_of, found_of = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     true_rows, found_rows = _rows(truth), _rows(predicted)
     for key in true_rows.keys() & found_rows.keys():
         true, found = true_rows[key], found_rows[key]
         partner = _partners(_times(truth.iloc[true]), _times(predicted.iloc[found]), tolerance_s)
-        true_found[true] = partner >= 0
-        predicted_right[found[partner[partner >= 0]]] = True
-    return true_found, predicted_right
+        true_of.append(true[partner >= 0])
+        found_of.append(found[partner[partner >= 0]])
+    return np.concatenate(true_of), np.concatenate(found_of)
 
 
 def _check_events(name: str, table: pd.DataFrame) -> None:
@@ -178,7 +188,8 @@ def _total(by_label: dict[str, EventScore]) -> EventScore:
     return _sum(list(by_label.values()))
 
 
-def _count_segments(true: np.ndarray, found: np.ndarray, segment_s: float) -> EventScore:
+def count_segment_hits(true: np.ndarray, found: np.ndarray, segment_s: float) -> EventScore:
+    """Count segments of one label in one recording; [event, (onset_s, offset_s)] each."""
     actual, called = _segments(true, segment_s), _segments(found, segment_s)
     return EventScore(len(actual & called), len(called), len(actual))
 
@@ -190,7 +201,8 @@ def _segments(spans: np.ndarray, segment_s: float) -> set[int]:
     return {number for start, stop in zip(first, end, strict=True) for number in range(start, stop)}
 
 
-def _count_events(true: np.ndarray, found: np.ndarray, tolerance_s: float) -> EventScore:
+def count_event_hits(true: np.ndarray, found: np.ndarray, tolerance_s: float) -> EventScore:
+    """Count events of one label in one recording; [event, (onset_s, offset_s)] each."""
     return EventScore(int((_partners(true, found, tolerance_s) >= 0).sum()), len(found), len(true))
 
 

@@ -13,12 +13,13 @@ about as long as a window gets its true onset and offset::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from hubbub.errors import SettingsError, suggest_nearest
 from hubbub.io.text import count_noun
+from hubbub.labels.candidates import find_candidates
 
 # Half a nanosecond: a length that equals a rule's on paper passes it in float64 too.
 _ROUNDING_S = 5e-10
@@ -44,6 +45,12 @@ class EventRule:
     """Events of a label with a gap up to this between them become one; seconds."""
     median_s: float = 0.0
     """Scores become the median over so many seconds around them first; 0: they stay."""
+    step_s: float = 0.0
+    """Above 0: events are candidates (`hubbub.labels.candidates`) whose score reaches the threshold and whose mean is
+    at least the release; their borders lie where the means of so many seconds before and after differ most. 0: an event
+    lasts from where the score rises above the release to where it falls below."""
+    least_change: float = 0.3
+    """Of candidates: neighbours whose mean scores differ by less are one; 0 to 1."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -53,9 +60,19 @@ class EventRule:
                 f"release {self.release:g} does not fit threshold {self.threshold:g}: an event ends where its "
                 f"score falls below the release; give one above 0 and up to {self.threshold:g}"
             )
-        for name in ("min_duration_s", "merge_gap_s", "median_s"):
+        if not 0 < self.least_change <= 1:
+            raise SettingsError(
+                f"least_change {self.least_change:g} is no change of a score; give one above 0, up to 1"
+            )
+        for name in ("min_duration_s", "merge_gap_s", "median_s", "step_s"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise SettingsError(f"{name} {getattr(self, name):g} is no length of time; give 0 or more seconds")
+
+    def to_dict(self) -> dict[str, float]:
+        """The rule as run.json and bundle.json hold it: what was added later only where it is not at its default."""
+        later = [] if self.median_s else ["median_s"]
+        later += [] if self.step_s else ["step_s", "least_change"]
+        return {name: value for name, value in asdict(self).items() if name not in later}
 
     def with_threshold(self, threshold: float) -> EventRule:
         """Return this rule at another threshold; the release keeps its proportion to it."""
@@ -121,7 +138,7 @@ def events_from_windows(
     start_s, end_s = np.asarray(start_s, np.float64), np.asarray(end_s, np.float64)
     values = np.asarray(scores)
     _check(start_s, end_s, values, labels)
-    edge_s = _edges(start_s, end_s, duration_s)
+    edge_s = find_edges(start_s, end_s, duration_s)
     kept = np.flatnonzero(np.diff(edge_s) > 0)
     if not len(kept):
         return []
@@ -129,7 +146,7 @@ def events_from_windows(
     found = [
         (event.onset_s, order, event)
         for order, label in enumerate(labels)
-        for event in _events_of(label, values[kept, order].astype(np.float64), edge_s, by_label[label])
+        for event in find_label_events(label, values[kept, order].astype(np.float64), edge_s, by_label[label])
     ]
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
 
@@ -162,7 +179,7 @@ def _check(start_s: np.ndarray, end_s: np.ndarray, scores: np.ndarray, labels: S
         )
 
 
-def _edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.ndarray:
+def find_edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.ndarray:
     """Return float64 [window + 1]: window i speaks from edge i to edge i + 1.
 
     The middle of the overlap lies half-way between the centres of equally long windows; a last window that
@@ -173,11 +190,11 @@ def _edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.ndar
     return np.clip(edge_s, 0.0, max(duration_s, 0.0))
 
 
-def _events_of(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> list[Event]:
+def find_label_events(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> list[Event]:
+    """Find the events of one label: scores float64 [window], each from one edge to the next, float64 [window + 1]."""
     scores = _smooth(scores, edge_s, rule.median_s)
-    first, stop = _runs(scores >= rule.release)
-    loud = _reduce(np.maximum, scores, first, stop) >= rule.threshold
-    first, stop = _merge(first[loud], stop[loud], edge_s, rule.merge_gap_s)
+    first, stop = _find_stretches(scores, edge_s, rule)
+    first, stop = _merge(first, stop, edge_s, rule.merge_gap_s)
     long = edge_s[stop] - edge_s[first] >= rule.min_duration_s - _ROUNDING_S
     first, stop = first[long], stop[long]
     onset_s, offset_s = edge_s[first], edge_s[stop]
@@ -185,6 +202,18 @@ def _events_of(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRu
     mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
     columns = (onset_s, offset_s, peak, np.minimum(mean, peak))
     return [Event(label, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _find_stretches(scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> tuple[np.ndarray, np.ndarray]:
+    """The first window and the one after the last of each stretch that the rule takes for an event."""
+    if rule.step_s:
+        step = max(1, round(rule.step_s / float(np.median(np.diff(edge_s)))))
+        edges, means = find_candidates(scores, step, rule.least_change)
+        taken = (means >= rule.release) & (_reduce(np.maximum, scores, edges[:-1], edges[1:]) >= rule.threshold)
+        return edges[:-1][taken], edges[1:][taken]
+    first, stop = _runs(scores >= rule.release)
+    loud = _reduce(np.maximum, scores, first, stop) >= rule.threshold
+    return first[loud], stop[loud]
 
 
 def _smooth(scores: np.ndarray, edge_s: np.ndarray, median_s: float) -> np.ndarray:

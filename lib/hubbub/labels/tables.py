@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -241,7 +241,7 @@ class LabelTables:
         which renames nothing, each takes the place of its old one. Events carry a hash of their rules: where a kill
         falls before run.json is written, reading says so, and the next ``hubbub events`` mends it.
         """
-        changed = LabelTables(self.path, self.run | {"rules": {label: asdict(rule) for label, rule in rules.items()}})
+        changed = LabelTables(self.path, self.run | {"rules": {label: rule.to_dict() for label, rule in rules.items()}})
         if is_local(self.path):
             changed._swap_events(self.path, tables)
         else:

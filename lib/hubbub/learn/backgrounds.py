@@ -6,6 +6,7 @@ Everything here is power, float32 [frame, band], of any level: whoever mixes set
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from hubbub.config import Settings
 from hubbub.learn.augment import Features, Scale
 
 _BANK, _BANK_S = 8, 20.0  # takes of white noise, and the seconds of each
-_DISTRACTORS, _DISTRACTOR_S = 192, 4.0
+_DISTRACTORS, _DISTRACTOR_S = 160, 4.0
 _TO_POWER = math.log(10) / 10
 
 
@@ -31,8 +32,8 @@ class Backgrounds:
     frame_s: float
     """Seconds from one frame to the next."""
 
-    recorded: Features | None = None
-    """float32 [row, frame, band], power of recordings without events; None for none."""
+    recorded: tuple[Features, ...] = ()
+    """Power of recordings without events, each float32 [frame, band]."""
 
     recorded_share: float = 0.6
     """Share of backgrounds that are recorded, where there are recordings."""
@@ -41,13 +42,13 @@ class Backgrounds:
     """From the lowest to the highest band: from rumble to hiss."""
 
     @classmethod
-    def of(cls, settings: Settings, recorded: Features | None = None, *, seed: int = 0) -> Backgrounds:
+    def of(cls, settings: Settings, *, seed: int = 0) -> Backgrounds:
         """Run white noise through the settings' own frontend, without its floor."""
         frontend = open_frontend(settings)
         rng, rate = np.random.default_rng(seed), settings.frontend.sample_rate
         takes = [frontend(rng.standard_normal(round(_BANK_S * rate)).astype(np.float32)) for _ in range(_BANK)]
         power = np.exp(np.float32(_TO_POWER) * np.stack(takes))
-        return cls(power, settings.frontend.hop_samples / rate, recorded)
+        return cls(power, settings.frontend.hop_samples / rate)
 
     def white_level(self, settings: Settings) -> float:
         """Level that `weigh_bands` gives white noise with an RMS of 1."""
@@ -56,7 +57,7 @@ class Backgrounds:
 
     def draw(self, n_frames: int, rng: np.random.Generator) -> Features:
         """One background, float32 [frame, band]."""
-        if self.recorded is not None and rng.random() < self.recorded_share:
+        if self.recorded and rng.random() < self.recorded_share:
             return self._vary(_tile(self.recorded, n_frames, rng), 2.0, rng)
         noise = _tile(self.noise, n_frames, rng)
         across = np.linspace(-0.5, 0.5, noise.shape[1])
@@ -107,7 +108,7 @@ def _smooth_curve(n_bands: int, points: int, spread_db: float, rng: np.random.Ge
     return np.interp(np.linspace(0, points - 1, n_bands), np.arange(points), rng.normal(0, spread_db, points))
 
 
-def _tile(takes: Features, n_frames: int, rng: np.random.Generator) -> Features:
+def _tile(takes: Features | Sequence[Features], n_frames: int, rng: np.random.Generator) -> Features:
     """Frames of one take from a random one on, round and round."""
     take = takes[int(rng.integers(len(takes)))]
     return take[(int(rng.integers(len(take))) + np.arange(n_frames)) % len(take)]

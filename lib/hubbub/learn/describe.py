@@ -15,6 +15,7 @@ from hubbub import __version__
 from hubbub.learn.calibrate import Calibration, calibrate
 from hubbub.learn.checkpoints import State
 from hubbub.learn.diagnosis import THRESHOLD
+from hubbub.learn.frames import predict_clips
 from hubbub.learn.splits import Split
 from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_validation_pass
 from hubbub.learn.training_job import TrainingJob
@@ -33,9 +34,8 @@ def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration
         for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.split.table)):
             if policy is not None:
                 features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
-            found = model.predict(features, batch_size=VALIDATION_ROWS, verbose=0)
-            scores.append(found.reshape(-1, found.shape[-1]))
-            targets.append(wanted.reshape(-1, found.shape[-1]))
+            scores.append(predict_clips(model, features, job.frames, batch_rows=VALIDATION_ROWS))
+            targets.append(wanted if job.frames is None else wanted.max(axis=1))
     return calibrate(np.concatenate(scores), np.concatenate(targets))
 
 

@@ -13,6 +13,7 @@ Everything is added in power, as unrelated sounds are. Levels are those of the a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +29,12 @@ from hubbub.models.frames import FrameLayout
 
 SCENE_S = 10.0
 """Seconds of a scene, about."""
+
+SPARSE_EVENTS = (0.6, 0.25, 0.1, 0.05)
+"""Share of scenes with 0, 1, 2 … events on which event rules are fitted."""
+
+LEAST_QUIET_S, PIECE_FRAMES = 0.5, 16
+"""What a row must hold between its events to lie under a scene, and frames of it that stay together."""
 
 _TO_POWER = math.log(10) / 10
 
@@ -54,8 +61,14 @@ class SceneMixer:
     backgrounds: Backgrounds
     """What lies under the events."""
 
-    distractors: Features
-    """float32 [sound, frame, band], dB, sounds of no class."""
+    distractors: tuple[Features, ...]
+    """Sounds of no class, each float32 [frame, band], dB."""
+
+    n_own: int = 0
+    """How many of them are hubbub's own."""
+
+    negative_share: float = 0.0
+    """Share of them that are drawn from the others, the user's."""
 
     event_shares: tuple[float, ...] = (0.12, 0.28, 0.28, 0.2, 0.12)
     """Share of scenes with 0, 1, 2 … events."""
@@ -63,7 +76,7 @@ class SceneMixer:
     snr_db: tuple[float, float] = (-5.0, 20.0)
     """Lowest and highest level of an event over the background."""
 
-    clean_share: float = 0.25
+    clean_share: float = 0.3
     """Share of scenes that are one whole row as it is recorded, over next to nothing."""
 
     background_db: tuple[float, float] = (-70.0, -25.0)
@@ -71,6 +84,12 @@ class SceneMixer:
 
     distractor_share: float = 0.5
     """Share of scenes with a sound of no class."""
+
+    busy_share: float = 0.25
+    """Share of scenes with several of them all the way through, as where people talk or birds sing."""
+
+    quiet_share: float = 0.2
+    """Share of scenes over what rows hold between their events, where some do."""
 
     reverb_share: float = 0.3
     """Share of events that reverberate."""
@@ -99,13 +118,35 @@ class SceneMixer:
             frame_s=frame_s,
             band_weight=weigh_bands(get_frontend(frontend).band_hz, frontend.name) / backgrounds.white_level(settings),
             backgrounds=backgrounds,
-            distractors=make_distractors(settings),
+            distractors=tuple(make_distractors(settings)),
             max_band_shift=max(1, frontend.n_bands // 32) if frontend.name == "log-mel" else 1,
+        )
+
+    def with_sounds(self, *, backgrounds: Sequence[Features] = (), negatives: Sequence[Features] = ()) -> SceneMixer:
+        """Take recordings for backgrounds, and sounds of no class, beside its own.
+
+        Parameters
+        ----------
+        backgrounds, negatives
+            Each float32 [frame, band], in the frontend's decibels.
+        """
+        under = [np.exp(np.float32(_TO_POWER) * piece) for piece in backgrounds]
+        return replace(
+            self,
+            backgrounds=replace(self.backgrounds, recorded=(*self.backgrounds.recorded, *under)),
+            distractors=(*self.distractors, *negatives),
+            # As many of the user's as there are of ours, however few they are.
+            negative_share=0.5 if negatives else 0.0,
+            n_own=len(self.distractors),
         )
 
     def for_validation(self) -> SceneMixer:
         """Scenes as they are heard: no masks, no shifts, no equalisation."""
         return replace(self, masks=0, max_band_shift=0, eq_db=0.0)
+
+    def for_rules(self) -> SceneMixer:
+        """Scenes as archives hold them: most of the time nothing of any class, but other sounds."""
+        return replace(self.for_validation(), event_shares=SPARSE_EVENTS, clean_share=0.0)
 
     def __call__(self, features: Features, targets: Targets, rng: np.random.Generator) -> tuple[Features, Targets]:
         """Mix as many scenes as there are rows.
@@ -120,13 +161,15 @@ class SceneMixer:
         power = np.exp(np.float32(_TO_POWER) * features)
         active = [find_active_frames(level, self.frame_s) for level in self.levels_db(power)]
         rows = _Deck(len(features), rng)
+        quiet = self._find_quiet(power, active)
         scenes = np.empty((len(features), self.n_frames, features.shape[2]), np.float32)
         wanted = np.zeros((len(features), self.n_frames, targets.shape[1]), np.float32)
         for scene, want in zip(scenes, wanted, strict=True):
             if rng.random() < self.clean_share:
                 self._place_whole_row(scene, want, rows.draw(), power, active, targets, rng)
             else:
-                self._mix_scene(scene, want, rows, power, active, targets, rng)
+                under = self._draw_background(quiet, rng)
+                self._mix_scene(scene, want, under, rows, power, active, targets, rng)
         scenes += self._equalise(len(scenes), scenes.shape[2], rng)[:, None, :]
         decibels = self.scale.apply(scenes)
         if self.masks:
@@ -142,6 +185,7 @@ class SceneMixer:
         self,
         scene: Features,
         want: Targets,
+        background: Features,
         rows: _Deck,
         power: Features,
         active: list[npt.NDArray[np.bool_]],
@@ -149,16 +193,45 @@ class SceneMixer:
         rng: np.random.Generator,
     ) -> None:
         level_db = rng.uniform(*self.background_db)
-        background = self.backgrounds.draw(self.n_frames, rng)
         total = background * np.float32(10 ** (level_db / 10) / max(self._mean_level(background), 1e-30))
         for _ in range(int(rng.choice(len(self.event_shares), p=self.event_shares))):
             row = rows.draw()
             self._add(total, power[row], active[row], level_db, rng, want, targets[row])
-        while rng.random() < self.distractor_share / (1 + self.distractor_share) and len(self.distractors):
-            sound = np.exp(np.float32(_TO_POWER) * self.distractors[int(rng.integers(len(self.distractors)))])
+        for _ in range(self._count_distractors(rng)):
+            sound = np.exp(np.float32(_TO_POWER) * self._draw_distractor(rng))
             sounding = find_active_frames(self.levels_db(sound[None])[0], self.frame_s)
             self._add(total, sound, sounding, level_db, rng)
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
+
+    def _draw_distractor(self, rng: np.random.Generator) -> Features:
+        if self.negative_share and rng.random() < self.negative_share:
+            return self.distractors[int(rng.integers(self.n_own, len(self.distractors)))]
+        return self.distractors[int(rng.integers(self.n_own or len(self.distractors)))]
+
+    def _count_distractors(self, rng: np.random.Generator) -> int:
+        if not len(self.distractors):
+            return 0
+        if rng.random() < self.busy_share:
+            return int(rng.integers(3, 8))
+        return int(rng.random() < self.distractor_share)
+
+    def _find_quiet(self, power: Features, active: list[npt.NDArray[np.bool_]]) -> list[Features]:
+        """Frames of each row that lie apart from its events, where they are many, and no digital silence."""
+        found = []
+        for one, sounding in zip(power, active, strict=True):
+            near = np.convolve(sounding, np.ones(7), mode="same") > 0
+            own = one[~near & (one.max(axis=1) > 10 ** (self.scale.silence_db / 10 + 1.0))]
+            if len(own) * self.frame_s >= LEAST_QUIET_S:
+                found.append(own)
+        return found
+
+    def _draw_background(self, quiet: list[Features], rng: np.random.Generator) -> Features:
+        if quiet and rng.random() < self.quiet_share:
+            own = quiet[int(rng.integers(len(quiet)))]
+            pieces = rng.integers(0, len(own), self.n_frames // PIECE_FRAMES + 1)
+            frames = (pieces[:, None] + np.arange(PIECE_FRAMES)).ravel()[: self.n_frames] % len(own)
+            return own[frames]
+        return self.backgrounds.draw(self.n_frames, rng)
 
     def _place_whole_row(
         self,

@@ -33,6 +33,7 @@ from hubbub.learn.card import model_card
 from hubbub.learn.checkpoints import State, kept_model, last_checkpoint
 from hubbub.learn.describe import calibrate_on_validation, describe_bundle
 from hubbub.learn.diagnosis import find_split_warnings, find_training_warnings
+from hubbub.learn.event_rules import fit_event_rules
 from hubbub.learn.fitting import CHECKPOINTS, LOGS, OnEpoch, compile_network, count_steps, fit_epochs
 from hubbub.learn.leakage import refuse_leakage
 from hubbub.learn.precision import in_float32
@@ -94,6 +95,8 @@ def train(
     epochs: int | None = None,
     seed: int = 0,
     validation_share: float | None = None,
+    backgrounds: Path | None = None,
+    negatives: Path | None = None,
     allow_leakage: bool = False,
     on_epoch: OnEpoch | None = None,
     on_warning: Callable[[str], None] | None = None,
@@ -119,6 +122,9 @@ def train(
         Short for ``train.epochs`` and ``train.validation_share``.
     seed
         Decides weights, order, augmentation and which groups validate.
+    backgrounds, negatives
+        Folders of recordings, or stores of the same settings: what events are mixed into, without any of the labels,
+        and sounds of no label. For recipes that mix scenes (`detector`).
     allow_leakage
         Train even where a recording is on both sides of the split.
     on_epoch
@@ -141,7 +147,9 @@ def train(
     """
     started = time.monotonic()
     chosen = choose_recipe_settings(model, settings, epochs=epochs, validation_share=validation_share)
-    job = plan_training(store, Path(out), model, test_fold, split_by, chosen, seed)
+    extra = {"backgrounds": backgrounds, "negatives": negatives}
+    given = {name: path for name, path in extra.items() if path is not None}
+    job = plan_training(store, Path(out), model, test_fold, split_by, chosen, seed, given)
     if _is_done(job):
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
@@ -238,6 +246,7 @@ def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[s
     marked, scores = score_chosen_rows(job, model)
     warnings = _find_warnings(job, state, marked, scores)
     description = describe_bundle(job, state, calibrate_on_validation(job, model))
+    description["rules"] = fit_event_rules(job, model)
     description["warnings"] = [*split_warnings, *warnings]
     description["temperature"] = (
         1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,9 @@ from hubbub.learn.budget import shuffle_budget_bytes
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, input_frames, valid_within
 from hubbub.learn.dataset import BandStatistics, KeptRows, band_statistics
+from hubbub.learn.extra_sounds import ExtraSounds, load_extra_sounds
 from hubbub.learn.networks import Recipe, Shape, find_recipe
+from hubbub.learn.scenes import SceneMixer
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
 from hubbub.models.frames import FrameLayout
 from hubbub.store.features import FeatureStore
@@ -38,6 +41,9 @@ class TrainingJob:
     epochs: int
     batch_rows: int
     seed: int
+    extra: Mapping[str, ExtraSounds]
+    """Recordings beside the rows: `backgrounds` and `negatives`, those that were given."""
+
     memory_bytes: int
     """Bytes of rows that are shuffled together; decides the order of rows only where not all of them fit."""
 
@@ -62,7 +68,11 @@ class TrainingJob:
         """The augmentation; None where the settings or the recipe have none."""
         if self.recipe.policy is None or not self.recipe_settings.train.augment:
             return None
-        return self.recipe.policy(self.store.settings)
+        policy = self.recipe.policy(self.store.settings)
+        if not self.extra:
+            return policy
+        assert isinstance(policy, SceneMixer)  # `plan_training` has refused others
+        return policy.with_sounds(**{name: sounds.pieces for name, sounds in self.extra.items()})
 
     @cached_property
     def frames(self) -> FrameLayout | None:
@@ -95,6 +105,7 @@ class TrainingJob:
             "labels": list(self.split.labels),
             "rows": parts,
             "settings_hash": self.store.settings_hash,
+            **{name: sounds.identity for name, sounds in self.extra.items()},
         }
 
     def _settings_that_count(self) -> dict[str, dict[str, Any]]:
@@ -111,8 +122,12 @@ def plan_training(
     split_by: str | None,
     settings: RecipeSettings,
     seed: int,
+    extra: Mapping[str, Path] | None = None,
 ) -> TrainingJob:
-    """Decide everything that can be decided before anything is read or written."""
+    """Decide everything that can be decided before anything is read or written.
+
+    `extra` are the folders or stores of `backgrounds` and `negatives`, for recipes that mix scenes.
+    """
     recipe = find_recipe(model)
     if seed < 0:
         raise TrainingError(f"seed {seed}; give 0 or more")
@@ -121,6 +136,8 @@ def plan_training(
     if recipe.plan_frames is not None and not settings.train.augment:
         raise SettingsError(f"train.augment: false, but {model} trains on mixed scenes only; leave it true")
     opened = store if isinstance(store, FeatureStore) else open_store(store)
+    if extra and recipe.plan_frames is None:
+        raise TrainingError(f"--{next(iter(extra))}: {model} mixes no scenes; leave it out, or train --model detector")
     if recipe.plan_frames is not None:
         recipe.plan_frames(opened.settings)  # refuses features that the network cannot take
     rows = opened.rows()
@@ -140,6 +157,7 @@ def plan_training(
         epochs=asked.epochs or recipe.epochs_for(count),
         batch_rows=min(asked.batch_rows or recipe.batch_for(count), count),
         seed=seed,
+        extra={name: load_extra_sounds(path, opened.settings, f"--{name}") for name, path in (extra or {}).items()},
         memory_bytes=shuffle_budget_bytes() if asked.shuffle_mb is None else asked.shuffle_mb * 10**6,
     )
 

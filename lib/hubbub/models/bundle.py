@@ -35,6 +35,7 @@ from hubbub.models.runtimes import ONNX, Scores, export_onnx, has_onnx_runtime, 
 
 FORMAT = "hubbub-bundle/1"
 MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
+Runtime = Literal["onnx", "keras"]
 BATCH_ROWS = 16
 """Rows scored at once. Batches are filled up to it: one compiled graph, and no score depends on its neighbours."""
 
@@ -54,6 +55,9 @@ class Bundle:
 
     model_hash: str
     """16 hex digits of SHA-256 over `model.keras`."""
+
+    runtime: Runtime = "keras"
+    """What scores frames."""
 
     def __repr__(self) -> str:
         """Describe the bundle in one line."""
@@ -148,11 +152,6 @@ class Bundle:
             )
         return self.frames
 
-    @property
-    def runtime(self) -> Literal["onnx", "keras"]:
-        """What scores frames."""
-        return "onnx" if self.description.get("onnx") and has_onnx_runtime() else "keras"
-
     @cached_property
     def _runtime(self) -> Scores:
         if self.runtime == "keras":
@@ -185,13 +184,20 @@ class Bundle:
             raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def load_bundle(path: str | StoragePath) -> Bundle:
+def choose_runtime(description: Mapping[str, Any]) -> Runtime:
+    """What scores the frames of a bundle here: ONNX Runtime where it and the file are there, else Keras."""
+    return "onnx" if description.get("onnx") and has_onnx_runtime() else "keras"
+
+
+def load_bundle(path: str | StoragePath, *, runtime: Runtime | None = None) -> Bundle:
     """Open a bundle and load its model.
 
     Parameters
     ----------
     path
         Its folder, or its address, ``s3://bucket/prefix``.
+    runtime
+        What scores frames; None: `choose_runtime`. With ``onnx``, Keras is loaded only by what asks for rows' scores.
 
     Raises
     ------
@@ -210,11 +216,9 @@ def load_bundle(path: str | StoragePath) -> Bundle:
     except (SettingsError, KeyError, OSError) as error:
         raise BundleError(f"{path} is a damaged bundle: {error}; copy it again, or train again") from None
     _refuse_damage(path, description, settings, model_hash)
-    bundle = Bundle(path, description, settings, model_hash)
-    if bundle.frames is None or bundle.runtime == "keras":  # else Keras is loaded by whoever asks for it
-        bundle._model  # noqa: B018  what is broken shows here, not at the first row
-    else:
-        bundle._runtime  # noqa: B018
+    bundle = Bundle(path, description, settings, model_hash, runtime or choose_runtime(description))
+    # What is broken shows here, not at the first row.
+    bundle._model if bundle.runtime == "keras" else bundle._runtime  # noqa: B018
     return bundle
 
 

@@ -90,6 +90,7 @@ def export_onnx(model: Any, path: Path, features: npt.NDArray[np.float32]) -> di
     try:
         with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
             warnings.simplefilter("ignore")
+            model(features[:1])  # Keras exports what was called
             model.export(path, format="onnx", verbose=False)
         exported = open_onnx(path)
         expected = np.asarray(model.predict_on_batch(features))

@@ -1,4 +1,4 @@
-"""How a network that scores frames hears recordings: in blocks of one shape, into which short clips are packed.
+"""How a network that scores frames hears recordings: in blocks of few shapes, into which short clips are packed.
 
 ::
 
@@ -62,6 +62,11 @@ class StreamLayout:
     def block(self) -> int:
         """Frames of a block."""
         return self.core + 2 * self.frames.halo
+
+    def round_up(self, frames: int) -> int:
+        """Frames that are scored for so many that are needed: one of eight lengths, for backends trace each anew."""
+        step = self.core // 8
+        return min(self.block, 2 * self.frames.halo + -(-(frames - 2 * self.frames.halo) // step) * step)
 
     @property
     def chunk_samples(self) -> int:
@@ -131,7 +136,8 @@ class Packer:
 
     def score(self, model: FrameModel) -> list[npt.NDArray[np.float32]]:
         """Score the block, and begin another: of each clip float32 [score, label], as many as fill its chunks."""
-        scores, stride = model.score_block(self._features), self._layout.frames.stride
+        used = self._layout.round_up(self._next)
+        scores, stride = model.score_block(self._features[:used]), self._layout.frames.stride
         chunk = self._layout.chunk
         found = []
         for clip in self.clips:
@@ -171,9 +177,10 @@ def score_stream_block(
         float32 [score, label], as many as fill the chunks that hold sound; 0 after the sound's end.
     """
     stride, halo = layout.frames.stride, layout.frames.halo
-    block = np.ascontiguousarray(features[: layout.block], np.float32)
-    scores = model.score_block(block)[halo // stride : (halo + layout.core) // stride]
     chunks, some = -(-valid // layout.chunk_samples), -(-valid // (stride * layout.hop_samples))
+    used = layout.round_up(chunks * layout.chunk + 2 * halo)
+    block = np.ascontiguousarray(features[:used], np.float32)
+    scores = model.score_block(block)[halo // stride :]
     own = scores[: chunks * layout.chunk // stride].copy()
     own[some:] = 0.0
     return own

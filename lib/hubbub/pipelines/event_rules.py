@@ -52,8 +52,11 @@ class RuleChanges:
         return {name: replace(rule, **given) for name, rule in changed.items()}
 
 
-def make_rules(thresholds: Mapping[str, float]) -> dict[str, EventRule]:
-    """Make the default rule of each label, with its threshold."""
+def make_rules(description: Mapping[str, Any]) -> dict[str, EventRule]:
+    """Return the rules that a bundle was fitted with; where it has none, each label's threshold makes one."""
+    if description.get("rules"):
+        return {label: EventRule(**rule) for label, rule in description["rules"].items()}
+    thresholds = description["thresholds"]
     return {label: EventRule(threshold=value, release=value * RELEASE) for label, value in thresholds.items()}
 
 

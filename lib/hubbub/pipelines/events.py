@@ -33,7 +33,7 @@ def find_events(
     reporter = choose_reporter(reporter, progress=progress)
     tables = as_labels(labels)
     rules = RuleChanges(thresholds, release, min_duration_s, merge_gap_s).apply(tables.rules)
-    wanted = replace(tables, run=tables.run | {"rules": {name: vars(rule) for name, rule in rules.items()}})
+    wanted = replace(tables, run=tables.run | {"rules": {name: rule.to_dict() for name, rule in rules.items()}})
     with reporter.show_progress("events", len(tables.committed()), "units") as advance:
         return tables.replace_events(_count(rebuild_events(wanted), advance), rules)
 

@@ -31,6 +31,8 @@ def train(
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    backgrounds: PathLike | None = None,
+    negatives: PathLike | None = None,
     allow_leakage: bool = False,
     log_json: str | None = None,
     progress: bool = False,
@@ -44,7 +46,7 @@ def train(
     out
         Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
     model
-        ``default`` or ``seed-cnn``.
+        ``default``, ``detector`` (which says when, for labelling) or ``seed-cnn``.
     test_fold
         Fold to keep out and test on.
     split_by
@@ -56,6 +58,11 @@ def train(
         Short for ``train.epochs``; None: what suits the model and the data.
     seed
         Decides weights, order and augmentation.
+    backgrounds
+        For ``detector``: a folder of recordings, or a store, without any of the labels: your own city, into which
+        training mixes events.
+    negatives
+        For ``detector``: a folder, or a store, of sounds that carry none of the labels.
     allow_leakage
         Train even where a recording is on both sides of the split.
     log_json
@@ -88,6 +95,8 @@ def train(
         settings=settings,
         epochs=epochs,
         seed=seed,
+        backgrounds=backgrounds,
+        negatives=negatives,
         allow_leakage=allow_leakage,
         log_json=log_json,
         progress=progress,

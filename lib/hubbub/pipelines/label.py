@@ -26,7 +26,7 @@ from hubbub.labels.tables import (
     open_labels,
     require_run,
 )
-from hubbub.models.bundle import Bundle, check_model, read_description
+from hubbub.models.bundle import Bundle, check_model, choose_runtime, read_description
 from hubbub.models.frames import FrameLayout
 from hubbub.models.stream import StreamLayout
 from hubbub.pipelines.event_rules import RuleChanges, make_rules
@@ -146,7 +146,7 @@ def _prepare_run(
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
     chosen = _choose_grid(hop_s, tables, settings, description)
-    before = make_rules(description["thresholds"]) if tables is None else tables.rules
+    before = make_rules(description) if tables is None else tables.rules
     table = source if isinstance(source, ClipTable) else _read_recordings(source, reporter)
     document = _make_document(description, chosen, changes.apply(before), table)
     if tables is not None:
@@ -190,7 +190,8 @@ def _choose_grid(
             f"{layout.scores.frame_s:.3g} s; leave --hop out"
         )
     chunk_s = layout.chunk_samples / layout.sample_rate
-    frames = asdict(layout.scores) | {"layout": held}
+    runtime = choose_runtime(description) if tables is None else tables.run["frames"]["runtime"]
+    frames = asdict(layout.scores) | {"layout": held, "runtime": runtime}
     stream = {"chunks": layout.chunk_grid, "block_samples": layout.block_grid.window}
     return _Grid(chunk_s, chunk_s, stream, frames)
 
@@ -239,7 +240,7 @@ def _make_document(
         "window_s": chosen.window_s,
         "hop_s": chosen.hop_s,
         **({} if chosen.frames is None else {"frames": chosen.frames}),
-        "rules": {name: vars(rule) for name, rule in rules.items()},
+        "rules": {name: rule.to_dict() for name, rule in rules.items()},
         "root": str(table.root),
     }
 

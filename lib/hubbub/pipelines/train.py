@@ -30,6 +30,8 @@ def train(
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    backgrounds: PathLike | None = None,
+    negatives: PathLike | None = None,
     allow_leakage: bool = False,
     log_json: str | Path | None = None,
     progress: bool = False,
@@ -41,6 +43,10 @@ def train(
     log = JsonLog(None if log_json is None else Path(log_json), "train", reporter.warn)
     chosen = as_recipe_settings(model, settings)
     opened = as_store(store)
+    extra = {
+        name: None if path is None else require_local(as_path(path, name), "copy the recordings here first")
+        for name, path in {"backgrounds": backgrounds, "negatives": negatives}.items()
+    }
     with reporter.show_waiting("loading Keras"):
         import_keras()
         from hubbub.learn.train import train as train_model
@@ -54,6 +60,8 @@ def train(
             settings=chosen,
             epochs=epochs,
             seed=seed,
+            backgrounds=extra["backgrounds"],
+            negatives=extra["negatives"],
             allow_leakage=allow_leakage,
             on_warning=reporter.warn,
             on_epoch=_log_and_show(log, show),

@@ -57,7 +57,12 @@ class LabelTask:
     clips: pa.Schema
 
     resource: ClassVar[str] = "GPU"
-    needs: ClassVar[tuple[str, ...]] = ("keras",)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that workers must have."""
+        is_onnx = self.tables.run.get("frames", {}).get("runtime") == "onnx"
+        return ("onnxruntime",) if is_onnx else ("keras",)
 
     def __call__(self, unit: Unit) -> UnitResult:
         """Do the unit; files that cannot be labelled become failed rows, segments that cannot be scored are left out.

@@ -27,7 +27,7 @@ from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.segments import SegmentResult, SegmentWindows
 
 if TYPE_CHECKING:
-    from hubbub.models.bundle import Bundle
+    from hubbub.models.bundle import Bundle, Runtime
     from hubbub.tasks.label import LabelTask
 
 
@@ -192,11 +192,11 @@ def choose_channel(settings: Settings) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def load_model(path: StoragePath, model_hash: str) -> Bundle:
+def load_model(path: StoragePath, model_hash: str, runtime: Runtime = "keras") -> Bundle:
     """Load the model, once a process; raises `BundleError` where it is no longer that of the run."""
     from hubbub.models.bundle import load_bundle
 
-    model = load_bundle(path)
+    model = load_bundle(path, runtime=runtime)
     if model.model_hash != model_hash:
         raise BundleError(f"{path} is no longer the model this run began with ({model.model_hash}, not {model_hash})")
     return model

@@ -139,7 +139,8 @@ class StreamScorer(RecordingScorer):
         return features
 
     def _time_model(self, call: Any, *arguments: Any) -> Any:
-        model: Bundle = load_model(self.task.bundle, self.task.tables.run["model_hash"])
+        run = self.task.tables.run
+        model: Bundle = load_model(self.task.bundle, run["model_hash"], run["frames"]["runtime"])
         started = time.perf_counter()
         result = call(model, *arguments)
         self.seconds["model"] += time.perf_counter() - started

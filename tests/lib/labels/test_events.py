@@ -247,7 +247,7 @@ def test_rules_that_mean_nothing_are_refused(values, message):
 
 def test_a_rule_at_another_threshold_keeps_its_proportion():
     rule = EventRule(0.5, 0.35, 1.0, 2.0).with_threshold(0.2)
-    assert astuple(rule) == pytest.approx((0.2, 0.14, 1.0, 2.0))
+    assert astuple(rule) == pytest.approx((0.2, 0.14, 1.0, 2.0, 0.0, 0.0, 0.3))
 
 
 @pytest.mark.parametrize(

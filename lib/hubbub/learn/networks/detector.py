@@ -142,7 +142,7 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
     hidden = _add_convolution(hidden, FILTERS[3], 3)
     coarse = _flatten_bands(hidden, HEAD_FILTERS)
     for dilation in DILATIONS:
-        coarse = layers.Add()([coarse, _add_context(coarse, dilation)])
+        coarse = layers.Add()([coarse, _add_convolution_in_time(coarse, 3, dilation)])
     coarse = layers.Dropout(model.dropout)(coarse)
     joined = layers.Concatenate()([layers.UpSampling1D(2)(coarse), _flatten_bands(fine, FINE_FILTERS)])
     joined = layers.Conv1D(CONTEXT_FILTERS // 2, 3, padding="same", use_bias=False)(joined)
@@ -174,8 +174,8 @@ def _flatten_bands(hidden: keras.KerasTensor, filters: int) -> keras.KerasTensor
     return layers.Reshape((-1, filters))(hidden)
 
 
-def _add_context(hidden: keras.KerasTensor, dilation: int) -> keras.KerasTensor:
-    hidden = layers.Conv1D(CONTEXT_FILTERS, 3, dilation_rate=dilation, padding="same", use_bias=False)(hidden)
+def _add_convolution_in_time(hidden: keras.KerasTensor, size: int, dilation: int = 1) -> keras.KerasTensor:
+    hidden = layers.Conv1D(CONTEXT_FILTERS, size, dilation_rate=dilation, padding="same", use_bias=False)(hidden)
     return layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(hidden))
 
 

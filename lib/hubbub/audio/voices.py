@@ -1,0 +1,182 @@
+"""Voices that say nothing: a formant synthesiser of random syllables, for what a detector should not take for an event.
+
+Parameters run in frames of 5 ms: how strongly the glottis sounds and the breath hisses, three formants, and the noise
+of stops and fricatives. After D. H. Klatt, "Software for a cascade/parallel formant synthesizer", 1980; the formants of
+vowels are those of G. E. Peterson and H. L. Barney, "Control methods used in a study of the vowels", 1952.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import lfilter
+
+Floats = npt.NDArray[np.float64]
+
+STEP_S = 0.005
+VOWELS_HZ = (
+    (270, 2290, 3010),
+    (390, 1990, 2550),
+    (530, 1840, 2480),
+    (660, 1720, 2410),
+    (730, 1090, 2440),
+    (570, 840, 2410),
+    (440, 1020, 2240),
+    (300, 870, 2240),
+    (640, 1190, 2390),
+    (490, 1350, 1690),
+)
+WIDTHS_HZ = (70.0, 110.0, 170.0)
+SMOOTH_STEPS = 8
+"""Formants take some 40 ms from one sound to the next."""
+
+
+@dataclass
+class _Tracks:
+    """Parameters, a value a step."""
+
+    voicing: list[float] = field(default_factory=list)
+    breath: list[float] = field(default_factory=list)
+    noise: list[float] = field(default_factory=list)
+    noise_hz: list[float] = field(default_factory=list)
+    formants: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def add(
+        self,
+        seconds: float,
+        formants: tuple[float, float, float],
+        *,
+        voicing: float = 0.0,
+        breath: float = 0.0,
+        noise: float = 0.0,
+        noise_hz: float = 3000.0,
+    ) -> None:
+        steps = max(1, round(seconds / STEP_S))
+        self.voicing += [voicing] * steps
+        self.breath += [breath] * steps
+        self.noise += [noise] * steps
+        self.noise_hz += [noise_hz] * steps
+        self.formants += [formants] * steps
+
+
+def make_voice(rng: np.random.Generator, length: int, rate: int) -> Floats:
+    """Let a random speaker utter random syllables in phrases.
+
+    Parameters
+    ----------
+    length
+        Samples.
+    rate
+        Hz; formants above what it can hold are left out.
+
+    Returns
+    -------
+    samples
+        float64 [sample], at no particular level.
+    """
+    steps = int(np.ceil(length / rate / STEP_S)) + 1
+    tracks = _draw_tracks(rng, steps)
+    step = round(STEP_S * rate)
+    formants = _smooth(np.array(tracks.formants[:steps]), SMOOTH_STEPS)
+    voicing, breath, noise = (
+        np.repeat(_smooth(np.array(track[:steps])[:, None], 3)[:, 0], step)[:length]
+        for track in (tracks.voicing, tracks.breath, tracks.noise)
+    )
+    voicing, breath, noise = (np.pad(track, (0, length - len(track))) for track in (voicing, breath, noise))
+    source = voicing * _glottis(rng, length, rate, steps, step) + 0.15 * breath * rng.standard_normal(length)
+    spoken = source
+    for number, width_hz in enumerate(WIDTHS_HZ):
+        spoken = _resonate(spoken, formants[:, number], width_hz, rate, step)
+    spoken = np.diff(spoken, prepend=0.0)  # the lips
+    hiss = _resonate(noise * rng.standard_normal(length), np.array(tracks.noise_hz[:steps]), 1800.0, rate, step)
+    hiss = np.diff(hiss, prepend=0.0)
+    return spoken / max(np.abs(spoken).max(), 1e-9) + 0.35 * hiss / max(np.abs(hiss).max(), 1e-9)
+
+
+def _draw_tracks(rng: np.random.Generator, steps: int) -> _Tracks:
+    tracks, tract, pace = _Tracks(), rng.uniform(0.85, 1.25), rng.uniform(0.7, 1.4)
+    breathy = rng.uniform(0.0, 0.4) if rng.random() < 0.85 else 1.0  # some whisper
+    while len(tracks.voicing) < steps:
+        for _ in range(int(rng.integers(2, 14))):
+            _add_syllable(tracks, rng, tract, pace, breathy)
+        pause_s = rng.uniform(0.1, 1.2)
+        tracks.add(pause_s, (500, 1500, 2500))
+    return tracks
+
+
+def _add_syllable(tracks: _Tracks, rng: np.random.Generator, tract: float, pace: float, breathy: float) -> None:
+    """A consonant or none, a vowel or two, sometimes a consonant after it."""
+    loud = rng.uniform(0.4, 1.0)
+    voiced = 0.0 if breathy == 1.0 else loud
+    vowel = _draw_vowel(rng, tract)
+    _add_consonant(tracks, rng, vowel, pace, loud, voiced)
+    tracks.add(pace * rng.uniform(0.06, 0.18), vowel, voicing=voiced, breath=breathy * loud)
+    if rng.random() < 0.3:
+        tracks.add(pace * rng.uniform(0.05, 0.12), _draw_vowel(rng, tract), voicing=voiced, breath=breathy * loud)
+    if rng.random() < 0.35:
+        _add_consonant(tracks, rng, vowel, pace, 0.7 * loud, 0.7 * voiced)
+
+
+def _add_consonant(
+    tracks: _Tracks,
+    rng: np.random.Generator,
+    vowel: tuple[float, float, float],
+    pace: float,
+    loud: float,
+    voiced: float,
+) -> None:
+    kind = rng.random()
+    if kind < 0.35:  # a stop: closed, then a burst, then breath
+        bar = 0.15 * voiced if rng.random() < 0.5 else 0.0
+        tracks.add(pace * rng.uniform(0.03, 0.08), (250, vowel[1], vowel[2]), voicing=bar)
+        place_hz = float(rng.choice([800, 1800, 4200]) * rng.uniform(0.85, 1.2))
+        tracks.add(rng.uniform(0.005, 0.02), vowel, noise=loud, noise_hz=place_hz)
+        if bar == 0.0:
+            tracks.add(pace * rng.uniform(0.01, 0.06), vowel, breath=0.8 * loud)
+    elif kind < 0.65:  # a fricative
+        place_hz = float(rng.choice([1500, 2800, 5500]) * rng.uniform(0.85, 1.2))
+        buzz = 0.4 * voiced if rng.random() < 0.3 else 0.0
+        tracks.add(pace * rng.uniform(0.05, 0.14), vowel, voicing=buzz, noise=0.6 * loud, noise_hz=place_hz)
+    elif kind < 0.85:  # a nasal, or a liquid
+        tracks.add(pace * rng.uniform(0.04, 0.1), (280, rng.uniform(900, 1700), 2300), voicing=0.5 * voiced)
+
+
+def _draw_vowel(rng: np.random.Generator, tract: float) -> tuple[float, float, float]:
+    first, second, third = VOWELS_HZ[int(rng.integers(len(VOWELS_HZ)))]
+    return first * tract, second * tract, third * tract
+
+
+def _glottis(rng: np.random.Generator, length: int, rate: int, steps: int, step: int) -> Floats:
+    """Pulses at a pitch that falls over a phrase and rises on accents, darkened by 12 dB an octave."""
+    base_hz = float(np.exp(rng.uniform(np.log(80), np.log(320))))
+    turns = max(2, int(steps * STEP_S * rng.uniform(1.0, 3.0)) + 1)
+    bend = np.interp(np.linspace(0, turns - 1, steps), np.arange(turns), rng.normal(0, 0.18, turns))
+    pitch_hz = np.repeat(base_hz * 2**bend, step)[:length]
+    pitch_hz = np.pad(pitch_hz, (0, length - len(pitch_hz)), mode="edge") * (1 + 0.01 * rng.standard_normal(length))
+    phase = np.cumsum(pitch_hz) / rate
+    pulses = (np.diff(np.floor(phase), prepend=0.0) > 0) * np.sqrt(rate / pitch_hz)
+    dark = np.exp(-2 * np.pi * rng.uniform(80, 250) / rate)
+    return lfilter([1 - dark], [1, -dark], lfilter([1 - dark], [1, -dark], pulses)) * 8
+
+
+def _resonate(sound: Floats, centre_hz: Floats, width_hz: float, rate: int, step: int) -> Floats:
+    """A resonance whose centre moves from step to step; its state goes on."""
+    if float(np.median(centre_hz)) > 0.45 * rate:
+        return sound
+    heard, state = np.empty_like(sound), np.zeros(2)
+    radius = np.exp(-np.pi * width_hz / rate)
+    for number, begin in enumerate(range(0, len(sound), step)):
+        hz = min(float(centre_hz[min(number, len(centre_hz) - 1)]), 0.45 * rate)
+        poles = [1.0, -2 * radius * np.cos(2 * np.pi * hz / rate), radius**2]
+        gain = sum(poles)  # the same level at 0 Hz, wherever the centre is
+        part, state = lfilter([gain], poles, sound[begin : begin + step], zi=state)
+        heard[begin : begin + step] = part
+    return heard
+
+
+def _smooth(track: Floats, steps: int) -> Floats:
+    padded = np.pad(track, ((steps // 2, steps - 1 - steps // 2), (0, 0)), mode="edge")
+    total = np.cumsum(np.concatenate([np.zeros((1, track.shape[1])), padded]), axis=0)
+    return (total[steps:] - total[:-steps]) / steps

@@ -1,0 +1,241 @@
+"""Read reference events that people or other programs wrote: CSV and TSV, Raven, Audacity, JAMS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from hubbub.errors import LabelsError
+from hubbub.io.text import count_noun, list_few
+
+COLUMNS = ("uri", "label", "onset_s", "offset_s")
+
+_NAMES = {
+    "uri": ("uri", "filename", "file", "path", "audio_filename", "begin path", "begin file"),
+    "label": ("label", "event_label", "class", "category", "species", "annotation"),
+    "onset_s": ("onset_s", "onset", "start_s", "start", "begin time (s)", "start_time"),
+    "offset_s": ("offset_s", "offset", "end_s", "end", "end time (s)", "end_time"),
+}
+"""What a column is called elsewhere, in small letters."""
+
+AUDACITY_SUFFIXES = (".labels.txt", ".txt")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Reference events.
+
+    Attributes
+    ----------
+    events
+        uri, label, onset_s, offset_s; times are seconds from the recording's start.
+    notes
+        What was odd, one sentence each: unknown labels, times beyond the end, events that overlap.
+    """
+
+    events: pd.DataFrame
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_reference(path: Path) -> Reference:
+    """Read reference events; the format is found out from the name and the content.
+
+    Parameters
+    ----------
+    path
+        A CSV or TSV with the columns uri (or filename), label (or event_label), onset_s (or onset), offset_s (or
+        offset); a Raven selection table; a JAMS file; or a folder of any of them, or of Audacity label tracks, each
+        named after its recording.
+
+    Raises
+    ------
+    LabelsError
+        It cannot be read, lacks a column, or has an event that does not end after it starts.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if _choose_reader(file) is not None)
+        if not files:
+            raise LabelsError(
+                f"{path} holds no reference events; expected .csv, .tsv, .jams, Raven's .selections.txt or Audacity's "
+                ".txt files"
+            )
+        parts = [_read_file(file) for file in files]
+    else:
+        if not path.exists():
+            raise LabelsError(f"{path} does not exist; expected a table of reference events, or a folder of them")
+        parts = [_read_file(path)]
+    events = pd.concat(parts, ignore_index=True)
+    wrong = events[~(events["onset_s"] < events["offset_s"])]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise LabelsError(
+            f"{path}: {count_noun(len(wrong), 'event')} that do not end after they start, such as {row['label']} "
+            f"from {row['onset_s']:g} to {row['offset_s']:g} s in {row['uri']}"
+        )
+    return Reference(events, tuple(_find_overlaps(events)))
+
+
+def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[str]) -> Reference:
+    """Fit reference events to label tables: recordings by name, labels that the model knows, times within the file.
+
+    Parameters
+    ----------
+    files
+        Columns uri and duration_s, of the recordings that were labelled.
+    labels
+        Those of the model.
+
+    Returns
+    -------
+    Reference
+        Its uris are those of `files`; its notes say what was left out or cut, and how often.
+
+    Raises
+    ------
+    LabelsError
+        No recording of the reference was labelled.
+    """
+    events, notes = reference.events.copy(), list(reference.notes)
+    events["uri"] = _match_names(events["uri"], list(files["uri"]))
+    is_there = events["uri"].notna()
+    if not is_there.any():
+        raise LabelsError(
+            f"none of the reference's recordings was labelled (reference: "
+            f"{list_few(sorted(set(reference.events['uri'])), 'recording')}; labelled: "
+            f"{list_few(sorted(files['uri']), 'recording')})"
+        )
+    if not is_there.all():
+        missing = reference.events["uri"][~is_there]
+        notes.append(f"{count_noun(missing.nunique(), 'recording')} of the reference not labelled: {_name(missing)}")
+    events = events[is_there]
+    unknown = ~events["label"].isin(list(labels))
+    if unknown.any():
+        counts = events["label"][unknown].value_counts()
+        named = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:5])
+        notes.append(f"{count_noun(int(unknown.sum()), 'event')} of labels that the model lacks, left out: {named}")
+        events = events[~unknown]
+    length = events["uri"].map(dict(zip(files["uri"], files["duration_s"], strict=True)))
+    beyond = events["offset_s"] > length + 0.1
+    if beyond.any():
+        outside = events["onset_s"] >= length
+        notes.append(
+            f"{count_noun(int(beyond.sum()), 'event')} beyond the end of the recording, cut off there"
+            + (f" ({int(outside.sum())} wholly outside, left out)" if outside.any() else "")
+            + f": {_name(events['uri'][beyond])}"
+        )
+        events = events.assign(offset_s=events["offset_s"].clip(upper=length))[~outside]
+    return Reference(events.reset_index(drop=True), tuple(notes))
+
+
+def _match_names(names: pd.Series, uris: list[str]) -> pd.Series:
+    """Return the uri that each name means: the same, or the only one with its file name, or its stem."""
+    known: dict[str, str | None] = {}
+    for uri in uris:
+        file = PurePosixPath(uri).name
+        for key in {file, PurePosixPath(file).stem} - {uri}:
+            known[key] = uri if key not in known else None  # two recordings of one name
+    exact = set(uris)
+
+    def find(name: str) -> str | None:
+        file = PurePosixPath(name.replace("\\", "/")).name
+        return name if name in exact else known.get(file) or known.get(PurePosixPath(file).stem)
+
+    return names.map(find)
+
+
+def _find_overlaps(events: pd.DataFrame) -> Iterable[str]:
+    ordered = events.sort_values(["uri", "label", "onset_s"], kind="stable")
+    same = (ordered["uri"] == ordered["uri"].shift()) & (ordered["label"] == ordered["label"].shift())
+    over = same & (ordered["onset_s"] < ordered["offset_s"].shift() - 1e-6)
+    if over.any():
+        row = ordered[over].iloc[0]
+        yield (
+            f"{count_noun(int(over.sum()), 'reference event')} overlap another of their label, such as {row['label']} "
+            f"at {row['onset_s']:g} s in {row['uri']}; each counts as an event of its own"
+        )
+
+
+def _name(names: pd.Series) -> str:
+    return ", ".join(map(str, sorted(set(names))[:3])) + ("…" if names.nunique() > 3 else "")
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    reader = _choose_reader(path)
+    if reader is None:
+        raise LabelsError(
+            f"{path}: no format of reference events; expected .csv, .tsv, .jams or .txt (Raven, Audacity)"
+        )
+    try:
+        return reader(path)
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise LabelsError(f"{path} cannot be read as reference events: {type(error).__name__}: {error}") from None
+
+
+def _choose_reader(path: Path) -> Callable[[Path], pd.DataFrame] | None:
+    name = path.name.lower()
+    if name.endswith((".csv", ".tsv")):
+        return _read_table
+    if name.endswith(".jams"):
+        return _read_jams
+    if not name.endswith(".txt") or not path.is_file():
+        return None
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return _read_table if "Begin Time (s)" in file.readline() else _read_audacity
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    is_csv = path.name.lower().endswith(".csv")
+    table = pd.read_csv(path, sep="," if is_csv else "\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    lower = {str(column).strip().lower(): column for column in table.columns}
+    chosen = {}
+    for column, names in _NAMES.items():
+        found = next((lower[name] for name in names if name in lower), None)
+        if found is None and column == "uri":
+            continue  # a table a recording, named after it
+        if found is None:
+            raise LabelsError(f"{path} lacks {column}; expected it beside: {', '.join(map(str, table.columns))}")
+        chosen[column] = table[found]
+    events = pd.DataFrame(chosen)
+    if "uri" not in events:
+        events["uri"] = path.name.split(".")[0]
+    for column in ("onset_s", "offset_s"):
+        numbers = pd.to_numeric(events[column], errors="coerce")
+        if numbers.isna().any():
+            bad = events[column][numbers.isna()].iloc[0]
+            raise LabelsError(f"{path}: {column} holds {bad!r}; expected seconds")
+        events[column] = numbers.astype(float)
+    return events[list(COLUMNS)]
+
+
+def _read_audacity(path: Path) -> pd.DataFrame:
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("\\"):  # such a line holds the frequencies of the label above it
+            onset_s, offset_s, label = line.split("\t", 2)
+            rows.append((_audacity_stem(path), label, float(onset_s), float(offset_s)))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"onset_s": float, "offset_s": float})
+
+
+def _audacity_stem(path: Path) -> str:
+    return next(path.name[: -len(end)] for end in AUDACITY_SUFFIXES if path.name.endswith(end))
+
+
+def _read_jams(path: Path) -> pd.DataFrame:
+    """Events of a JAMS file: every annotation whose values are labels, or Scaper's dictionaries with one."""
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    title = whole.get("file_metadata", {}).get("title") or path.stem
+    rows = []
+    for annotation in whole["annotations"]:
+        for item in annotation["data"]:
+            value = item["value"]
+            if isinstance(value, dict):
+                if value.get("role", "foreground") != "foreground":
+                    continue
+                value = value["label"]
+            if isinstance(value, str):
+                rows.append((str(title), value, float(item["time"]), float(item["time"]) + float(item["duration"])))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"onset_s": float, "offset_s": float})

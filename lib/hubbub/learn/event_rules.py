@@ -1,0 +1,175 @@
+"""Event rules of each label, fitted on scenes mixed from validation rows.
+
+A rule has some numbers (`hubbub.labels.events.EventRule`). They are chosen one after the other, twice round: first
+those that serve all labels together, then each label's own, where the other labels count as one more label of its kind:
+a label has a handful of validation clips, which alone would fit a rule to themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from hubbub.audio.activity import find_runs
+from hubbub.labels.event_metrics import count_event_hits, count_segment_hits
+from hubbub.labels.events import EventRule, find_label_events
+from hubbub.learn.scenes import SceneMixer
+from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_validation_pass
+from hubbub.learn.training_job import TrainingJob
+
+SCENES = 384
+"""Scenes that rules are fitted on, about."""
+
+TOLERANCES_S = (1.0, 0.2)
+GAP_S = 5.0
+"""Between scenes, which are laid end to end."""
+
+GRID: dict[str, tuple[float, ...]] = {
+    "threshold": tuple(np.round(np.arange(0.15, 0.91, 0.05), 2).tolist()),
+    "release": (0.4, 0.55, 0.7, 0.85, 1.0),
+    "median_s": (0.0, 0.3, 0.5, 0.8),
+    "step_s": (0.4, 0.6, 0.75, 1.0),
+    "least_change": (0.1, 0.2, 0.3, 0.4),
+    "min_duration_s": (0.0, 0.15, 0.3, 0.6),
+    "merge_gap_s": (0.0, 0.3, 0.6, 1.0, 1.5),
+}
+"""Values tried; `release` is a share of the threshold."""
+
+_SHARED = {"threshold": 0.5, "release": 0.7, "min_duration_s": 0.15, "merge_gap_s": 0.6}
+BY_RELEASE = _SHARED | {"median_s": 0.3, "step_s": 0.0, "least_change": 0.3}
+BY_CHANGE = _SHARED | {"median_s": 0.0, "step_s": 0.75, "least_change": 0.3}
+"""Where the search begins: events between rise and fall, and candidates between changes; the better kind is taken."""
+
+FIXED = {"step_s": BY_RELEASE, "least_change": BY_RELEASE, "median_s": BY_CHANGE}
+"""What the other kind does not go by, and stays."""
+
+
+@dataclass(frozen=True)
+class LabelScenes:
+    """Scores and true events of one label in all scenes, laid end to end.
+
+    Attributes
+    ----------
+    edge_s
+        float64 [frame + 1].
+    scores
+        float64 [frame].
+    true
+        float64 [event, (onset_s, offset_s)].
+    """
+
+    edge_s: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    true: npt.NDArray[np.float64]
+
+
+@dataclass
+class _Counter:
+    """Counts [measure, (hits, called, support)] of a rule, kept."""
+
+    scenes: LabelScenes
+    known: dict[tuple[float, ...], npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    def count(self, values: dict[str, float]) -> npt.NDArray[np.float64]:
+        key = tuple(values[name] for name in GRID)
+        if key not in self.known:
+            events = find_label_events("", self.scenes.scores, self.scenes.edge_s, make_rule(values))
+            found = np.array([(event.onset_s, event.offset_s) for event in events]).reshape(-1, 2)
+            scores = [count_segment_hits(self.scenes.true, found, 1.0)]
+            scores += [count_event_hits(self.scenes.true, found, tolerance_s) for tolerance_s in TOLERANCES_S]
+            self.known[key] = np.array([(one.hits, one.called, one.support) for one in scores], float)
+        return self.known[key]
+
+
+def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str, Any]] | None:
+    """Fit the rule of each label; None where no rows validate, or the model scores no frames."""
+    if job.frames is None or not len(job.split.validation):
+        return None
+    scores, targets = _score_scenes(job, model)
+    frontend = job.store.settings.frontend
+    frame_s = job.frames.stride * frontend.hop_samples / frontend.sample_rate
+    rules = fit_rules(
+        [lay_scenes(scores[..., place], targets[..., place], frame_s) for place in range(scores.shape[2])]
+    )
+    return {label: rule.to_dict() for label, rule in zip(job.split.labels, rules, strict=True)}
+
+
+def fit_rules(labels: Sequence[LabelScenes]) -> list[EventRule]:
+    """Fit one rule for each label."""
+    counters = [_Counter(one) for one in labels]
+
+    def judge(values: dict[str, float], weights: npt.NDArray[np.float64]) -> float:
+        counts = sum(weight * one.count(values) for weight, one in zip(weights, counters, strict=True) if weight)
+        return float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
+
+    everyone = partial(judge, weights=np.ones(len(counters)))
+    shared = max((_descend(start, everyone) for start in (BY_RELEASE, BY_CHANGE)), key=everyone)
+    rules = []
+    for place in range(len(counters)):
+        weights = np.full(len(counters), 1 / max(1, len(counters) - 1))
+        weights[place] = 1.0
+        rules.append(make_rule(_descend(shared, partial(judge, weights=weights))))
+    return rules
+
+
+def make_rule(values: dict[str, float]) -> EventRule:
+    """Make the rule whose release is a share of its threshold."""
+    return EventRule(**{**values, "release": values["threshold"] * values["release"]})
+
+
+def lay_scenes(scores: npt.NDArray[np.floating], targets: npt.NDArray[np.floating], frame_s: float) -> LabelScenes:
+    """Lay the scenes of a label end to end, [scene, frame] each, with silence between them.
+
+    Targets are shares of a frame: a frame that is active for a third of its time at an event's begin puts the onset
+    where its last third begins.
+    """
+    gap = round(GAP_S / frame_s)
+    whole, spans = [], []
+    for number, (one, active) in enumerate(zip(scores, targets, strict=True)):
+        begin = number * (len(one) + gap)
+        whole += [one, np.zeros(gap)]
+        first, stop = find_runs(active > 0)
+        for start, end in zip(first.tolist(), stop.tolist(), strict=True):
+            onset, offset = start + 1 - active[start], end - 1 + active[end - 1]
+            if offset - onset > 0.2:
+                spans.append(((begin + onset) * frame_s, (begin + offset) * frame_s))
+    laid = np.concatenate(whole).astype(np.float64)
+    edge_s = np.arange(len(laid) + 1, dtype=np.float64) * frame_s
+    return LabelScenes(edge_s, laid, np.array(spans, float).reshape(-1, 2))
+
+
+def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]) -> dict[str, float]:
+    """Choose one number after the other, twice round; of equal ones the one nearest to where it stands."""
+    values, best = dict(start), judge(start)
+    for _ in range(2):
+        for name, choices in GRID.items():
+            kind = FIXED.get(name)
+            if kind is not None and bool(kind["step_s"]) == bool(values["step_s"]):
+                continue
+            for choice in sorted(choices, key=lambda choice: abs(choice - values[name])):
+                tried = values | {name: choice}
+                if (found := judge(tried)) > best + 1e-9:
+                    values, best = tried, found
+    return values
+
+
+def _score_scenes(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Scores and targets of scenes from validation rows, [scene, frame, label] each."""
+    assert isinstance(job.policy, SceneMixer)
+    policy = job.policy.for_rules()
+    scores, targets = [], []
+    takes = max(1, round(SCENES / len(job.split.validation)))
+    for take in range(takes):
+        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.split.table)):
+            scenes, active = policy(features, wanted, np.random.default_rng([job.seed, 2, take, step]))
+            scores.append(model.predict(scenes, batch_size=VALIDATION_ROWS, verbose=0))
+            targets.append(active)
+            if len(scores) * len(scenes) >= 2 * SCENES:
+                return np.concatenate(scores), np.concatenate(targets)
+    return np.concatenate(scores), np.concatenate(targets)

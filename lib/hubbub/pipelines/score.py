@@ -1,0 +1,180 @@
+"""Score label tables against reference events. What ``hubbub score`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hubbub.errors import LabelsError, UsageError
+from hubbub.io.atomic import write_json
+from hubbub.io.paths import StoragePath
+from hubbub.io.text import count_noun
+from hubbub.labels.curves import ScoredRecording, compute_mean_pauc, compute_psds
+from hubbub.labels.event_scores import EventScores, Interval, score_events
+from hubbub.labels.references import Reference, match_reference, read_reference
+from hubbub.labels.tables import LabelTables
+from hubbub.pipelines.inputs import as_labels, as_path
+from hubbub.pipelines.reporting import Reporter, choose_reporter
+from hubbub.pipelines.train import require_local
+
+if TYPE_CHECKING:
+    from hubbub.pipelines.inputs import PathLike
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """How label tables agree with reference events.
+
+    Attributes
+    ----------
+    scores
+        Of the events.
+    psds, mean_pauc
+        Of the scores, whatever the thresholds (`hubbub.labels.curves`).
+    recordings, hours
+        That were compared.
+    false_per_10_min
+        Found events that match no true one with the largest tolerance, in ten minutes.
+    notes
+        What was odd about the reference.
+    """
+
+    scores: EventScores
+    psds: float
+    mean_pauc: float
+    recordings: int
+    hours: float
+    false_per_10_min: float
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        whole = asdict(self)
+        for metrics, plain in zip(self.scores.metrics, whole["scores"]["metrics"], strict=True):
+            for name in ("segment", "event"):
+                score = getattr(metrics, name)
+                plain[name] |= {"precision": score.precision, "recall": score.recall, "f1": score.f1}
+        return whole
+
+
+def score(
+    labels: PathLike | LabelTables,
+    reference: PathLike | pd.DataFrame,
+    out: PathLike | None = None,
+    *,
+    tolerances_s: Sequence[float] = (1.0, 0.2),
+    segment_s: float = 1.0,
+    every_recording: bool = False,
+    progress: bool = False,
+    reporter: Reporter | None = None,
+) -> ScoreResult:
+    """Score label tables; see `hubbub.score`."""
+    reporter = choose_reporter(reporter, progress=progress)
+    for value in (*tolerances_s, segment_s):
+        if not 0 < value < np.inf:
+            raise UsageError(f"tolerances and segments are lengths of time; expected more than 0 s (given: {value:g})")
+    target = None if out is None else require_local(as_path(out, "out"), "write the scores here, then copy them")
+    tables = as_labels(labels)
+    files = tables.files()
+    files = files[files["status"] == "ok"]
+    if files.empty:
+        raise LabelsError(f"{tables.path} holds no labelled recording; nothing can be scored")
+    matched = match_reference(_as_reference(reference), files, tables.labels)
+    for note in matched.notes:
+        reporter.warn(f"reference: {note}")
+    uris = sorted(files["uri"] if every_recording else set(matched.events["uri"]))
+    result = _score(tables, matched, files, uris, tolerances_s, segment_s, reporter)
+    if target is not None:
+        write_json(target, result.to_dict())
+    return result
+
+
+def _as_reference(reference: PathLike | pd.DataFrame) -> Reference:
+    if isinstance(reference, pd.DataFrame):
+        return Reference(reference[["uri", "label", "onset_s", "offset_s"]])
+    path: StoragePath = as_path(reference, "reference")
+    return read_reference(Path(require_local(path, "copy the reference here first")))
+
+
+def _score(
+    tables: LabelTables,
+    matched: Reference,
+    files: pd.DataFrame,
+    uris: list[str],
+    tolerances_s: Sequence[float],
+    segment_s: float,
+    reporter: Reporter,
+) -> ScoreResult:
+    events = tables.events()
+    found = events[events["uri"].isin(uris)]
+    scores = score_events(matched.events, found, uris, tolerances_s=tolerances_s, segment_s=segment_s)
+    with reporter.show_waiting("scoring all thresholds"):
+        recordings = _read_scores(tables, files[files["uri"].isin(uris)])
+        psds = compute_psds(recordings, matched.events, tables.labels)
+        pauc = compute_mean_pauc(recordings, matched.events, tables.labels, segment_s=segment_s)
+    hours = float(files.set_index("uri")["duration_s"].reindex(uris).sum()) / 3600
+    widest = scores.metrics[int(np.argmax(tolerances_s))].event
+    false = (widest.called - widest.hits) / max(hours * 6, 1e-9)
+    return ScoreResult(scores, psds, pauc, len(uris), hours, false, matched.notes)
+
+
+def _read_scores(tables: LabelTables, files: pd.DataFrame) -> dict[str, ScoredRecording]:
+    """Scores of each recording by its frames; of overlapping windows, by the stretch that each speaks for."""
+    from hubbub.labels.events import find_edges
+
+    windows = tables.windows()
+    by_clip = {clip: frame for clip, frame in windows.groupby("clip_id")}
+    recordings: dict[str, ScoredRecording] = {}
+    for file in files.to_dict("records"):
+        own, duration_s = by_clip[file["clip_id"]], float(file["duration_s"])
+        stored = np.stack(own["scores"].to_list())
+        scores = tables.unpack_scores(stored, duration_s).astype(np.float32)
+        if tables.frames is not None:
+            edge_s = np.minimum(np.arange(len(scores) + 1) * tables.frames.frame_s, duration_s)
+        else:
+            begin_s = 0.0 if pd.isna(file["clip_start_s"]) else float(file["clip_start_s"])
+            edge_s = find_edges(own["start_s"].to_numpy() - begin_s, own["end_s"].to_numpy() - begin_s, duration_s)
+        kept = np.flatnonzero(np.diff(edge_s) > 0)
+        recordings[str(file["uri"])] = ScoredRecording(np.append(edge_s[kept], edge_s[kept[-1] + 1]), scores[kept])
+    return recordings
+
+
+def describe_scores(result: ScoreResult, tolerances_s: Sequence[float]) -> dict[str, str]:
+    """Describe scores as names and values for people."""
+    scores, first = result.scores, result.scores.metrics[0]
+    rows = {
+        "recordings": f"{count_noun(result.recordings, 'recording')}, {result.hours * 60:.1f} min",
+        f"segments of {first.segment_s:g} s": _describe(first.segment, scores.segment_interval)
+        + f", error rate {scores.segment_error_rate:.2f}",
+    }
+    for metrics, interval, errors in zip(scores.metrics, scores.event_intervals, scores.event_error_rates, strict=True):
+        name = f"events within {metrics.tolerance_s:g} s"
+        rows[name] = _describe(metrics.event, interval) + f", error rate {errors:.2f}"
+    onsets = scores.onsets
+    if onsets.events:
+        rows["onsets"] = (
+            f"off by {onsets.median_absolute_s:.3f} s (median), bias {onsets.median_s:+.3f} s, "
+            f"10 % to 90 %: {onsets.spread_s[0]:+.2f} to {onsets.spread_s[1]:+.2f} s"
+        )
+    rows["false events"] = f"{result.false_per_10_min:.1f} in 10 min"
+    rows["all thresholds"] = f"PSDS {result.psds:.3f}, mean pAUC {result.mean_pauc:.3f}"
+    by_event = first.event_by_label
+    for label, segment in first.segment_by_label.items():
+        event = by_event[label]
+        rows[f"  {label}"] = (
+            f"segments F1 {segment.f1:.2f} (P {segment.precision:.2f}, R {segment.recall:.2f}), "
+            f"events F1 {event.f1:.2f} ({event.hits} of {event.support}, {event.called} found)"
+        )
+    return rows
+
+
+def _describe(score: Any, interval: Interval) -> str:
+    return (
+        f"F1 {score.f1:.3f} ({interval.low:.3f} to {interval.high:.3f}), precision {score.precision:.3f}, "
+        f"recall {score.recall:.3f}"
+    )
