@@ -36,16 +36,22 @@ segment as in the whole."""
 
 @dataclass(frozen=True)
 class StreamLayout:
-    """Chunks and blocks of one frontend and network; counts are of the frontend's frames unless they say otherwise."""
+    """Chunks and blocks of one frontend and network; counts are of the frontend's frames unless they say otherwise.
+
+    `edge` are the frames before a sound, and after it, that hear it: a frame is longer than the hop.
+    """
 
     frames: FrameLayout
     hop_samples: int
     sample_rate: int
+    edge: int
 
     @classmethod
     def of(cls, settings: Settings, frames: FrameLayout) -> StreamLayout:
         """Make the layout for a network's features."""
-        return cls(frames, settings.frontend.hop_samples, settings.frontend.sample_rate)
+        frontend = settings.frontend
+        edge = -(-(frontend.n_fft // 2) // frontend.hop_samples)
+        return cls(frames, frontend.hop_samples, frontend.sample_rate, edge)
 
     @property
     def chunk(self) -> int:
@@ -72,6 +78,11 @@ class StreamLayout:
     def chunk_samples(self) -> int:
         """Samples of a chunk."""
         return self.chunk * self.hop_samples
+
+    def surround(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Put the silence around a clip that its frames reach into."""
+        silence = np.zeros(self.edge * self.hop_samples, np.float32)
+        return np.concatenate([silence, samples, silence])
 
     @property
     def scores(self) -> FrameScores:
@@ -127,10 +138,10 @@ class Packer:
         return self._next + self._frames_of(n_samples) + self._layout.frames.halo <= self._layout.block
 
     def add(self, features: npt.NDArray[np.floating], n_samples: int) -> None:
-        """Put a clip in: its features [frame, band], with those of the silence after it."""
-        count = self._frames_of(n_samples)
-        held = features[:count]
-        self._features[self._next : self._next + len(held)] = held
+        """Put a clip in: features [frame, band] of what `surround` made of its samples."""
+        count, begin = self._frames_of(n_samples), self._next - self._layout.edge
+        held = features[: count + self._layout.edge]
+        self._features[begin : begin + len(held)] = held
         self.clips.append(PackedClip(self._next, count, n_samples))
         self._next += count + self._layout.frames.halo
 
@@ -152,7 +163,7 @@ class Packer:
 
     def _frames_of(self, n_samples: int) -> int:
         """Frames of a clip and of the silence after it that still hears it, a multiple of the network's."""
-        frames = -(-n_samples // self._layout.hop_samples) + 1
+        frames = -(-n_samples // self._layout.hop_samples) + 1 + self._layout.edge
         return -(-frames // self._layout.frames.multiple) * self._layout.frames.multiple
 
     def _empty_block(self) -> npt.NDArray[np.float32]:

@@ -112,9 +112,8 @@ class StreamScorer(RecordingScorer):
 
     def _pack(self, samples: npt.NDArray[np.float32], packer: Packer) -> Exception | None:
         """Put a clip into the block; what is wrong with its features is its own failure."""
-        silence = np.zeros(self.settings.frontend.n_fft, np.float32)  # whose frames still hear the clip's end
         try:
-            packer.add(self._transform(np.concatenate([samples, silence])), len(samples))
+            packer.add(self._transform(self._layout.surround(samples)), len(samples))
         except Exception as error:
             return error
         return None

@@ -69,19 +69,22 @@ class _Plan:
         return self.coarse // 2
 
     @property
-    def halo_frames(self) -> int:
-        """Frontend frames to either side that a score may depend on; a multiple of `coarse`."""
+    def reach(self) -> int:
+        """Frontend frames to either side that a score may depend on, at most."""
         reach = 2.0 + 1  # the stem's 5 frames, and its stride
         reach += self.coarse * (1 + 1 + 1 + 1)  # three convolutions of 3, at most at the coarse frames, and poolings
         reach += self.coarse * (sum(DILATIONS) + 1)
         reach += self.coarse * (self.around + 1)
-        return self.coarse * (math.ceil(reach / self.coarse) + 1)
+        return math.ceil(reach)
 
 
 def plan_frames(settings: Settings) -> FrameLayout:
     """How the scores lie; raises `TrainingError` for features that the detector cannot take."""
     plan = _plan_time(settings)
-    return FrameLayout(plan.stride, plan.coarse, plan.halo_frames, Scale.of(settings).silence_db)
+    # Beyond what the network reaches, what its frames do: on either side of a clip in silence, and of another's.
+    edge = -(-(settings.frontend.n_fft // 2) // settings.frontend.hop_samples)
+    halo = plan.coarse * math.ceil((plan.reach + 2 * edge) / plan.coarse)
+    return FrameLayout(plan.stride, plan.coarse, halo, Scale.of(settings).silence_db)
 
 
 def _plan_time(settings: Settings) -> _Plan:
@@ -119,14 +122,13 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
     Parameters
     ----------
     shape
-        What to build for; its `settings` decide the frames.
+        What to build for; its `settings` decide the frames (None: the defaults).
     statistics
         Of the training rows' bands.
     model
         Its dropout is taken before the scores.
     """
-    assert shape.settings is not None
-    plan = _plan_time(shape.settings)
+    plan = _plan_time(shape.settings or Settings())
     features = keras.Input((None, shape.n_bands), name="features")
     hidden = _stack_with_difference(standardise(features, statistics), plan, shape.n_bands)
     strides = [2 if step < plan.halvings - 1 else 1 for step in range(2)]
