@@ -77,10 +77,11 @@ def _chords(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.
     for begin in range(0, length, max(1, step)):
         for _ in range(int(rng.integers(1, 4))):
             hz = 110 * 2 ** (rng.integers(0, 40) / 12)
-            for overtone in range(1, 6):
+            end = min(length, begin + rate)
+            for overtone in (1, 2, 3):
                 if overtone * hz < 0.45 * rate:
-                    decay = np.exp(-time_s[: length - begin] * rng.uniform(2, 6) * overtone**0.5)
-                    sound[begin:] += np.sin(2 * np.pi * overtone * hz * time_s[: length - begin]) * decay / overtone
+                    decay = np.exp(-time_s[: end - begin] * rng.uniform(2, 6) * overtone**0.5)
+                    sound[begin:end] += np.sin(2 * np.pi * overtone * hz * time_s[: end - begin]) * decay / overtone
     return sound
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 from scipy.signal import lfilter
 
 Floats = npt.NDArray[np.float64]
@@ -165,14 +166,21 @@ def _resonate(sound: Floats, centre_hz: Floats, width_hz: float, rate: int, step
     """A resonance whose centre moves from step to step; its state goes on."""
     if float(np.median(centre_hz)) > 0.45 * rate:
         return sound
-    heard, state = np.empty_like(sound), np.zeros(2)
-    radius = np.exp(-np.pi * width_hz / rate)
-    for number, begin in enumerate(range(0, len(sound), step)):
-        hz = min(float(centre_hz[min(number, len(centre_hz) - 1)]), 0.45 * rate)
-        poles = [1.0, -2 * radius * np.cos(2 * np.pi * hz / rate), radius**2]
-        gain = sum(poles)  # the same level at 0 Hz, wherever the centre is
-        part, state = lfilter([gain], poles, sound[begin : begin + step], zi=state)
-        heard[begin : begin + step] = part
+    radius = float(np.exp(-np.pi * width_hz / rate))
+    turn = 2 * radius * np.cos(2 * np.pi * np.minimum(centre_hz, 0.45 * rate) / rate)
+    return _filter_moving(np.ascontiguousarray(sound), np.ascontiguousarray(turn), radius**2, step)
+
+
+@njit(cache=True)
+def _filter_moving(sound: Floats, turn: Floats, decay: float, step: int) -> Floats:
+    """Two poles that move every `step` samples, at the same level at 0 Hz wherever they are."""
+    heard = np.empty_like(sound)
+    before, earlier = 0.0, 0.0
+    for at in range(len(sound)):
+        now_turn = turn[min(at // step, len(turn) - 1)]
+        now = (1.0 - now_turn + decay) * sound[at] + now_turn * before - decay * earlier
+        heard[at] = now
+        earlier, before = before, now
     return heard
 
 

@@ -74,13 +74,11 @@ def compute_psds(recordings: Mapping[str, ScoredRecording], truth: pd.DataFrame,
 def compute_mean_pauc(
     recordings: Mapping[str, ScoredRecording], truth: pd.DataFrame, labels: Sequence[str], *, segment_s: float = 1.0
 ) -> float:
-    """Mean over labels of the area under the ROC curve of segments up to a share of false ones; 0.5 is chance.
+    """Mean over labels of the area under the ROC curve of segments up to a share of false ones, 0 to 1.
 
-    A segment's score is the highest of the frames in it. McClish's correction, as scikit-learn's `roc_auc_score` does
-    it: 1 is perfect.
+    A segment's score is the highest of the frames in it. The curve is a staircase, and its area is divided by that of
+    perfect scores, as DCASE 2024's task 4 does it; chance has `PAUC_MOST_FALSE` / 2.
     """
-    from sklearn.metrics import roc_auc_score
-
     areas = []
     for place, label in enumerate(labels):
         own = {uri: table for uri, table in truth[truth["label"] == label].groupby("uri")}
@@ -91,8 +89,18 @@ def compute_mean_pauc(
             actual.append(active)
         y = np.concatenate(actual) if actual else np.zeros(0, bool)
         if y.any() and not y.all():
-            areas.append(roc_auc_score(y, np.concatenate(scores), max_fpr=PAUC_MOST_FALSE))
+            areas.append(_measure_area(y, np.concatenate(scores)))
     return float(np.mean(areas)) if areas else float("nan")
+
+
+def _measure_area(actual: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating]) -> float:
+    order = np.argsort(-scores, kind="stable")
+    right, wrong = np.cumsum(actual[order]), np.cumsum(~actual[order])
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of equal scores all or none are called
+    rate, share = wrong[last] / wrong[-1], right[last] / right[-1]
+    rates = np.unique(np.concatenate([[0.0, PAUC_MOST_FALSE], rate[rate <= PAUC_MOST_FALSE]]))
+    found = _best_up_to(rate, share, rates)
+    return float((found[:-1] * np.diff(rates)).sum() / PAUC_MOST_FALSE)
 
 
 def _make_segments(

@@ -73,8 +73,9 @@ def read_reference(path: Path) -> Reference:
     if len(wrong):
         row = wrong.iloc[0]
         raise LabelsError(
-            f"{path}: {count_noun(len(wrong), 'event')} that do not end after they start, such as {row['label']} "
-            f"from {row['onset_s']:g} to {row['offset_s']:g} s in {row['uri']}"
+            f"{path}: an event must end after it starts; {count_noun(len(wrong), 'event')} "
+            f"{'does' if len(wrong) == 1 else 'do'} not, such as {row['label']} from {row['onset_s']:g} to "
+            f"{row['offset_s']:g} s in {row['uri']}"
         )
     return Reference(events, tuple(_find_overlaps(events)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from hubbub.config import Settings
 from hubbub.learn.augment import Features, Scale
 
 _BANK, _BANK_S = 8, 20.0  # takes of white noise, and the seconds of each
-_DISTRACTORS, _DISTRACTOR_S = 160, 4.0
+_DISTRACTORS, _DISTRACTOR_S = 800, 4.0
 _TO_POWER = math.log(10) / 10
 
 
@@ -86,11 +87,15 @@ def open_frontend(settings: Settings) -> Frontend:
     return get_frontend(settings.frontend.model_copy(update={"top_db": None}))
 
 
-def make_distractors(settings: Settings, *, count: int = _DISTRACTORS, seed: int = 0) -> Features:
-    """Synthetic sounds of no class as the frontend shows them, float32 [sound, frame, band] in its decibels."""
+@lru_cache(maxsize=2)
+def make_distractors(settings: Settings, *, count: int = _DISTRACTORS, seed: int = 0) -> npt.NDArray[np.float16]:
+    """Synthetic sounds of no class as the frontend shows them, float16 [sound, frame, band] in its decibels."""
     frontend, rng, rate = open_frontend(settings), np.random.default_rng([seed, 1]), settings.frontend.sample_rate
+    silence_db = np.float32(Scale.of(settings).silence_db)
     sounds = [make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate) for _ in range(count)]
-    return np.maximum(np.stack([frontend(sound) for sound in sounds]), Scale.of(settings).silence_db)
+    made = np.stack([np.maximum(frontend(sound), silence_db).astype(np.float16) for sound in sounds])
+    made.flags.writeable = False  # kept for the next training of this process
+    return made
 
 
 def weigh_bands(band_hz: npt.NDArray[np.float64], frontend: str) -> npt.NDArray[np.float32]:

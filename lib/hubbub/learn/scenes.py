@@ -61,8 +61,8 @@ class SceneMixer:
     backgrounds: Backgrounds
     """What lies under the events."""
 
-    distractors: tuple[Features, ...]
-    """Sounds of no class, each float32 [frame, band], dB."""
+    distractors: tuple[npt.NDArray[np.floating], ...]
+    """Sounds of no class, each [frame, band], dB."""
 
     n_own: int = 0
     """How many of them are hubbub's own."""
@@ -70,7 +70,7 @@ class SceneMixer:
     negative_share: float = 0.0
     """Share of them that are drawn from the others, the user's."""
 
-    event_shares: tuple[float, ...] = (0.12, 0.28, 0.28, 0.2, 0.12)
+    event_shares: tuple[float, ...] = (0.18, 0.28, 0.26, 0.17, 0.11)
     """Share of scenes with 0, 1, 2 … events."""
 
     snr_db: tuple[float, float] = (-5.0, 20.0)
@@ -198,12 +198,12 @@ class SceneMixer:
             row = rows.draw()
             self._add(total, power[row], active[row], level_db, rng, want, targets[row])
         for _ in range(self._count_distractors(rng)):
-            sound = np.exp(np.float32(_TO_POWER) * self._draw_distractor(rng))
+            sound = np.exp(np.float32(_TO_POWER) * self._draw_distractor(rng).astype(np.float32))
             sounding = find_active_frames(self.levels_db(sound[None])[0], self.frame_s)
             self._add(total, sound, sounding, level_db, rng)
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
 
-    def _draw_distractor(self, rng: np.random.Generator) -> Features:
+    def _draw_distractor(self, rng: np.random.Generator) -> npt.NDArray[np.floating]:
         if self.negative_share and rng.random() < self.negative_share:
             return self.distractors[int(rng.integers(self.n_own, len(self.distractors)))]
         return self.distractors[int(rng.integers(self.n_own or len(self.distractors)))]

@@ -210,7 +210,7 @@ RECIPE = Recipe(
     optimizer=optimizer,
     policy=policy,
     batch_rows=16,
-    row_passes=24_000,
-    most_epochs=100,
+    row_passes=34_000,
+    most_epochs=120,
     settled_share=0.8,
 )

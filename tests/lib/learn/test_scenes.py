@@ -1,0 +1,236 @@
+"""Scenes mixed on the fly: targets lie where sounds are, levels are those asked for, nothing else sneaks in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from hubbub.audio.activity import PAUSE_S, close_pauses, find_active_frames
+from hubbub.audio.distractors import make_distractor
+from hubbub.audio.voices import make_voice
+from hubbub.config import LogMelSettings, Settings, Windows
+from hubbub.config.frontends import MfccSettings
+from hubbub.errors import SettingsError, TrainingError
+from hubbub.learn.extra_sounds import load_extra_sounds
+from hubbub.learn.scenes import SceneMixer
+from tests.data.detectors import SETTINGS
+
+keras = pytest.importorskip("keras")
+
+from hubbub.learn.event_rules import fit_rules, lay_scenes  # noqa: E402
+from hubbub.learn.frames import frame_and_clip_loss, pool_in_graph  # noqa: E402
+from hubbub.learn.networks.detector import plan_frames  # noqa: E402
+from hubbub.models.frames import pool_frames  # noqa: E402
+
+LAYOUT = plan_frames(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def mixer() -> SceneMixer:
+    return SceneMixer.of(SETTINGS, LAYOUT)
+
+
+def rows_with_a_burst(count: int, n_frames: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of silence with a second of sound in the middle, each of its own label."""
+    rows = np.full((count, n_frames, SETTINGS.frontend.n_bands), -100.0, np.float32)
+    rows[:, 20:60] = -10.0
+    return rows, np.eye(count, dtype=np.float32)
+
+
+def test_targets_lie_where_the_sound_is(mixer: SceneMixer):
+    """Over next to nothing, a frame is loud where, and only where, some label is active."""
+    alone = replace(
+        mixer, event_shares=(0.0, 1.0), snr_db=(60, 60), clean_share=0.0, distractors=(), reverb_share=0.0, masks=0,
+        eq_db=0.0, max_band_shift=0, background_db=(-80.0, -80.0), quiet_share=0.0,
+    )  # fmt: skip
+    rows, targets = rows_with_a_burst(6)
+    scenes, wanted = alone(rows, targets, np.random.default_rng(0))
+    assert scenes.shape == (6, mixer.n_frames, SETTINGS.frontend.n_bands)
+    assert wanted.shape == (6, mixer.n_frames // LAYOUT.stride, 6)
+    loud = (scenes.max(axis=2) > -40).reshape(6, -1, LAYOUT.stride).mean(axis=2)
+    np.testing.assert_allclose(wanted.max(axis=2), loud, atol=1e-6)
+    assert (wanted.max(axis=(1, 2)) == 1).all()
+
+
+@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 20.0])
+def test_an_event_has_the_level_asked_for(mixer: SceneMixer, snr_db: float):
+    settings = {"snr_db": (snr_db, snr_db), "clean_share": 0.0, "distractors": (), "masks": 0, "reverb_share": 0.0}
+    settings |= {"eq_db": 0.0, "max_band_shift": 0, "quiet_share": 0.0, "background_db": (-40.0, -40.0)}
+    rows, targets = rows_with_a_burst(1)
+    with_event = replace(mixer, event_shares=(0.0, 1.0), **settings)
+    without = replace(mixer, event_shares=(1.0,), **settings)
+    scene, wanted = with_event(rows, targets, np.random.default_rng(1))
+    bare, _ = without(rows, targets, np.random.default_rng(1))
+    power, under = (10 ** (one[0].astype(float) / 10) @ mixer.band_weight for one in (scene, bare))
+    is_active = np.repeat(wanted[0, :, 0], LAYOUT.stride) == 1
+    assert 10 * np.log10(under.mean()) == pytest.approx(-40, abs=0.5)
+    assert 10 * np.log10((power - under)[is_active].mean()) + 40 == pytest.approx(snr_db, abs=1.0)
+
+
+def test_sounds_of_no_class_have_no_targets(mixer: SceneMixer):
+    rows, targets = rows_with_a_burst(4)
+    nothing = replace(mixer, event_shares=(1.0,), clean_share=0.0, busy_share=1.0)
+    scenes, wanted = nothing(rows, targets, np.random.default_rng(0))
+    assert not wanted.any()
+    assert scenes.std() > 5  # there is something to hear
+
+
+def test_the_same_generator_mixes_the_same(mixer: SceneMixer):
+    rows, targets = rows_with_a_burst(3)
+    first, again = (mixer(rows, targets, np.random.default_rng(4)) for _ in range(2))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_one_row_and_many_labels_a_row_are_mixed(mixer: SceneMixer):
+    rows, _ = rows_with_a_burst(1)
+    _, wanted = mixer(rows, np.array([[1, 1, 0]], np.float32), np.random.default_rng(2))
+    assert wanted.shape[2] == 3
+    np.testing.assert_array_equal(wanted[..., 0], wanted[..., 1])
+
+
+ACTIVE = [
+    # levels in dB of frames of 0.1 s, active, why
+    ([-90] * 10 + [0] * 10 + [-90] * 10, [0] * 10 + [1] * 10 + [0] * 10, "a sound in silence"),
+    ([-40] * 10 + [0] * 10 + [-40] * 10, [0] * 10 + [1] * 10 + [0] * 10, "a sound in noise"),
+    ([-3, 0, -2, -6, -1] * 6, [1] * 30, "rain: it sounds all the time"),
+    ([0] * 5 + [-90] * 8 + [0] * 5, [1] * 18, "a pause below a second belongs to it"),
+    ([0] * 5 + [-90] * 13 + [0] * 5, [1] * 5 + [0] * 13 + [1] * 5, "a longer one parts two sounds"),
+]
+
+
+@pytest.mark.parametrize(("level_db", "active", "why"), ACTIVE, ids=[row[2] for row in ACTIVE])
+def test_active_frames(level_db: list[float], active: list[int], why: str):
+    found = find_active_frames(np.array(level_db, float), 0.1)
+    assert found.astype(int).tolist() == active, why
+
+
+def test_no_frames_and_pauses_at_the_ends():
+    assert not len(find_active_frames(np.empty(0), 0.1))
+    assert PAUSE_S == 1.0
+    assert close_pauses(np.array([0, 1, 0, 0], bool), 5).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_distractors_are_audible_and_finite(seed: int):
+    for rate in (8000, 22_050):
+        sound = make_distractor(np.random.default_rng(seed), duration_s=1.5, sample_rate=rate)
+        assert sound.shape == (round(1.5 * rate),)
+        assert np.isfinite(sound).all()
+        assert np.abs(sound).max() == pytest.approx(0.5)
+
+
+def test_voices_have_syllables_and_pauses():
+    voice = make_voice(np.random.default_rng(0), 8 * 16_000, 16_000)
+    level_db = 20 * np.log10(np.abs(voice).reshape(-1, 160).max(axis=1) + 1e-9)
+    loud = level_db > level_db.max() - 30
+    assert 0.2 < loud.mean() < 0.95
+    assert 10 < np.abs(np.diff(loud.astype(int))).sum() < 300
+
+
+def test_pooled_scores_weigh_frames_by_themselves():
+    scores = np.array([[[0.1, 0.0], [0.9, 0.0]]], np.float32)
+    pooled = pool_frames(scores)
+    assert pooled.tolist() == [[pytest.approx(0.82), 0.0]]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(pool_in_graph(scores)), pooled, atol=1e-6)
+
+
+def test_the_loss_is_least_where_scores_are_right():
+    true = np.zeros((2, 10, 3), np.float32)
+    true[0, 2:5, 1] = 1
+    right, wrong = np.clip(true, 0.01, 0.99), np.clip(1 - true, 0.01, 0.99)
+    losses = [keras.ops.convert_to_numpy(frame_and_clip_loss(true, scores)) for scores in (right, wrong)]
+    assert losses[0].shape == (2,)
+    assert (losses[0] < 0.05).all()
+    assert (losses[1] > 1).all()
+
+
+def test_rules_are_fitted_to_where_events_are():
+    rng = np.random.default_rng(0)
+    targets = np.zeros((40, 100), np.float32)
+    for row in targets[::2]:
+        begin = int(rng.integers(5, 60))
+        row[begin : begin + int(rng.integers(10, 30))] = 1
+    # A label whose scores never pass 0.5: only its own threshold finds its events.
+    scores = (0.4 * targets + 0.05 * rng.random(targets.shape)).astype(np.float32)
+    (rule,) = fit_rules([lay_scenes(scores, targets, 0.1)])
+    assert rule.threshold < 0.45
+
+
+SETTINGS_REFUSED = [
+    (Settings(frontend=LogMelSettings(ref="max")), "make features with --set frontend.ref=1"),
+    (Settings(frontend=MfccSettings()), "make features with --set frontend.name=log-mel"),
+    (
+        Settings(frontend=LogMelSettings(sample_rate=8000, n_fft=4096, hop_samples=2048)),
+        "scores frames of up to 0.13 s, and the store's are 0.256 s apart",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), SETTINGS_REFUSED)
+def test_features_that_cannot_be_mixed_are_refused(settings: Settings, message: str):
+    with pytest.raises(TrainingError, match=message):
+        plan_frames(settings)
+
+
+@pytest.mark.parametrize(("rate", "hop"), [(22_050, 512), (8000, 512), (16_000, 160), (44_100, 441), (48_000, 1024)])
+def test_frames_are_a_tenth_of_a_second_about(rate: int, hop: int):
+    settings = Settings(frontend=LogMelSettings(sample_rate=rate, n_fft=2048, hop_samples=hop))
+    layout = plan_frames(settings)
+    assert 0.06 < layout.stride * hop / rate <= 0.13
+    assert layout.halo % layout.multiple == 0
+    assert layout.multiple % layout.stride == 0
+
+
+def test_sounds_of_the_users_own_are_read(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 24_000).astype(np.float32), 8000)
+    sounds = load_extra_sounds(tmp_path, SETTINGS, "--backgrounds")
+    assert [piece.shape for piece in sounds.pieces] == [(121, 16)] * 2
+    own = SceneMixer.of(SETTINGS, LAYOUT).with_sounds(backgrounds=sounds.pieces, negatives=sounds.pieces)
+    rows, targets = rows_with_a_burst(2)
+    assert own(rows, targets, np.random.default_rng(0))[0].shape[0] == 2
+    assert load_extra_sounds(tmp_path, SETTINGS, "--backgrounds").identity == sounds.identity
+    (tmp_path / "b.wav").unlink()
+    assert load_extra_sounds(tmp_path, SETTINGS, "--backgrounds").identity != sounds.identity
+
+
+WRONG_SOUNDS = [
+    (np.zeros(16_000), "is silent: all of its samples are zero"),
+    (np.full(800, 0.1), "has 0.10 s; expected 0.5 s at least"),
+]
+
+
+@pytest.mark.parametrize(("samples", "message"), WRONG_SOUNDS)
+def test_sounds_that_teach_nothing_are_refused(samples: np.ndarray, message: str, tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", samples, 8000)
+    with pytest.raises(TrainingError, match=f"--negatives: .*a.wav {message}; leave it out"):
+        load_extra_sounds(tmp_path, SETTINGS, "--negatives")
+
+
+def test_places_without_sounds_are_refused(tmp_path: Path):
+    with pytest.raises(TrainingError, match="no recordings in it"):
+        load_extra_sounds(tmp_path, SETTINGS, "--backgrounds")
+    with pytest.raises(TrainingError, match="expected a folder of recordings, or a feature store"):
+        load_extra_sounds(tmp_path / "none", SETTINGS, "--backgrounds")
+
+
+def test_a_training_without_augmentation_is_refused(tmp_path: Path):
+    from hubbub.config.recipes import choose_recipe_settings
+    from hubbub.learn.training_job import plan_training
+
+    settings = choose_recipe_settings("detector", {"train.augment": False})
+    with pytest.raises(SettingsError, match="detector trains on mixed scenes only"):
+        plan_training(tmp_path, tmp_path / "out", "detector", None, None, settings, 0)
+
+
+def test_windows_of_any_length_make_scenes():
+    settings = SETTINGS.model_copy(update={"windows": Windows(duration_s=1.0)})
+    mixer = SceneMixer.of(settings, plan_frames(settings))
+    rows, targets = rows_with_a_burst(2, n_frames=41)
+    assert mixer(rows, targets, np.random.default_rng(0))[0].shape[1] == mixer.n_frames
