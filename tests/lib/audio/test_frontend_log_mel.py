@@ -8,9 +8,12 @@ from pathlib import Path
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 
 from hubbub.audio.decode import load_audio
 from hubbub.audio.frontends import compute_features, frame_s, get_frontend, n_frames
+from hubbub.audio.frontends.mel import make_mel_weights, mel_hz
+from hubbub.audio.frontends.spectrum import make_window
 from hubbub.config import LogMelSettings, Settings, load_settings
 
 FLOAT64_DB = 1e-4
@@ -181,3 +184,31 @@ def test_features_of_rounds_to_the_stores_dtype_and_no_more(recordings: list[Pat
     exact = get_frontend(settings.frontend)(samples)
     assert features.dtype == np.dtype(dtype)
     assert np.abs(features.astype(np.float64) - exact).max() <= (FLOAT16_DB if dtype == "float16" else 0)
+
+
+@pytest.mark.parametrize("name", ["hann", "hamming", "blackman", "boxcar"])
+@pytest.mark.parametrize("length", [16, 255, 1024, 2048])
+def test_windows_are_those_of_scipy(name: str, length: int):
+    expected = scipy.signal.get_window(name, length, fftbins=True)
+    np.testing.assert_array_equal(make_window(name, length), expected)
+
+
+MEL_BANKS = [{}, {"sample_rate": 8000, "n_mels": 32}, {"n_mels": 64, "fmin_hz": 300.0, "fmax_hz": 8000.0}]
+MEL_BANKS += [{"sample_rate": 44_100, "n_fft": 4096, "n_mels": 256}, {"sample_rate": 16_000, "fmax_hz": 900.0}]
+
+
+@pytest.mark.parametrize("values", MEL_BANKS)
+def test_the_mel_bank_is_that_of_librosa(values: dict):
+    settings = LogMelSettings(**values)
+    expected = librosa.filters.mel(
+        sr=settings.sample_rate,
+        n_fft=settings.n_fft,
+        n_mels=settings.n_mels,
+        fmin=settings.fmin_hz,
+        fmax=settings.top_hz,
+    )
+    np.testing.assert_array_equal(make_mel_weights(settings), expected)
+    np.testing.assert_array_equal(
+        mel_hz(settings),
+        librosa.mel_frequencies(n_mels=settings.n_mels + 2, fmin=settings.fmin_hz, fmax=settings.top_hz)[1:-1],
+    )

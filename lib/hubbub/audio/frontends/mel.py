@@ -39,21 +39,45 @@ class Mel:
 
 def mel_bank(settings: MelBands) -> FilterBank:
     """Make the filter bank that settings describe."""
-    import librosa  # takes a second to import; only those who transform pay
+    return FilterBank(make_mel_weights(settings), settings.precision)
 
-    weights = librosa.filters.mel(
-        sr=settings.sample_rate,
-        n_fft=settings.n_fft,
-        n_mels=settings.n_mels,
-        fmin=settings.fmin_hz,
-        fmax=settings.top_hz,
-    )
-    return FilterBank(weights, settings.precision)
+
+def make_mel_weights(settings: MelBands) -> npt.NDArray[np.float32]:
+    """Triangles of equal area over the bins, float32 [band, bin], to the bit those of `librosa.filters.mel`.
+
+    librosa itself takes a second to import, which every worker would pay.
+    """
+    bin_hz = np.fft.rfftfreq(settings.n_fft, 1 / settings.sample_rate)
+    edge_hz = _edges_hz(settings)
+    width_hz = np.diff(edge_hz)
+    distance_hz = np.subtract.outer(edge_hz, bin_hz)
+    rising, falling = -distance_hz[:-2] / width_hz[:-1, None], distance_hz[2:] / width_hz[1:, None]
+    weights = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    weights *= (2.0 / (edge_hz[2:] - edge_hz[:-2]))[:, None]
+    return weights
 
 
 def mel_hz(settings: MelBands) -> npt.NDArray[np.float64]:
     """Centre frequencies of the mel bands, float64 [band]."""
-    import librosa
+    return _edges_hz(settings)[1:-1]
 
-    edges = librosa.mel_frequencies(n_mels=settings.n_mels + 2, fmin=settings.fmin_hz, fmax=settings.top_hz)
-    return edges[1:-1].astype(np.float64)
+
+_LINEAR_HZ, _LOG_FROM_HZ, _LOG_STEP = 200.0 / 3, 1000.0, np.log(6.4) / 27.0
+"""Slaney's scale: a mel is so many Hz up to 1 kHz, and so large a step of the logarithm above."""
+
+
+def _edges_hz(settings: MelBands) -> npt.NDArray[np.float64]:
+    """Where bands begin, are centred and end: equal steps on the mel scale, float64 [band + 2]."""
+    lowest, highest = (_hz_to_mel(hz) for hz in (settings.fmin_hz, settings.top_hz))
+    mels = np.linspace(lowest, highest, settings.n_mels + 2)
+    log_from = _LOG_FROM_HZ / _LINEAR_HZ
+    above = mels >= log_from
+    edges = _LINEAR_HZ * mels
+    edges[above] = _LOG_FROM_HZ * np.exp(_LOG_STEP * (mels[above] - log_from))
+    return edges
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz >= _LOG_FROM_HZ:
+        return float(_LOG_FROM_HZ / _LINEAR_HZ + np.log(hz / _LOG_FROM_HZ) / _LOG_STEP)
+    return hz / _LINEAR_HZ
