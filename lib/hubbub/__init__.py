@@ -4,7 +4,7 @@ What the commands do, these functions do, with paths, ``s3://`` URLs or the obje
 
     clips = hubbub.index("recordings/", out="clips.parquet")
     store = hubbub.build_features(clips, "store", settings={"frontend.n_mels": 64}, cluster="local")
-    bundle = hubbub.train(store, "bundle", test_fold=1)
+    bundle = hubbub.train(store, "bundle", model="detector", test_fold=1)
     scores = hubbub.evaluate(bundle, store)
     labels = hubbub.label("archive/", bundle, "labels", cluster="local")
     labels.events()
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         train,
         write_report,
     )
+    from hubbub.pipelines.face_scenes import mix, score
     from hubbub.pipelines.face_trials import compare, crossval, sweep
 
 __version__ = "0.1.0"
@@ -45,10 +46,12 @@ __all__ = [
     "find_events",
     "index",
     "label",
+    "mix",
     "open_bundle",
     "open_labels",
     "open_store",
     "read_clips",
+    "score",
     "summarise_store",
     "sweep",
     "train",
@@ -64,9 +67,10 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_models, face_trials
+        from hubbub.pipelines import face, face_models, face_scenes, face_trials
 
-        return next(getattr(room, name) for room in (face, face_models, face_trials) if hasattr(room, name))
+        rooms = (face, face_models, face_scenes, face_trials)
+        return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 
 

@@ -19,7 +19,20 @@ COMMAND = Path(sys.executable).with_name("hubbub")
 """The command that the installation put beside Python."""
 
 _WITHOUT_CLUSTER = {
-    *("index", "settings", "train", "evaluate", "compare", "events", "export", "report", "info", "status"),
+    *(
+        "index",
+        "settings",
+        "train",
+        "evaluate",
+        "compare",
+        "mix",
+        "events",
+        "score",
+        "export",
+        "report",
+        "info",
+        "status",
+    ),
 }
 
 

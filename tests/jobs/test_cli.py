@@ -117,6 +117,8 @@ VERBS = {
         "Measure",
         "Compare",
         "Cross-validate",
+        "Mix",
+        "Score",
         "Search",
     ),
     *("Label", "Find", "Write", "Run"),

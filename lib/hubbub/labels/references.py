@@ -105,7 +105,7 @@ def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[
     is_there = events["uri"].notna()
     if not is_there.any():
         raise LabelsError(
-            f"none of the reference's recordings was labelled (reference: "
+            "none of the reference's recordings was labelled; give the reference of these (reference: "
             f"{list_few(sorted(set(reference.events['uri'])), 'recording')}; labelled: "
             f"{list_few(sorted(files['uri']), 'recording')})"
         )

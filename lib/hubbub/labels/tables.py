@@ -98,31 +98,17 @@ class LabelTables:
         """How scores of frames lie in the windows; None where a window has one score a label."""
         return FrameScores.of(self.run)
 
-    @property
-    def values_each(self) -> int:
-        """Stored values a window."""
-        return len(self.labels) * (1 if self.frames is None else self.frames.per_window)
-
-    @property
-    def score_dtype(self) -> type[np.generic]:
-        """What scores are stored as."""
-        return np.float16 if self.frames is None else np.uint8
-
     def unpack_scores(self, scores: np.ndarray, duration_s: float) -> np.ndarray:
         """Return a recording's stored scores as float [window or frame, label], 0 to 1."""
         return scores if self.frames is None else self.frames.unpack(scores, len(self.labels), duration_s)
 
-    def schemas(self, clips: pa.Schema) -> LabelSchemas:
-        """Schemas of the tables' parts for a clip table's schema."""
-        return label_schemas(clips, len(self.labels), self.frames)
-
-    @property
-    def _schemas(self) -> LabelSchemas:
-        return self.schemas(pa.schema([]))
+    def schemas(self, clips: pa.Schema | None = None) -> LabelSchemas:
+        """Schemas of the tables' parts for a clip table's schema; None: nothing is carried."""
+        return label_schemas(clips or pa.schema([]), len(self.labels), self.frames)
 
     def event_schema(self, files: pa.Schema) -> pa.Schema:
         """Schema of the events that belong to a part of the files table."""
-        own = self._schemas.files.names
+        own = self.schemas().files.names
         carried = pa.schema([field for field in files if field.name not in own])
         return self.schemas(carried).events
 
@@ -142,7 +128,7 @@ class LabelTables:
         LabelsError
             For a torn part.
         """
-        files = self._read("files", self._schemas.files).sort_values("attempts", kind="stable")
+        files = self._read("files", self.schemas().files).sort_values("attempts", kind="stable")
         return files.drop_duplicates("clip_id", keep="last", ignore_index=True)
 
     @property
@@ -160,11 +146,11 @@ class LabelTables:
 
     def windows(self, uri: str | None = None) -> pd.DataFrame:
         """Windows of the files that count, in the order of the files; of one file, if `uri` says which."""
-        return self._of_counting_files(self._read("windows", self._schemas.windows), uri)
+        return self._of_counting_files(self._read("windows", self.schemas().windows), uri)
 
     def events(self, uri: str | None = None) -> pd.DataFrame:
         """Events of the files that count, sorted by file and onset; of one file, if `uri` says which."""
-        events = self._of_counting_files(self._read("events", self._schemas.events), uri)
+        events = self._of_counting_files(self._read("events", self.schemas().events), uri)
         return events.sort_values(["uri", "onset_s", "label"], kind="stable", ignore_index=True)
 
     def write_unit(self, unit: int, *, files: pa.Table, windows: pa.Table, events: pa.Table) -> None:

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from hubbub.audio.blocks import BlockGrid
 from hubbub.audio.windows import WindowGrid
 from hubbub.config import Settings
-from hubbub.labels.frames import FrameScores
 from hubbub.models.frames import FrameLayout
 
 if TYPE_CHECKING:
@@ -85,9 +84,14 @@ class StreamLayout:
         return np.concatenate([silence, samples, silence])
 
     @property
-    def scores(self) -> FrameScores:
-        """How frame scores lie in chunks."""
-        return FrameScores(self.chunk // self.frames.stride, self.frames.stride * self.hop_samples / self.sample_rate)
+    def scores_each(self) -> int:
+        """Scores of a chunk."""
+        return self.chunk // self.frames.stride
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds of a score's frame."""
+        return self.frames.stride * self.hop_samples / self.sample_rate
 
     @property
     def chunk_grid(self) -> WindowGrid:

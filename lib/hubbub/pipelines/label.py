@@ -18,6 +18,7 @@ from hubbub.io.atomic import explain_read_errors
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.labels.events import EventRule
+from hubbub.labels.frames import FrameScores
 from hubbub.labels.tables import (
     LabelTables,
     check_labels_path,
@@ -187,11 +188,12 @@ def _choose_grid(
     if hop_s is not None:
         raise UsageError(
             f"--hop {hop_s:g}: a {description['model']} model hears recordings in a stream and scores every "
-            f"{layout.scores.frame_s:.3g} s; leave --hop out"
+            f"{layout.frame_s:.3g} s; leave --hop out"
         )
     chunk_s = layout.chunk_samples / layout.sample_rate
     runtime = choose_runtime(description) if tables is None else tables.run["frames"]["runtime"]
-    frames = asdict(layout.scores) | {"layout": held, "runtime": runtime}
+    scores = FrameScores(layout.scores_each, layout.frame_s)
+    frames = asdict(scores) | {"layout": held, "runtime": runtime}
     stream = {"chunks": layout.chunk_grid, "block_samples": layout.block_grid.window}
     return _Grid(chunk_s, chunk_s, stream, frames)
 

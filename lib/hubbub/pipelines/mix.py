@@ -131,7 +131,7 @@ def mix(
 def _choose_clips(table: ClipTable, fold: int | None) -> list[dict[str, Any]]:
     rows = [row for row in table.rows.to_pylist() if len(row["labels"]) == 1]
     if not rows:
-        raise ClipTableError("no clip carries exactly one label; hubbub mix needs to know what each clip is")
+        raise ClipTableError(f"none of {count_noun(len(table), 'clip')} carries exactly one label, as hubbub mix needs")
     if fold is not None:
         folds = sorted({row["fold"] for row in rows if row["fold"] is not None})
         rows = [row for row in rows if row["fold"] == fold]

@@ -83,7 +83,9 @@ def score(
     files = tables.files()
     files = files[files["status"] == "ok"]
     if files.empty:
-        raise LabelsError(f"{tables.path} holds no labelled recording; nothing can be scored")
+        raise LabelsError(
+            f"{tables.path} holds no labelled recording; run: hubbub label FILES --model BUNDLE -o {tables.path}"
+        )
     matched = match_reference(_as_reference(reference), files, tables.labels)
     for note in matched.notes:
         reporter.warn(f"reference: {note}")

@@ -136,7 +136,7 @@ def read_segment_result(item: Item, tables: LabelTables) -> SegmentResult | None
     table, found = held
     try:
         scores = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        scores = scores.reshape(-1, tables.values_each).astype(tables.score_dtype)
+        scores = scores.reshape(-1, _count_values(tables)).astype(np.float16 if tables.frames is None else np.uint8)
         return SegmentResult(table["valid"].to_numpy(), scores, found["samples"], found["content"])
     except (KeyError, ValueError, pa.ArrowException):
         return None
@@ -144,9 +144,14 @@ def read_segment_result(item: Item, tables: LabelTables) -> SegmentResult | None
 
 def write_segment_result(item: Item, segment: SegmentResult, tables: LabelTables) -> None:
     """Write a segment down; errors of `LabelTables.write_segment`."""
-    scores = pa.FixedSizeListArray.from_arrays(pa.array(segment.scores.ravel()), tables.values_each)
+    scores = pa.FixedSizeListArray.from_arrays(pa.array(segment.scores.ravel()), _count_values(tables))
     table = pa.table({"valid": pa.array(segment.valid, pa.int64()), "scores": scores})
     tables.write_segment(describe_segment(item), table, {"samples": segment.samples, "content": segment.content})
+
+
+def _count_values(tables: LabelTables) -> int:
+    """Stored values a window."""
+    return len(tables.labels) * (1 if tables.frames is None else tables.frames.per_window)
 
 
 def describe_segment(item: Item) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class StreamScorer(RecordingScorer):
         )
         super().__init__(task, cutting)
         self._layout = layout
-        self._values = layout.scores.per_window * len(tables.labels)
+        self._values = layout.scores_each * len(tables.labels)
 
     def score_recordings(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """See `hubbub.tasks.scoring.Scorer`; short clips wait until a block is full."""

@@ -103,8 +103,8 @@ def _plan_time(settings: Settings) -> _Plan:
         )
     if frontend.ref == "max":
         raise TrainingError(
-            "detector hears recordings in a stream, in which no window has a peak of its own (frontend.ref: max); "
-            "make features with --set frontend.ref=1, or train --model default"
+            "detector hears recordings in a stream, in which no window has a peak of its own "
+            f"(given: frontend.ref {frontend.ref}); make features with --set frontend.ref=1, or train --model default"
         )
     hop_s = frontend.hop_samples / frontend.sample_rate
     if hop_s > LONGEST_FRAME_S:
