@@ -26,7 +26,7 @@ def label(
         typer.Option("--output", "-o", parser=parse_path, help="The tables: new, or ones to grow.", metavar="LABELS"),
     ],
     hop: Annotated[
-        float | None, typer.Option(help="From one window to the next. Default: a fifth of a window.", metavar="S")
+        float | None, typer.Option(help="Of models of windows: from one to the next. Default: a fifth.", metavar="S")
     ] = None,
     threshold: options.Threshold = None,
     release: options.Release = None,
@@ -41,7 +41,7 @@ def label(
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Label recordings: score every window, and find events in the scores.
+    """Label recordings: score them, a detector by frames, other models by windows, and find events in the scores.
 
     Run the same command again after a crash, or with a grown archive: only new files are labelled.
 

@@ -19,7 +19,7 @@ def test_the_demo_ends_with_a_report_and_a_second_one_has_nothing_left_to_do(tmp
     assert f"report: {out / 'report.html'}" in said
     assert "demo: done" in said
     truth = pd.read_csv(out / "soundscapes" / "truth.csv")
-    assert len(truth) == 20
+    assert truth.groupby("uri").size().between(5, 8).all()
     assert truth["uri"].nunique() == 3
     files = open_labels(out / "labels").files()
     assert files["duration_s"].to_list() == [60.0] * 3

@@ -31,9 +31,9 @@ GAP_S = 5.0
 """Between scenes, which are laid end to end."""
 
 GRID: dict[str, tuple[float, ...]] = {
-    "threshold": tuple(np.round(np.arange(0.15, 0.91, 0.05), 2).tolist()),
+    "threshold": (*np.round(np.arange(0.15, 0.91, 0.05), 2).tolist(), 0.925, 0.95, 0.97, 0.98, 0.99),
     "release": (0.4, 0.55, 0.7, 0.85, 1.0),
-    "median_s": (0.0, 0.3, 0.5, 0.8),
+    "median_s": (0.0, 0.3, 0.5),
     "step_s": (0.4, 0.6, 0.75, 1.0),
     "least_change": (0.1, 0.2, 0.3, 0.4),
     "min_duration_s": (0.0, 0.15, 0.3, 0.6),
@@ -41,13 +41,20 @@ GRID: dict[str, tuple[float, ...]] = {
 }
 """Values tried; `release` is a share of the threshold."""
 
-_SHARED = {"threshold": 0.5, "release": 0.7, "min_duration_s": 0.15, "merge_gap_s": 0.6}
-BY_RELEASE = _SHARED | {"median_s": 0.3, "step_s": 0.0, "least_change": 0.3}
-BY_CHANGE = _SHARED | {"median_s": 0.0, "step_s": 0.75, "least_change": 0.3}
-"""Where the search begins: events between rise and fall, and candidates between changes; the better kind is taken."""
+START = {
+    "threshold": 0.6,
+    "release": 0.7,
+    "median_s": 0.0,
+    "step_s": 0.6,
+    "least_change": 0.3,
+    "min_duration_s": 0.15,
+    "merge_gap_s": 0.6,
+}
+"""Where the search begins: candidates between changes, whose borders do not move with the threshold."""
 
-FIXED = {"step_s": BY_RELEASE, "least_change": BY_RELEASE, "median_s": BY_CHANGE}
-"""What the other kind does not go by, and stays."""
+FALSE_PER_10_MIN = 1.0
+"""Events that all labels together may have in ten minutes of scenes that hold none: archives are quiet most of the
+time, and what is found there has to be listened to."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +69,42 @@ class LabelScenes:
         float64 [frame].
     true
         float64 [event, (onset_s, offset_s)].
+    empty
+        float64 [scene, (start_s, end_s)], those without an event of any label.
     """
 
     edge_s: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
     true: npt.NDArray[np.float64]
+    empty: npt.NDArray[np.float64]
 
 
 @dataclass
 class _Counter:
-    """Counts [measure, (hits, called, support)] of a rule, kept."""
+    """Counts [measure, (hits, called, support)] of a rule, kept, and its events in ten minutes of empty scenes."""
 
     scenes: LabelScenes
-    known: dict[tuple[float, ...], npt.NDArray[np.float64]] = field(default_factory=dict)
+    known: dict[tuple[float, ...], tuple[npt.NDArray[np.float64], float]] = field(default_factory=dict)
 
-    def count(self, values: dict[str, float]) -> npt.NDArray[np.float64]:
+    def count(self, values: dict[str, float]) -> tuple[npt.NDArray[np.float64], float]:
         key = tuple(values[name] for name in GRID)
         if key not in self.known:
             events = find_label_events("", self.scenes.scores, self.scenes.edge_s, make_rule(values))
             found = np.array([(event.onset_s, event.offset_s) for event in events]).reshape(-1, 2)
             scores = [count_segment_hits(self.scenes.true, found, 1.0)]
             scores += [count_event_hits(self.scenes.true, found, tolerance_s) for tolerance_s in TOLERANCES_S]
-            self.known[key] = np.array([(one.hits, one.called, one.support) for one in scores], float)
+            counts = np.array([(one.hits, one.called, one.support) for one in scores], float)
+            self.known[key] = counts, self._count_false(found)
         return self.known[key]
+
+    def _count_false(self, found: npt.NDArray[np.float64]) -> float:
+        """Events that begin in empty scenes, in ten minutes."""
+        empty = self.scenes.empty
+        if not len(empty):
+            return 0.0
+        scene = np.searchsorted(empty[:, 0], found[:, 0] + 1e-6, side="right") - 1
+        is_false = (scene >= 0) & (found[:, 0] < empty[np.maximum(scene, 0), 1])
+        return float(is_false.sum()) / float(np.diff(empty, axis=1).sum()) * 600
 
 
 def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str, Any]] | None:
@@ -94,9 +114,9 @@ def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str,
     scores, targets = _score_scenes(job, model)
     frontend = job.store.settings.frontend
     frame_s = job.frames.stride * frontend.hop_samples / frontend.sample_rate
-    rules = fit_rules(
-        [lay_scenes(scores[..., place], targets[..., place], frame_s) for place in range(scores.shape[2])]
-    )
+    is_empty: npt.NDArray[np.bool_] = np.logical_not(targets.any(axis=(1, 2)))
+    places = range(scores.shape[2])
+    rules = fit_rules([lay_scenes(scores[..., place], targets[..., place], frame_s, is_empty) for place in places])
     return {label: rule.to_dict() for label, rule in zip(job.split.labels, rules, strict=True)}
 
 
@@ -105,11 +125,15 @@ def fit_rules(labels: Sequence[LabelScenes]) -> list[EventRule]:
     counters = [_Counter(one) for one in labels]
 
     def judge(values: dict[str, float], weights: npt.NDArray[np.float64]) -> float:
-        counts = sum(weight * one.count(values) for weight, one in zip(weights, counters, strict=True) if weight)
-        return float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
+        found = [one.count(values) for one in counters]
+        counts = np.einsum("l,lmc->mc", weights, np.stack([counts for counts, _ in found]))
+        false = float(weights @ np.array([false for _, false in found])) / float(weights.sum())
+        f1 = float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
+        return f1 - max(0.0, false - allowed)
 
+    allowed = FALSE_PER_10_MIN / len(counters)
     everyone = partial(judge, weights=np.ones(len(counters)))
-    shared = max((_descend(start, everyone) for start in (BY_RELEASE, BY_CHANGE)), key=everyone)
+    shared = _descend(START, everyone)
     rules = []
     for place in range(len(counters)):
         weights = np.full(len(counters), 1 / max(1, len(counters) - 1))
@@ -123,7 +147,12 @@ def make_rule(values: dict[str, float]) -> EventRule:
     return EventRule(**{**values, "release": values["threshold"] * values["release"]})
 
 
-def lay_scenes(scores: npt.NDArray[np.floating], targets: npt.NDArray[np.floating], frame_s: float) -> LabelScenes:
+def lay_scenes(
+    scores: npt.NDArray[np.floating],
+    targets: npt.NDArray[np.floating],
+    frame_s: float,
+    is_empty: npt.NDArray[np.bool_] | None = None,
+) -> LabelScenes:
     """Lay the scenes of a label end to end, [scene, frame] each, with silence between them.
 
     Targets are shares of a frame: a frame that is active for a third of its time at an event's begin puts the onset
@@ -141,7 +170,10 @@ def lay_scenes(scores: npt.NDArray[np.floating], targets: npt.NDArray[np.floatin
                 spans.append(((begin + onset) * frame_s, (begin + offset) * frame_s))
     laid = np.concatenate(whole).astype(np.float64)
     edge_s = np.arange(len(laid) + 1, dtype=np.float64) * frame_s
-    return LabelScenes(edge_s, laid, np.array(spans, float).reshape(-1, 2))
+    starts = np.arange(len(scores)) * (scores.shape[1] + gap) * frame_s
+    starts = starts[np.zeros(len(scores), bool) if is_empty is None else is_empty]
+    empty = np.stack([starts, starts + scores.shape[1] * frame_s], axis=1)
+    return LabelScenes(edge_s, laid, np.array(spans, float).reshape(-1, 2), empty)
 
 
 def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]) -> dict[str, float]:
@@ -149,9 +181,6 @@ def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]
     values, best = dict(start), judge(start)
     for _ in range(2):
         for name, choices in GRID.items():
-            kind = FIXED.get(name)
-            if kind is not None and bool(kind["step_s"]) == bool(values["step_s"]):
-                continue
             for choice in sorted(choices, key=lambda choice: abs(choice - values[name])):
                 tried = values | {name: choice}
                 if (found := judge(tried)) > best + 1e-9:

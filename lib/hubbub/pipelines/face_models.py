@@ -182,7 +182,7 @@ def label(
     out
         The label tables: new, or ones to grow. Only new files are labelled.
     hop_s
-        Seconds from one window to the next; None: a fifth of a window.
+        Seconds from one window to the next, for models that score windows; None: a fifth of a window.
     thresholds
         Score at which an event begins: one for all labels, or a mapping; None: the bundle's own.
     release
