@@ -35,7 +35,7 @@ def make_detector(folder: Path, **changed: Any) -> Path:
     rng = np.random.default_rng(5)
     # Scores that vary from frame to frame: what is near 0 everywhere would hide a wrong cut.
     biases = np.array([-3.4, -4.5, 7.1], "f4")
-    model.get_layer("frames").set_weights([3 * rng.normal(0, 1, (96, 3)).astype("f4"), biases])
+    model.get_layer("scores").set_weights([3 * rng.normal(0, 1, (96, 3)).astype("f4"), biases])
     frames = recipe.plan_frames(SETTINGS)
     description = {
         "model": "detector",

@@ -305,7 +305,7 @@ def test_where_nothing_gets_better_training_stops_or_keeps_the_best_that_has_set
 
 
 REFUSED = [
-    ({"model": "defualt"}, r"no model 'defualt': did you mean 'default'\? \(known: default, seed-cnn\)"),
+    ({"model": "defualt"}, r"no model 'defualt': did you mean 'default'\? \(known: default, detector, seed-cnn\)"),
     ({"epochs": 0}, r"train.epochs: expected at least 1 \(given: 0\)"),
     ({"settings": {"learning_rate": 1}}, r"unknown setting 'learning_rate': did you mean 'model.learning_rate'\?"),
     ({"epochs": 2, "settings": {"train.epochs": 3}}, "epochs 2, and train.epochs 3; give one of the two"),

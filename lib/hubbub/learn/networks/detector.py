@@ -156,7 +156,7 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
         activation="sigmoid",
         bias_initializer=keras.initializers.Constant(-3.5),
         dtype="float32",
-        name="frames",
+        name="scores",
     )(joined)
     return keras.Model(features, frames, name="detector")
 
