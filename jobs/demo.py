@@ -32,7 +32,7 @@ def demo(
     ] = _DATA,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Of the training; fewer for a quick look.", metavar="N")] = 70,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the training; fewer for a quick look.", metavar="N")] = 60,
     seed: Annotated[int, typer.Option(help="Of the training and of the soundscapes.", metavar="N")] = 0,
     debug: options.Debug = False,
 ) -> None:
