@@ -23,7 +23,7 @@ from hubbub.learn.scenes import SceneMixer
 from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_validation_pass
 from hubbub.learn.training_job import TrainingJob
 
-SCENES = 320
+SCENES = 384
 """Scenes that rules are fitted on, about."""
 
 TOLERANCES_S = (1.0, 0.2)
@@ -55,9 +55,6 @@ START = {
 FALSE_PER_10_MIN = 1.0
 """Events that all labels together may have in ten minutes of scenes that hold none: archives are quiet most of the
 time, and what is found there has to be listened to."""
-
-FALSE_WEIGHT = 0.2
-"""F1 that one more of them costs, a label: a model that has learned little would else find nothing at all."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def fit_rules(labels: Sequence[LabelScenes]) -> list[EventRule]:
         counts = np.einsum("l,lmc->mc", weights, np.stack([counts for counts, _ in found]))
         false = float(weights @ np.array([false for _, false in found])) / float(weights.sum())
         f1 = float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
-        return f1 - FALSE_WEIGHT * max(0.0, false - allowed)
+        return f1 - max(0.0, false - allowed)
 
     allowed = FALSE_PER_10_MIN / len(counters)
     everyone = partial(judge, weights=np.ones(len(counters)))
