@@ -35,7 +35,7 @@ def mix(
         StoragePath | None,
         typer.Option(
             parser=parse_path,
-            help="Recordings without events to mix into. Default: noise of random colours.",
+            help="Recordings without events, under four of five soundscapes. Default: noise of random colours.",
             metavar="FOLDER",
         ),
     ] = None,

@@ -68,8 +68,7 @@ def test_backgrounds_and_negatives_are_mixed_in(table: Path, tmp_path: Path):
     succeed("mix", table, "-o", tmp_path / "out", *options, "--negatives", tmp_path / "street")
     assert len(pd.read_csv(tmp_path / "out" / "truth.csv")) == 0
     soundfile.write(tmp_path / "street" / "a.wav", np.zeros(3 * 16_000), 16_000)
-    refused = [refuse("mix", table, "-o", tmp_path / f"out-{seed}", *options, "--seed", seed) for seed in (1,)]
-    assert "a.wav is silent; leave it out" in refused[0]
+    assert "a.wav is silent; leave it out" in refuse("mix", table, "-o", tmp_path / "other", *options, "--seed", 1)
 
 
 REFUSED = [

@@ -16,7 +16,7 @@ DRAWS, LEVEL = 1000, 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a score lies with 95 % confidence: over recordings drawn with replacement."""
+    """Where a score lies with 95 % confidence."""
 
     low: float
     high: float

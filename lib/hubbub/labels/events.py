@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from hubbub.audio.activity import find_runs
 from hubbub.errors import SettingsError, suggest_nearest
 from hubbub.io.text import count_noun
 from hubbub.labels.candidates import find_candidates
@@ -211,7 +212,7 @@ def _find_stretches(scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> 
         edges, means = find_candidates(scores, step, rule.least_change)
         taken = (means >= rule.release) & (_reduce(np.maximum, scores, edges[:-1], edges[1:]) >= rule.threshold)
         return edges[:-1][taken], edges[1:][taken]
-    first, stop = _runs(scores >= rule.release)
+    first, stop = find_runs(scores >= rule.release)
     loud = _reduce(np.maximum, scores, first, stop) >= rule.threshold
     return first[loud], stop[loud]
 
@@ -224,12 +225,6 @@ def _smooth(scores: np.ndarray, edge_s: np.ndarray, median_s: float) -> np.ndarr
     from scipy.ndimage import median_filter
 
     return median_filter(scores, size, mode="nearest")
-
-
-def _runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first window and the one after the last of each run of True."""
-    steps = np.diff(active.astype(np.int8), prepend=0, append=0)
-    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
 
 
 def _merge(first: np.ndarray, stop: np.ndarray, edge_s: np.ndarray, gap_s: float) -> tuple[np.ndarray, np.ndarray]:

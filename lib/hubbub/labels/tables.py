@@ -67,7 +67,9 @@ class LabelTables:
 
     def __repr__(self) -> str:
         """Describe the tables in one line; reads none of them."""
-        return f"<LabelTables '{self.path}': {list_few(self.labels, 'label')}, hop {self.run['hop_s']:g} s>"
+        frames = self.frames
+        spacing = f"hop {self.run['hop_s']:g} s" if frames is None else f"frames of {frames.frame_s:.3g} s"
+        return f"<LabelTables '{self.path}': {list_few(self.labels, 'label')}, {spacing}>"
 
     def with_absolute_path(self) -> LabelTables:
         """The same tables by a path that means the same in every process, for tasks."""

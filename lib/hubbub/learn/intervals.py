@@ -11,18 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hubbub.labels.event_scores import Interval
 from hubbub.learn.clip_metrics import Calls
 
 RESAMPLES = 2_000
 """Draws of clips, with replacement, of which intervals are taken."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95 % interval."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

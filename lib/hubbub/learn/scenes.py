@@ -61,14 +61,11 @@ class SceneMixer:
     backgrounds: Backgrounds
     """What lies under the events."""
 
-    distractors: tuple[npt.NDArray[np.floating], ...]
-    """Sounds of no class, each [frame, band], dB."""
+    distractors: Sequence[npt.NDArray[np.floating]]
+    """Synthetic sounds of no class, each [frame, band], dB."""
 
-    n_own: int = 0
-    """How many of them are hubbub's own."""
-
-    negative_share: float = 0.0
-    """Share of them that are drawn from the others, the user's."""
+    negatives: Sequence[npt.NDArray[np.floating]] = ()
+    """The user's own, likewise: where there are some, half of those that are drawn, however few they are."""
 
     event_shares: tuple[float, ...] = (0.18, 0.28, 0.26, 0.17, 0.11)
     """Share of scenes with 0, 1, 2 … events."""
@@ -118,7 +115,7 @@ class SceneMixer:
             frame_s=frame_s,
             band_weight=weigh_bands(get_frontend(frontend).band_hz, frontend.name) / backgrounds.white_level(settings),
             backgrounds=backgrounds,
-            distractors=tuple(make_distractors(settings)),
+            distractors=list(make_distractors(settings)),
             max_band_shift=max(1, frontend.n_bands // 32) if frontend.name == "log-mel" else 1,
         )
 
@@ -134,10 +131,7 @@ class SceneMixer:
         return replace(
             self,
             backgrounds=replace(self.backgrounds, recorded=(*self.backgrounds.recorded, *under)),
-            distractors=(*self.distractors, *negatives),
-            # As many of the user's as there are of ours, however few they are.
-            negative_share=0.5 if negatives else 0.0,
-            n_own=len(self.distractors),
+            negatives=negatives,
         )
 
     def for_validation(self) -> SceneMixer:
@@ -204,9 +198,8 @@ class SceneMixer:
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
 
     def _draw_distractor(self, rng: np.random.Generator) -> npt.NDArray[np.floating]:
-        if self.negative_share and rng.random() < self.negative_share:
-            return self.distractors[int(rng.integers(self.n_own, len(self.distractors)))]
-        return self.distractors[int(rng.integers(self.n_own or len(self.distractors)))]
+        chosen = self.negatives if self.negatives and rng.random() < 0.5 else self.distractors
+        return chosen[int(rng.integers(len(chosen)))]
 
     def _count_distractors(self, rng: np.random.Generator) -> int:
         if not len(self.distractors):

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import BundleError
+from hubbub.models.backends import computes_on_tensorflow
 
 ONNX = "model.onnx"
 
@@ -85,7 +86,7 @@ def export_onnx(model: Any, path: Path, features: npt.NDArray[np.float32]) -> di
         `max_difference` of any score; None where there is no exporter or no runtime, or the two differ: there is then
         no file, and Keras scores.
     """
-    if not has_onnx_runtime():
+    if not (has_onnx_runtime() and computes_on_tensorflow()):  # other backends' exporters would load TensorFlow
         return None
     try:
         with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):

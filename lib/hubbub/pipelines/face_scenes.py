@@ -52,7 +52,8 @@ def mix(
     fold
         Only clips of this fold; None: all.
     backgrounds
-        A folder of recordings without events to mix into; None: noise of random colours.
+        A folder of recordings without events, which four of five soundscapes are mixed into; the others, and all where
+        it is None, are mixed into noise of random colours.
     negatives
         A folder of sounds of no class, which are mixed in as well and are not in the truth.
     overlap

@@ -33,7 +33,7 @@ LONGEST_S = 3600.0
 
 SHORTEST_BACKGROUND_S = 1.0
 _CROSSFADE_S = 0.05
-_UNHEARD = 0.2  # share of the soundscapes over recordings that are over noise all the same
+_OVER_NOISE_SHARE = 0.2  # of the soundscapes, where there are recordings
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class _SceneMaker:
 
     def _mix(self, sounds: Sequence[tuple[str, np.ndarray]], rng: np.random.Generator) -> Soundscape:
         settings = self._settings
-        over_noise = self._under is None or rng.random() < _UNHEARD
+        over_noise = self._under is None or rng.random() < _OVER_NOISE_SHARE
         return mix_soundscape(
             sounds,
             duration_s=settings.duration_s,
