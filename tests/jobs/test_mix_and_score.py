@@ -47,6 +47,20 @@ def test_soundscapes_have_the_truth_beside_them(scenes: Path):
             assert np.sqrt(np.mean(inside**2)) > np.sqrt(np.mean(samples**2))
 
 
+def test_what_a_refused_command_left_is_in_nobodys_way(table: Path, tmp_path: Path):
+    """A torn background is named; without it the same folder is taken, and nothing of the first try is left."""
+    street, out = tmp_path / "street", tmp_path / "out"
+    street.mkdir()
+    rng = np.random.default_rng(0)
+    soundfile.write(street / "a.flac", rng.normal(0, 0.1, 12 * 16_000), 16_000)
+    (street / "b.flac").write_bytes((street / "a.flac").read_bytes()[:700])
+    options = ("mix", table, "-o", out, "--duration", 2, "--events", 0, 0, "--backgrounds", street)
+    assert "b.flac: DecodeError" in refuse(*options, "--scenes", 12)
+    (street / "b.flac").unlink()
+    succeed(*options, "--scenes", 1)
+    assert sorted(path.name for path in out.iterdir()) == ["mix.json", "scene-0001.flac", "truth.csv"]
+
+
 def test_the_same_command_has_nothing_left_to_do_and_another_is_refused(table: Path, scenes: Path):
     again = ("mix", table, "-o", scenes, "--fold", 5, "--duration", 20, "--events", 2, 4)
     assert "was done already" in succeed(*again, "--scenes", 3)

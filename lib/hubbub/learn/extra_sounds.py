@@ -95,7 +95,7 @@ def _read_pieces(file: Path, rate: int, option: str) -> list[npt.NDArray[np.floa
     try:
         samples = decode.load_audio(file, sample_rate=rate, count=round(rate * 3600))
     except AudioError as error:
-        raise TrainingError(f"{option}: {file} cannot be decoded ({error.reason}); leave it out") from None
+        raise TrainingError(f"{option}: {file}: {error.reason}; leave it out") from None
     if len(samples) < SHORTEST_S * rate:
         raise TrainingError(
             f"{option}: {file} has {len(samples) / rate:.2f} s; expected {SHORTEST_S:g} s at least; leave it out"

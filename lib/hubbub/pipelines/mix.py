@@ -159,8 +159,12 @@ def _describe_command(
 
 
 def _find_done(folder: Path, command: dict[str, Any]) -> MixResult | None:
-    """Soundscapes that the same command made; those of another are refused."""
+    """Soundscapes that the same command made; those of another are refused, unfinished ones are removed."""
     if not (folder / COMMAND).exists():
+        return None
+    if not (folder / TRUTH).exists():
+        for left in folder.glob("scene-*.flac"):
+            left.unlink()
         return None
     try:
         made_by = json.loads((folder / COMMAND).read_text(encoding="utf-8"))
@@ -171,8 +175,6 @@ def _find_done(folder: Path, command: dict[str, Any]) -> MixResult | None:
         raise UsageError(
             f"{folder} holds other soundscapes (another {list_few(names, 'setting')}); give another -o, or delete it"
         )
-    if not (folder / TRUTH).exists():
-        return None
     events = len((folder / TRUTH).read_text(encoding="utf-8").splitlines()) - 1
     return MixResult(folder, folder / TRUTH, command["scenes"], events, was_done=True)
 
@@ -244,8 +246,11 @@ class _SceneMaker:
         rate = self._settings.sample_rate
         first = round((row["start_s"] or 0.0) * rate)
         count = None if row["end_s"] is None else round(row["end_s"] * rate) - first
-        with local_copy(resolve_uri(row["uri"], self._root), row["version"]) as path:
-            samples = decode.load_audio(path, sample_rate=rate, first=first, count=count)
+        try:
+            with local_copy(resolve_uri(row["uri"], self._root), row["version"]) as path:
+                samples = decode.load_audio(path, sample_rate=rate, first=first, count=count)
+        except AudioError as error:
+            raise UsageError(f"{row['uri']}: {error.reason}; leave it out of the clip table") from None
         if not find_stretches(samples, rate):
             raise EmptyAudio(f"{row['uri']} is silent; leave it out of the clip table")
         return samples
@@ -282,7 +287,7 @@ class _SceneMaker:
         try:
             return decode.load_audio(path, sample_rate=self._settings.sample_rate)
         except AudioError as error:
-            raise UsageError(f"{path} cannot be decoded ({error}); leave it out") from None
+            raise UsageError(f"{path}: {error.reason}; leave it out") from None
 
 
 def _join(before: np.ndarray, after: np.ndarray, fade: int) -> np.ndarray:
