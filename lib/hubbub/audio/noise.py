@@ -34,16 +34,34 @@ def make_noise(
         float32 [sample].
     """
     spectrum = np.fft.rfft(rng.standard_normal(length))
-    frequency_hz = np.maximum(np.fft.rfftfreq(length, 1 / sample_rate), FLAT_BELOW_HZ)
-    slope = rng.uniform(0.0, 2.0) if varied else 1.0
-    gain_db = -10 * slope * np.log10(frequency_hz)
-    if varied:
-        octave = np.log2(frequency_hz / FLAT_BELOW_HZ)
-        bumps_db = rng.normal(0, 4.0, 12)
-        gain_db += np.interp(octave, np.arange(12), bumps_db)
+    frequency_hz = np.fft.rfftfreq(length, 1 / sample_rate)
+    gain_db = draw_colour(rng, frequency_hz) if varied else _tilt(frequency_hz, 1.0)
     noise = np.fft.irfft(spectrum * 10 ** (gain_db / 20), length)
     if varied:
         points = max(2, math.ceil(length / sample_rate / rng.uniform(0.5, 4.0)) + 1)
         changes_db = rng.normal(0, rng.uniform(0.0, 4.0), points)
         noise *= 10 ** (np.interp(np.linspace(0, points - 1, length), np.arange(points), changes_db) / 20)
     return (noise / math.sqrt(float(np.mean(np.square(noise))))).astype(np.float32)
+
+
+def draw_colour(rng: np.random.Generator, frequency_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Draw the spectrum of a noise, from white to brown with bumps of some dB an octave.
+
+    Parameters
+    ----------
+    frequency_hz
+        float64 [frequency].
+
+    Returns
+    -------
+    gain_db
+        float64 [frequency], dB of power in a hertz, at no particular level.
+    """
+    octave = np.log2(np.maximum(frequency_hz, FLAT_BELOW_HZ) / FLAT_BELOW_HZ)
+    tilt_db = _tilt(frequency_hz, rng.uniform(0.0, 2.0))
+    return tilt_db + np.interp(octave, np.arange(12), rng.normal(0, 4.0, 12))
+
+
+def _tilt(frequency_hz: npt.NDArray[np.float64], slope: float) -> npt.NDArray[np.float64]:
+    """Power that falls as a power of the frequency: 0 is white, 1 pink, 2 brown."""
+    return -10 * slope * np.log10(np.maximum(frequency_hz, FLAT_BELOW_HZ))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hubbub.audio.distractors import make_distractor
 from hubbub.audio.frontends import Frontend, get_frontend
+from hubbub.audio.noise import draw_colour
 from hubbub.config import Settings
 from hubbub.learn.augment import Features, Scale
 
@@ -33,6 +34,9 @@ class Backgrounds:
     frame_s: float
     """Seconds from one frame to the next."""
 
+    band_hz: npt.NDArray[np.float64]
+    """float64 [band], the middles of the bands."""
+
     recorded: tuple[Features, ...] = ()
     """Power of recordings without events, each float32 [frame, band]."""
 
@@ -49,7 +53,7 @@ class Backgrounds:
         rng, rate = np.random.default_rng(seed), settings.frontend.sample_rate
         takes = [frontend(rng.standard_normal(round(_BANK_S * rate)).astype(np.float32)) for _ in range(_BANK)]
         power = np.exp(np.float32(_TO_POWER) * np.stack(takes))
-        return cls(power, settings.frontend.hop_samples / rate)
+        return cls(power, settings.frontend.hop_samples / rate, np.asarray(frontend.band_hz, np.float64))
 
     def white_level(self, settings: Settings) -> float:
         """Level that `weigh_bands` gives white noise with an RMS of 1."""
@@ -61,12 +65,18 @@ class Backgrounds:
         if self.recorded and rng.random() < self.recorded_share:
             return self._vary(_tile(self.recorded, n_frames, rng), 2.0, rng)
         noise = _tile(self.noise, n_frames, rng)
-        across = np.linspace(-0.5, 0.5, noise.shape[1])
-        curve = rng.uniform(*self.tilt_db) * across + rng.uniform(-10, 10) * (4 * across**2 - 1 / 3)
-        noise = noise * np.exp(_TO_POWER * (curve + _smooth_curve(noise.shape[1], 8, 4.0, rng))).astype(np.float32)
+        noise = noise * np.exp(_TO_POWER * self._draw_colour(rng)).astype(np.float32)
         if rng.random() < 0.2:  # a hum, of a fan or of the mains
             noise[:, int(rng.integers(noise.shape[1]))] *= np.float32(10 ** rng.uniform(0.5, 2.0))
         return self._vary(noise, rng.uniform(0.0, 5.0), rng) if rng.random() < 0.7 else noise
+
+    def _draw_colour(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        """float64 [band], dB: half of them as soundscapes have it, half of other shapes."""
+        if rng.random() < 0.5:
+            return draw_colour(rng, self.band_hz)
+        across = np.linspace(-0.5, 0.5, len(self.band_hz))
+        curve = rng.uniform(*self.tilt_db) * across + rng.uniform(-10, 10) * (4 * across**2 - 1 / 3)
+        return curve + _smooth_curve(len(across), 8, 4.0, rng)
 
     def _vary(self, power: Features, spread_db: float, rng: np.random.Generator) -> Features:
         """Let a background come and go, its low and high bands apart, as wind and traffic do."""

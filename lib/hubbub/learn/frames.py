@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hubbub.models.frames import LEAST_SCORE, FrameLayout, pool_frames
 
-CLIP_WEIGHT = 0.2
+CLIP_WEIGHT = 0.5
 """What the clip's loss counts beside the frames'."""
 
 

@@ -252,6 +252,9 @@ def _options(parallel: Parallel) -> Any:
     options = tf.data.Options()
     # A pass is shared out by its own rule; TensorFlow's would read every shard on every worker.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    # How much happens at once is chosen here, so nothing is left to tune; and the thread that would tune is waited for
+    # when an iterator ends, for seconds after every epoch.
+    options.autotune.enabled = False
     if parallel.threads is not None:
         options.threading.private_threadpool_size = parallel.threads
     return options

@@ -30,13 +30,13 @@ from hubbub.learn.networks.default import optimizer
 from hubbub.learn.networks.standard import standardise
 from hubbub.models.frames import FrameLayout
 
-FILTERS = (32, 64, 96, 128)
+FILTERS = (16, 32, 64, 96)
 """Of the stem and the blocks after it."""
 
 HEAD_FILTERS, CONTEXT_FILTERS, FINE_FILTERS = 192, 192, 64
 """Of the convolution that spans all bands, of those over time, and of the finer frames."""
 
-DILATIONS = (1, 2, 4)
+DILATIONS = (1, 2, 4, 8)
 """Of the convolutions over time, in coarse frames."""
 
 LONGEST_FRAME_S = 0.13
