@@ -47,6 +47,10 @@ def index(
     ] = None,
     start_column: Annotated[str | None, typer.Option(help=f"{_Column} segments' starts in s.", metavar="NAME")] = None,
     end_column: Annotated[str | None, typer.Option(help=f"{_Column} segments' ends in s.", metavar="NAME")] = None,
+    onset_column: Annotated[
+        str | None, typer.Option(help=f"{_Column} events' onsets in s: each row becomes one event.", metavar="NAME")
+    ] = None,
+    offset_column: Annotated[str | None, typer.Option(help=f"{_Column} events' offsets in s.", metavar="NAME")] = None,
     recorded_at_column: Annotated[
         str | None, typer.Option(help=f"{_Column} times recordings began (ISO 8601, UTC if no zone).", metavar="NAME")
     ] = None,
@@ -74,6 +78,8 @@ def index(
         group=group_column,
         start_s=start_column,
         end_s=end_column,
+        onset_s=onset_column,
+        offset_s=offset_column,
         recorded_at=recorded_at_column,
         label_separator=label_separator,
     )

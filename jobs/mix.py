@@ -64,3 +64,7 @@ def mix(
         clips, output, settings=chosen, fold=fold, backgrounds=backgrounds, negatives=negatives, reporter=reporter
     )
     reporter.show_table("mix: was done already" if result.was_done else "mix: done", describe_mix(result, chosen))
+    for line in result.skipped:
+        reporter.warn(f"left out: {line}")
+    if result.skipped:
+        raise typer.Exit(1)

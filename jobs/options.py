@@ -98,6 +98,7 @@ Threshold = Annotated[
     list[str] | None,
     typer.Option(
         help="Score at which an event begins: 0.6 for all labels, or dog=0.7 for one; repeat for more. "
+        "unknown=0.3 (or off): events of what scores so much for some label, and is none of them. "
         "Default: as it was; at first the bundle's own.",
         metavar="[LABEL=]SCORE",
     ),

@@ -43,6 +43,14 @@ def train(
         StoragePath | None,
         typer.Option(parser=parse_path, help="detector: sounds that carry none of the labels.", metavar="FOLDER|STORE"),
     ] = None,
+    unlabelled: Annotated[
+        StoragePath | None,
+        typer.Option(parser=parse_path, help="detector: recordings that --teacher labels.", metavar="FOLDER|STORE"),
+    ] = None,
+    teacher: Annotated[
+        StoragePath | None,
+        typer.Option(parser=parse_path, help="A detector trained before, for --unlabelled.", metavar="BUNDLE"),
+    ] = None,
     allow_leakage: Annotated[
         bool, typer.Option("--allow-leakage", help="Train although a recording is on both sides of the split.")
     ] = False,
@@ -71,6 +79,8 @@ def train(
         seed=seed,
         backgrounds=backgrounds,
         negatives=negatives,
+        unlabelled=unlabelled,
+        teacher=teacher,
         allow_leakage=allow_leakage,
         log_json=log_json,
         reporter=reporter,

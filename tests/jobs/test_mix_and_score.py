@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from tests.data.detectors import LABELS, make_detector
-from tests.jobs.command import refuse, succeed
+from tests.jobs.command import hubbub, refuse, succeed
 
 CLIPS = Path(__file__).parents[1] / "data" / "esc10-mini" / "esc10.csv"
 
@@ -85,6 +85,40 @@ def test_backgrounds_and_negatives_are_mixed_in(table: Path, tmp_path: Path):
     assert "a.wav is silent; leave it out" in refuse("mix", table, "-o", tmp_path / "other", *options, "--seed", 1)
 
 
+def test_clips_that_cannot_be_mixed_are_left_out_and_named(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for label in ("dog", "rain"):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        for number in range(2):
+            path = tmp_path / "clips" / label / f"{number}.wav"
+            soundfile.write(path, rng.normal(0, 0.1, 16_000), 16_000)
+    (tmp_path / "clips" / "dog" / "1.wav").write_bytes(b"RIFF, or not")
+    soundfile.write(tmp_path / "clips" / "rain" / "1.wav", np.zeros(16_000), 16_000)
+    table, out = tmp_path / "clips.parquet", tmp_path / "out"
+    hubbub("index", tmp_path / "clips", "-o", table)
+    options = ("--scenes", 4, "--duration", 20, "--events", 4, 4, "--sample-rate", 16_000)
+    done = hubbub("mix", table, "-o", out, *options)
+    assert done.returncode == 1
+    assert "left out: dog/1.wav: DecodeError" in done.stderr
+    assert "left out: rain/1.wav: EmptyAudio: silent" in done.stderr
+    truth = pd.read_csv(out / "truth.csv")
+    assert set(truth["source"]) == {"dog/0.wav", "rain/0.wav"}
+    (tmp_path / "clips" / "dog" / "0.wav").write_bytes(b"RIFF, or not")
+    assert "none of 2 clips of dog can be mixed" in refuse("mix", table, "-o", tmp_path / "other", *options)
+
+
+def test_the_truth_of_soundscapes_becomes_clips_that_are_events(scenes: Path, tmp_path: Path):
+    columns = ("--path-column", "uri", "--label-column", "label", "--onset-column", "onset_s")
+    out = tmp_path / "events.parquet"
+    assert "--onset-column was given alone" in refuse("index", scenes / "truth.csv", "-o", out, *columns)
+    succeed("index", scenes / "truth.csv", "-o", out, *columns, "--offset-column", "offset_s")
+    truth, clips = pd.read_csv(scenes / "truth.csv"), pd.read_parquet(out)
+    np.testing.assert_allclose(clips["start_s"], truth["onset_s"])
+    np.testing.assert_allclose(clips["end_s"], truth["offset_s"])
+    assert [list(labels) for labels in clips["labels"]] == [[label] for label in truth["label"]]
+    assert clips["is_event"].all()
+
+
 REFUSED = [
     (("--scenes", 0), "--scenes 0: expected 1 or more"),
     (("--snr", 9, 3), "--snr 9 3: expected the lower value first"),
@@ -121,6 +155,12 @@ def test_scores_of_a_table_against_itself_and_against_others(tmp_path: Path):
 
     events = pd.read_csv(reference)
     assert len(events) > 4
+    succeed("events", labels, "--threshold", "unknown=0.05")
+    more = pd.read_parquet(labels / "events")
+    assert "unknown" in set(more["label"])
+    assert "F1 1.000 (1.000 to 1.000)" in succeed("score", labels, reference)  # nobody says what they are
+    succeed("events", labels, "--threshold", "unknown=off")
+    assert len(pd.read_parquet(labels / "events")) == len(events)
     events.assign(label=[*events["label"][:-1], "cat"]).to_csv(reference, index=False)
     assert "1 event of labels that the model lacks, left out: cat 1" in succeed_warned("score", labels, reference)
     events[events["label"] == "x"].to_csv(reference, index=False)
@@ -131,8 +171,6 @@ def test_scores_of_a_table_against_itself_and_against_others(tmp_path: Path):
 
 def succeed_warned(*words: object) -> str:
     """What a command says that does its work, warnings too."""
-    from tests.jobs.command import hubbub
-
     done = hubbub(*words)
     assert done.returncode == 0, done.stderr
     return done.stderr + done.stdout

@@ -7,10 +7,12 @@ where training lacks them). They are as simple as they can be while each has its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 from scipy.signal import lfilter
 
 from hubbub.audio.voices import make_voice
@@ -18,8 +20,20 @@ from hubbub.audio.voices import make_voice
 Samples = npt.NDArray[np.float32]
 
 
-def make_distractor(rng: np.random.Generator, *, duration_s: float, sample_rate: int) -> Samples:
-    """Draw one sound of a random kind.
+VOICE_WORDS = frozenset(
+    "speech voice voices talk talking speaking conversation chatter crowd people man woman child children human "
+    "shout shouting laughter laughing singing".split()
+)
+"""Words in a label for which voices are no sound of no class."""
+
+
+def names_voice(label: str) -> bool:
+    """Whether a label's name says that it is of people's voices."""
+    return not VOICE_WORDS.isdisjoint(re.split(r"[^a-z]+", label.lower()))
+
+
+def make_distractor(rng: np.random.Generator, *, duration_s: float, sample_rate: int, is_voice: bool) -> Samples:
+    """Draw one sound of a random kind: a voice, or anything else.
 
     Returns
     -------
@@ -27,7 +41,7 @@ def make_distractor(rng: np.random.Generator, *, duration_s: float, sample_rate:
         float32 [sample], peak at 0.5.
     """
     length = max(1, round(duration_s * sample_rate))
-    kind = _KINDS[int(rng.integers(len(_KINDS)))]
+    kind = make_voice if is_voice else _KINDS[int(rng.integers(len(_KINDS)))]
     sound = kind(rng, length, sample_rate)
     return (0.5 * sound / max(float(np.abs(sound).max()), 1e-9)).astype(np.float32)
 
@@ -72,17 +86,26 @@ def _clicks(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.
 
 def _chords(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
     """Struck notes together, as of an instrument."""
-    sound, time_s = np.zeros(length), np.arange(length) / rate
+    sound = np.zeros(length)
     step = int(rng.uniform(0.15, 0.8) * rate)
     for begin in range(0, length, max(1, step)):
         for _ in range(int(rng.integers(1, 4))):
             hz = 110 * 2 ** (rng.integers(0, 40) / 12)
-            end = min(length, begin + rate)
             for overtone in (1, 2, 3):
                 if overtone * hz < 0.45 * rate:
-                    decay = np.exp(-time_s[: end - begin] * rng.uniform(2, 6) * overtone**0.5)
-                    sound[begin:end] += np.sin(2 * np.pi * overtone * hz * time_s[: end - begin]) * decay / overtone
+                    keep = np.exp(-rng.uniform(2, 6) * overtone**0.5 / rate)
+                    _add_note(sound[begin : begin + rate], 2 * np.pi * overtone * hz / rate, keep, 1 / overtone)
     return sound
+
+
+@njit(cache=True)
+def _add_note(sound: npt.NDArray[np.float64], turn: float, keep: float, level: float) -> None:
+    """Add a sine that decays: each sample is the one before, turned and shrunk."""
+    across, along = keep * np.sin(turn), keep * np.cos(turn)
+    now, beside = 0.0, level
+    for at in range(len(sound)):
+        sound[at] += now
+        now, beside = now * along + beside * across, beside * along - now * across
 
 
 def _bursts(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.float64]:
@@ -105,10 +128,6 @@ def _smooth(gate: npt.NDArray[np.float64], rate: int) -> npt.NDArray[np.float64]
 
 
 _KINDS: tuple[Callable[[np.random.Generator, int, int], npt.NDArray[np.float64]], ...] = (
-    make_voice,
-    make_voice,
-    make_voice,
-    make_voice,
     _beeps,
     _chirps,
     _clicks,

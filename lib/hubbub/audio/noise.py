@@ -44,13 +44,13 @@ def make_noise(
     return (noise / math.sqrt(float(np.mean(np.square(noise))))).astype(np.float32)
 
 
-def draw_colour(rng: np.random.Generator, frequency_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def draw_colour(rng: np.random.Generator, frequency_hz: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Draw the spectrum of a noise, from white to brown with bumps of some dB an octave.
 
     Parameters
     ----------
     frequency_hz
-        float64 [frequency].
+        float [frequency].
 
     Returns
     -------
@@ -62,6 +62,6 @@ def draw_colour(rng: np.random.Generator, frequency_hz: npt.NDArray[np.float64])
     return tilt_db + np.interp(octave, np.arange(12), rng.normal(0, 4.0, 12))
 
 
-def _tilt(frequency_hz: npt.NDArray[np.float64], slope: float) -> npt.NDArray[np.float64]:
+def _tilt(frequency_hz: npt.NDArray[np.floating], slope: float) -> npt.NDArray[np.float64]:
     """Power that falls as a power of the frequency: 0 is white, 1 pink, 2 brown."""
     return -10 * slope * np.log10(np.maximum(frequency_hz, FLAT_BELOW_HZ))

@@ -44,6 +44,10 @@ CLIP_SCHEMA = pa.schema(
 )
 """The columns every clip table has."""
 
+IS_EVENT = "is_event"
+"""A column that tables of events have: true where the clip is an event from its first sample to its last, so that
+training need not ask its level when it sounds."""
+
 RESERVED_COLUMNS = frozenset(
     {
         *("row", "window", "windows", "valid_frames", "status", "error", "attempts", "crc32"),

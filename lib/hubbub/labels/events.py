@@ -22,6 +22,10 @@ from hubbub.errors import SettingsError, suggest_nearest
 from hubbub.io.text import count_noun
 from hubbub.labels.candidates import find_candidates
 
+UNKNOWN = "unknown"
+"""What an event is called where some label scores, and none enough for its own rule; its rule goes by the highest score
+of all labels."""
+
 # Half a nanosecond: a length that equals a rule's on paper passes it in float64 too.
 _ROUNDING_S = 5e-10
 
@@ -107,7 +111,9 @@ def events_from_windows(
     """Turn window scores of one recording into events.
 
     For each label: stretches where the score stays at `release` or above and reaches `threshold`; then gaps
-    up to `merge_gap_s` are closed; then what is shorter than `min_duration_s` is dropped.
+    up to `merge_gap_s` are closed; then what is shorter than `min_duration_s` is dropped. Where there is a rule for
+    `UNKNOWN`, and no such label, the highest score of all labels makes events of that name, but for those that meet
+    another event.
 
     Parameters
     ----------
@@ -149,7 +155,16 @@ def events_from_windows(
         for order, label in enumerate(labels)
         for event in find_label_events(label, values[kept, order].astype(np.float64), edge_s, by_label[label])
     ]
+    if UNKNOWN in by_label and UNKNOWN not in labels:
+        highest = values[kept].max(axis=1).astype(np.float64)
+        strange = find_label_events(UNKNOWN, highest, edge_s, by_label[UNKNOWN])
+        known = [event for _, _, event in found]
+        found += [(event.onset_s, len(labels), event) for event in strange if not _meets(event, known)]
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
+
+
+def _meets(event: Event, others: Sequence[Event]) -> bool:
+    return any(other.onset_s < event.offset_s and event.onset_s < other.offset_s for other in others)
 
 
 def _rule_of_each(labels: Sequence[str], rules: Mapping[str, EventRule] | EventRule) -> Mapping[str, EventRule]:
@@ -159,7 +174,7 @@ def _rule_of_each(labels: Sequence[str], rules: Mapping[str, EventRule] | EventR
         if label not in rules:
             raise SettingsError(f"label '{label}' has no rule: {suggest_nearest(label, rules)}")
     for label in rules:
-        if label not in labels:
+        if label not in labels and label != UNKNOWN:
             raise SettingsError(f"a rule is given for the unknown label '{label}': {suggest_nearest(label, labels)}")
     return rules
 

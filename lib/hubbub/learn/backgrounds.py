@@ -20,7 +20,7 @@ from hubbub.config import Settings
 from hubbub.learn.augment import Features, Scale
 
 _BANK, _BANK_S = 8, 20.0  # takes of white noise, and the seconds of each
-_DISTRACTORS, _DISTRACTOR_S = 800, 4.0
+_DISTRACTORS, _DISTRACTOR_S = 320, 4.0  # voices, and as many other sounds
 _TO_POWER = math.log(10) / 10
 
 
@@ -97,12 +97,17 @@ def open_frontend(settings: Settings) -> Frontend:
     return get_frontend(settings.frontend.model_copy(update={"top_db": None}))
 
 
-@lru_cache(maxsize=2)
-def make_distractors(settings: Settings, *, count: int = _DISTRACTORS, seed: int = 0) -> npt.NDArray[np.float16]:
+@lru_cache(maxsize=4)
+def make_distractors(
+    settings: Settings, *, are_voices: bool, count: int = _DISTRACTORS, seed: int = 0
+) -> npt.NDArray[np.float16]:
     """Synthetic sounds of no class as the frontend shows them, float16 [sound, frame, band] in its decibels."""
-    frontend, rng, rate = open_frontend(settings), np.random.default_rng([seed, 1]), settings.frontend.sample_rate
+    frontend, rate = open_frontend(settings), settings.frontend.sample_rate
+    rng = np.random.default_rng([seed, 1 + are_voices])
     silence_db = np.float32(Scale.of(settings).silence_db)
-    sounds = [make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate) for _ in range(count)]
+    sounds = [
+        make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate, is_voice=are_voices) for _ in range(count)
+    ]
     made = np.stack([np.maximum(frontend(sound), silence_db).astype(np.float16) for sound in sounds])
     made.flags.writeable = False  # kept for the next training of this process
     return made

@@ -31,7 +31,7 @@ def calibrate_on_validation(job: TrainingJob, model: keras.Model) -> Calibration
     policy = None if policy is None else policy.for_validation()
     scores, targets = [], []
     for take in range(_CALIBRATION_TAKES if policy is not None else 1):
-        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.split.table)):
+        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.target_table)):
             if policy is not None:
                 features, wanted = policy(features, wanted, np.random.default_rng([job.seed, take, step]))
             scores.append(predict_clips(model, features, job.frames, batch_rows=VALIDATION_ROWS))

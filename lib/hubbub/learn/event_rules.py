@@ -26,6 +26,9 @@ from hubbub.learn.training_job import TrainingJob
 SCENES = 384
 """Scenes that rules are fitted on, about."""
 
+EMPTY_SCENES = 288
+"""Scenes of each kind that hold no event at all, about."""
+
 TOLERANCES_S = (1.0, 0.2)
 GAP_S = 5.0
 """Between scenes, which are laid end to end."""
@@ -53,8 +56,9 @@ START = {
 """Where the search begins: candidates between changes, whose borders do not move with the threshold."""
 
 FALSE_PER_10_MIN = 1.0
-"""Events that all labels together may have in ten minutes of scenes that hold none: archives are quiet most of the
-time, and what is found there has to be listened to."""
+"""Events that all labels together may have in ten minutes of scenes that hold none, of each kind by itself: among mixed
+scenes, of noise alone, and where other sounds go on all the time. Archives are so most of the time, and what is found
+there has to be listened to."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +74,25 @@ class LabelScenes:
     true
         float64 [event, (onset_s, offset_s)].
     empty
-        float64 [scene, (start_s, end_s)], those without an event of any label.
+        Of each kind of scenes without an event of any label: float64 [scene, (start_s, end_s)].
     """
 
     edge_s: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
     true: npt.NDArray[np.float64]
-    empty: npt.NDArray[np.float64]
+    empty: tuple[npt.NDArray[np.float64], ...]
 
 
 @dataclass
 class _Counter:
-    """Counts [measure, (hits, called, support)] of a rule, kept, and its events in ten minutes of empty scenes."""
+    """Counts of a rule, kept: [measure, (hits, called, support)], and events in ten minutes of empty scenes, [kind]."""
 
     scenes: LabelScenes
-    known: dict[tuple[float, ...], tuple[npt.NDArray[np.float64], float]] = field(default_factory=dict)
+    known: dict[tuple[float, ...], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = field(
+        default_factory=dict
+    )
 
-    def count(self, values: dict[str, float]) -> tuple[npt.NDArray[np.float64], float]:
+    def count(self, values: dict[str, float]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         key = tuple(values[name] for name in GRID)
         if key not in self.known:
             events = find_label_events("", self.scenes.scores, self.scenes.edge_s, make_rule(values))
@@ -94,29 +100,33 @@ class _Counter:
             scores = [count_segment_hits(self.scenes.true, found, 1.0)]
             scores += [count_event_hits(self.scenes.true, found, tolerance_s) for tolerance_s in TOLERANCES_S]
             counts = np.array([(one.hits, one.called, one.support) for one in scores], float)
-            self.known[key] = counts, self._count_false(found)
+            self.known[key] = counts, np.array([_count_false(found, empty) for empty in self.scenes.empty])
         return self.known[key]
 
-    def _count_false(self, found: npt.NDArray[np.float64]) -> float:
-        """Events that begin in empty scenes, in ten minutes."""
-        empty = self.scenes.empty
-        if not len(empty):
-            return 0.0
-        scene = np.searchsorted(empty[:, 0], found[:, 0] + 1e-6, side="right") - 1
-        is_false = (scene >= 0) & (found[:, 0] < empty[np.maximum(scene, 0), 1])
-        return float(is_false.sum()) / float(np.diff(empty, axis=1).sum()) * 600
+
+def _count_false(found: npt.NDArray[np.float64], empty: npt.NDArray[np.float64]) -> float:
+    """Events that begin in empty scenes, in ten minutes."""
+    if not len(empty):
+        return 0.0
+    scene = np.searchsorted(empty[:, 0], found[:, 0] + 1e-6, side="right") - 1
+    is_false = (scene >= 0) & (found[:, 0] < empty[np.maximum(scene, 0), 1])
+    return float(is_false.sum()) / float(np.diff(empty, axis=1).sum()) * 600
 
 
 def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str, Any]] | None:
     """Fit the rule of each label; None where no rows validate, or the model scores no frames."""
     if job.frames is None or not len(job.split.validation):
         return None
-    scores, targets = _score_scenes(job, model)
+    assert isinstance(job.policy, SceneMixer)
+    policies = [(job.policy.for_rules(), SCENES), *((policy, EMPTY_SCENES) for policy in job.policy.without_events())]
+    parts = [_score_scenes(job, model, policy, count, kind) for kind, (policy, count) in enumerate(policies)]
+    scores, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
     frontend = job.store.settings.frontend
     frame_s = job.frames.stride * frontend.hop_samples / frontend.sample_rate
-    is_empty: npt.NDArray[np.bool_] = np.logical_not(targets.any(axis=(1, 2)))
+    kind = np.repeat(np.arange(len(parts)), [len(scored) for scored, _ in parts])
+    kind[targets.any(axis=(1, 2))] = -1
     places = range(scores.shape[2])
-    rules = fit_rules([lay_scenes(scores[..., place], targets[..., place], frame_s, is_empty) for place in places])
+    rules = fit_rules([lay_scenes(scores[..., place], targets[..., place], frame_s, kind) for place in places])
     return {label: rule.to_dict() for label, rule in zip(job.split.labels, rules, strict=True)}
 
 
@@ -127,9 +137,9 @@ def fit_rules(labels: Sequence[LabelScenes]) -> list[EventRule]:
     def judge(values: dict[str, float], weights: npt.NDArray[np.float64]) -> float:
         found = [one.count(values) for one in counters]
         counts = np.einsum("l,lmc->mc", weights, np.stack([counts for counts, _ in found]))
-        false = float(weights @ np.array([false for _, false in found])) / float(weights.sum())
+        false = weights @ np.stack([false for _, false in found]) / float(weights.sum())
         f1 = float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
-        return f1 - max(0.0, false - allowed)
+        return f1 - float(np.maximum(0.0, false - allowed).sum())
 
     allowed = FALSE_PER_10_MIN / len(counters)
     everyone = partial(judge, weights=np.ones(len(counters)))
@@ -151,12 +161,12 @@ def lay_scenes(
     scores: npt.NDArray[np.floating],
     targets: npt.NDArray[np.floating],
     frame_s: float,
-    is_empty: npt.NDArray[np.bool_] | None = None,
+    kind: npt.NDArray[np.int64] | None = None,
 ) -> LabelScenes:
     """Lay the scenes of a label end to end, [scene, frame] each, with silence between them.
 
     Targets are shares of a frame: a frame that is active for a third of its time at an event's begin puts the onset
-    where its last third begins.
+    where its last third begins. `kind` is the kind of each empty scene, from 0, and -1 for the others.
     """
     gap = round(GAP_S / frame_s)
     whole, spans = [], []
@@ -171,8 +181,8 @@ def lay_scenes(
     laid = np.concatenate(whole).astype(np.float64)
     edge_s = np.arange(len(laid) + 1, dtype=np.float64) * frame_s
     starts = np.arange(len(scores)) * (scores.shape[1] + gap) * frame_s
-    starts = starts[np.zeros(len(scores), bool) if is_empty is None else is_empty]
-    empty = np.stack([starts, starts + scores.shape[1] * frame_s], axis=1)
+    spanned = np.stack([starts, starts + scores.shape[1] * frame_s], axis=1)
+    empty = () if kind is None else tuple(spanned[kind == number] for number in range(int(kind.max()) + 1))
     return LabelScenes(edge_s, laid, np.array(spans, float).reshape(-1, 2), empty)
 
 
@@ -188,17 +198,16 @@ def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]
     return values
 
 
-def _score_scenes(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Scores and targets of scenes from validation rows, [scene, frame, label] each."""
-    assert isinstance(job.policy, SceneMixer)
-    policy = job.policy.for_rules()
+def _score_scenes(
+    job: TrainingJob, model: keras.Model, policy: SceneMixer, count: int, kind: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Scores and targets of about so many scenes from validation rows, [scene, frame, label] each."""
     scores, targets = [], []
-    takes = max(1, round(SCENES / len(job.split.validation)))
-    for take in range(takes):
-        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.split.table)):
-            scenes, active = policy(features, wanted, np.random.default_rng([job.seed, 2, take, step]))
+    for take in range(max(1, round(count / len(job.split.validation)))):
+        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.target_table)):
+            scenes, active = policy(features, wanted, np.random.default_rng([job.seed, 2, kind, take, step]))
             scores.append(model.predict(scenes, batch_size=VALIDATION_ROWS, verbose=0))
             targets.append(active)
-            if len(scores) * len(scenes) >= 2 * SCENES:
+            if len(scores) * len(scenes) >= 2 * count:
                 return np.concatenate(scores), np.concatenate(targets)
     return np.concatenate(scores), np.concatenate(targets)

@@ -106,7 +106,7 @@ def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, policy: Augment
     _reseed(model, job.seed, epoch)
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     training_rows, validation_rows = plan_training_pass(job, epoch), plan_validation_pass(job)
-    failures, table, finite = Failures(), job.split.table, _CheckLoss()
+    failures, table, finite = Failures(), job.target_table, _CheckLoss()
     by_frame = job.frames is not None
     validate = job.policy.for_validation() if by_frame and job.policy is not None else None
     with failures.raised(), _explain_memory(job):

@@ -29,7 +29,7 @@ def score_chosen_rows(job: TrainingJob, model: keras.Model) -> tuple[npt.NDArray
         train = job.split.train
         rows = plan_rows(job, train.sample(min(len(train), MOST_ROWS), random_state=job.seed))
     marked, scores = [], []
-    for features, wanted in iterate_rows(rows, job.split.table):
+    for features, wanted in iterate_rows(rows, job.target_table):
         scores.append(predict_clips(model, features, job.frames, batch_rows=VALIDATION_ROWS))
         marked.append(wanted > 0)
     return np.concatenate(marked), np.concatenate(scores)

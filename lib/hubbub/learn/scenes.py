@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-from hubbub.audio.activity import find_active_frames
+from hubbub.audio.activity import SILENCE_BELOW_DB, find_active_frames
 from hubbub.audio.frontends import get_frontend
 from hubbub.config import Settings
 from hubbub.learn.augment import Features, Scale, Targets, mask
 from hubbub.learn.backgrounds import Backgrounds, make_distractors, weigh_bands
+from hubbub.learn.teaching import Lesson
 from hubbub.models.frames import FrameLayout
 
 SCENE_S = 10.0
@@ -35,6 +36,10 @@ SPARSE_EVENTS = (0.6, 0.25, 0.1, 0.05)
 
 LEAST_QUIET_S, PIECE_FRAMES = 0.5, 16
 """What a row must hold between its events to lie under a scene, and frames of it that stay together."""
+
+WHOLE_EVENT = 2.0
+"""Targets of a row that is one event from its first frame of sound to its last, as in a clip table of events; those of
+a row of which only the level tells when it sounds are 1."""
 
 _TO_POWER = math.log(10) / 10
 
@@ -64,8 +69,20 @@ class SceneMixer:
     distractors: Sequence[npt.NDArray[np.floating]]
     """Synthetic sounds of no class, each [frame, band], dB."""
 
+    voices: Sequence[npt.NDArray[np.floating]] = ()
+    """Synthetic voices, likewise."""
+
+    voice_share: float = 0.45
+    """Share of sounds of no class that are voices: most of what microphones in a city hear, beside traffic."""
+
     negatives: Sequence[npt.NDArray[np.floating]] = ()
     """The user's own, likewise: where there are some, half of those that are drawn, however few they are."""
+
+    lessons: Sequence[Lesson] = ()
+    """Stretches of an archive without labels, with what a teacher hears in them."""
+
+    lesson_share: float = 0.3
+    """Share of scenes that are such a stretch, where there are some."""
 
     event_shares: tuple[float, ...] = (0.18, 0.28, 0.26, 0.17, 0.11)
     """Share of scenes with 0, 1, 2 … events."""
@@ -74,7 +91,7 @@ class SceneMixer:
     """Lowest and highest level of an event over the background."""
 
     clean_share: float = 0.3
-    """Share of scenes that are one whole row as it is recorded, over next to nothing."""
+    """Share of scenes that are whole rows as they are recorded, one after another, over next to nothing."""
 
     background_db: tuple[float, float] = (-70.0, -25.0)
     """Softest and loudest background, dBFS."""
@@ -115,32 +132,50 @@ class SceneMixer:
             frame_s=frame_s,
             band_weight=weigh_bands(get_frontend(frontend).band_hz, frontend.name) / backgrounds.white_level(settings),
             backgrounds=backgrounds,
-            distractors=list(make_distractors(settings)),
+            distractors=list(make_distractors(settings, are_voices=False)),
+            voices=list(make_distractors(settings, are_voices=True)),
             max_band_shift=max(1, frontend.n_bands // 32) if frontend.name == "log-mel" else 1,
         )
 
-    def with_sounds(self, *, backgrounds: Sequence[Features] = (), negatives: Sequence[Features] = ()) -> SceneMixer:
-        """Take recordings for backgrounds, and sounds of no class, beside its own.
+    def with_sounds(
+        self,
+        *,
+        backgrounds: Sequence[Features] = (),
+        negatives: Sequence[Features] = (),
+        lessons: Sequence[Lesson] = (),
+    ) -> SceneMixer:
+        """Take recordings for backgrounds, sounds of no class, and lessons, beside its own.
 
         Parameters
         ----------
         backgrounds, negatives
             Each float32 [frame, band], in the frontend's decibels.
+        lessons
+            What a teacher hears in an archive.
         """
         under = [np.exp(np.float32(_TO_POWER) * piece) for piece in backgrounds]
         return replace(
             self,
             backgrounds=replace(self.backgrounds, recorded=(*self.backgrounds.recorded, *under)),
             negatives=negatives,
+            lessons=lessons,
         )
 
     def for_validation(self) -> SceneMixer:
         """Scenes as they are heard: no masks, no shifts, no equalisation."""
-        return replace(self, masks=0, max_band_shift=0, eq_db=0.0)
+        return replace(self, masks=0, max_band_shift=0, eq_db=0.0, lessons=())
 
     def for_rules(self) -> SceneMixer:
         """Scenes as archives hold them: most of the time nothing of any class, but other sounds."""
         return replace(self.for_validation(), event_shares=SPARSE_EVENTS, clean_share=0.0)
+
+    def without_events(self) -> tuple[SceneMixer, ...]:
+        """Scenes of noise alone, and scenes where sounds of no class, or where voices go on all the time."""
+        empty = replace(self.for_rules(), event_shares=(1.0,), distractor_share=0.0, busy_share=0.0)
+        busy = replace(empty, busy_share=1.0)
+        if not self.voices:
+            return empty, busy
+        return empty, replace(busy, voice_share=0.0), replace(busy, voice_share=1.0, negatives=())
 
     def __call__(self, features: Features, targets: Targets, rng: np.random.Generator) -> tuple[Features, Targets]:
         """Mix as many scenes as there are rows.
@@ -150,17 +185,22 @@ class SceneMixer:
         scenes
             float32 [scene, frame, band], in the frontend's decibels.
         targets
-            float32 [scene, score, label], 0 to 1.
+            float32 [scene, score, label], 0 to 1; those given are 0, 1 or `WHOLE_EVENT`, [row, label].
         """
         power = np.exp(np.float32(_TO_POWER) * features)
-        active = [find_active_frames(level, self.frame_s) for level in self.levels_db(power)]
+        is_whole: npt.NDArray[np.bool_] = targets.max(axis=1) > 1.0
+        targets = np.minimum(targets, 1.0)
+        levels_db = self.levels_db(power)
+        active = [self._find_active(*one) for one in zip(levels_db, is_whole, strict=True)]
         rows = _Deck(len(features), rng)
         quiet = self._find_quiet(power, active)
         scenes = np.empty((len(features), self.n_frames, features.shape[2]), np.float32)
         wanted = np.zeros((len(features), self.n_frames, targets.shape[1]), np.float32)
         for scene, want in zip(scenes, wanted, strict=True):
-            if rng.random() < self.clean_share:
-                self._place_whole_row(scene, want, rows.draw(), power, active, targets, rng)
+            if self.lessons and rng.random() < self.lesson_share:
+                self._place_lesson(scene, want, rng)
+            elif rng.random() < self.clean_share:
+                self._place_whole_rows(scene, want, rows, power, active, targets, rng)
             else:
                 under = self._draw_background(quiet, rng)
                 self._mix_scene(scene, want, under, rows, power, active, targets, rng)
@@ -170,6 +210,13 @@ class SceneMixer:
             decibels = mask(decibels, rng, masks=self.masks, widest=self.widest_mask)
         shape = (len(features), self.n_frames // self.stride, self.stride, targets.shape[1])
         return decibels.astype(np.float32, copy=False), wanted.reshape(shape).mean(axis=2)
+
+    def _find_active(self, level_db: npt.NDArray[np.float32], is_whole: bool) -> npt.NDArray[np.bool_]:
+        """Which frames of a row are active: bool [frame]."""
+        if not is_whole:
+            return find_active_frames(level_db, self.frame_s)
+        sounds = np.flatnonzero(level_db > level_db.max() - SILENCE_BELOW_DB)
+        return np.arange(len(level_db)) <= sounds[-1]
 
     def levels_db(self, power: Features) -> npt.NDArray[np.float32]:
         """Level of each frame: float32 [row, frame], dB, of power [row, frame, band]."""
@@ -198,7 +245,10 @@ class SceneMixer:
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
 
     def _draw_distractor(self, rng: np.random.Generator) -> npt.NDArray[np.floating]:
-        chosen = self.negatives if self.negatives and rng.random() < 0.5 else self.distractors
+        if self.negatives and rng.random() < 0.5:
+            chosen = self.negatives
+        else:
+            chosen = self.voices if self.voices and rng.random() < self.voice_share else self.distractors
         return chosen[int(rng.integers(len(chosen)))]
 
     def _count_distractors(self, rng: np.random.Generator) -> int:
@@ -226,11 +276,21 @@ class SceneMixer:
             return own[frames]
         return self.backgrounds.draw(self.n_frames, rng)
 
-    def _place_whole_row(
+    def _place_lesson(self, scene: Features, want: Targets, rng: np.random.Generator) -> None:
+        """A stretch of the archive as it is, in silence where it is shorter than a scene."""
+        lesson = self.lessons[int(rng.integers(len(self.lessons)))]
+        count = len(lesson.features)
+        first = self.stride * int(rng.integers(0, max(0, count - self.n_frames) // self.stride + 1))
+        size = min(count - first, self.n_frames)
+        scene[:] = self.scale.silence_db
+        scene[:size] = lesson.features[first : first + size]
+        want[:size] = np.repeat(lesson.scores[first // self.stride :], self.stride, axis=0)[:size]
+
+    def _place_whole_rows(
         self,
         scene: Features,
         want: Targets,
-        row: int,
+        rows: _Deck,
         power: Features,
         active: list[npt.NDArray[np.bool_]],
         targets: Targets,
@@ -240,11 +300,15 @@ class SceneMixer:
         if rng.random() < 0.5:  # a recorder's own noise
             background = self.backgrounds.draw(self.n_frames, rng)
             total += background * np.float32(10 ** rng.uniform(-9, -7) / max(self._mean_level(background), 1e-30))
-        length = len(power[row])
-        begin = int(rng.integers(min(0, self.n_frames - length), max(0, self.n_frames - length) + 1))
-        gain = np.float32(10 ** (rng.uniform(-15, 6) / 10))
-        self._lay(total, gain * self._vary(power[row], rng), begin)
-        _mark(want, active[row], begin, targets[row])
+        length = power.shape[1]
+        count = max(1, self.n_frames // length)
+        spare = self.n_frames - count * length
+        begin = int(rng.integers(min(0, spare), max(0, spare) + 1))
+        for place in range(count):
+            row = rows.draw()
+            gain = np.float32(10 ** (rng.uniform(-15, 6) / 10))
+            self._lay(total, gain * self._vary(power[row], rng), begin + place * length)
+            _mark(want, active[row], begin + place * length, targets[row])
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
 
     def _add(

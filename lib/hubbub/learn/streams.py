@@ -38,7 +38,7 @@ def plan_training_pass(job: TrainingJob, epoch: int) -> Pass:
     return Pass(
         job.store,
         rows["row"].to_numpy(np.int64),
-        rows["target"].to_numpy(np.int64),
+        job.targets_of(rows),
         batch_rows=job.batch_rows,
         seed=job.seed,
         epoch=epoch,
@@ -57,7 +57,7 @@ def plan_validation_pass(job: TrainingJob) -> Pass:
 def plan_rows(job: TrainingJob, chosen: pd.DataFrame) -> Pass:
     """Some rows in the order of their numbers, each as often as the crops that cover it."""
     rows, crops = covering_crops(job.store.settings, chosen)
-    numbers, targets = rows["row"].to_numpy(np.int64), rows["target"].to_numpy(np.int64)
+    numbers, targets = rows["row"].to_numpy(np.int64), job.targets_of(rows)
     return Pass(ChecksummedStore(job.store, rows), numbers, targets, batch_rows=VALIDATION_ROWS, crops=crops)
 
 

@@ -97,6 +97,8 @@ def train(
     validation_share: float | None = None,
     backgrounds: Path | None = None,
     negatives: Path | None = None,
+    unlabelled: Path | None = None,
+    teacher: Path | None = None,
     allow_leakage: bool = False,
     on_epoch: OnEpoch | None = None,
     on_warning: Callable[[str], None] | None = None,
@@ -125,6 +127,8 @@ def train(
     backgrounds, negatives
         Folders of recordings, or stores of the same settings: what events are mixed into, without any of the labels,
         and sounds of no label. For recipes that mix scenes (`detector`).
+    unlabelled, teacher
+        Recordings of the archive likewise, and the bundle that says what is in them (`hubbub.learn.teaching`).
     allow_leakage
         Train even where a recording is on both sides of the split.
     on_epoch
@@ -147,7 +151,7 @@ def train(
     """
     started = time.monotonic()
     chosen = choose_recipe_settings(model, settings, epochs=epochs, validation_share=validation_share)
-    extra = {"backgrounds": backgrounds, "negatives": negatives}
+    extra = {"backgrounds": backgrounds, "negatives": negatives, "unlabelled": unlabelled, "teacher": teacher}
     given = {name: path for name, path in extra.items() if path is not None}
     job = plan_training(store, Path(out), model, test_fold, split_by, chosen, seed, given)
     if _is_done(job):
@@ -266,7 +270,7 @@ def _draw_compared(job: TrainingJob) -> npt.NDArray[np.float32] | None:
     if job.frames is None:
         return None
     rows = plan_rows(job, job.split.train.iloc[:COMPARED_ROWS])
-    return job.frames.pad(np.concatenate([features for features, _ in iterate_rows(rows, job.split.table)]))
+    return job.frames.pad(np.concatenate([features for features, _ in iterate_rows(rows, job.target_table)]))
 
 
 def _find_warnings(

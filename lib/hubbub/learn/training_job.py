@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from hubbub.audio.distractors import names_voice
+from hubbub.clips.table import IS_EVENT
 from hubbub.config import canonical_hash
 from hubbub.config.recipes import RecipeSettings
 from hubbub.errors import SettingsError, TrainingError
@@ -21,8 +25,9 @@ from hubbub.learn.crops import covering_crops, input_frames, valid_within
 from hubbub.learn.dataset import BandStatistics, KeptRows, band_statistics
 from hubbub.learn.extra_sounds import ExtraSounds, load_extra_sounds
 from hubbub.learn.networks import Recipe, Shape, find_recipe
-from hubbub.learn.scenes import SceneMixer
+from hubbub.learn.scenes import WHOLE_EVENT, SceneMixer
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
+from hubbub.learn.teaching import Lesson, prepare_lessons
 from hubbub.models.frames import FrameLayout
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
@@ -42,7 +47,10 @@ class TrainingJob:
     batch_rows: int
     seed: int
     extra: Mapping[str, ExtraSounds]
-    """Recordings beside the rows: `backgrounds` and `negatives`, those that were given."""
+    """Recordings beside the rows: `backgrounds`, `negatives` and `unlabelled`, those that were given."""
+
+    teacher: Path | None
+    """The bundle that says what is in the `unlabelled` ones."""
 
     memory_bytes: int
     """Bytes of rows that are shuffled together; decides the order of rows only where not all of them fit."""
@@ -69,10 +77,35 @@ class TrainingJob:
         if self.recipe.policy is None or not self.recipe_settings.train.augment:
             return None
         policy = self.recipe.policy(self.store.settings)
-        if not self.extra:
+        if not isinstance(policy, SceneMixer):
             return policy
-        assert isinstance(policy, SceneMixer)  # `plan_training` has refused others
-        return policy.with_sounds(**{name: sounds.pieces for name, sounds in self.extra.items()})
+        if any(map(names_voice, self.split.labels)):
+            policy = replace(policy, voices=())
+        pieces = {name: sounds.pieces for name, sounds in self.extra.items() if name != "unlabelled"}
+        return policy.with_sounds(**pieces, lessons=self.lessons[0])
+
+    @cached_property
+    def lessons(self) -> tuple[tuple[Lesson, ...], str]:
+        """What the teacher hears in the unlabelled recordings, and what identifies that."""
+        if self.teacher is None:
+            return (), ""
+        return prepare_lessons(self.extra["unlabelled"], self.teacher, self.store.settings, self.split.labels)
+
+    @cached_property
+    def target_table(self) -> npt.NDArray[np.float32]:
+        """float32 [kind, label], what rows carry, by their `targets_of`.
+
+        For networks of frames the kinds come twice, the second time at `WHOLE_EVENT`: rows that are one event.
+        """
+        table = self.split.table
+        return table if self.frames is None else np.concatenate([table, WHOLE_EVENT * table])
+
+    def targets_of(self, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+        """The kind of each row, int64 [row]."""
+        targets = rows["target"].to_numpy(np.int64)
+        if self.frames is None or IS_EVENT not in rows:
+            return targets
+        return targets + len(self.split.table) * rows[IS_EVENT].fillna(False).to_numpy(bool)
 
     @cached_property
     def frames(self) -> FrameLayout | None:
@@ -106,6 +139,7 @@ class TrainingJob:
             "rows": parts,
             "settings_hash": self.store.settings_hash,
             **{name: sounds.identity for name, sounds in self.extra.items()},
+            **({} if self.teacher is None else {"unlabelled": self.lessons[1]}),
         }
 
     def _settings_that_count(self) -> dict[str, dict[str, Any]]:
@@ -126,8 +160,10 @@ def plan_training(
 ) -> TrainingJob:
     """Decide everything that can be decided before anything is read or written.
 
-    `extra` are the folders or stores of `backgrounds` and `negatives`, for recipes that mix scenes.
+    `extra` are the folders or stores of `backgrounds`, `negatives` and `unlabelled`, for recipes that mix scenes, and
+    the bundle that is the `teacher`.
     """
+    extra = dict(extra or {})
     recipe = find_recipe(model)
     if seed < 0:
         raise TrainingError(f"seed {seed}; give 0 or more")
@@ -138,6 +174,14 @@ def plan_training(
     opened = store if isinstance(store, FeatureStore) else open_store(store)
     if extra and recipe.plan_frames is None:
         raise TrainingError(f"--{next(iter(extra))}: {model} mixes no scenes; leave it out, or train --model detector")
+    if ("unlabelled" in extra) != ("teacher" in extra):
+        given, missing = (
+            ("unlabelled", "--teacher BUNDLE, a detector with the same labels")
+            if "unlabelled" in extra
+            else ("teacher", "--unlabelled FOLDER, recordings of which it says what is in them")
+        )
+        raise TrainingError(f"--{given} {extra[given]} was given alone; give also {missing}")
+    teacher = extra.pop("teacher", None)
     if recipe.plan_frames is not None:
         recipe.plan_frames(opened.settings)  # refuses features that the network cannot take
     rows = opened.rows()
@@ -157,7 +201,8 @@ def plan_training(
         epochs=asked.epochs or recipe.epochs_for(count),
         batch_rows=min(asked.batch_rows or recipe.batch_for(count), count),
         seed=seed,
-        extra={name: load_extra_sounds(path, opened.settings, f"--{name}") for name, path in (extra or {}).items()},
+        extra={name: load_extra_sounds(path, opened.settings, f"--{name}") for name, path in extra.items()},
+        teacher=teacher,
         memory_bytes=shuffle_budget_bytes() if asked.shuffle_mb is None else asked.shuffle_mb * 10**6,
     )
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hubbub.errors import UsageError, suggest_nearest
-from hubbub.labels.events import EventRule
+from hubbub.labels.events import UNKNOWN, EventRule
+
+UNKNOWN_LEAST_S, UNKNOWN_GAP_S = 0.3, 1.0
+"""Of events that no label takes: what is shorter than a word is left out, and a pause belongs to them."""
 
 RELEASE = 0.7
 """Default share of the threshold below which an event ends."""
@@ -21,6 +24,8 @@ class RuleChanges:
     ----------
     thresholds
         One score for all labels, a mapping of label to score, or texts such as ``0.6`` and ``dog=0.7``; later ones win.
+        ``unknown=0.3`` makes events of what scores so much for some label and is no event of any (`labels.events`),
+        ``unknown=off`` makes none, as at first.
     release
         Share of the threshold below which an event ends, 0 to 1.
     min_duration_s, merge_gap_s
@@ -42,7 +47,12 @@ class RuleChanges:
         """
         changed = dict(rules)
         for label, score in _parse_thresholds(self.thresholds, rules):
-            for name in [label] if label else list(rules):
+            if score is None:
+                changed.pop(UNKNOWN, None)
+                continue
+            if label == UNKNOWN and UNKNOWN not in changed:
+                changed[UNKNOWN] = EventRule(min_duration_s=UNKNOWN_LEAST_S, merge_gap_s=UNKNOWN_GAP_S)
+            for name in [label] if label else [name for name in rules if name != UNKNOWN]:
                 changed[name] = changed[name].with_threshold(score)
         if self.release is not None:
             share = self.release
@@ -62,8 +72,8 @@ def make_rules(description: Mapping[str, Any]) -> dict[str, EventRule]:
 
 def _parse_thresholds(
     given: float | Mapping[str, float] | Sequence[str] | None, rules: Mapping[str, EventRule]
-) -> list[tuple[str, float]]:
-    """Return pairs of a label, empty for all labels, and its threshold."""
+) -> list[tuple[str, float | None]]:
+    """Return pairs of a label, empty for all labels, and its threshold, None for off."""
     if given is None:
         return []
     if isinstance(given, Mapping):
@@ -73,9 +83,11 @@ def _parse_thresholds(
     return [_parse_threshold(text, rules) for text in texts]
 
 
-def _parse_threshold(text: str, rules: Mapping[str, EventRule]) -> tuple[str, float]:
+def _parse_threshold(text: str, rules: Mapping[str, EventRule]) -> tuple[str, float | None]:
     label, _, number = text.rpartition("=")
-    if label and label not in rules:
+    if label == UNKNOWN and number == "off":
+        return label, None
+    if label and label not in rules and label != UNKNOWN:
         raise UsageError(f"--threshold {text}: unknown label '{label}': {suggest_nearest(label, rules)}")
     try:
         return label, float(number)

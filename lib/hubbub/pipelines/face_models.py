@@ -33,6 +33,8 @@ def train(
     seed: int = 0,
     backgrounds: PathLike | None = None,
     negatives: PathLike | None = None,
+    unlabelled: PathLike | None = None,
+    teacher: PathLike | None = None,
     allow_leakage: bool = False,
     log_json: str | None = None,
     progress: bool = False,
@@ -63,6 +65,9 @@ def train(
         training mixes events.
     negatives
         For ``detector``: a folder, or a store, of sounds that carry none of the labels.
+    unlabelled, teacher
+        For ``detector``: a folder of recordings, or a store, of your archive, and a detector trained before whose
+        scores of them are learnt as well.
     allow_leakage
         Train even where a recording is on both sides of the split.
     log_json
@@ -97,6 +102,8 @@ def train(
         seed=seed,
         backgrounds=backgrounds,
         negatives=negatives,
+        unlabelled=unlabelled,
+        teacher=teacher,
         allow_leakage=allow_leakage,
         log_json=log_json,
         progress=progress,

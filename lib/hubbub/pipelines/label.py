@@ -108,7 +108,7 @@ def label(
     log = JsonLog(None if log_json is None else Path(log_json), "label", reporter.warn)
     changes = RuleChanges(thresholds, release, min_duration_s, merge_gap_s)
     run = _prepare_run(recordings, model, output, hop_s, changes, reporter, retry_failed=retry_failed)
-    reporter.show_table("label: the plan", describe_plan(run.plan))
+    reporter.show_table("label: the plan", _describe(run))
     if dry_run:
         return LabelResult(run.tables, run.plan)
     with write_lock(output, "label", notice=reporter.warn):
@@ -266,13 +266,20 @@ def _run(
     tables = run.tables or create_labels(run.output, run.document | {"command": command, "bundle": str(run.model)})
     if not len(run.plan):
         return _settle(run, tables, Run("label", options, log, reporter), RunSummary())
-    with open_run("label", options, log, reporter, output=run.output, plan=describe_plan(run.plan)) as this:
+    with open_run("label", options, log, reporter, output=run.output, plan=_describe(run)) as this:
         tables = tables.begin(run.plan.clips)
         summary = _label_missing(run, tables, this)
         counts = sorted(summary.event_counts.items(), key=lambda item: -item[1])
         found = ", ".join(f"{name} {count}" for name, count in counts)
         reporter.say(f"events: {found or 'none above the thresholds'}")
         return _settle(run, tables, this, summary)
+
+
+def _describe(run: _LabelRun) -> dict[str, Any]:
+    """The plan, and what its scores take: a byte a frame and label, or float16 a window and label."""
+    frames, labels = run.chosen.frames, len(run.document["labels"])
+    a_window = 2 * labels if frames is None else labels * frames["per_window"]
+    return describe_plan(run.plan, bytes_to_store=run.plan.windows * a_window)
 
 
 def _label_missing(run: _LabelRun, tables: LabelTables, this: Run) -> RunSummary:

@@ -82,13 +82,17 @@ class MixSettings:
 
 @dataclass(frozen=True)
 class MixResult:
-    """Soundscapes and their truth: `folder`, `truth` (a CSV), and how many `scenes` and `events`; `was_done` before."""
+    """Soundscapes and their truth: `folder`, `truth` (a CSV), how many `scenes` and `events`; `was_done` before.
+
+    `skipped` are clips that could not be mixed, and why.
+    """
 
     folder: Path
     truth: Path
     scenes: int
     events: int
     was_done: bool = False
+    skipped: tuple[str, ...] = ()
 
 
 def mix(
@@ -125,7 +129,8 @@ def mix(
             rows += maker.write(number, folder)
             advance(1)
     _write_truth(folder / TRUTH, rows)
-    return MixResult(folder, folder / TRUTH, chosen.scenes, len(rows))
+    skipped = tuple(f"{uri}: {reason}" for uri, reason in sorted(maker.skipped.items()))
+    return MixResult(folder, folder / TRUTH, chosen.scenes, len(rows), skipped=skipped)
 
 
 def _choose_clips(table: ClipTable, fold: int | None) -> list[dict[str, Any]]:
@@ -192,6 +197,7 @@ class _SceneMaker:
     ) -> None:
         self._settings, self._root, self._under, self._strange = settings, root, under, strange
         self._by_label: dict[str, list[dict[str, Any]]] = {}
+        self.skipped: dict[str, str] = {}
         for row in pool:
             self._by_label.setdefault(row["labels"][0], []).append(row)
 
@@ -200,8 +206,8 @@ class _SceneMaker:
         import soundfile
 
         rng, settings = np.random.default_rng([self._settings.seed, number]), self._settings
-        chosen = self._draw_clips(rng)
-        sounds = [(row["labels"][0], self._load(row)) for row in chosen]
+        drawn = [self._draw_clip(label, rng) for label in self._draw_labels(rng)]
+        chosen, sounds = [row for row, _ in drawn], [(row["labels"][0], samples) for row, samples in drawn]
         strange = [] if self._strange is None else [self._load_negative(rng) for _ in range(int(rng.integers(0, 3)))]
         mixed = self._mix([*sounds, *strange], rng)
         name = f"scene-{number + 1:0{max(4, len(str(settings.scenes)))}d}.flac"
@@ -235,24 +241,34 @@ class _SceneMaker:
             seed=int(rng.integers(2**32)),
         )
 
-    def _draw_clips(self, rng: np.random.Generator) -> list[dict[str, Any]]:
-        """Clips of labels that are drawn alike, however many clips each has."""
+    def _draw_labels(self, rng: np.random.Generator) -> list[str]:
+        """Labels, each drawn alike, however many clips it has."""
         labels = sorted(self._by_label)
         count = int(rng.integers(self._settings.events[0], self._settings.events[1], endpoint=True))
-        drawn = [labels[int(rng.integers(len(labels)))] for _ in range(count)]
-        return [self._by_label[label][int(rng.integers(len(self._by_label[label])))] for label in drawn]
+        return [labels[int(rng.integers(len(labels)))] for _ in range(count)]
+
+    def _draw_clip(self, label: str, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
+        """Draw a clip of a label, and another where it cannot be mixed, which is remembered."""
+        clips = self._by_label[label]
+        while left := [row for row in clips if row["uri"] not in self.skipped]:
+            row = left[int(rng.integers(len(left)))]
+            try:
+                return row, self._load(row)
+            except AudioError as error:
+                self.skipped[row["uri"]] = error.reason
+        raise UsageError(
+            f"none of {count_noun(len(clips), 'clip')} of {label} can be mixed, such as {clips[0]['uri']}: "
+            f"{self.skipped[clips[0]['uri']]}; leave the label out of the clip table"
+        )
 
     def _load(self, row: dict[str, Any]) -> np.ndarray:
         rate = self._settings.sample_rate
         first = round((row["start_s"] or 0.0) * rate)
         count = None if row["end_s"] is None else round(row["end_s"] * rate) - first
-        try:
-            with local_copy(resolve_uri(row["uri"], self._root), row["version"]) as path:
-                samples = decode.load_audio(path, sample_rate=rate, first=first, count=count)
-        except AudioError as error:
-            raise UsageError(f"{row['uri']}: {error.reason}; leave it out of the clip table") from None
+        with local_copy(resolve_uri(row["uri"], self._root), row["version"]) as path:
+            samples = decode.load_audio(path, sample_rate=rate, first=first, count=count)
         if not find_stretches(samples, rate):
-            raise EmptyAudio(f"{row['uri']} is silent; leave it out of the clip table")
+            raise EmptyAudio("silent")
         return samples
 
     def _load_negative(self, rng: np.random.Generator) -> tuple[str, np.ndarray]:
@@ -313,5 +329,6 @@ def describe_mix(result: MixResult, settings: MixSettings) -> dict[str, str]:
     return {
         "soundscapes": f"{result.scenes} of {settings.duration_s:g} s",
         "events": count_noun(result.events, "event"),
+        **({"clips left out": count_noun(len(result.skipped), "clip")} if result.skipped else {}),
         "truth": str(result.truth),
     }

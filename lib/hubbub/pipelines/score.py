@@ -16,6 +16,7 @@ from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.labels.curves import ScoredRecording, compute_mean_pauc, compute_psds
 from hubbub.labels.event_scores import EventScores, Interval, score_events
+from hubbub.labels.events import UNKNOWN
 from hubbub.labels.references import Reference, match_reference, read_reference
 from hubbub.labels.tables import LabelTables
 from hubbub.pipelines.inputs import as_labels, as_path
@@ -114,6 +115,8 @@ def _score(
 ) -> ScoreResult:
     events = tables.events()
     found = events[events["uri"].isin(uris)]
+    if UNKNOWN not in tables.labels:  # nobody says what they are
+        found = found[found["label"] != UNKNOWN]
     scores = score_events(matched.events, found, uris, tolerances_s=tolerances_s, segment_s=segment_s)
     with reporter.show_waiting("scoring all thresholds"):
         recordings = _read_scores(tables, files[files["uri"].isin(uris)])

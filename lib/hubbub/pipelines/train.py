@@ -32,6 +32,8 @@ def train(
     seed: int = 0,
     backgrounds: PathLike | None = None,
     negatives: PathLike | None = None,
+    unlabelled: PathLike | None = None,
+    teacher: PathLike | None = None,
     allow_leakage: bool = False,
     log_json: str | Path | None = None,
     progress: bool = False,
@@ -43,10 +45,11 @@ def train(
     log = JsonLog(None if log_json is None else Path(log_json), "train", reporter.warn)
     chosen = as_recipe_settings(model, settings)
     opened = as_store(store)
-    extra = {
+    extra: dict[str, Any] = {
         name: None if path is None else require_local(as_path(path, name), "copy the recordings here first")
-        for name, path in {"backgrounds": backgrounds, "negatives": negatives}.items()
+        for name, path in {"backgrounds": backgrounds, "negatives": negatives, "unlabelled": unlabelled}.items()
     }
+    extra["teacher"] = None if teacher is None else require_local(as_path(teacher, "teacher"), "copy the bundle here")
     with reporter.show_waiting("loading Keras"):
         import_keras()
         from hubbub.learn.train import train as train_model
@@ -60,8 +63,7 @@ def train(
             settings=chosen,
             epochs=epochs,
             seed=seed,
-            backgrounds=extra["backgrounds"],
-            negatives=extra["negatives"],
+            **extra,
             allow_leakage=allow_leakage,
             on_warning=reporter.warn,
             on_epoch=_log_and_show(log, show),

@@ -250,6 +250,22 @@ def test_a_rule_at_another_threshold_keeps_its_proportion():
     assert astuple(rule) == pytest.approx((0.2, 0.14, 1.0, 2.0, 0.0, 0.0, 0.3))
 
 
+def test_what_scores_and_is_no_event_of_any_label_is_unknown():
+    """A second of 0.4 for rain is unknown at 0.3; next to it, in an event of dog's, it is not."""
+    start_s = np.arange(10, dtype=float)
+    scores = np.zeros((10, 2))
+    scores[2, 1] = scores[6, 1] = 0.4
+    scores[6, 0] = 0.9
+    rules = {"dog": EventRule(0.5, 0.35), "rain": EventRule(0.5, 0.35), "unknown": EventRule(0.3, 0.2)}
+    events = events_from_windows(start_s, start_s + 1, scores, ["dog", "rain"], rules, 10.0)
+    assert [(event.label, event.onset_s, event.offset_s) for event in events] == [("unknown", 2, 3), ("dog", 6, 7)]
+    assert events[0].peak == 0.4
+    less = {name: rule for name, rule in rules.items() if name != "unknown"}
+    assert [one.label for one in events_from_windows(start_s, start_s + 1, scores, ["dog", "rain"], less, 10.0)] == [
+        "dog"
+    ]
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [

@@ -10,13 +10,14 @@ import pytest
 import soundfile
 
 from hubbub.audio.activity import PAUSE_S, close_pauses, find_active_frames
-from hubbub.audio.distractors import make_distractor
+from hubbub.audio.distractors import make_distractor, names_voice
 from hubbub.audio.voices import make_voice
 from hubbub.config import LogMelSettings, Settings, Windows
 from hubbub.config.frontends import MfccSettings
 from hubbub.errors import SettingsError, TrainingError
+from hubbub.labels.events import find_label_events
 from hubbub.learn.extra_sounds import load_extra_sounds
-from hubbub.learn.scenes import SceneMixer
+from hubbub.learn.scenes import WHOLE_EVENT, SceneMixer
 from tests.data.detectors import SETTINGS
 
 keras = pytest.importorskip("keras")
@@ -24,6 +25,7 @@ keras = pytest.importorskip("keras")
 from hubbub.learn.event_rules import fit_rules, lay_scenes  # noqa: E402
 from hubbub.learn.frames import frame_and_clip_loss, pool_in_graph  # noqa: E402
 from hubbub.learn.networks.detector import plan_frames  # noqa: E402
+from hubbub.learn.teaching import Lesson  # noqa: E402
 from hubbub.models.frames import pool_frames  # noqa: E402
 
 LAYOUT = plan_frames(SETTINGS)
@@ -79,6 +81,57 @@ def test_sounds_of_no_class_have_no_targets(mixer: SceneMixer):
     assert scenes.std() > 5  # there is something to hear
 
 
+def test_scenes_of_each_kind_without_events_hold_none(mixer: SceneMixer):
+    """Rules are fitted on them: of noise alone, of other sounds, of voices, each louder in places than the last."""
+    rows, targets = rows_with_a_burst(6)
+    kinds = [one(rows, targets, np.random.default_rng(0)) for one in mixer.without_events()]
+    assert len(kinds) == 3
+    assert not any(wanted.any() for _, wanted in kinds)
+    noise, others, voices = (scenes.std(axis=1).mean() for scenes, _ in kinds)
+    assert noise < others
+    assert noise < voices
+
+
+def test_a_row_that_is_one_event_sounds_from_its_first_frame_to_its_last(mixer: SceneMixer):
+    """What someone has marked is an event where it is soft, too; without a mark only its loud part is."""
+    rows = np.full((1, 80, SETTINGS.frontend.n_bands), -100.0, np.float32)
+    rows[:, :60] = -50.0
+    rows[:, :10] = -10.0
+    clean = replace(mixer, clean_share=1.0, masks=0)
+    active_s = []
+    for target in (1.0, WHOLE_EVENT):
+        _, wanted = clean(rows, np.array([[target]], np.float32), np.random.default_rng(0))
+        assert wanted.max() == 1
+        active_s.append(wanted.sum() * LAYOUT.stride * mixer.frame_s)
+    assert active_s == pytest.approx([10 * mixer.frame_s, 60 * mixer.frame_s])
+
+
+def test_a_lesson_is_learnt_as_the_teacher_heard_it(mixer: SceneMixer):
+    rng = np.random.default_rng(0)
+    n_scores = 100
+    lesson = Lesson(
+        rng.normal(-40, 3, (n_scores * LAYOUT.stride, SETTINGS.frontend.n_bands)).astype(np.float32),
+        rng.random((n_scores, 2)).astype(np.float32),
+    )
+    taught = replace(mixer.with_sounds(lessons=[lesson]), lesson_share=1.0, masks=0, eq_db=0.0)
+    rows, _ = rows_with_a_burst(2)
+    scenes, wanted = taught(rows, np.eye(2, dtype=np.float32), rng)
+    size = min(n_scores, mixer.n_frames // LAYOUT.stride)
+    for scene, want in zip(scenes, wanted, strict=True):
+        begins = [at for at in range(n_scores - size + 1) if np.allclose(want[:size], lesson.scores[at : at + size])]
+        assert len(begins) == 1
+        first = begins[0] * LAYOUT.stride
+        np.testing.assert_allclose(scene[:10], lesson.features[first : first + 10], atol=1e-4)
+    assert not taught.for_validation().lessons
+
+
+def test_voices_are_no_sounds_of_no_class_where_a_label_names_them():
+    assert names_voice("children_playing")
+    assert names_voice("Male speech, man speaking")
+    assert not names_voice("street_music")
+    assert not names_voice("dog")
+
+
 def test_the_same_generator_mixes_the_same(mixer: SceneMixer):
     rows, targets = rows_with_a_burst(3)
     first, again = (mixer(rows, targets, np.random.default_rng(4)) for _ in range(2))
@@ -118,7 +171,7 @@ def test_no_frames_and_pauses_at_the_ends():
 @pytest.mark.parametrize("seed", range(12))
 def test_distractors_are_audible_and_finite(seed: int):
     for rate in (8000, 22_050):
-        sound = make_distractor(np.random.default_rng(seed), duration_s=1.5, sample_rate=rate)
+        sound = make_distractor(np.random.default_rng(seed), duration_s=1.5, sample_rate=rate, is_voice=False)
         assert sound.shape == (round(1.5 * rate),)
         assert np.isfinite(sound).all()
         assert np.abs(sound).max() == pytest.approx(0.5)
@@ -147,6 +200,20 @@ def test_the_loss_is_least_where_scores_are_right():
     assert losses[0].shape == (2,)
     assert (losses[0] < 0.05).all()
     assert (losses[1] > 1).all()
+
+
+def test_rules_spare_every_kind_of_empty_scene():
+    """Whatever makes scores in one kind of scenes without events, however few these are, must not make events."""
+    targets = np.zeros((60, 100), np.float32)
+    targets[:20, 30:60] = 1
+    scores = 0.8 * targets
+    scores[20:22, 40:60] = 0.6  # of forty empty scenes: two of the second kind
+    kind = np.repeat([-1, 0, 1], [20, 30, 10])
+    kind[20:22] = 1
+    (rule,) = fit_rules([lay_scenes(scores, targets, 0.1, kind)])
+    found = find_label_events("", scores[20:].ravel().astype(float), np.arange(4001) * 0.1, rule)
+    assert not found
+    assert find_label_events("", scores[0].astype(float), np.arange(101) * 0.1, rule)
 
 
 def test_rules_are_fitted_to_where_events_are():

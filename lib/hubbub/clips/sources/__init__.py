@@ -34,6 +34,9 @@ class Columns:
     group: str | None = None
     start_s: str | None = None
     end_s: str | None = None
+    onset_s: str | None = None
+    """Start of an event: a row is then a clip that is the event, from its first sample to its last."""
+    offset_s: str | None = None
     recorded_at: str | None = None
     label_separator: str | None = None
     """No column: what parts several labels in one cell; None: a cell is one label."""

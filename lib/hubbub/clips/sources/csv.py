@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hubbub.clips.sources import Columns, Listing, bucket
-from hubbub.clips.table import CLIP_SCHEMA, RESERVED_COLUMNS, resolve_uri
+from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS, resolve_uri
 from hubbub.errors import ClipTableError, suggest_nearest
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath, is_local
@@ -89,6 +89,7 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
             )
     if columns.label_separator is not None and "label" not in named:
         raise ClipTableError(f"{source}: --label-separator parts the cells of a column; name it with --label-column")
+    _check_onsets(source, named)
     if frame[columns.path].isna().any():
         raise ClipTableError(
             f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; "
@@ -154,9 +155,33 @@ def _clip(
     for role in ("start_s", "end_s"):
         if role in named:
             clip[role] = _parse_seconds(values[named[role]], named[role])
+    if "onset_s" in named:
+        times_s = [_parse_seconds(values[named[role]], named[role]) for role in ("onset_s", "offset_s")]
+        clip |= _cut_event(path, *times_s)
     if "recorded_at" in named:
         clip["recorded_at"] = _parse_time(values[named["recorded_at"]], named["recorded_at"])
     return clip | {name: values[name] for name in carried}
+
+
+def _check_onsets(source: StoragePath, named: dict[str, str]) -> None:
+    """Onsets need offsets, and take the place of starts and ends."""
+    given = [role for role in ("onset_s", "offset_s") if role in named]
+    if len(given) == 1:
+        other = "offset_s" if given == ["onset_s"] else "onset_s"
+        raise ClipTableError(f"{source}: {_option(given[0])} was given alone; name the other with {_option(other)}")
+    if given and (clash := [role for role in ("start_s", "end_s") if role in named]):
+        raise ClipTableError(
+            f"{source}: an event is cut from its recording by {_option('onset_s')} and {_option('offset_s')}; "
+            f"leave {_option(clash[0])} out"
+        )
+
+
+def _cut_event(path: str, onset_s: float | None, offset_s: float | None) -> dict[str, Any]:
+    """The segment that is an event; a row without times is a whole file."""
+    if (onset_s is None) != (offset_s is None):
+        there, gone = ("onset", "offset") if offset_s is None else ("offset", "onset")
+        raise ClipTableError(f"{path}: an event with an {there} and no {gone}; give both, or neither for a whole file")
+    return {"start_s": onset_s, "end_s": offset_s, IS_EVENT: onset_s is not None}
 
 
 def _parse_labels(value: Any, separator: str | None) -> list[str]:

@@ -30,7 +30,7 @@ from hubbub.learn.networks.default import optimizer
 from hubbub.learn.networks.standard import standardise
 from hubbub.models.frames import FrameLayout
 
-FILTERS = (16, 32, 64, 96)
+FILTERS = (24, 48, 96, 128)
 """Of the stem and the blocks after it."""
 
 HEAD_FILTERS, CONTEXT_FILTERS, FINE_FILTERS = 192, 192, 64
@@ -210,7 +210,7 @@ RECIPE = Recipe(
     optimizer=optimizer,
     policy=policy,
     batch_rows=16,
-    row_passes=34_000,
+    row_passes=31_500,
     most_epochs=120,
     settled_share=0.8,
 )
