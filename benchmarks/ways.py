@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -19,9 +21,10 @@ from typing import Any
 
 from recordings import paths_of
 
-from hubbub.clips.table import ClipTable
+from hubbub.clips.table import ClipTable, write_table
 from hubbub.config import Settings
 from hubbub.engine import Engine
+from hubbub.store.opening import open_store
 
 SETTINGS = Settings()
 SAMPLE_RATE, N_FFT, HOP_SAMPLES, N_MELS = 22050, 2048, 512, 128
@@ -131,6 +134,22 @@ def hubbub_way(workers: int, scratch: Path) -> Iterator[Way]:
             lambda table: store_with_hubbub(table, engine, next(stores)),
             "what `hubbub features` does with a clip table: plan, decode, transform, write and commit every shard",
         )
+
+
+@contextmanager
+def command_way(workers: int, scratch: Path) -> Iterator[Way]:
+    """Offer the command as it is typed, in a process of its own: Python, imports, cluster, all of it every time."""
+    names = (scratch / f"command-{number}" for number in itertools.count())
+
+    def run(table: ClipTable) -> int:
+        store = next(names)
+        clips = store.with_suffix(".parquet")
+        write_table(table, clips)
+        command = [Path(sys.executable).with_name("hubbub"), "features", clips, "-o", store, "--workers", str(workers)]
+        subprocess.run(command, check=True, capture_output=True)
+        return len(open_store(store).rows())
+
+    yield Way("hubbub features, start-up included", run, "the command in a process of its own, as it is typed")
 
 
 @contextmanager
@@ -272,6 +291,7 @@ def decoding_way(workers: int, scratch: Path) -> Iterator[Way]:
 
 WAYS: Mapping[str, Callable[[int, Path], AbstractContextManager[Way]]] = {
     "hubbub": hubbub_way,
+    "command": command_way,
     "hubbub-one": one_worker_way,
     "joblib": joblib_way,
     "dask-bag": dask_bag_way,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hubbub.engine.ahead import UNITS, import_ahead
 from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
@@ -55,6 +56,8 @@ def features(
 
     Example: hubbub features clips.parquet -o store --set frontend.n_mels=64
     """
+    if cluster == "local" and not dry_run:
+        import_ahead(UNITS)  # before this process imports what takes it as long
     from hubbub.config import load_settings
     from hubbub.pipelines.features import build_features
 

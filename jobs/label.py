@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hubbub.engine.ahead import UNITS, import_ahead
 from hubbub.io.paths import StoragePath, parse_path
 
 from . import options
@@ -47,6 +48,8 @@ def label(
 
     Example: hubbub label recordings/ --model bundle -o labels
     """
+    if cluster == "local" and not dry_run:
+        import_ahead(UNITS)  # before this process imports what takes it as long
     from hubbub.pipelines.label import label as label_recordings
 
     from .console import reporter

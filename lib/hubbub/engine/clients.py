@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import threading
@@ -19,6 +20,7 @@ from distributed.comm import connect
 from distributed.comm.addressing import parse_host_port
 from distributed.deploy import Cluster
 
+from hubbub.engine.ahead import WORKER_ENVIRONMENT, start_method
 from hubbub.errors import ClusterError, ClusterLost, UsageError
 from hubbub.io.text import count_noun
 
@@ -29,18 +31,6 @@ _WORKERS_TIMEOUT_S = 60
 _NO_WORKERS_TIMEOUT_S = 600.0  # in mid-run, on an external cluster: new machines take minutes
 _CLOSE_NOW_S = 0.5
 
-# One thread a process (decoding holds Python's lock in places, and a dead process then costs one unit); so every
-# library's own pool of threads has one as well, or two workers would fight over every core.
-WORKER_ENVIRONMENT = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
-    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), 1),
-    # glibc would return every block of audio and frames to the system, and pay for new pages: half of a clip's
-    # time. A worker keeps up to this much more than it needs. Shards, which are larger, do go back at once.
-    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
-    "MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
-    # Every thread that zarr starts would keep a heap of its own, and a worker would grow with a recording's length.
-    "MALLOC_ARENA_MAX": 1,
-}
 OWN_SETTINGS = {
     # Who was on a worker that died is tried again in a process of its own, which names the culprit: no second worker
     # has to die for it. Distributed's default of 3 takes tens of seconds.
@@ -50,6 +40,7 @@ OWN_SETTINGS = {
     "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.interval": "100ms",
     "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.worker.multiprocessing-method": start_method(),
     **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()},
 }
 """Settings of clusters that hubbub starts itself."""
@@ -100,7 +91,13 @@ def _start_local_cluster(workers: int) -> LocalCluster:
     """Start the processes of a local cluster; `ClusterLost` when one of them dies before it works."""
     try:
         return LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=60
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=60,
+            # They are forked from a process that may have begun with another environment.
+            env={name: value for name, value in os.environ.items() if name not in WORKER_ENVIRONMENT},
         )
     except (RuntimeError, OSError, TimeoutError) as error:
         raise ClusterLost(

@@ -112,8 +112,7 @@ def events_from_windows(
 
     For each label: stretches where the score stays at `release` or above and reaches `threshold`; then gaps
     up to `merge_gap_s` are closed; then what is shorter than `min_duration_s` is dropped. Where there is a rule for
-    `UNKNOWN`, and no such label, the highest score of all labels makes events of that name, but for those that meet
-    another event.
+    `UNKNOWN`, and no such label, the highest score of all labels makes events of that name, outside those of labels.
 
     Parameters
     ----------
@@ -157,14 +156,11 @@ def events_from_windows(
     ]
     if UNKNOWN in by_label and UNKNOWN not in labels:
         highest = values[kept].max(axis=1).astype(np.float64)
+        for onset_s, _, event in found:
+            highest[(edge_s[1:] > onset_s) & (edge_s[:-1] < event.offset_s)] = 0.0
         strange = find_label_events(UNKNOWN, highest, edge_s, by_label[UNKNOWN])
-        known = [event for _, _, event in found]
-        found += [(event.onset_s, len(labels), event) for event in strange if not _meets(event, known)]
+        found += [(event.onset_s, len(labels), event) for event in strange]
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
-
-
-def _meets(event: Event, others: Sequence[Event]) -> bool:
-    return any(other.onset_s < event.offset_s and event.onset_s < other.offset_s for other in others)
 
 
 def _rule_of_each(labels: Sequence[str], rules: Mapping[str, EventRule] | EventRule) -> Mapping[str, EventRule]:

@@ -63,7 +63,7 @@ there has to be listened to."""
 
 @dataclass(frozen=True)
 class LabelScenes:
-    """Scores and true events of one label in all scenes, laid end to end.
+    """Scores and true events of one label, laid end to end: of the scenes in which a rule might find something.
 
     Attributes
     ----------
@@ -75,12 +75,15 @@ class LabelScenes:
         float64 [event, (onset_s, offset_s)].
     empty
         Of each kind of scenes without an event of any label: float64 [scene, (start_s, end_s)].
+    empty_s
+        Seconds of each kind, those that are left out included.
     """
 
     edge_s: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
     true: npt.NDArray[np.float64]
-    empty: tuple[npt.NDArray[np.float64], ...]
+    empty: tuple[npt.NDArray[np.float64], ...] = ()
+    empty_s: tuple[float, ...] = ()
 
 
 @dataclass
@@ -100,17 +103,20 @@ class _Counter:
             scores = [count_segment_hits(self.scenes.true, found, 1.0)]
             scores += [count_event_hits(self.scenes.true, found, tolerance_s) for tolerance_s in TOLERANCES_S]
             counts = np.array([(one.hits, one.called, one.support) for one in scores], float)
-            self.known[key] = counts, np.array([_count_false(found, empty) for empty in self.scenes.empty])
+            kinds = zip(self.scenes.empty, self.scenes.empty_s, strict=True)
+            self.known[key] = (
+                counts,
+                np.array([600 * _count_within(found, empty) / max(of_s, 1.0) for empty, of_s in kinds]),
+            )
         return self.known[key]
 
 
-def _count_false(found: npt.NDArray[np.float64], empty: npt.NDArray[np.float64]) -> float:
-    """Events that begin in empty scenes, in ten minutes."""
-    if not len(empty):
-        return 0.0
-    scene = np.searchsorted(empty[:, 0], found[:, 0] + 1e-6, side="right") - 1
-    is_false = (scene >= 0) & (found[:, 0] < empty[np.maximum(scene, 0), 1])
-    return float(is_false.sum()) / float(np.diff(empty, axis=1).sum()) * 600
+def _count_within(found: npt.NDArray[np.float64], spans: npt.NDArray[np.float64]) -> int:
+    """Events that begin in some span, of [span, (start_s, end_s)] in order."""
+    if not len(spans):
+        return 0
+    place = np.searchsorted(spans[:, 0], found[:, 0] + 1e-6, side="right") - 1
+    return int(((place >= 0) & (found[:, 0] < spans[np.maximum(place, 0), 1])).sum())
 
 
 def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str, Any]] | None:
@@ -168,10 +174,12 @@ def lay_scenes(
     Targets are shares of a frame: a frame that is active for a third of its time at an event's begin puts the onset
     where its last third begins. `kind` is the kind of each empty scene, from 0, and -1 for the others.
     """
+    # Most scenes lack most labels, and score nothing that any rule would take.
+    worth = np.flatnonzero(targets.any(axis=1) | (scores.max(axis=1) >= min(GRID["threshold"])))
     gap = round(GAP_S / frame_s)
-    whole, spans = [], []
-    for number, (one, active) in enumerate(zip(scores, targets, strict=True)):
-        begin = number * (len(one) + gap)
+    whole, spans = [np.zeros(gap)], []
+    for number, (one, active) in enumerate(zip(scores[worth], targets[worth], strict=True)):
+        begin = gap + number * (len(one) + gap)
         whole += [one, np.zeros(gap)]
         first, stop = find_runs(active > 0)
         for start, end in zip(first.tolist(), stop.tolist(), strict=True):
@@ -180,10 +188,15 @@ def lay_scenes(
                 spans.append(((begin + onset) * frame_s, (begin + offset) * frame_s))
     laid = np.concatenate(whole).astype(np.float64)
     edge_s = np.arange(len(laid) + 1, dtype=np.float64) * frame_s
-    starts = np.arange(len(scores)) * (scores.shape[1] + gap) * frame_s
-    spanned = np.stack([starts, starts + scores.shape[1] * frame_s], axis=1)
-    empty = () if kind is None else tuple(spanned[kind == number] for number in range(int(kind.max()) + 1))
-    return LabelScenes(edge_s, laid, np.array(spans, float).reshape(-1, 2), empty)
+    true = np.array(spans, float).reshape(-1, 2)
+    if kind is None:
+        return LabelScenes(edge_s, laid, true)
+    scene_s = scores.shape[1] * frame_s
+    starts_s = (gap + np.arange(len(worth)) * (scores.shape[1] + gap)) * frame_s
+    lain = np.stack([starts_s, starts_s + scene_s], axis=1)
+    kinds = range(int(kind.max()) + 1)
+    empty = tuple(lain[kind[worth] == number] for number in kinds)
+    return LabelScenes(edge_s, laid, true, empty, tuple(scene_s * int((kind == number).sum()) for number in kinds))
 
 
 def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]) -> dict[str, float]:

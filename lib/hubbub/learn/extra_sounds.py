@@ -116,7 +116,6 @@ def _read_store(path: Path, settings: Settings, option: str) -> list[Features]:
             "them with the same settings, or give the folder of its recordings"
         )
     rows = store.rows()
-    rows = rows[rows["status"] == "ok"]
     if rows.empty:
         raise TrainingError(f"{option} {path}: {count_noun(0, 'row')} in it; expected some")
     a_row = store.n_frames * store.n_bands * 4

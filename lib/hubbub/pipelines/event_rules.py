@@ -9,8 +9,8 @@ from typing import Any
 from hubbub.errors import UsageError, suggest_nearest
 from hubbub.labels.events import UNKNOWN, EventRule
 
-UNKNOWN_LEAST_S, UNKNOWN_GAP_S = 0.3, 1.0
-"""Of events that no label takes: what is shorter than a word is left out, and a pause belongs to them."""
+UNKNOWN_LEAST_S = 0.3
+"""Of events that no label takes: shorter ones are left out."""
 
 RELEASE = 0.7
 """Default share of the threshold below which an event ends."""
@@ -51,7 +51,7 @@ class RuleChanges:
                 changed.pop(UNKNOWN, None)
                 continue
             if label == UNKNOWN and UNKNOWN not in changed:
-                changed[UNKNOWN] = EventRule(min_duration_s=UNKNOWN_LEAST_S, merge_gap_s=UNKNOWN_GAP_S)
+                changed[UNKNOWN] = EventRule(min_duration_s=UNKNOWN_LEAST_S)
             for name in [label] if label else [name for name in rules if name != UNKNOWN]:
                 changed[name] = changed[name].with_threshold(score)
         if self.release is not None:

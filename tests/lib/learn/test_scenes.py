@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import soundfile
 
+import hubbub
 from hubbub.audio.activity import PAUSE_S, close_pauses, find_active_frames
 from hubbub.audio.distractors import make_distractor, names_voice
 from hubbub.audio.voices import make_voice
 from hubbub.config import LogMelSettings, Settings, Windows
 from hubbub.config.frontends import MfccSettings
+from hubbub.config.recipes import choose_recipe_settings
 from hubbub.errors import SettingsError, TrainingError
 from hubbub.labels.events import find_label_events
 from hubbub.learn.extra_sounds import load_extra_sounds
 from hubbub.learn.scenes import WHOLE_EVENT, SceneMixer
-from tests.data.detectors import SETTINGS
+from hubbub.store.features import FeatureStore
+from tests.data.detectors import LABELS, SETTINGS, make_detector
 
 keras = pytest.importorskip("keras")
 
@@ -26,6 +29,8 @@ from hubbub.learn.event_rules import fit_rules, lay_scenes  # noqa: E402
 from hubbub.learn.frames import frame_and_clip_loss, pool_in_graph  # noqa: E402
 from hubbub.learn.networks.detector import plan_frames  # noqa: E402
 from hubbub.learn.teaching import Lesson  # noqa: E402
+from hubbub.learn.training_job import TrainingJob, plan_training  # noqa: E402
+from hubbub.models.bundle import load_bundle  # noqa: E402
 from hubbub.models.frames import pool_frames  # noqa: E402
 
 LAYOUT = plan_frames(SETTINGS)
@@ -102,7 +107,7 @@ def test_a_row_that_is_one_event_sounds_from_its_first_frame_to_its_last(mixer: 
     for target in (1.0, WHOLE_EVENT):
         _, wanted = clean(rows, np.array([[target]], np.float32), np.random.default_rng(0))
         assert wanted.max() == 1
-        active_s.append(wanted.sum() * LAYOUT.stride * mixer.frame_s)
+        active_s.append(wanted.sum() * LAYOUT.stride * mixer.frame_s / (mixer.n_frames // 80))
     assert active_s == pytest.approx([10 * mixer.frame_s, 60 * mixer.frame_s])
 
 
@@ -288,9 +293,6 @@ def test_places_without_sounds_are_refused(tmp_path: Path):
 
 
 def test_a_training_without_augmentation_is_refused(tmp_path: Path):
-    from hubbub.config.recipes import choose_recipe_settings
-    from hubbub.learn.training_job import plan_training
-
     settings = choose_recipe_settings("detector", {"train.augment": False})
     with pytest.raises(SettingsError, match="detector trains on mixed scenes only"):
         plan_training(tmp_path, tmp_path / "out", "detector", None, None, settings, 0)
@@ -301,3 +303,43 @@ def test_windows_of_any_length_make_scenes():
     mixer = SceneMixer.of(settings, plan_frames(settings))
     rows, targets = rows_with_a_burst(2, n_frames=41)
     assert mixer(rows, targets, np.random.default_rng(0))[0].shape[1] == mixer.n_frames
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """Four clips of each label of the detector of random weights, of noise."""
+    folder, rng = tmp_path_factory.mktemp("store"), np.random.default_rng(0)
+    for label in LABELS:
+        (folder / "clips" / label).mkdir(parents=True)
+        for number in range(4):
+            samples = rng.normal(0, 0.1, 16_000).astype(np.float32)
+            soundfile.write(folder / "clips" / label / f"{number}.wav", samples, 8000)
+    clips = hubbub.index(folder / "clips")
+    return hubbub.build_features(clips, folder / "store", settings=SETTINGS, cluster="serial")
+
+
+def plan(store: FeatureStore, folder: Path, **extra: Path) -> TrainingJob:
+    settings = choose_recipe_settings("detector", {"train.validation_share": 0.0})
+    return plan_training(store, folder / "out", "detector", None, "group", settings, 0, extra)
+
+
+def test_a_teacher_says_what_is_in_an_archive(store: FeatureStore, tmp_path: Path):
+    bundle = make_detector(tmp_path / "bundle")
+    job = plan(store, tmp_path, unlabelled=store.path, teacher=bundle)
+    assert isinstance(job.policy, SceneMixer)
+    assert len(job.policy.lessons) == 12
+    lesson = job.policy.lessons[0]
+    np.testing.assert_allclose(
+        load_bundle(str(bundle)).score_block(LAYOUT.pad(lesson.features[None])[0])[: len(lesson.scores)], lesson.scores
+    )
+    assert job.command["unlabelled"] != plan(store, tmp_path).command.get("unlabelled")
+
+
+def test_a_teacher_that_cannot_teach_is_refused(store: FeatureStore, tmp_path: Path):
+    bundle = make_detector(tmp_path / "bundle", labels=["dog", "rain", "tram"])
+    with pytest.raises(TrainingError, match="--unlabelled .* was given alone; give also --teacher BUNDLE"):
+        plan(store, tmp_path, unlabelled=store.path)
+    with pytest.raises(TrainingError, match="--teacher .* was given alone; give also --unlabelled FOLDER"):
+        plan(store, tmp_path, teacher=bundle)
+    with pytest.raises(TrainingError, match="has 3 labels .*tram.* trained with the same labels"):
+        _ = plan(store, tmp_path, unlabelled=store.path, teacher=bundle).policy
