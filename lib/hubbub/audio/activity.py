@@ -44,12 +44,21 @@ def find_active_frames(level_db: npt.NDArray[np.floating], frame_s: float) -> np
     level_db = np.asarray(level_db, np.float64)
     peak_db = float(level_db.max())
     audible = level_db[level_db > peak_db - SILENCE_BELOW_DB]
-    floor_db = float(np.percentile(audible, 10))
+    floor_db = _find_percentile(audible, 10)
     if peak_db - floor_db < STEADY_DB:
         active = level_db > peak_db - RANGE_DB
     else:
         active = level_db > max(peak_db - RANGE_DB, floor_db + ABOVE_FLOOR * (peak_db - floor_db))
     return close_pauses(active, round(PAUSE_S / frame_s))
+
+
+def _find_percentile(values: npt.NDArray[np.floating], percent: float) -> float:
+    """`numpy.percentile` of one line of numbers, in a tenth of its time: it is asked for of every sound of a scene."""
+    place = percent / 100 * (len(values) - 1)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    parted = np.partition(values, (below, above))
+    return float(parted[below] + (place - below) * (parted[above] - parted[below]))
 
 
 def close_pauses(active: npt.NDArray[np.bool_], longest: int) -> npt.NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from hubbub.audio.activity import find_runs
 from hubbub.labels.event_metrics import count_event_hits, count_segment_hits
 from hubbub.labels.events import EventRule, find_label_events
 from hubbub.learn.scenes import SceneMixer
-from hubbub.learn.streams import VALIDATION_ROWS, iterate_rows, plan_validation_pass
+from hubbub.learn.streams import iterate_rows, plan_validation_pass
 from hubbub.learn.training_job import TrainingJob
 
 SCENES = 384
@@ -219,7 +219,7 @@ def _score_scenes(
     for take in range(max(1, round(count / len(job.split.validation)))):
         for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.target_table)):
             scenes, active = policy(features, wanted, np.random.default_rng([job.seed, 2, kind, take, step]))
-            scores.append(model.predict(scenes, batch_size=VALIDATION_ROWS, verbose=0))
+            scores.append(np.asarray(model.predict_on_batch(scenes)))
             targets.append(active)
             if len(scores) * len(scenes) >= 2 * count:
                 return np.concatenate(scores), np.concatenate(targets)

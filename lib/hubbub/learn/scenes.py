@@ -13,18 +13,18 @@ Everything is added in power, as unrelated sounds are. Levels are those of the a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 from hubbub.audio.activity import SILENCE_BELOW_DB, find_active_frames
 from hubbub.audio.frontends import get_frontend
 from hubbub.config import Settings
 from hubbub.learn.augment import Features, Scale, Targets, mask
 from hubbub.learn.backgrounds import Backgrounds, make_distractors, weigh_bands
+from hubbub.learn.scene_parts import Deck, Sound, mark_active, reverberate
 from hubbub.learn.teaching import Lesson
 from hubbub.models.frames import FrameLayout
 
@@ -66,16 +66,16 @@ class SceneMixer:
     backgrounds: Backgrounds
     """What lies under the events."""
 
-    distractors: Sequence[npt.NDArray[np.floating]]
-    """Synthetic sounds of no class, each [frame, band], dB."""
+    distractors: Sequence[Sound] = ()
+    """Synthetic sounds of no class."""
 
-    voices: Sequence[npt.NDArray[np.floating]] = ()
+    voices: Sequence[Sound] = ()
     """Synthetic voices, likewise."""
 
     voice_share: float = 0.45
     """Share of sounds of no class that are voices: most of what microphones in a city hear, beside traffic."""
 
-    negatives: Sequence[npt.NDArray[np.floating]] = ()
+    negatives: Sequence[Sound] = ()
     """The user's own, likewise: where there are some, half of those that are drawn, however few they are."""
 
     lessons: Sequence[Lesson] = ()
@@ -125,17 +125,17 @@ class SceneMixer:
         """Make the mixer for a frontend in decibels, and a network of frames."""
         scale, frontend, backgrounds = Scale.of(settings), settings.frontend, Backgrounds.of(settings)
         frame_s = frontend.hop_samples / frontend.sample_rate
-        return cls(
+        mixer = cls(
             scale=scale,
             n_frames=layout.multiple * max(1, round(SCENE_S / frame_s / layout.multiple)),
             stride=layout.stride,
             frame_s=frame_s,
             band_weight=weigh_bands(get_frontend(frontend).band_hz, frontend.name) / backgrounds.white_level(settings),
             backgrounds=backgrounds,
-            distractors=list(make_distractors(settings, are_voices=False)),
-            voices=list(make_distractors(settings, are_voices=True)),
             max_band_shift=max(1, frontend.n_bands // 32) if frontend.name == "log-mel" else 1,
         )
+        others, voices = (make_distractors(settings, are_voices=are_voices) for are_voices in (False, True))
+        return replace(mixer, distractors=mixer._as_sounds(others), voices=mixer._as_sounds(voices))
 
     def with_sounds(
         self,
@@ -157,9 +157,14 @@ class SceneMixer:
         return replace(
             self,
             backgrounds=replace(self.backgrounds, recorded=(*self.backgrounds.recorded, *under)),
-            negatives=negatives,
+            negatives=self._as_sounds(negatives),
             lessons=lessons,
         )
+
+    def _as_sounds(self, sounds: Iterable[npt.NDArray[np.floating]]) -> list[Sound]:
+        """Find once which frames of each are active."""
+        powers = ((one, np.exp(np.float32(_TO_POWER) * one.astype(np.float32))) for one in sounds)
+        return [Sound(one, find_active_frames(self.levels_db(power[None])[0], self.frame_s)) for one, power in powers]
 
     def for_validation(self) -> SceneMixer:
         """Scenes as they are heard: no masks, no shifts, no equalisation."""
@@ -192,7 +197,7 @@ class SceneMixer:
         targets = np.minimum(targets, 1.0)
         levels_db = self.levels_db(power)
         active = [self._find_active(*one) for one in zip(levels_db, is_whole, strict=True)]
-        rows = _Deck(len(features), rng)
+        rows = Deck(len(features), rng)
         quiet = self._find_quiet(power, active)
         scenes = np.empty((len(features), self.n_frames, features.shape[2]), np.float32)
         wanted = np.zeros((len(features), self.n_frames, targets.shape[1]), np.float32)
@@ -227,7 +232,7 @@ class SceneMixer:
         scene: Features,
         want: Targets,
         background: Features,
-        rows: _Deck,
+        rows: Deck,
         power: Features,
         active: list[npt.NDArray[np.bool_]],
         targets: Targets,
@@ -239,12 +244,12 @@ class SceneMixer:
             row = rows.draw()
             self._add(total, power[row], active[row], level_db, rng, want, targets[row])
         for _ in range(self._count_distractors(rng)):
-            sound = np.exp(np.float32(_TO_POWER) * self._draw_distractor(rng).astype(np.float32))
-            sounding = find_active_frames(self.levels_db(sound[None])[0], self.frame_s)
-            self._add(total, sound, sounding, level_db, rng)
+            sound = self._draw_distractor(rng)
+            power_of_it = np.exp(np.float32(_TO_POWER) * sound.features.astype(np.float32))
+            self._add(total, power_of_it, sound.active, level_db, rng)
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
 
-    def _draw_distractor(self, rng: np.random.Generator) -> npt.NDArray[np.floating]:
+    def _draw_distractor(self, rng: np.random.Generator) -> Sound:
         if self.negatives and rng.random() < 0.5:
             chosen = self.negatives
         else:
@@ -290,7 +295,7 @@ class SceneMixer:
         self,
         scene: Features,
         want: Targets,
-        rows: _Deck,
+        rows: Deck,
         power: Features,
         active: list[npt.NDArray[np.bool_]],
         targets: Targets,
@@ -308,7 +313,7 @@ class SceneMixer:
             row = rows.draw()
             gain = np.float32(10 ** (rng.uniform(-15, 6) / 10))
             self._lay(total, gain * self._vary(power[row], rng), begin + place * length)
-            _mark(want, active[row], begin + place * length, targets[row])
+            mark_active(want, active[row], begin + place * length, targets[row])
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
 
     def _add(
@@ -331,12 +336,12 @@ class SceneMixer:
         snr_db = rng.uniform(*self.snr_db)
         piece = self._vary(piece, rng) * np.float32(10 ** ((background_db + snr_db) / 10) / max(level, 1e-30))
         if rng.random() < self.reverb_share:
-            piece = _reverberate(piece, self.frame_s, rng)
+            piece = reverberate(piece, self.frame_s, rng)
         shown = max(1, min(stop - first, round(0.3 / self.frame_s)))  # so much of it lies in the scene at least
         begin = int(rng.integers(shown - (stop - first), self.n_frames - shown + 1))
         self._lay(total, piece, begin)
         if want is not None and carried is not None:
-            _mark(want, sounding, begin, carried)
+            mark_active(want, sounding, begin, carried)
 
     def _vary(self, power: Features, rng: np.random.Generator) -> Features:
         """Equalise an event, move it in frequency."""
@@ -363,34 +368,3 @@ class SceneMixer:
 
     def _mean_level(self, power: Features) -> float:
         return float((power @ self.band_weight).mean())
-
-
-class _Deck:
-    """Deals the rows of a batch, each once before any a second time."""
-
-    def __init__(self, count: int, rng: np.random.Generator) -> None:
-        self._count, self._rng = count, rng
-        self._left: list[int] = []
-
-    def draw(self) -> int:
-        if not self._left:
-            self._left = self._rng.permutation(self._count).tolist()
-        return self._left.pop()
-
-
-def _mark(want: Targets, active: npt.NDArray[np.bool_], begin: int, carried: Targets) -> None:
-    first, stop = max(0, begin), min(len(want), begin + len(active))
-    if stop > first:
-        shown = active[first - begin : stop - begin, None] * carried[None, :]
-        np.maximum(want[first:stop], shown, out=want[first:stop])
-
-
-def _reverberate(power: Features, frame_s: float, rng: np.random.Generator) -> Features:
-    """Add the tail of a room: power that decays by 60 dB in 0.2 to 1.5 s."""
-    decay_s = rng.uniform(0.2, 1.5)
-    keep = 10 ** (-6 * frame_s / decay_s)
-    room = rng.uniform(0.05, 0.6)
-    tail = np.zeros((min(round(0.5 * decay_s / frame_s), 64), power.shape[1]), np.float32)
-    long = np.concatenate([power, tail])
-    wet = lfilter([1 - keep], [1, -keep], long, axis=0).astype(np.float32)
-    return (1 - room) * long + room * wet

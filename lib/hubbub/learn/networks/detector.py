@@ -210,7 +210,7 @@ RECIPE = Recipe(
     optimizer=optimizer,
     policy=policy,
     batch_rows=16,
-    row_passes=31_500,
+    row_passes=27_500,
     most_epochs=120,
     settled_share=0.8,
 )
