@@ -92,9 +92,11 @@ def _descendants(pid: int) -> list[psutil.Process]:
 def is_worker(process: psutil.Process) -> bool:
     """Whether a process below a driver or a nanny is one that does units."""
     try:
-        return "spawn_main" in " ".join(process.cmdline())
+        words, above = (" ".join(one.cmdline()) for one in (process, process.parent() or process))
     except psutil.NoSuchProcess:
         return False
+    # Forked, it has the words of the process that it is forked from.
+    return "spawn_main" in words or ("multiprocessing.forkserver" in words and words == above)
 
 
 def kill_quietly(process: psutil.Process) -> None:

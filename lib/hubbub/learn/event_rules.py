@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -55,10 +55,15 @@ START = {
 }
 """Where the search begins: candidates between changes, whose borders do not move with the threshold."""
 
-FALSE_PER_10_MIN = 1.0
+FALSE_PER_10_MIN = 2.0
 """Events that all labels together may have in ten minutes of scenes that hold none, of each kind by itself: among mixed
 scenes, of noise alone, and where other sounds go on all the time. Archives are so most of the time, and what is found
-there has to be listened to."""
+there has to be listened to. Where sounds of no class are fewer than in these scenes, so are the events."""
+
+MOST_BIAS_S = 0.03
+"""How far off onsets may be on average, early or late, before it counts; `ONSET_S` off, another sound began."""
+
+ONSET_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,27 @@ class LabelScenes:
     empty_s: tuple[float, ...] = ()
 
 
+class _Counts(NamedTuple):
+    """What a rule finds."""
+
+    hits: npt.NDArray[np.float64]
+    """[measure, (hits, called, support)]."""
+
+    false: npt.NDArray[np.float64]
+    """[kind], events in ten minutes of empty scenes."""
+
+    onsets: npt.NDArray[np.float64]
+    """Seconds that onsets are off by, added up, and how many there are."""
+
+
 @dataclass
 class _Counter:
-    """Counts of a rule, kept: [measure, (hits, called, support)], and events in ten minutes of empty scenes, [kind]."""
+    """Counts of a rule, kept."""
 
     scenes: LabelScenes
-    known: dict[tuple[float, ...], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = field(
-        default_factory=dict
-    )
+    known: dict[tuple[float, ...], _Counts] = field(default_factory=dict)
 
-    def count(self, values: dict[str, float]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def count(self, values: dict[str, float]) -> _Counts:
         key = tuple(values[name] for name in GRID)
         if key not in self.known:
             events = find_label_events("", self.scenes.scores, self.scenes.edge_s, make_rule(values))
@@ -104,10 +120,8 @@ class _Counter:
             scores += [count_event_hits(self.scenes.true, found, tolerance_s) for tolerance_s in TOLERANCES_S]
             counts = np.array([(one.hits, one.called, one.support) for one in scores], float)
             kinds = zip(self.scenes.empty, self.scenes.empty_s, strict=True)
-            self.known[key] = (
-                counts,
-                np.array([600 * _count_within(found, empty) / max(of_s, 1.0) for empty, of_s in kinds]),
-            )
+            false = np.array([600 * _count_within(found, empty) / max(of_s, 1.0) for empty, of_s in kinds])
+            self.known[key] = _Counts(counts, false, _sum_onsets(self.scenes.true, found))
         return self.known[key]
 
 
@@ -117,6 +131,19 @@ def _count_within(found: npt.NDArray[np.float64], spans: npt.NDArray[np.float64]
         return 0
     place = np.searchsorted(spans[:, 0], found[:, 0] + 1e-6, side="right") - 1
     return int(((place >= 0) & (found[:, 0] < spans[np.maximum(place, 0), 1])).sum())
+
+
+def _sum_onsets(true: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How far found onsets lie from the nearest true ones, added up, and how many lie near one."""
+    if not len(true) or not len(found):
+        return np.zeros(2)
+    onsets_s = np.sort(true[:, 0])
+    after = np.searchsorted(onsets_s, found[:, 0])
+    near_s = np.stack([onsets_s[np.maximum(after - 1, 0)], onsets_s[np.minimum(after, len(onsets_s) - 1)]])
+    off_s = found[:, 0] - near_s
+    off_s = off_s[np.abs(off_s).argmin(axis=0), np.arange(len(found))]
+    off_s = off_s[np.abs(off_s) < ONSET_S]
+    return np.array([off_s.sum(), len(off_s)])
 
 
 def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str, Any]] | None:
@@ -142,10 +169,12 @@ def fit_rules(labels: Sequence[LabelScenes]) -> list[EventRule]:
 
     def judge(values: dict[str, float], weights: npt.NDArray[np.float64]) -> float:
         found = [one.count(values) for one in counters]
-        counts = np.einsum("l,lmc->mc", weights, np.stack([counts for counts, _ in found]))
-        false = weights @ np.stack([false for _, false in found]) / float(weights.sum())
+        counts = np.einsum("l,lmc->mc", weights, np.stack([one.hits for one in found]))
+        false = weights @ np.stack([one.false for one in found]) / float(weights.sum())
+        off_s, onsets = weights @ np.stack([one.onsets for one in found])
         f1 = float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
-        return f1 - float(np.maximum(0.0, false - allowed).sum())
+        bias_s = abs(float(off_s)) / max(float(onsets), 1e-9)
+        return f1 - float(np.maximum(0.0, false - allowed).sum()) - max(0.0, bias_s - MOST_BIAS_S)
 
     allowed = FALSE_PER_10_MIN / len(counters)
     everyone = partial(judge, weights=np.ones(len(counters)))

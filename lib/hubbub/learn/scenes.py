@@ -105,6 +105,9 @@ class SceneMixer:
     quiet_share: float = 0.2
     """Share of scenes over what rows hold between their events, where some do."""
 
+    edge_share: float = 0.25
+    """Share of mixed scenes in which the recording begins or ends: noise that sets in out of silence is no rain."""
+
     reverb_share: float = 0.3
     """Share of events that reverberate."""
 
@@ -247,6 +250,10 @@ class SceneMixer:
             sound = self._draw_distractor(rng)
             power_of_it = np.exp(np.float32(_TO_POWER) * sound.features.astype(np.float32))
             self._add(total, power_of_it, sound.active, level_db, rng)
+        if rng.random() < self.edge_share:
+            at = int(rng.integers(self.n_frames // 10, self.n_frames * 9 // 10))
+            beyond = slice(at) if rng.random() < 0.5 else slice(at, None)
+            total[beyond], want[beyond] = 10 ** (self.scale.silence_db / 10), 0.0
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)
 
     def _draw_distractor(self, rng: np.random.Generator) -> Sound:

@@ -277,9 +277,14 @@ def _run(
 
 def _describe(run: _LabelRun) -> dict[str, Any]:
     """The plan, and what its scores take: a byte a frame and label, or float16 a window and label."""
-    frames, labels = run.chosen.frames, len(run.document["labels"])
-    a_window = 2 * labels if frames is None else labels * frames["per_window"]
-    return describe_plan(run.plan, bytes_to_store=run.plan.windows * a_window)
+    chosen, labels = run.chosen, len(run.document["labels"])
+    if chosen.frames is None:
+        a_window = 2 * labels
+        when = f"windows of {chosen.window_s:g} s every {chosen.hop_s:g} s; train --model detector to know when in them"
+    else:
+        a_window = labels * chosen.frames["per_window"]
+        when = f"every {chosen.frames['frame_s']:.3g} s"
+    return describe_plan(run.plan, bytes_to_store=run.plan.windows * a_window) | {"scores": when}
 
 
 def _label_missing(run: _LabelRun, tables: LabelTables, this: Run) -> RunSummary:

@@ -51,7 +51,7 @@ def rows_with_a_burst(count: int, n_frames: int = 80) -> tuple[np.ndarray, np.nd
 def test_targets_lie_where_the_sound_is(mixer: SceneMixer):
     """Over next to nothing, a frame is loud where, and only where, some label is active."""
     alone = replace(
-        mixer, event_shares=(0.0, 1.0), snr_db=(60, 60), clean_share=0.0, distractors=(), reverb_share=0.0, masks=0,
+        mixer, edge_share=0.0, event_shares=(0.0, 1.0), snr_db=(60, 60), clean_share=0.0, distractors=(), reverb_share=0.0, masks=0,
         eq_db=0.0, max_band_shift=0, background_db=(-80.0, -80.0), quiet_share=0.0,
     )  # fmt: skip
     rows, targets = rows_with_a_burst(6)
@@ -65,7 +65,14 @@ def test_targets_lie_where_the_sound_is(mixer: SceneMixer):
 
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 20.0])
 def test_an_event_has_the_level_asked_for(mixer: SceneMixer, snr_db: float):
-    settings = {"snr_db": (snr_db, snr_db), "clean_share": 0.0, "distractors": (), "masks": 0, "reverb_share": 0.0}
+    settings = {
+        "edge_share": 0.0,
+        "snr_db": (snr_db, snr_db),
+        "clean_share": 0.0,
+        "distractors": (),
+        "masks": 0,
+        "reverb_share": 0.0,
+    }
     settings |= {"eq_db": 0.0, "max_band_shift": 0, "quiet_share": 0.0, "background_db": (-40.0, -40.0)}
     rows, targets = rows_with_a_burst(1)
     with_event = replace(mixer, event_shares=(0.0, 1.0), **settings)
@@ -84,6 +91,16 @@ def test_sounds_of_no_class_have_no_targets(mixer: SceneMixer):
     scenes, wanted = nothing(rows, targets, np.random.default_rng(0))
     assert not wanted.any()
     assert scenes.std() > 5  # there is something to hear
+
+
+def test_where_a_recording_ends_nothing_is_active(mixer: SceneMixer):
+    rows, targets = rows_with_a_burst(6)
+    cut = replace(mixer, edge_share=1.0, clean_share=0.0, event_shares=(0.0, 0.0, 0.0, 1.0), masks=0, eq_db=0.0)
+    scenes, wanted = cut(rows, targets, np.random.default_rng(0))
+    silent = (scenes <= mixer.scale.silence_db + 1e-3).all(axis=2).reshape(6, -1, LAYOUT.stride)
+    share = silent.mean(axis=(1, 2))
+    assert ((share > 0.09) & (share < 0.91)).all()
+    assert not wanted[silent.all(axis=2)].any()
 
 
 def test_scenes_of_each_kind_without_events_hold_none(mixer: SceneMixer):

@@ -244,6 +244,18 @@ def test_a_long_file_cut_off_in_the_middle_says_so(archive: Path, detector: Path
     assert file["error"].startswith("DecodeError")
 
 
+def test_a_file_that_changes_its_rate_says_where(detector: Path, tmp_path: Path):
+    (tmp_path / "changed").mkdir()
+    parts = []
+    for rate in (8000, 16_000):
+        soundfile.write(tmp_path / "part.ogg", noise(3, rate), rate)
+        parts.append((tmp_path / "part.ogg").read_bytes())
+    (tmp_path / "changed" / "a.ogg").write_bytes(b"".join(parts))
+    file = hubbub.label(tmp_path / "changed", detector, tmp_path / "labels", cluster="serial").files().iloc[0]
+    assert file["status"] == "failed"
+    assert file["error"] == "DecodeError: a.ogg changes its rate or channels at 3.000 s"
+
+
 @pytest.mark.chaos
 def test_killed_and_resumed_the_tables_are_the_same(
     labelled: LabelTables, archive: Path, detector: Path, tmp_path: Path
