@@ -52,6 +52,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{nodeid.rpartition('::')[2]}: {text}")
 
 
+@pytest.fixture
+def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Detectors are trained with few sounds of no class, and rules fitted on few scenes: half a minute less each."""
+    monkeypatch.setattr("hubbub.learn.backgrounds._DISTRACTORS", 40)
+    monkeypatch.setattr("hubbub.learn.event_rules.SCENES", 48)
+    monkeypatch.setattr("hubbub.learn.event_rules.EMPTY_SCENES", 24)
+
+
 @pytest.fixture(scope="module")
 def table_order() -> Iterator[None]:
     """Shards are filled in the order of the clip table, so that a test can say by hand which clip lies where."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,21 @@ RULE = EventRule(0.5, 0.4, 0.1, 0.2, step_s=0.5)
 
 def make_detector(folder: Path, **changed: Any) -> Path:
     """Write a bundle; `changed` are entries of bundle.json."""
+    if changed:
+        return _write(folder, **changed)
+    shutil.copytree(_write_once(), folder)
+    return folder
+
+
+@cache
+def _write_once() -> Path:
+    """One bundle a process: building and exporting a network takes seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="hubbub-detector-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return _write(folder / "bundle")
+
+
+def _write(folder: Path, **changed: Any) -> Path:
     from hubbub.learn.dataset import BandStatistics
     from hubbub.learn.networks import Shape, find_recipe
     from hubbub.models.backends import import_keras, set_random_seed

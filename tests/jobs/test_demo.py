@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from hubbub.labels.tables import open_labels
 from tests.jobs.command import refuse, succeed
@@ -13,6 +14,7 @@ from tests.jobs.command import refuse, succeed
 SHORT = ("--epochs", 2, "--cluster", "serial")
 
 
+@pytest.mark.usefixtures("few_scenes")
 def test_the_demo_ends_with_a_report_and_a_second_one_has_nothing_left_to_do(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     said = succeed("demo", "-o", out, *SHORT)

@@ -99,14 +99,15 @@ def open_frontend(settings: Settings) -> Frontend:
 
 @lru_cache(maxsize=4)
 def make_distractors(
-    settings: Settings, *, are_voices: bool, count: int = _DISTRACTORS, seed: int = 0
+    settings: Settings, *, are_voices: bool, count: int | None = None, seed: int = 0
 ) -> npt.NDArray[np.float16]:
     """Synthetic sounds of no class as the frontend shows them, float16 [sound, frame, band] in its decibels."""
     frontend, rate = open_frontend(settings), settings.frontend.sample_rate
     rng = np.random.default_rng([seed, 1 + are_voices])
     silence_db = np.float32(Scale.of(settings).silence_db)
     sounds = [
-        make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate, is_voice=are_voices) for _ in range(count)
+        make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate, is_voice=are_voices)
+        for _ in range(_DISTRACTORS if count is None else count)
     ]
     made = np.stack([np.maximum(frontend(sound), silence_db).astype(np.float16) for sound in sounds])
     made.flags.writeable = False  # kept for the next training of this process

@@ -188,6 +188,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_bundle_and_the_next_run_finish
     assert load_bundle(out).labels == ["hiss", "hum", "ring"]
 
 
+@pytest.mark.usefixtures("few_scenes")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_learns_what_is_easy(name, tmp_path, clips, build):
     from hubbub.pipelines.evaluate import evaluate
