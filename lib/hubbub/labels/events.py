@@ -26,6 +26,10 @@ UNKNOWN = "unknown"
 """What an event is called where some label scores, and none enough for its own rule; its rule goes by the highest score
 of all labels."""
 
+MOST_LATE_S = 0.5
+LEAST_LEFT = 0.5
+"""Share of an event's length that stays where its onset is moved."""
+
 # Half a nanosecond: a length that equals a rule's on paper passes it in float64 too.
 _ROUNDING_S = 5e-10
 
@@ -56,6 +60,9 @@ class EventRule:
     lasts from where the score rises above the release to where it falls below."""
     least_change: float = 0.3
     """Of candidates: neighbours whose mean scores differ by less are one; 0 to 1."""
+    late_s: float = 0.0
+    """Events begin so much later than their scores say, or earlier below 0; seconds: what they were off by where the
+    rule was fitted. Half of an event's length stays at least."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -69,6 +76,8 @@ class EventRule:
             raise SettingsError(
                 f"least_change {self.least_change:g} is no change of a score; give one above 0, up to 1"
             )
+        if not abs(self.late_s) <= MOST_LATE_S:
+            raise SettingsError(f"late_s {self.late_s:g} is no small shift; give {MOST_LATE_S:g} s at most, either way")
         for name in ("min_duration_s", "merge_gap_s", "median_s", "step_s"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise SettingsError(f"{name} {getattr(self, name):g} is no length of time; give 0 or more seconds")
@@ -77,6 +86,7 @@ class EventRule:
         """The rule as run.json and bundle.json hold it: what was added later only where it is not at its default."""
         later = [] if self.median_s else ["median_s"]
         later += [] if self.step_s else ["step_s", "least_change"]
+        later += [] if self.late_s else ["late_s"]
         return {name: value for name, value in asdict(self).items() if name not in later}
 
     def with_threshold(self, threshold: float) -> EventRule:
@@ -97,7 +107,7 @@ class Event:
     peak: float
     """Highest score of the windows in it."""
     mean: float
-    """Mean score over its time, merged gaps included; never above `peak`."""
+    """Mean score over its time, merged gaps included, before its onset is moved; never above `peak`."""
 
 
 def events_from_windows(
@@ -212,6 +222,8 @@ def find_label_events(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: 
     onset_s, offset_s = edge_s[first], edge_s[stop]
     peak = _reduce(np.maximum, scores, first, stop)
     mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
+    if rule.late_s:
+        onset_s = np.clip(onset_s + rule.late_s, edge_s[0], offset_s - LEAST_LEFT * (offset_s - onset_s))
     columns = (onset_s, offset_s, peak, np.minimum(mean, peak))
     return [Event(label, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
