@@ -238,6 +238,7 @@ def test_a_hundred_thousand_windows_of_ten_labels_take_seconds_not_minutes():
         ({"release": 0.0}, "release 0 does not fit"),  # no event would ever end
         ({"min_duration_s": -1.0}, "min_duration_s -1 is no length of time"),
         ({"merge_gap_s": float("inf")}, "merge_gap_s inf is no length of time"),
+        ({"late_s": 0.7}, "late_s 0.7 is no small shift"),
     ],
 )
 def test_rules_that_mean_nothing_are_refused(values, message):
@@ -247,7 +248,24 @@ def test_rules_that_mean_nothing_are_refused(values, message):
 
 def test_a_rule_at_another_threshold_keeps_its_proportion():
     rule = EventRule(0.5, 0.35, 1.0, 2.0).with_threshold(0.2)
-    assert astuple(rule) == pytest.approx((0.2, 0.14, 1.0, 2.0, 0.0, 0.0, 0.3))
+    assert astuple(rule) == pytest.approx((0.2, 0.14, 1.0, 2.0, 0.0, 0.0, 0.3, 0.0))
+
+
+def test_onsets_are_moved_by_what_they_are_off_but_stay_in_their_events():
+    start_s = np.arange(20) * 0.1
+    scores = np.zeros((20, 1))
+    scores[5:7], scores[12:] = 0.8, 0.8
+    rule = EventRule(0.5, 0.35, late_s=0.15)
+    events = events_from_windows(start_s, start_s + 0.1, scores, ["dog"], rule, 2.0)
+    assert [(event.onset_s, event.offset_s) for event in events] == [
+        pytest.approx((0.6, 0.7)),  # 0.15 s later would leave a quarter of it
+        pytest.approx((1.35, 2.0)),
+    ]
+    assert [event.mean for event in events] == pytest.approx([0.8, 0.8])
+    early = events_from_windows(start_s, start_s + 0.1, np.ones((20, 1)), ["dog"], EventRule(late_s=-0.1), 2.0)
+    assert early[0].onset_s == 0.0
+    assert "late_s" not in EventRule().to_dict()
+    assert EventRule(**rule.to_dict()) == rule
 
 
 def test_what_scores_and_is_no_event_of_any_label_is_unknown():

@@ -25,7 +25,7 @@ from tests.data.detectors import LABELS, SETTINGS, make_detector
 
 keras = pytest.importorskip("keras")
 
-from hubbub.learn.event_rules import fit_rules, lay_scenes  # noqa: E402
+from hubbub.learn.event_rules import fit_rules, lay_scenes, measure_lead  # noqa: E402
 from hubbub.learn.frames import frame_and_clip_loss, pool_in_graph  # noqa: E402
 from hubbub.learn.networks.detector import plan_frames  # noqa: E402
 from hubbub.learn.teaching import Lesson  # noqa: E402
@@ -222,6 +222,17 @@ def test_the_loss_is_least_where_scores_are_right():
     assert losses[0].shape == (2,)
     assert (losses[0] < 0.05).all()
     assert (losses[1] > 1).all()
+
+
+def test_frames_hear_a_sound_before_it_begins():
+    """A tone that sets in: its level passes 30 dB below its full one in the frame that `measure_lead` says."""
+    n_fft, at = 512, 4000
+    tone = np.sin(np.arange(8000) * 0.7) * (np.arange(8000) >= at)
+    middles = np.arange(n_fft // 2, 8000 - n_fft // 2)
+    window = np.hanning(n_fft)
+    level = np.array([np.sum((tone[m - n_fft // 2 : m + n_fft // 2] * window) ** 2) for m in middles])
+    first = middles[np.argmax(level > level.max() * 1e-3)]
+    assert at - first == pytest.approx(measure_lead(n_fft), abs=3)
 
 
 def test_rules_spare_every_kind_of_empty_scene():
