@@ -168,7 +168,7 @@ def test_check_exits_0_where_all_are_met(every_format: subprocess.CompletedProce
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--ways", "hubub"], "unknown: hubub; choose from hubbub,hubbub-one,joblib,dask-bag"),
+        (["--ways", "hubub"], "unknown: hubub; choose from hubbub,command,hubbub-one,joblib,dask-bag"),
         (["--formats", "ogg,aac"], "unknown: aac; choose from ogg,mp3,flac,wav"),
         (["--rounds", "0"], "'0' is no whole number above 0"),
         (["--memory", "--no-memory"], "not allowed with"),

@@ -238,10 +238,12 @@ def test_a_run_that_is_stopped_twice_stops_now(clips: Path, tmp_path: Path) -> N
         "layout.rows_per_shard=50",
         "--set",
         "layout.rows_per_chunk=50",
+        "--set",
+        "frontend.hop_samples=32",
     )
     run = Run(words, tmp_path / "said")  # two units, which take seconds each
     wait_until(lambda: run.over or "dashboard" in run.said, "a cluster")
-    time.sleep(1)
+    time.sleep(0.5)
     interrupt(run)
     wait_until(lambda: run.over or bool(STOPPING.search(run.said)), "an answer")
     assert not run.over, run.said

@@ -157,6 +157,10 @@ class Container:
             raise
         except Exception as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
+            if decoded() and type(error).__name__ == "PatchWelcomeError":
+                # FFmpeg follows a chain of streams, but not to one of another kind.
+                at_s = decoded() / self.sample_rate
+                raise DecodeError(f"{self._name} changes its rate, channels or coding at {at_s:.3f} s") from None
             if decoded():
                 where = f"breaks off after {decoded() / self.sample_rate:.3f} s"
             else:

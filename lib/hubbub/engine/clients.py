@@ -40,7 +40,6 @@ OWN_SETTINGS = {
     "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.interval": "100ms",
     "distributed.worker.memory.monitor-interval": "500ms",
-    "distributed.worker.multiprocessing-method": start_method(),
     **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()},
 }
 """Settings of clusters that hubbub starts itself."""
@@ -120,7 +119,7 @@ def open_own_cluster(start: Callable[[], Cluster], *, here: bool) -> Iterator[tu
     """
     _silence_loggers()
     with (
-        dask.config.set(OWN_SETTINGS),
+        dask.config.set(OWN_SETTINGS | ({"distributed.worker.multiprocessing-method": start_method()} if here else {})),
         defer_interrupts() if here else nullcontext(nullcontext) as let_through,
         _ignore_port_warnings(),
         start() as cluster,

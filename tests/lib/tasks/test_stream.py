@@ -253,7 +253,7 @@ def test_a_file_that_changes_its_rate_says_where(detector: Path, tmp_path: Path)
     (tmp_path / "changed" / "a.ogg").write_bytes(b"".join(parts))
     file = hubbub.label(tmp_path / "changed", detector, tmp_path / "labels", cluster="serial").files().iloc[0]
     assert file["status"] == "failed"
-    assert file["error"] == "DecodeError: a.ogg changes its rate or channels at 3.000 s"
+    assert file["error"] == "DecodeError: a.ogg changes its rate, channels or coding at 3.000 s"
 
 
 @pytest.mark.chaos
