@@ -214,6 +214,8 @@ def find_edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.
 
 def find_label_events(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> list[Event]:
     """Find the events of one label: scores float64 [window], each from one edge to the next, float64 [window + 1]."""
+    if not scores.max(initial=0.0) >= rule.threshold:  # as of most labels in most recordings
+        return []
     scores = _smooth(scores, edge_s, rule.median_s)
     first, stop = _find_stretches(scores, edge_s, rule)
     first, stop = _merge(first, stop, edge_s, rule.merge_gap_s)
