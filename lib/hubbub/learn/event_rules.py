@@ -68,6 +68,10 @@ there has to be listened to. Where sounds of no class are fewer than in these sc
 VOICES_PER_10_MIN = 0.5
 """The same where voices go on: synthetic ones are tamer than people."""
 
+MOST_COST = 0.1
+"""What of F1 false events and early onsets cost at most: rules that would find nothing at all serve nobody, where a
+detector has learnt too little to tell."""
+
 MOST_BIAS_S = 0.03
 """How far off onsets may be on average, early or late, before it counts; `ONSET_S` off, another sound began."""
 
@@ -194,7 +198,8 @@ def fit_rules(labels: Sequence[LabelScenes], most_false: Sequence[float] | None 
         off_s, onsets = weights @ np.stack([one.onsets for one in found])
         f1 = float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
         bias_s = abs(float(off_s)) / max(float(onsets), 1e-9)
-        return f1 - float(np.maximum(0.0, false - allowed).sum()) - max(0.0, bias_s - MOST_BIAS_S)
+        beyond = float(np.maximum(0.0, false - allowed).sum()) + max(0.0, bias_s - MOST_BIAS_S)
+        return f1 - min(beyond, MOST_COST)
 
     kinds = len(labels[0].empty)
     allowed = np.array([FALSE_PER_10_MIN] * kinds if most_false is None else most_false, float) / len(counters)
