@@ -249,6 +249,16 @@ def test_rules_spare_every_kind_of_empty_scene():
     assert find_label_events("", scores[0].astype(float), np.arange(101) * 0.1, rule)
 
 
+def test_a_detector_that_cannot_tell_still_finds_something():
+    """Empty scenes score as high as events: rules without a false event would find nothing."""
+    targets = np.zeros((40, 100), np.float32)
+    targets[:20, 30:60] = 1
+    scores = 0.8 * targets
+    scores[20:, 40:70] = 0.8
+    (rule,) = fit_rules([lay_scenes(scores, targets, 0.1, np.repeat([-1, 0], 20))])
+    assert find_label_events("", scores[0].astype(float), np.arange(101) * 0.1, rule)
+
+
 def test_rules_are_fitted_to_where_events_are():
     rng = np.random.default_rng(0)
     targets = np.zeros((40, 100), np.float32)
