@@ -29,9 +29,6 @@ SCENES = 384
 EMPTY_SCENES = 288
 """Scenes of each kind that hold no event at all, about."""
 
-MOST_KINDS = 4
-"""Kinds of empty scenes where voices are one: the last."""
-
 TOLERANCES_S = (1.0, 0.2)
 GAP_S = 5.0
 """Between scenes, which are laid end to end."""
@@ -173,8 +170,10 @@ def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str,
     places = range(scores.shape[2])
     lead_s = measure_lead(frontend.n_fft) / frontend.sample_rate
     laid = [lay_scenes(scores[..., place], targets[..., place], frame_s, kind, lead_s=lead_s) for place in places]
-    has_voices = len(parts) == MOST_KINDS
-    rules = fit_rules(laid, [*[FALSE_PER_10_MIN] * (len(parts) - has_voices), *[VOICES_PER_10_MIN] * has_voices])
+    most_false = [FALSE_PER_10_MIN] * len(parts)
+    if job.policy.voices:  # scenes of voices come last
+        most_false[-1] = VOICES_PER_10_MIN
+    rules = fit_rules(laid, most_false)
     return {label: rule.to_dict() for label, rule in zip(job.split.labels, rules, strict=True)}
 
 

@@ -129,7 +129,7 @@ def mix(
             rows += maker.write(number, folder)
             advance(1)
     _write_truth(folder / TRUTH, rows)
-    skipped = tuple(f"{uri}: {reason}" for uri, reason in sorted(maker.skipped.items()))
+    skipped = tuple(sorted(maker.skipped.values()))
     return MixResult(folder, folder / TRUTH, chosen.scenes, len(rows), skipped=skipped)
 
 
@@ -250,15 +250,15 @@ class _SceneMaker:
     def _draw_clip(self, label: str, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
         """Draw a clip of a label, and another where it cannot be mixed, which is remembered."""
         clips = self._by_label[label]
-        while left := [row for row in clips if row["uri"] not in self.skipped]:
+        while left := [row for row in clips if row["clip_id"] not in self.skipped]:
             row = left[int(rng.integers(len(left)))]
             try:
                 return row, self._load(row)
             except AudioError as error:
-                self.skipped[row["uri"]] = error.reason
+                self.skipped[row["clip_id"]] = f"{row['uri']}: {error.reason}"
         raise UsageError(
-            f"none of {count_noun(len(clips), 'clip')} of {label} can be mixed, such as {clips[0]['uri']}: "
-            f"{self.skipped[clips[0]['uri']]}; leave the label out of the clip table"
+            f"none of {count_noun(len(clips), 'clip')} of {label} can be mixed, such as "
+            f"{self.skipped[clips[0]['clip_id']]}; leave the label out of the clip table"
         )
 
     def _load(self, row: dict[str, Any]) -> np.ndarray:

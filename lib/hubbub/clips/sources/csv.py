@@ -97,7 +97,8 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
         )
     root = _root(source, [str(name) for name in frame[columns.path]])
     carried = [str(name) for name in frame if name not in named.values()]
-    clash = [name for name in carried if name in CLIP_SCHEMA.names or name in RESERVED_COLUMNS]
+    taken = {*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT}
+    clash = [name for name in carried if name in taken]
     if clash:
         can_be_named = clash[0] in columns.by_role
         name_it = f"name it ({_option(clash[0])} {clash[0]}) or " if can_be_named else ""
