@@ -168,6 +168,8 @@ def test_scores_of_a_table_against_itself_and_against_others(tmp_path: Path):
     assert "unknown" in succeed(*again, "unknown=0.05")
     assert hubbub.open_labels(labels).rules["unknown"].threshold == 0.05
     assert "expected a score such as 0.6" in refuse(*again, "unknown=much")
+    named = hubbub.open_labels(labels).is_named(pd.DataFrame({"label": ["dog", "unknown", "siren"]}))
+    assert named.tolist() == [True, False, True]
     assert "unknown" not in succeed(*again, "unknown=off")
 
 

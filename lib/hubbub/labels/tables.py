@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -154,6 +155,10 @@ class LabelTables:
         """Events of the files that count, sorted by file and onset; of one file, if `uri` says which."""
         events = self._of_counting_files(self._read("events", self.schemas().events), uri)
         return events.sort_values(["uri", "onset_s", "label"], kind="stable", ignore_index=True)
+
+    def is_named(self, events: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which events a label takes, bool [event]: of `UNKNOWN` ones no reference says whether they are right."""
+        return events["label"].isin(self.labels).to_numpy(bool)
 
     def write_unit(self, unit: int, *, files: pa.Table, windows: pa.Table, events: pa.Table) -> None:
         """Write a unit's three parts; the one in files/ commits it.

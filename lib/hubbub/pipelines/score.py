@@ -16,7 +16,6 @@ from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.labels.curves import ScoredRecording, compute_mean_pauc, compute_psds
 from hubbub.labels.event_scores import EventScores, Interval, score_events
-from hubbub.labels.events import UNKNOWN
 from hubbub.labels.references import Reference, match_reference, read_reference
 from hubbub.labels.tables import LabelTables
 from hubbub.pipelines.inputs import as_labels, as_path
@@ -115,8 +114,7 @@ def _score(
 ) -> ScoreResult:
     events = tables.events()
     found = events[events["uri"].isin(uris)]
-    if UNKNOWN not in tables.labels:  # nobody says what they are
-        found = found[found["label"] != UNKNOWN]
+    found = found[tables.is_named(found)]
     scores = score_events(matched.events, found, uris, tolerances_s=tolerances_s, segment_s=segment_s)
     with reporter.show_waiting("scoring all thresholds"):
         recordings = _read_scores(tables, files[files["uri"].isin(uris)])

@@ -73,7 +73,8 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         true_found, right = match_events(true, events)
         true = true.assign(matched=true_found)
         # Where nothing is known to be true, nothing is known to be wrong.
-        events = events.assign(matched=right | ~events["uri"].isin(true["uri"]).to_numpy())
+        is_judged = events["uri"].isin(true["uri"]).to_numpy() & labels.is_named(events)
+        events = events.assign(matched=right | ~is_judged)
     analysed = files[files["status"] == "ok"]
     colours = assign_colours([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
     shown = _choose_recordings(analysed, events, true, max_recordings)
@@ -87,7 +88,7 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         nothing_found=not len(events),
         failed=failed.head(FAILED_SHOWN).to_dict("records"),
         n_failed=len(failed),
-        scores=_scores(true, events),
+        scores=_scores(true, events[labels.is_named(events)]),
         figures=figures,
         n_analysed=len(analysed),
         legend=legend([events, *([] if true is None else [true])], colours),
