@@ -13,7 +13,8 @@ about as long as a window gets its true onset and offset::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -162,13 +163,13 @@ def events_from_windows(
     found = [
         (event.onset_s, order, event)
         for order, label in enumerate(labels)
-        for event in find_label_events(label, values[kept, order].astype(np.float64), edge_s, by_label[label])
+        for event in LabelScores(values[kept, order].astype(np.float64), edge_s).find_events(label, by_label[label])
     ]
     if UNKNOWN in by_label and UNKNOWN not in labels:
         highest = values[kept].max(axis=1).astype(np.float64)
         for onset_s, _, event in found:
             highest[(edge_s[1:] > onset_s) & (edge_s[:-1] < event.offset_s)] = 0.0
-        strange = find_label_events(UNKNOWN, highest, edge_s, by_label[UNKNOWN])
+        strange = LabelScores(highest, edge_s).find_events(UNKNOWN, by_label[UNKNOWN])
         found += [(event.onset_s, len(labels), event) for event in strange]
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
 
@@ -212,44 +213,72 @@ def find_edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.
     return np.clip(edge_s, 0.0, max(duration_s, 0.0))
 
 
-def find_label_events(label: str, scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> list[Event]:
-    """Find the events of one label: scores float64 [window], each from one edge to the next, float64 [window + 1]."""
-    if not scores.max(initial=0.0) >= rule.threshold:  # as of most labels in most recordings
-        return []
-    scores = _smooth(scores, edge_s, rule.median_s)
-    first, stop = _find_stretches(scores, edge_s, rule)
-    first, stop = _merge(first, stop, edge_s, rule.merge_gap_s)
-    long = edge_s[stop] - edge_s[first] >= rule.min_duration_s - _ROUNDING_S
-    first, stop = first[long], stop[long]
-    onset_s, offset_s = edge_s[first], edge_s[stop]
-    peak = _reduce(np.maximum, scores, first, stop)
-    mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
-    if rule.late_s:
-        onset_s = np.clip(onset_s + rule.late_s, edge_s[0], offset_s - LEAST_LEFT * (offset_s - onset_s))
-    columns = (onset_s, offset_s, peak, np.minimum(mean, peak))
-    return [Event(label, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+@dataclass(frozen=True)
+class LabelScores:
+    """Scores of one label, which keep what one rule found out for the next."""
 
+    scores: np.ndarray
+    """float64 [window]."""
+    edge_s: np.ndarray
+    """float64 [window + 1]: each score holds from one edge to the next, all about as long."""
+    _smooth: dict[float, np.ndarray] = field(default_factory=dict)
+    _candidates: dict[tuple[float, ...], tuple[np.ndarray, ...]] = field(default_factory=dict)
 
-def _find_stretches(scores: np.ndarray, edge_s: np.ndarray, rule: EventRule) -> tuple[np.ndarray, np.ndarray]:
-    """The first window and the one after the last of each stretch that the rule takes for an event."""
-    if rule.step_s:
-        step = max(1, round(rule.step_s / float(np.median(np.diff(edge_s)))))
-        edges, means = find_candidates(scores, step, rule.least_change)
-        taken = (means >= rule.release) & (_reduce(np.maximum, scores, edges[:-1], edges[1:]) >= rule.threshold)
-        return edges[:-1][taken], edges[1:][taken]
-    first, stop = find_runs(scores >= rule.release)
-    loud = _reduce(np.maximum, scores, first, stop) >= rule.threshold
-    return first[loud], stop[loud]
+    @cached_property
+    def _window_s(self) -> float:
+        return float(np.median(np.diff(self.edge_s)))
 
+    @cached_property
+    def _highest(self) -> float:
+        return float(self.scores.max(initial=0.0))
 
-def _smooth(scores: np.ndarray, edge_s: np.ndarray, median_s: float) -> np.ndarray:
-    """The median over `median_s`, an odd number of windows; at the ends the outermost scores stand for those beyond."""
-    size = round(median_s / float(np.median(np.diff(edge_s)))) // 2 * 2 + 1 if median_s else 1
-    if size < 3:
-        return scores
-    from scipy.ndimage import median_filter
+    def find_events(self, label: str, rule: EventRule) -> list[Event]:
+        """Find the events that a rule makes."""
+        if not self._highest >= rule.threshold:  # as of most labels in most recordings
+            return []
+        edge_s, scores = self.edge_s, self._smoothed(rule.median_s)
+        first, stop = self._find_stretches(rule)
+        first, stop = _merge(first, stop, edge_s, rule.merge_gap_s)
+        long = edge_s[stop] - edge_s[first] >= rule.min_duration_s - _ROUNDING_S
+        first, stop = first[long], stop[long]
+        onset_s, offset_s = edge_s[first], edge_s[stop]
+        peak = _reduce(np.maximum, scores, first, stop)
+        mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
+        if rule.late_s:
+            onset_s = np.clip(onset_s + rule.late_s, edge_s[0], offset_s - LEAST_LEFT * (offset_s - onset_s))
+        columns = (onset_s, offset_s, peak, np.minimum(mean, peak))
+        return [Event(label, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
-    return median_filter(scores, size, mode="nearest")
+    def _smoothed(self, median_s: float) -> np.ndarray:
+        """The median over `median_s`, an odd number of windows; at the ends the outermost scores stand for others."""
+        size = round(median_s / self._window_s) // 2 * 2 + 1 if median_s else 1
+        if size < 3:
+            return self.scores
+        if median_s not in self._smooth:
+            from scipy.ndimage import median_filter
+
+            self._smooth[median_s] = median_filter(self.scores, size, mode="nearest")
+        return self._smooth[median_s]
+
+    def _find_stretches(self, rule: EventRule) -> tuple[np.ndarray, np.ndarray]:
+        """The first window and the one after the last of each stretch that the rule takes for an event."""
+        if rule.step_s:
+            edges, means, peaks = self._find_candidates(rule)
+            taken = (means >= rule.release) & (peaks >= rule.threshold)
+            return edges[:-1][taken], edges[1:][taken]
+        scores = self._smoothed(rule.median_s)
+        first, stop = find_runs(scores >= rule.release)
+        loud = _reduce(np.maximum, scores, first, stop) >= rule.threshold
+        return first[loud], stop[loud]
+
+    def _find_candidates(self, rule: EventRule) -> tuple[np.ndarray, ...]:
+        """Edges of the candidates, their means and their peaks."""
+        asked = (rule.median_s, rule.step_s, rule.least_change)
+        if asked not in self._candidates:
+            scores = self._smoothed(rule.median_s)
+            edges, means = find_candidates(scores, max(1, round(rule.step_s / self._window_s)), rule.least_change)
+            self._candidates[asked] = edges, means, _reduce(np.maximum, scores, edges[:-1], edges[1:])
+        return self._candidates[asked]
 
 
 def _merge(first: np.ndarray, stop: np.ndarray, edge_s: np.ndarray, gap_s: float) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import keras
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from hubbub.audio.activity import RANGE_DB, find_runs
 from hubbub.labels.event_metrics import count_event_hits, count_segment_hits
-from hubbub.labels.events import EventRule, find_label_events
+from hubbub.labels.events import EventRule, LabelScores
 from hubbub.learn.scenes import SceneMixer
 from hubbub.learn.streams import iterate_rows, plan_validation_pass
 from hubbub.learn.training_job import TrainingJob
@@ -120,10 +120,14 @@ class _Counter:
     scenes: LabelScenes
     known: dict[tuple[float, ...], _Counts] = field(default_factory=dict)
 
+    @cached_property
+    def scores(self) -> LabelScores:
+        return LabelScores(self.scenes.scores, self.scenes.edge_s)
+
     def count(self, values: dict[str, float]) -> _Counts:
         key = tuple(values[name] for name in GRID)
         if key not in self.known:
-            events = find_label_events("", self.scenes.scores, self.scenes.edge_s, make_rule(values))
+            events = self.scores.find_events("", make_rule(values))
             found = np.array([(event.onset_s, event.offset_s) for event in events]).reshape(-1, 2)
             scores = [count_segment_hits(self.scenes.true, found, 1.0)]
             scores += [count_event_hits(self.scenes.true, found, tolerance_s) for tolerance_s in TOLERANCES_S]

@@ -17,7 +17,7 @@ from hubbub.config import LogMelSettings, Settings, Windows
 from hubbub.config.frontends import MfccSettings
 from hubbub.config.recipes import choose_recipe_settings
 from hubbub.errors import SettingsError, TrainingError
-from hubbub.labels.events import find_label_events
+from hubbub.labels.events import LabelScores
 from hubbub.learn.extra_sounds import load_extra_sounds
 from hubbub.learn.scenes import WHOLE_EVENT, SceneMixer
 from hubbub.store.features import FeatureStore
@@ -244,9 +244,9 @@ def test_rules_spare_every_kind_of_empty_scene():
     kind = np.repeat([-1, 0, 1], [20, 30, 10])
     kind[20:22] = 1
     (rule,) = fit_rules([lay_scenes(scores, targets, 0.1, kind)])
-    found = find_label_events("", scores[20:].ravel().astype(float), np.arange(4001) * 0.1, rule)
+    found = LabelScores(scores[20:].ravel().astype(float), np.arange(4001) * 0.1).find_events("", rule)
     assert not found
-    assert find_label_events("", scores[0].astype(float), np.arange(101) * 0.1, rule)
+    assert LabelScores(scores[0].astype(float), np.arange(101) * 0.1).find_events("", rule)
 
 
 def test_a_detector_that_cannot_tell_still_finds_something():
@@ -256,7 +256,7 @@ def test_a_detector_that_cannot_tell_still_finds_something():
     scores = 0.8 * targets
     scores[20:, 40:70] = 0.8
     (rule,) = fit_rules([lay_scenes(scores, targets, 0.1, np.repeat([-1, 0], 20))])
-    assert find_label_events("", scores[0].astype(float), np.arange(101) * 0.1, rule)
+    assert LabelScores(scores[0].astype(float), np.arange(101) * 0.1).find_events("", rule)
 
 
 def test_rules_are_fitted_to_where_events_are():
