@@ -98,7 +98,7 @@ def _chords(rng: np.random.Generator, length: int, rate: int) -> npt.NDArray[np.
     return sound
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add_note(sound: npt.NDArray[np.float64], turn: float, keep: float, level: float) -> None:
     """Add a sine that decays: each sample is the one before, turned and shrunk."""
     across, along = keep * np.sin(turn), keep * np.cos(turn)

@@ -1,8 +1,9 @@
 """Voices that say nothing: a formant synthesiser of random syllables, for what a detector should not take for an event.
 
 Parameters run in frames of 5 ms: how strongly the glottis sounds and the breath hisses, three formants, and the noise
-of stops and fricatives. After D. H. Klatt, "Software for a cascade/parallel formant synthesizer", 1980; the formants of
-vowels are those of G. E. Peterson and H. L. Barney, "Control methods used in a study of the vowels", 1952.
+of stops and fricatives; the formants above the third stand still. After D. H. Klatt, "Software for a cascade/parallel
+formant synthesizer", 1980; the formants of vowels are those of G. E. Peterson and H. L. Barney, "Control methods used
+in a study of the vowels", 1952.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 from numba import njit
 from scipy.signal import lfilter
 
@@ -30,6 +32,12 @@ VOWELS_HZ = (
     (490, 1350, 1690),
 )
 WIDTHS_HZ = (70.0, 110.0, 170.0)
+FOURTH_HZ, SPACING_HZ = 3500.0, 1000.0
+"""Of the formants above the third, in a tract of 17 cm that is open at one end."""
+
+SPOKEN_AT_HZ = (8000, 11_025, 16_000, 22_050, 32_000)
+"""Rates of speech, below that of the recording."""
+
 SMOOTH_STEPS = 8
 """Formants take some 40 ms from one sound to the next."""
 
@@ -63,7 +71,7 @@ class _Tracks:
 
 
 def make_voice(rng: np.random.Generator, length: int, rate: int) -> Floats:
-    """Let a random speaker utter random syllables in phrases.
+    """Let a random speaker utter random syllables in phrases, at some rate that telephones, radios and recorders have.
 
     Parameters
     ----------
@@ -77,8 +85,20 @@ def make_voice(rng: np.random.Generator, length: int, rate: int) -> Floats:
     samples
         float64 [sample], at no particular level.
     """
+    spoken_at = [one for one in SPOKEN_AT_HZ if one < rate] + [rate]
+    own_rate = int(rng.choice(spoken_at))
+    own_length = -(-length * own_rate // rate)
+    voice = _add_echo(rng, _speak(rng, own_length, own_rate), own_rate)
+    if own_rate == rate:
+        return voice
+    heard = soxr.resample(voice, own_rate, rate, quality="MQ")[:length]
+    return np.pad(heard, (0, length - len(heard)))
+
+
+def _speak(rng: np.random.Generator, length: int, rate: int) -> Floats:
     steps = int(np.ceil(length / rate / STEP_S)) + 1
-    tracks = _draw_tracks(rng, steps)
+    tract = rng.uniform(0.85, 1.3)
+    tracks = _draw_tracks(rng, steps, tract)
     step = round(STEP_S * rate)
     formants = _smooth(np.array(tracks.formants[:steps]), SMOOTH_STEPS)
     voicing, breath, noise = (
@@ -90,14 +110,28 @@ def make_voice(rng: np.random.Generator, length: int, rate: int) -> Floats:
     spoken = source
     for number, width_hz in enumerate(WIDTHS_HZ):
         spoken = _resonate(spoken, formants[:, number], width_hz, rate, step)
+    for number in range(int(rng.integers(2, 8))):
+        centre_hz = tract * (FOURTH_HZ + SPACING_HZ * number) * rng.uniform(0.95, 1.05)
+        spoken = _resonate(spoken, np.full(1, centre_hz), rng.uniform(150, 500), rate, length)
     spoken = np.diff(spoken, prepend=0.0)  # the lips
-    hiss = _resonate(noise * rng.standard_normal(length), np.array(tracks.noise_hz[:steps]), 1800.0, rate, step)
+    width_hz = rng.uniform(1000, 4000)
+    hiss = _resonate(noise * rng.standard_normal(length), np.array(tracks.noise_hz[:steps]), width_hz, rate, step)
     hiss = np.diff(hiss, prepend=0.0)
-    return spoken / max(np.abs(spoken).max(), 1e-9) + 0.35 * hiss / max(np.abs(hiss).max(), 1e-9)
+    loud = rng.uniform(0.1, 0.6)
+    return spoken / max(np.abs(spoken).max(), 1e-9) + loud * hiss / max(np.abs(hiss).max(), 1e-9)
 
 
-def _draw_tracks(rng: np.random.Generator, steps: int) -> _Tracks:
-    tracks, tract, pace = _Tracks(), rng.uniform(0.85, 1.25), rng.uniform(0.7, 1.4)
+def _add_echo(rng: np.random.Generator, voice: Floats, rate: int) -> Floats:
+    """As loudspeakers and walls do, to some voices."""
+    late = round(rng.uniform(0.05, 0.25) * rate)
+    if rng.random() < 0.7 or late >= len(voice):
+        return voice
+    echo = np.concatenate([np.zeros(late), voice[: len(voice) - late]])
+    return voice + rng.uniform(0.05, 0.4) * echo
+
+
+def _draw_tracks(rng: np.random.Generator, steps: int, tract: float) -> _Tracks:
+    tracks, pace = _Tracks(), rng.uniform(0.6, 1.5)
     breathy = rng.uniform(0.0, 0.4) if rng.random() < 0.85 else 1.0  # some whisper
     while len(tracks.voicing) < steps:
         for _ in range(int(rng.integers(2, 14))):
@@ -137,7 +171,7 @@ def _add_consonant(
         if bar == 0.0:
             tracks.add(pace * rng.uniform(0.01, 0.06), vowel, breath=0.8 * loud)
     elif kind < 0.65:  # a fricative
-        place_hz = float(rng.choice([1500, 2800, 5500]) * rng.uniform(0.85, 1.2))
+        place_hz = float(rng.choice([1500, 2800, 5500, 8000]) * rng.uniform(0.85, 1.2))
         buzz = 0.4 * voiced if rng.random() < 0.3 else 0.0
         tracks.add(pace * rng.uniform(0.05, 0.14), vowel, voicing=buzz, noise=0.6 * loud, noise_hz=place_hz)
     elif kind < 0.85:  # a nasal, or a liquid
@@ -150,16 +184,21 @@ def _draw_vowel(rng: np.random.Generator, tract: float) -> tuple[float, float, f
 
 
 def _glottis(rng: np.random.Generator, length: int, rate: int, steps: int, step: int) -> Floats:
-    """Pulses at a pitch that falls over a phrase and rises on accents, darkened by 12 dB an octave."""
-    base_hz = float(np.exp(rng.uniform(np.log(80), np.log(320))))
+    """Pulses at a pitch that falls and rises over a phrase, darkened by 12 dB an octave, less in a pressed voice."""
+    base_hz = float(np.exp(rng.uniform(np.log(70), np.log(400))))
     turns = max(2, int(steps * STEP_S * rng.uniform(1.0, 3.0)) + 1)
     bend = np.interp(np.linspace(0, turns - 1, steps), np.arange(turns), rng.normal(0, 0.18, turns))
     pitch_hz = np.repeat(base_hz * 2**bend, step)[:length]
     pitch_hz = np.pad(pitch_hz, (0, length - len(pitch_hz)), mode="edge") * (1 + 0.01 * rng.standard_normal(length))
     phase = np.cumsum(pitch_hz) / rate
-    pulses = (np.diff(np.floor(phase), prepend=0.0) > 0) * np.sqrt(rate / pitch_hz)
-    dark = np.exp(-2 * np.pi * rng.uniform(80, 250) / rate)
-    return lfilter([1 - dark], [1, -dark], lfilter([1 - dark], [1, -dark], pulses)) * 8
+    pulses: Floats = (np.diff(np.floor(phase), prepend=0.0) > 0) * np.sqrt(rate / pitch_hz)
+    at = np.flatnonzero(pulses)
+    pulses[at] *= 1 + rng.uniform(0.0, 0.4) * rng.standard_normal(len(at))  # roughness
+    pressed_hz = float(np.exp(rng.uniform(np.log(300), np.log(8000))))
+    for cut_hz in (rng.uniform(80, 250), pressed_hz):
+        dark = np.exp(-2 * np.pi * cut_hz / rate)
+        pulses = lfilter([1 - dark], [1, -dark], pulses)
+    return pulses
 
 
 def _resonate(sound: Floats, centre_hz: Floats, width_hz: float, rate: int, step: int) -> Floats:
@@ -171,7 +210,7 @@ def _resonate(sound: Floats, centre_hz: Floats, width_hz: float, rate: int, step
     return _filter_moving(np.ascontiguousarray(sound), np.ascontiguousarray(turn), radius**2, step)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _filter_moving(sound: Floats, turn: Floats, decay: float, step: int) -> Floats:
     """Two poles that move every `step` samples, at the same level at 0 Hz wherever they are."""
     heard = np.empty_like(sound)

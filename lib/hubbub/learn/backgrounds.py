@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -103,13 +104,15 @@ def make_distractors(
 ) -> npt.NDArray[np.float16]:
     """Synthetic sounds of no class as the frontend shows them, float16 [sound, frame, band] in its decibels."""
     frontend, rate = open_frontend(settings), settings.frontend.sample_rate
-    rng = np.random.default_rng([seed, 1 + are_voices])
     silence_db = np.float32(Scale.of(settings).silence_db)
-    sounds = [
-        make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate, is_voice=are_voices)
-        for _ in range(_DISTRACTORS if count is None else count)
-    ]
-    made = np.stack([np.maximum(frontend(sound), silence_db).astype(np.float16) for sound in sounds])
+
+    def make(number: int) -> npt.NDArray[np.float16]:
+        rng = np.random.default_rng([seed, 1 + are_voices, number])
+        sound = make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate, is_voice=are_voices)
+        return np.maximum(frontend(sound), silence_db).astype(np.float16)
+
+    with ThreadPoolExecutor() as threads:
+        made = np.stack(list(threads.map(make, range(_DISTRACTORS if count is None else count))))
     made.flags.writeable = False  # kept for the next training of this process
     return made
 
