@@ -191,14 +191,15 @@ def _glottis(rng: np.random.Generator, length: int, rate: int, steps: int, step:
     pitch_hz = np.repeat(base_hz * 2**bend, step)[:length]
     pitch_hz = np.pad(pitch_hz, (0, length - len(pitch_hz)), mode="edge") * (1 + 0.01 * rng.standard_normal(length))
     phase = np.cumsum(pitch_hz) / rate
-    pulses: Floats = (np.diff(np.floor(phase), prepend=0.0) > 0) * np.sqrt(rate / pitch_hz)
-    at = np.flatnonzero(pulses)
+    begins = np.diff(np.floor(phase), prepend=0.0) > 0
+    pulses: Floats = np.where(begins, np.sqrt(rate / pitch_hz), 0.0)
+    at = np.flatnonzero(begins)
     pulses[at] *= 1 + rng.uniform(0.0, 0.4) * rng.standard_normal(len(at))  # roughness
     pressed_hz = float(np.exp(rng.uniform(np.log(300), np.log(8000))))
     for cut_hz in (rng.uniform(80, 250), pressed_hz):
         dark = np.exp(-2 * np.pi * cut_hz / rate)
         pulses = lfilter([1 - dark], [1, -dark], pulses)
-    return pulses
+    return 8 * pulses
 
 
 def _resonate(sound: Floats, centre_hz: Floats, width_hz: float, rate: int, step: int) -> Floats:
