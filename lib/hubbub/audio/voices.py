@@ -134,8 +134,9 @@ def _draw_tracks(rng: np.random.Generator, steps: int, tract: float) -> _Tracks:
     tracks, pace = _Tracks(), rng.uniform(0.6, 1.5)
     breathy = rng.uniform(0.0, 0.4) if rng.random() < 0.85 else 1.0  # some whisper
     while len(tracks.voicing) < steps:
-        for _ in range(int(rng.integers(2, 14))):
+        for _ in range(int(rng.integers(1, 13))):
             _add_syllable(tracks, rng, tract, pace, breathy)
+        _add_syllable(tracks, rng, tract, pace * rng.uniform(1.0, 2.0), breathy)  # the last of a phrase is longer
         pause_s = rng.uniform(0.1, 1.2)
         tracks.add(pause_s, (500, 1500, 2500))
     return tracks
@@ -170,11 +171,12 @@ def _add_consonant(
         tracks.add(rng.uniform(0.005, 0.02), vowel, noise=loud, noise_hz=place_hz)
         if bar == 0.0:
             tracks.add(pace * rng.uniform(0.01, 0.06), vowel, breath=0.8 * loud)
-    elif kind < 0.65:  # a fricative
+    elif kind < 0.7:  # a fricative
         place_hz = float(rng.choice([1500, 2800, 5500, 8000]) * rng.uniform(0.85, 1.2))
         buzz = 0.4 * voiced if rng.random() < 0.3 else 0.0
-        tracks.add(pace * rng.uniform(0.05, 0.14), vowel, voicing=buzz, noise=0.6 * loud, noise_hz=place_hz)
-    elif kind < 0.85:  # a nasal, or a liquid
+        hiss = loud * rng.uniform(0.4, 1.0)
+        tracks.add(pace * rng.uniform(0.05, 0.16), vowel, voicing=buzz, noise=hiss, noise_hz=place_hz)
+    elif kind < 0.9:  # a nasal, or a liquid
         tracks.add(pace * rng.uniform(0.04, 0.1), (280, rng.uniform(900, 1700), 2300), voicing=0.5 * voiced)
 
 
