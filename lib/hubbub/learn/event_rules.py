@@ -24,8 +24,8 @@ from hubbub.learn.scenes import SceneMixer
 from hubbub.learn.streams import iterate_rows, plan_validation_pass
 from hubbub.learn.training_job import TrainingJob
 
-SCENES = 384
-"""Scenes that rules are fitted on, about."""
+SCENES, SCENES_PER_ROW = 384, 12
+"""Scenes that rules are fitted on, about: fewer where so many for each validation row are fewer."""
 
 EMPTY_SCENES = 288
 """Scenes of each kind that hold no event at all, about."""
@@ -66,9 +66,9 @@ there has to be listened to. Where sounds of no class are fewer than in these sc
 VOICES_PER_10_MIN = 0.5
 """The same where voices go on: synthetic ones are tamer than people."""
 
-FALSE_COST, MOST_COST = 0.03, 0.3
-"""What of F1 the first event beyond that costs, and what all of them cost at most: rules that find nothing at all serve
-nobody, where a detector has learnt too little to tell."""
+FALSE_COST = 0.05
+"""What of F1 the first event beyond that costs, about; others cost ever less (the cost is logarithmic), since rules that
+find nothing at all serve nobody, where a detector has learnt too little to tell."""
 
 MOST_BIAS_S = 0.02
 """How far off onsets may be on average, early or late, before it counts."""
@@ -167,7 +167,8 @@ def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str,
     if job.frames is None or not len(job.split.validation):
         return None
     assert isinstance(job.policy, SceneMixer)
-    policies = [(job.policy.for_rules(), SCENES), *((policy, EMPTY_SCENES) for policy in job.policy.without_events())]
+    scenes = min(SCENES, SCENES_PER_ROW * len(job.split.validation))
+    policies = [(job.policy.for_rules(), scenes), *((policy, EMPTY_SCENES) for policy in job.policy.without_events())]
     parts = [_score_scenes(job, model, policy, count, kind) for kind, (policy, count) in enumerate(policies)]
     scores, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
     frontend = job.store.settings.frontend
@@ -205,8 +206,7 @@ def fit_rules(labels: Sequence[LabelScenes], most_false: Sequence[float] | None 
         f1 = float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
         bias_s = abs(float(off_s)) / max(float(onsets), 1e-9)
         beyond = len(counters) * float(np.maximum(0.0, false - allowed).sum())
-        cost = MOST_COST * (1 - math.exp(-FALSE_COST * beyond / MOST_COST))
-        return f1 - cost - max(0.0, bias_s - MOST_BIAS_S)
+        return f1 - FALSE_COST * math.log1p(beyond) - max(0.0, bias_s - MOST_BIAS_S)
 
     kinds = len(labels[0].empty)
     allowed = np.array([FALSE_PER_10_MIN] * kinds if most_false is None else most_false, float) / len(counters)
