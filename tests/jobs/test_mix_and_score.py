@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -159,8 +160,15 @@ def test_scores_of_a_table_against_itself_and_against_others(tmp_path: Path):
     assert len(events) > 4
     events.assign(label=[*events["label"][:-1], "cat"]).to_csv(reference, index=False)
     assert "1 event of labels that the model lacks, left out: cat 1" in succeed_warned("score", labels, reference)
-    events[events["label"] == "x"].to_csv(reference, index=False)
+    events.assign(uri="elsewhere.wav").to_csv(reference, index=False)
     assert "none of the reference's recordings was labelled" in refuse("score", labels, reference)
+    events[:0].to_csv(reference, index=False)
+    assert "holds no events; to count what was found" in refuse("score", labels, reference)
+    said = succeed("score", labels, reference, "--all", "-o", tmp_path / "none.json")
+    assert re.search(r"true events +│ none", said)
+    scores = json.loads((tmp_path / "none.json").read_text(), parse_constant=pytest.fail)
+    minutes = 60 * scores["hours"]
+    assert scores["false_per_10_min"] == pytest.approx(10 * len(events) / minutes)
     assert "expected more than 0 s (given: -1)" in refuse("score", labels, reference, "--tolerance", -1)
     assert set(events["label"]) <= set(LABELS)
 

@@ -98,12 +98,12 @@ def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[
     Raises
     ------
     LabelsError
-        No recording of the reference was labelled.
+        There are events, and no recording of theirs was labelled.
     """
     events, notes = reference.events.copy(), list(reference.notes)
     events["uri"] = _match_names(events["uri"], list(files["uri"]))
     is_there = events["uri"].notna()
-    if not is_there.any():
+    if len(events) and not is_there.any():
         raise LabelsError(
             "none of the reference's recordings was labelled; give the reference of these (reference: "
             f"{list_few(sorted(set(reference.events['uri'])), 'recording')}; labelled: "
@@ -119,7 +119,7 @@ def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[
         named = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:5])
         notes.append(f"{count_noun(int(unknown.sum()), 'event')} of labels that the model lacks, left out: {named}")
         events = events[~unknown]
-    length = events["uri"].map(dict(zip(files["uri"], files["duration_s"], strict=True)))
+    length = events["uri"].map(dict(zip(files["uri"], files["duration_s"], strict=True))).astype(float)
     beyond = events["offset_s"] > length + 0.1
     if beyond.any():
         outside = events["onset_s"] >= length

@@ -67,8 +67,8 @@ VOICES_PER_10_MIN = 0.5
 """The same where voices go on: synthetic ones are tamer than people."""
 
 FALSE_COST = 0.05
-"""What of F1 the first event beyond that costs, about; others cost ever less (the cost is logarithmic), since rules that
-find nothing at all serve nobody, where a detector has learnt too little to tell."""
+"""What of F1 the first event beyond that costs, about; others cost ever less (by the logarithm), since rules that find
+nothing at all serve nobody, where a detector has learnt too little to tell."""
 
 MOST_BIAS_S = 0.02
 """How far off onsets may be on average, early or late, before it counts."""

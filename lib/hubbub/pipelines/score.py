@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -53,13 +53,22 @@ class ScoreResult:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """All of it as plain data; None for what cannot be told, as where no event is true."""
         whole = asdict(self)
         for metrics, plain in zip(self.scores.metrics, whole["scores"]["metrics"], strict=True):
             for name in ("segment", "event"):
                 score = getattr(metrics, name)
                 plain[name] |= {"precision": score.precision, "recall": score.recall, "f1": score.f1}
-        return whole
+        return cast(dict[str, Any], _without_nan(whole))
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with None for NaN, which is no JSON."""
+    if isinstance(value, dict):
+        return {name: _without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def score(
@@ -86,7 +95,12 @@ def score(
         raise LabelsError(
             f"{tables.path} holds no labelled recording; run: hubbub label FILES --model BUNDLE -o {tables.path}"
         )
-    matched = match_reference(_as_reference(reference), files, tables.labels)
+    given = _as_reference(reference)
+    if given.events.empty and not every_recording:
+        raise LabelsError(
+            "the reference holds no events; to count what was found in recordings without any as false, add --all"
+        )
+    matched = match_reference(given, files, tables.labels)
     for note in matched.notes:
         reporter.warn(f"reference: {note}")
     uris = sorted(files["uri"] if every_recording else set(matched.events["uri"]))
@@ -150,11 +164,16 @@ def _read_scores(tables: LabelTables, files: pd.DataFrame) -> dict[str, ScoredRe
 def describe_scores(result: ScoreResult, tolerances_s: Sequence[float]) -> dict[str, str]:
     """Describe scores as names and values for people."""
     scores, first = result.scores, result.scores.metrics[0]
-    rows = {
-        "recordings": f"{count_noun(result.recordings, 'recording')}, {result.hours * 60:.1f} min",
-        f"segments of {first.segment_s:g} s": _describe(first.segment, scores.segment_interval)
-        + f", error rate {scores.segment_error_rate:.2f}",
-    }
+    rows = {"recordings": f"{count_noun(result.recordings, 'recording')}, {result.hours * 60:.1f} min"}
+    false = f"{result.false_per_10_min:.1f} in 10 min"
+    if not first.event.support:
+        called = {label: event.called for label, event in first.event_by_label.items()}
+        return (
+            rows | {"true events": "none", "false events": false} | {f"  {name}": str(called[name]) for name in called}
+        )
+    rows[f"segments of {first.segment_s:g} s"] = (
+        _describe(first.segment, scores.segment_interval) + f", error rate {scores.segment_error_rate:.2f}"
+    )
     for metrics, interval, errors in zip(scores.metrics, scores.event_intervals, scores.event_error_rates, strict=True):
         name = f"events within {metrics.tolerance_s:g} s"
         rows[name] = _describe(metrics.event, interval) + f", error rate {errors:.2f}"
@@ -164,7 +183,7 @@ def describe_scores(result: ScoreResult, tolerances_s: Sequence[float]) -> dict[
             f"off by {onsets.median_absolute_s:.3f} s (median), bias {onsets.median_s:+.3f} s, "
             f"10 % to 90 %: {onsets.spread_s[0]:+.2f} to {onsets.spread_s[1]:+.2f} s"
         )
-    rows["false events"] = f"{result.false_per_10_min:.1f} in 10 min"
+    rows["false events"] = false
     rows["all thresholds"] = f"PSDS {result.psds:.3f}, mean pAUC {result.mean_pauc:.3f}"
     by_event = first.event_by_label
     for label, segment in first.segment_by_label.items():
