@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from hubbub.audio.activity import RANGE_DB, find_runs
+from hubbub.audio.activity import find_runs
 from hubbub.labels.event_metrics import count_event_hits, count_segment_hits
 from hubbub.labels.events import EventRule, LabelScores
 from hubbub.learn.scenes import SceneMixer
-from hubbub.learn.streams import iterate_rows, plan_validation_pass
+from hubbub.learn.streams import iterate_rows, plan_rows
 from hubbub.learn.training_job import TrainingJob
 
 SCENES, SCENES_PER_ROW = 384, 12
@@ -42,7 +43,6 @@ GRID: dict[str, tuple[float, ...]] = {
     "least_change": (0.1, 0.2, 0.3, 0.4),
     "min_duration_s": (0.0, 0.15, 0.3, 0.6),
     "merge_gap_s": (0.0, 0.3, 0.6, 1.0, 1.5),
-    "late_s": (-0.1, -0.05, 0.0, 0.05, 0.1, 0.15),
 }
 """Values tried; `release` is a share of the threshold."""
 
@@ -54,7 +54,6 @@ START = {
     "least_change": 0.3,
     "min_duration_s": 0.15,
     "merge_gap_s": 0.6,
-    "late_s": 0.0,
 }
 """Where the search begins: candidates between changes, whose borders do not move with the threshold."""
 
@@ -66,16 +65,15 @@ there has to be listened to. Where sounds of no class are fewer than in these sc
 VOICES_PER_10_MIN = 0.5
 """The same where voices go on: synthetic ones are tamer than people."""
 
-FALSE_COST = 0.05
-"""What of F1 the first event beyond that costs, about; others cost ever less (by the logarithm), since rules that find
+FALSE_COST = 0.1
+"""What of F1 the first event beyond that costs, nearly; others cost ever less (by the logarithm), since rules that find
 nothing at all serve nobody, where a detector has learnt too little to tell."""
 
-MOST_BIAS_S = 0.02
-"""How far off onsets may be on average, early or late, before it counts."""
+CLEAR_DB = (10.0, 20.0)
+"""Levels over the background at which onsets are measured: where people hear when something begins."""
 
-ONSET_S, FAR_S = 0.5, 0.1
-"""So far from a true onset, another sound began; and errors beyond that, which are few, count as that much, so that the
-average is about the median."""
+ONSET_S, SHARED_ONSETS = 0.5, 10
+"""So far from a true onset, another sound began; and as how many onsets of a label those of all labels count."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +88,8 @@ class LabelScenes:
         float64 [frame].
     true
         float64 [event, (onset_s, offset_s)].
+    onsets_s
+        float64 [onset], those of true events that begin within a scene, not before it.
     empty
         Of each kind of scenes without an event of any label: float64 [scene, (start_s, end_s)].
     empty_s
@@ -99,6 +99,7 @@ class LabelScenes:
     edge_s: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
     true: npt.NDArray[np.float64]
+    onsets_s: npt.NDArray[np.float64]
     empty: tuple[npt.NDArray[np.float64], ...] = ()
     empty_s: tuple[float, ...] = ()
 
@@ -111,9 +112,6 @@ class _Counts(NamedTuple):
 
     false: npt.NDArray[np.float64]
     """[kind], events in ten minutes of empty scenes."""
-
-    onsets: npt.NDArray[np.float64]
-    """Seconds that onsets are off by, added up, and how many there are."""
 
 
 @dataclass
@@ -137,7 +135,7 @@ class _Counter:
             counts = np.array([(one.hits, one.called, one.support) for one in scores], float)
             kinds = zip(self.scenes.empty, self.scenes.empty_s, strict=True)
             false = np.array([600 * _count_within(found, empty) / max(of_s, 1.0) for empty, of_s in kinds])
-            self.known[key] = _Counts(counts, false, _sum_onsets(self.scenes.true, found))
+            self.known[key] = _Counts(counts, false)
         return self.known[key]
 
 
@@ -149,19 +147,6 @@ def _count_within(found: npt.NDArray[np.float64], spans: npt.NDArray[np.float64]
     return int(((place >= 0) & (found[:, 0] < spans[np.maximum(place, 0), 1])).sum())
 
 
-def _sum_onsets(true: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How far found onsets lie from the nearest true ones, added up, and how many lie near one."""
-    if not len(true) or not len(found):
-        return np.zeros(2)
-    onsets_s = np.sort(true[:, 0])
-    after = np.searchsorted(onsets_s, found[:, 0])
-    near_s = np.stack([onsets_s[np.maximum(after - 1, 0)], onsets_s[np.minimum(after, len(onsets_s) - 1)]])
-    off_s = found[:, 0] - near_s
-    off_s = off_s[np.abs(off_s).argmin(axis=0), np.arange(len(found))]
-    off_s = off_s[np.abs(off_s) < ONSET_S].clip(-FAR_S, FAR_S)
-    return np.array([off_s.sum(), len(off_s)])
-
-
 def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str, Any]] | None:
     """Fit the rule of each label; None where no rows validate, or the model scores no frames."""
     if job.frames is None or not len(job.split.validation):
@@ -169,29 +154,25 @@ def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str,
     assert isinstance(job.policy, SceneMixer)
     scenes = min(SCENES, SCENES_PER_ROW * len(job.split.validation))
     policies = [(job.policy.for_rules(), scenes), *((policy, EMPTY_SCENES) for policy in job.policy.without_events())]
-    parts = [_score_scenes(job, model, policy, count, kind) for kind, (policy, count) in enumerate(policies)]
+    rows = job.split.validation
+    parts = [_score_scenes(job, model, rows, policy, count, kind) for kind, (policy, count) in enumerate(policies)]
     scores, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
     frontend = job.store.settings.frontend
     frame_s = job.frames.stride * frontend.hop_samples / frontend.sample_rate
     kind = np.repeat(np.arange(len(parts)), [len(scored) for scored, _ in parts])
     kind[targets.any(axis=(1, 2))] = -1
     places = range(scores.shape[2])
-    lead_s = measure_lead(frontend.n_fft) / frontend.sample_rate
-    laid = [lay_scenes(scores[..., place], targets[..., place], frame_s, kind, lead_s=lead_s) for place in places]
+    laid = [lay_scenes(scores[..., place], targets[..., place], frame_s, kind) for place in places]
     most_false = [FALSE_PER_10_MIN] * len(parts)
     if job.policy.voices:  # scenes of voices come last
         most_false[-1] = VOICES_PER_10_MIN
-    rules = fit_rules(laid, most_false)
+    clear = job.policy.for_onsets(CLEAR_DB)
+    rows = pd.concat([job.split.train, job.split.validation])
+    rows = rows.iloc[np.linspace(0, len(rows) - 1, min(len(rows), SCENES)).round().astype(int)]
+    scores, targets = _score_scenes(job, model, rows, clear, len(rows), len(parts))
+    clear_laid = [lay_scenes(scores[..., place], targets[..., place], frame_s) for place in places]
+    rules = move_onsets(fit_rules(laid, most_false), clear_laid)
     return {label: rule.to_dict() for label, rule in zip(job.split.labels, rules, strict=True)}
-
-
-def measure_lead(n_fft: int) -> float:
-    """Samples by which a frame's middle lies before a sound that it is active for: its window reaches into it.
-
-    A Hann window is so far into a sound as soon as it has `RANGE_DB` less than all of it.
-    """
-    power = np.cumsum(np.square(np.hanning(n_fft)))
-    return max(0.0, n_fft / 2 - float(np.searchsorted(power, 10 ** (-RANGE_DB / 10) * power[-1])))
 
 
 def fit_rules(labels: Sequence[LabelScenes], most_false: Sequence[float] | None = None) -> list[EventRule]:
@@ -202,11 +183,9 @@ def fit_rules(labels: Sequence[LabelScenes], most_false: Sequence[float] | None 
         found = [one.count(values) for one in counters]
         counts = np.einsum("l,lmc->mc", weights, np.stack([one.hits for one in found]))
         false = weights @ np.stack([one.false for one in found]) / float(weights.sum())
-        off_s, onsets = weights @ np.stack([one.onsets for one in found])
         f1 = float((2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1e-9)).mean())
-        bias_s = abs(float(off_s)) / max(float(onsets), 1e-9)
         beyond = len(counters) * float(np.maximum(0.0, false - allowed).sum())
-        return f1 - FALSE_COST * math.log1p(beyond) - max(0.0, bias_s - MOST_BIAS_S)
+        return f1 - FALSE_COST * math.log1p(beyond)
 
     kinds = len(labels[0].empty)
     allowed = np.array([FALSE_PER_10_MIN] * kinds if most_false is None else most_false, float) / len(counters)
@@ -220,6 +199,35 @@ def fit_rules(labels: Sequence[LabelScenes], most_false: Sequence[float] | None 
     return rules
 
 
+def move_onsets(rules: Sequence[EventRule], labels: Sequence[LabelScenes]) -> list[EventRule]:
+    """Take off each rule by how much its onsets are early or late in some scenes, at the median.
+
+    A label's median is drawn towards that of all, as much as its onsets are few.
+    """
+    off_s = [_find_errors(rule, scenes) for rule, scenes in zip(rules, labels, strict=True)]
+    every = np.concatenate(off_s)
+    shared_s = float(np.median(every)) if len(every) else 0.0
+    moved = []
+    for rule, own in zip(rules, off_s, strict=True):
+        own_s = float(np.median(own)) if len(own) else 0.0
+        mean_s = (len(own) * own_s + SHARED_ONSETS * shared_s) / (len(own) + SHARED_ONSETS)
+        moved.append(replace(rule, late_s=round(-mean_s, 3)))
+    return moved
+
+
+def _find_errors(rule: EventRule, scenes: LabelScenes) -> npt.NDArray[np.float64]:
+    """How much later than the nearest true onset each found one is, where one is near; float64 [onset], seconds."""
+    events = LabelScores(scenes.scores, scenes.edge_s).find_events("", rule)
+    found_s, true_s = np.array([event.onset_s for event in events]), scenes.onsets_s
+    if not len(found_s) or not len(true_s):
+        return np.zeros(0)
+    after = np.searchsorted(true_s, found_s)
+    near_s = np.stack([true_s[np.maximum(after - 1, 0)], true_s[np.minimum(after, len(true_s) - 1)]])
+    off_s = found_s - near_s
+    off_s = off_s[np.abs(off_s).argmin(axis=0), np.arange(len(found_s))]
+    return np.asarray(off_s[np.abs(off_s) < ONSET_S])
+
+
 def make_rule(values: dict[str, float]) -> EventRule:
     """Make the rule whose release is a share of its threshold."""
     return EventRule(**{**values, "release": values["threshold"] * values["release"]})
@@ -230,38 +238,37 @@ def lay_scenes(
     targets: npt.NDArray[np.floating],
     frame_s: float,
     kind: npt.NDArray[np.int64] | None = None,
-    *,
-    lead_s: float = 0.0,
 ) -> LabelScenes:
     """Lay the scenes of a label end to end, [scene, frame] each, with silence between them.
 
     Targets are shares of a frame: a frame that is active for a third of its time at an event's begin puts the onset
-    where its last third begins. `kind` is the kind of each empty scene, from 0, and -1 for the others. Targets begin
-    `lead_s` before their sounds, and end as late.
+    where its last third begins. `kind` is the kind of each empty scene, from 0, and -1 for the others.
     """
     # Most scenes lack most labels, and score nothing that any rule would take.
     worth = np.flatnonzero(targets.any(axis=1) | (scores.max(axis=1) >= min(GRID["threshold"])))
     gap = round(GAP_S / frame_s)
-    whole, spans = [np.zeros(gap)], []
+    whole, spans, onsets_s = [np.zeros(gap)], [], []
     for number, (one, active) in enumerate(zip(scores[worth], targets[worth], strict=True)):
         begin = gap + number * (len(one) + gap)
         whole += [one, np.zeros(gap)]
         first, stop = find_runs(active > 0)
         for start, end in zip(first.tolist(), stop.tolist(), strict=True):
             onset, offset = start + 1 - active[start], end - 1 + active[end - 1]
-            if offset - onset > 0.2 + 2 * lead_s / frame_s:
-                spans.append(((begin + onset) * frame_s + lead_s, (begin + offset) * frame_s - lead_s))
+            if offset - onset > 0.2:
+                spans.append(((begin + onset) * frame_s, (begin + offset) * frame_s))
+                onsets_s += [spans[-1][0]] if onset > 0 else []
     laid = np.concatenate(whole).astype(np.float64)
     edge_s = np.arange(len(laid) + 1, dtype=np.float64) * frame_s
     true = np.array(spans, float).reshape(-1, 2)
     if kind is None:
-        return LabelScenes(edge_s, laid, true)
+        return LabelScenes(edge_s, laid, true, np.array(onsets_s))
     scene_s = scores.shape[1] * frame_s
     starts_s = (gap + np.arange(len(worth)) * (scores.shape[1] + gap)) * frame_s
     lain = np.stack([starts_s, starts_s + scene_s], axis=1)
     kinds = range(int(kind.max()) + 1)
     empty = tuple(lain[kind[worth] == number] for number in kinds)
-    return LabelScenes(edge_s, laid, true, empty, tuple(scene_s * int((kind == number).sum()) for number in kinds))
+    empty_s = tuple(scene_s * int((kind == number).sum()) for number in kinds)
+    return LabelScenes(edge_s, laid, true, np.array(onsets_s), empty, empty_s)
 
 
 def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]) -> dict[str, float]:
@@ -277,12 +284,12 @@ def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]
 
 
 def _score_scenes(
-    job: TrainingJob, model: keras.Model, policy: SceneMixer, count: int, kind: int
+    job: TrainingJob, model: keras.Model, rows: pd.DataFrame, policy: SceneMixer, count: int, kind: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Scores and targets of about so many scenes from validation rows, [scene, frame, label] each."""
+    """Scores and targets of about so many scenes from some rows, [scene, frame, label] each."""
     scores, targets = [], []
-    for take in range(max(1, round(count / len(job.split.validation)))):
-        for step, (features, wanted) in enumerate(iterate_rows(plan_validation_pass(job), job.target_table)):
+    for take in range(max(1, round(count / len(rows)))):
+        for step, (features, wanted) in enumerate(iterate_rows(plan_rows(job, rows), job.target_table)):
             scenes, active = policy(features, wanted, np.random.default_rng([job.seed, 2, kind, take, step]))
             scores.append(np.asarray(model.predict_on_batch(scenes)))
             targets.append(active)

@@ -177,6 +177,11 @@ class SceneMixer:
         """Scenes as archives hold them: most of the time nothing of any class, but other sounds."""
         return replace(self.for_validation(), event_shares=SPARSE_EVENTS, clean_share=0.0)
 
+    def for_onsets(self, snr_db: tuple[float, float]) -> SceneMixer:
+        """Scenes in which it is clear when something begins: an event or two over a background, and nothing else."""
+        quiet = replace(self.for_validation(), distractor_share=0.0, busy_share=0.0, clean_share=0.0, edge_share=0.0)
+        return replace(quiet, event_shares=(0.0, 0.5, 0.5), snr_db=snr_db, reverb_share=0.0)
+
     def without_events(self) -> tuple[SceneMixer, ...]:
         """Scenes of noise alone, and scenes where sounds of no class, or where voices go on all the time."""
         empty = replace(self.for_rules(), event_shares=(1.0,), distractor_share=0.0, busy_share=0.0)

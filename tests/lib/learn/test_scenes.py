@@ -17,7 +17,7 @@ from hubbub.config import LogMelSettings, Settings, Windows
 from hubbub.config.frontends import MfccSettings
 from hubbub.config.recipes import choose_recipe_settings
 from hubbub.errors import SettingsError, TrainingError
-from hubbub.labels.events import LabelScores
+from hubbub.labels.events import EventRule, LabelScores
 from hubbub.learn.extra_sounds import load_extra_sounds
 from hubbub.learn.scenes import WHOLE_EVENT, SceneMixer
 from hubbub.store.features import FeatureStore
@@ -25,7 +25,7 @@ from tests.data.detectors import LABELS, SETTINGS, make_detector
 
 keras = pytest.importorskip("keras")
 
-from hubbub.learn.event_rules import fit_rules, lay_scenes, measure_lead  # noqa: E402
+from hubbub.learn.event_rules import fit_rules, lay_scenes, move_onsets  # noqa: E402
 from hubbub.learn.frames import frame_and_clip_loss, pool_in_graph  # noqa: E402
 from hubbub.learn.networks.detector import plan_frames  # noqa: E402
 from hubbub.learn.teaching import Lesson  # noqa: E402
@@ -224,15 +224,27 @@ def test_the_loss_is_least_where_scores_are_right():
     assert (losses[1] > 1).all()
 
 
-def test_frames_hear_a_sound_before_it_begins():
-    """A tone that sets in: its level passes 30 dB below its full one in the frame that `measure_lead` says."""
-    n_fft, at = 512, 4000
-    tone = np.sin(np.arange(8000) * 0.7) * (np.arange(8000) >= at)
-    middles = np.arange(n_fft // 2, 8000 - n_fft // 2)
-    window = np.hanning(n_fft)
-    level = np.array([np.sum((tone[m - n_fft // 2 : m + n_fft // 2] * window) ** 2) for m in middles])
-    first = middles[np.argmax(level > level.max() * 1e-3)]
-    assert at - first == pytest.approx(measure_lead(n_fft), abs=3)
+def test_onsets_are_moved_by_what_they_are_off():
+    """By the median of a label, drawn to that of all; what began before its scene says nothing of when it began."""
+    targets = np.zeros((60, 100), np.float32)
+    targets[:20, 30:60] = 1
+    targets[20:, :40] = 1
+    early = np.roll(targets, -1, axis=1)
+    early[20:] = targets[20:]
+    silent = np.zeros_like(targets)
+    rule = EventRule(0.5, 0.35)
+    moved = move_onsets([rule, rule], [lay_scenes(early, targets, 0.1), lay_scenes(silent, targets, 0.1)])
+    assert [one.late_s for one in moved] == [pytest.approx(0.1), pytest.approx(0.1)]
+    late = np.roll(targets[:20], 3, axis=1)
+    moved = move_onsets([rule, rule], [lay_scenes(early, targets, 0.1), lay_scenes(late, targets[:20], 0.1)])
+    assert moved[0].late_s == pytest.approx((20 * 0.1 - 10 * 0.1) / 30, abs=2e-3)  # the median of all is -0.1 + 0.2
+    assert moved[1].late_s == pytest.approx((20 * -0.3 - 10 * 0.1) / 30, abs=2e-3)
+
+
+def test_scenes_for_onsets_hold_an_event_or_two(mixer: SceneMixer):
+    scenes, targets = mixer.for_onsets((10.0, 20.0))(*rows_with_a_burst(16), np.random.default_rng(0))
+    assert targets.any(axis=(1, 2)).all()
+    assert np.isfinite(scenes).all()
 
 
 def test_rules_spare_every_kind_of_empty_scene():
