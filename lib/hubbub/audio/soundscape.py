@@ -171,7 +171,7 @@ def find_audible_part(samples: np.ndarray) -> tuple[int, int]:
     The sounding part reaches from the first to the last sample above `SILENCE_DB` relative to the clip's peak;
     pauses within it stay. Both are 0 for a clip that is empty or all zeros.
 
-    >>> sounding_part(np.array([0.0, 0.0, 0.5, 0.0, -1.0, 0.0005]))
+    >>> find_audible_part(np.array([0.0, 0.0, 0.5, 0.0, -1.0, 0.0005]))
     (2, 5)
     """
     magnitude = np.abs(samples)

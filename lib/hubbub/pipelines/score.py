@@ -97,8 +97,9 @@ def score(
         )
     given = _as_reference(reference)
     if given.events.empty and not every_recording:
+        name = "the reference" if isinstance(reference, pd.DataFrame) else str(reference)
         raise LabelsError(
-            "the reference holds no events; to count what was found in recordings without any as false, add --all"
+            f"{name} holds no events; to count what was found in recordings without any as false, add --all"
         )
     matched = match_reference(given, files, tables.labels)
     for note in matched.notes:
