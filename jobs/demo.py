@@ -22,7 +22,6 @@ from .train import train
 _DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "esc10-mini"
 _SCENES, _EVENTS, _SNR_DB = 3, (5, 8), (5.0, 20.0)
 
-# A bundle's own rules are for archives in which most minutes hold nothing; here, no minute is like that.
 _THRESHOLD = ("0.5",)
 
 

@@ -36,7 +36,7 @@ FOURTH_HZ, SPACING_HZ = 3500.0, 1000.0
 """Of the formants above the third, in a tract of 17 cm that is open at one end."""
 
 SPOKEN_AT_HZ = (8000, 11_025, 16_000, 22_050, 32_000)
-"""Rates of speech, below that of the recording."""
+"""Sample rates that a voice may be made at, where they are below that of the recording."""
 
 SMOOTH_STEPS = 8
 """Formants take some 40 ms from one sound to the next."""
@@ -71,7 +71,7 @@ class _Tracks:
 
 
 def make_voice(rng: np.random.Generator, length: int, rate: int) -> Floats:
-    """Let a random speaker utter random syllables in phrases, at some rate that telephones, radios and recorders have.
+    """Let a random speaker utter random syllables in phrases, with the bandwidth of a telephone, a radio or a recorder.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _speak(rng: np.random.Generator, length: int, rate: int) -> Floats:
 
 
 def _add_echo(rng: np.random.Generator, voice: Floats, rate: int) -> Floats:
-    """As loudspeakers and walls do, to some voices."""
+    """Add an echo to three of ten voices, as a loudspeaker or a wall does."""
     late = round(rng.uniform(0.05, 0.25) * rate)
     if rng.random() < 0.7 or late >= len(voice):
         return voice

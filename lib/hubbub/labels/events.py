@@ -28,6 +28,8 @@ UNKNOWN = "unknown"
 of all labels."""
 
 MOST_LATE_S = 0.5
+"""Seconds that an onset may be moved, either way."""
+
 LEAST_LEFT = 0.5
 """Share of an event's length that stays where its onset is moved."""
 
@@ -62,8 +64,8 @@ class EventRule:
     least_change: float = 0.3
     """Of candidates: neighbours whose mean scores differ by less are one; 0 to 1."""
     late_s: float = 0.0
-    """Events begin so much later than their scores say, or earlier below 0; seconds: what they were off by where the
-    rule was fitted. Half of an event's length stays at least."""
+    """Events begin so much later than their scores say, or earlier below 0; seconds: what onsets are off by where it is
+    clear when something begins. Half of an event's length stays at least."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -168,7 +170,8 @@ def events_from_windows(
     if UNKNOWN in by_label and UNKNOWN not in labels:
         highest = values[kept].max(axis=1).astype(np.float64)
         for onset_s, _, event in found:
-            highest[(edge_s[1:] > onset_s) & (edge_s[:-1] < event.offset_s)] = 0.0
+            scored_s = onset_s - max(0.0, by_label[event.label].late_s)  # where its scores rose
+            highest[(edge_s[1:] > scored_s) & (edge_s[:-1] < event.offset_s)] = 0.0
         strange = LabelScores(highest, edge_s).find_events(UNKNOWN, by_label[UNKNOWN])
         found += [(event.onset_s, len(labels), event) for event in strange]
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
@@ -215,14 +218,16 @@ def find_edges(start_s: np.ndarray, end_s: np.ndarray, duration_s: float) -> np.
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Scores of one label, which keep what one rule found out for the next."""
+    """Scores of one label; what is smoothed and divided into candidates for one rule is kept for the next."""
 
     scores: np.ndarray
     """float64 [window]."""
     edge_s: np.ndarray
     """float64 [window + 1]: each score holds from one edge to the next, all about as long."""
-    _smooth: dict[float, np.ndarray] = field(default_factory=dict)
-    _candidates: dict[tuple[float, ...], tuple[np.ndarray, ...]] = field(default_factory=dict)
+    _smooth: dict[float, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _candidates: dict[tuple[float, ...], tuple[np.ndarray, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def _window_s(self) -> float:
@@ -245,12 +250,13 @@ class LabelScores:
         peak = _reduce(np.maximum, scores, first, stop)
         mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
         if rule.late_s:
-            onset_s = np.clip(onset_s + rule.late_s, edge_s[0], offset_s - LEAST_LEFT * (offset_s - onset_s))
+            before_s = np.concatenate([edge_s[:1], offset_s])[: len(onset_s)]  # events of a label never overlap
+            onset_s = np.clip(onset_s + rule.late_s, before_s, offset_s - LEAST_LEFT * (offset_s - onset_s))
         columns = (onset_s, offset_s, peak, np.minimum(mean, peak))
         return [Event(label, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _smoothed(self, median_s: float) -> np.ndarray:
-        """The median over `median_s`, an odd number of windows; at the ends the outermost scores stand for others."""
+        """The median over `median_s`, an odd number of windows; at the ends the outermost score is repeated."""
         size = round(median_s / self._window_s) // 2 * 2 + 1 if median_s else 1
         if size < 3:
             return self.scores

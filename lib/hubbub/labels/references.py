@@ -98,7 +98,7 @@ def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[
     Raises
     ------
     LabelsError
-        There are events, and no recording of theirs was labelled.
+        The reference holds events, and none of its recordings was labelled.
     """
     events, notes = reference.events.copy(), list(reference.notes)
     events["uri"] = _match_names(events["uri"], list(files["uri"]))

@@ -6,6 +6,7 @@ Everything here is power, float32 [frame, band], of any level: whoever mixes set
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def make_distractors(
         sound = make_distractor(rng, duration_s=_DISTRACTOR_S, sample_rate=rate, is_voice=are_voices)
         return np.maximum(frontend(sound), silence_db).astype(np.float16)
 
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         made = np.stack(list(threads.map(make, range(_DISTRACTORS if count is None else count))))
     made.flags.writeable = False  # kept for the next training of this process
     return made

@@ -1,4 +1,4 @@
-"""Event rules of each label, fitted on scenes mixed from validation rows.
+"""Event rules of each label, fitted on scenes mixed from validation rows; then their onsets are moved.
 
 A rule has some numbers (`hubbub.labels.events.EventRule`). They are chosen one after the other, twice round: first
 those that serve all labels together, then each label's own, where the other labels count as one more label of its kind:
@@ -66,8 +66,8 @@ VOICES_PER_10_MIN = 0.5
 """The same where voices go on: synthetic ones are tamer than people."""
 
 FALSE_COST = 0.1
-"""What of F1 the first event beyond that costs, nearly; others cost ever less (by the logarithm), since rules that find
-nothing at all serve nobody, where a detector has learnt too little to tell."""
+"""F1 loses this times the logarithm of 1 and the events beyond that: each costs less than the one before, since rules
+that find nothing at all serve nobody, where a detector has learnt too little to tell."""
 
 CLEAR_DB = (10.0, 20.0)
 """Levels over the background at which onsets are measured: where people hear when something begins."""
@@ -169,7 +169,8 @@ def fit_event_rules(job: TrainingJob, model: keras.Model) -> dict[str, dict[str,
     clear = job.policy.for_onsets(CLEAR_DB)
     rows = pd.concat([job.split.train, job.split.validation])
     rows = rows.iloc[np.linspace(0, len(rows) - 1, min(len(rows), SCENES)).round().astype(int)]
-    scores, targets = _score_scenes(job, model, rows, clear, len(rows), len(parts))
+    # Training rows too: when a sound begins is nothing that a network learns by heart, and validation rows are few.
+    scores, targets = _score_scenes(job, model, rows, clear, len(rows), len(parts), every_row=True)
     clear_laid = [lay_scenes(scores[..., place], targets[..., place], frame_s) for place in places]
     rules = move_onsets(fit_rules(laid, most_false), clear_laid)
     return {label: rule.to_dict() for label, rule in zip(job.split.labels, rules, strict=True)}
@@ -284,15 +285,22 @@ def _descend(start: dict[str, float], judge: Callable[[dict[str, float]], float]
 
 
 def _score_scenes(
-    job: TrainingJob, model: keras.Model, rows: pd.DataFrame, policy: SceneMixer, count: int, kind: int
+    job: TrainingJob,
+    model: keras.Model,
+    rows: pd.DataFrame,
+    policy: SceneMixer,
+    count: int,
+    kind: int,
+    *,
+    every_row: bool = False,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Scores and targets of about so many scenes from some rows, [scene, frame, label] each."""
+    """Scores and targets of about so many scenes from some rows, or of all crops of all, [scene, frame, label] each."""
     scores, targets = [], []
     for take in range(max(1, round(count / len(rows)))):
         for step, (features, wanted) in enumerate(iterate_rows(plan_rows(job, rows), job.target_table)):
             scenes, active = policy(features, wanted, np.random.default_rng([job.seed, 2, kind, take, step]))
             scores.append(np.asarray(model.predict_on_batch(scenes)))
             targets.append(active)
-            if len(scores) * len(scenes) >= 2 * count:
+            if not every_row and len(scores) * len(scenes) >= 2 * count:
                 return np.concatenate(scores), np.concatenate(targets)
     return np.concatenate(scores), np.concatenate(targets)

@@ -74,9 +74,9 @@ def compile_network(
     with use_precision(settings.train.precision):
         model = recipe.build(shape, statistics, settings.model)
     optimizer = recipe.optimizer(steps, settings.model)
-    optimizer.build(model.trainable_variables)  # TensorFlow traces a step that makes variables a second time
     metrics = [LabelledAccuracy(name="accuracy")]
     model.compile(optimizer, loss=recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
+    model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step that makes variables a second time
     return model
 
 

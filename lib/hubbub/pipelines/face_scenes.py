@@ -116,7 +116,8 @@ def score(
     Raises
     ------
     hubbub.errors.LabelsError
-        The reference cannot be read, or names no recording that was labelled.
+        The reference cannot be read, names no recording that was labelled, or holds no events of the model's labels
+        without `every_recording`.
     """
     from hubbub.pipelines.score import score as run
 

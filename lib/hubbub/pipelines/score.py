@@ -53,7 +53,10 @@ class ScoreResult:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain data; None for what cannot be told, as where no event is true."""
+        """All of it as plain data; None for what is no number.
+
+        Where no event is true, F1, error rates and PSDS are 0, and false events alone say how good the tables are.
+        """
         whole = asdict(self)
         for metrics, plain in zip(self.scores.metrics, whole["scores"]["metrics"], strict=True):
             for name in ("segment", "event"):
@@ -95,15 +98,15 @@ def score(
         raise LabelsError(
             f"{tables.path} holds no labelled recording; run: hubbub label FILES --model BUNDLE -o {tables.path}"
         )
-    given = _as_reference(reference)
-    if given.events.empty and not every_recording:
-        name = "the reference" if isinstance(reference, pd.DataFrame) else str(reference)
-        raise LabelsError(
-            f"{name} holds no events; to count what was found in recordings without any as false, add --all"
-        )
-    matched = match_reference(given, files, tables.labels)
+    matched = match_reference(_as_reference(reference), files, tables.labels)
     for note in matched.notes:
         reporter.warn(f"reference: {note}")
+    if matched.events.empty and not every_recording:
+        name = "the reference" if isinstance(reference, pd.DataFrame) else str(reference)
+        raise LabelsError(
+            f"{name} holds no events of the model's labels; to count what was found in recordings without any as "
+            "false, add --all (every_recording=True in Python)"
+        )
     uris = sorted(files["uri"] if every_recording else set(matched.events["uri"]))
     result = _score(tables, matched, files, uris, tolerances_s, segment_s, reporter)
     if target is not None:

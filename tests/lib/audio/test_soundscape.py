@@ -104,7 +104,7 @@ SOUNDING = [
 
 
 @pytest.mark.parametrize(("samples", "expected", "why"), SOUNDING, ids=[row[2] for row in SOUNDING])
-def test_sounding_part(samples: list[float], expected: tuple[int, int], why: str) -> None:
+def test_audible_part(samples: list[float], expected: tuple[int, int], why: str) -> None:
     assert find_audible_part(np.array(samples, dtype=np.float32)) == expected, why
 
 

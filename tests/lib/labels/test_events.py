@@ -268,6 +268,23 @@ def test_onsets_are_moved_by_what_they_are_off_but_stay_in_their_events():
     assert EventRule(**rule.to_dict()) == rule
 
 
+def test_events_of_a_label_never_overlap_wherever_their_onsets_go():
+    start_s = np.arange(20) / 10
+    scores = np.ones((20, 1))
+    scores[9] = 0.0
+    found = events_from_windows(start_s, start_s + 0.1, scores, ["dog"], EventRule(late_s=-0.3), 2.0)
+    assert [(one.onset_s, one.offset_s) for one in found] == [(0.0, pytest.approx(0.9)), (pytest.approx(0.9), 2.0)]
+
+
+def test_what_a_later_onset_leaves_over_is_not_unknown():
+    start_s = np.arange(20) / 10
+    scores = np.zeros((20, 1))
+    scores[5:15] = 0.9
+    rules = {"dog": EventRule(0.5, 0.35, late_s=0.3), "unknown": EventRule(0.3, 0.2)}
+    found = events_from_windows(start_s, start_s + 0.1, scores, ["dog"], rules, 2.0)
+    assert [(one.label, one.onset_s) for one in found] == [("dog", pytest.approx(0.8))]
+
+
 def test_what_scores_and_is_no_event_of_any_label_is_unknown():
     """A second of 0.4 for rain is unknown at 0.3; next to it, in an event of dog's, it is not."""
     start_s = np.arange(10, dtype=float)

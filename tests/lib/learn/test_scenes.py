@@ -25,6 +25,7 @@ from tests.data.detectors import LABELS, SETTINGS, make_detector
 
 keras = pytest.importorskip("keras")
 
+from hubbub.learn.backgrounds import make_distractors  # noqa: E402
 from hubbub.learn.event_rules import fit_rules, lay_scenes, move_onsets  # noqa: E402
 from hubbub.learn.frames import frame_and_clip_loss, pool_in_graph  # noqa: E402
 from hubbub.learn.networks.detector import plan_frames  # noqa: E402
@@ -190,13 +191,22 @@ def test_no_frames_and_pauses_at_the_ends():
     assert close_pauses(np.array([0, 1, 0, 0], bool), 5).tolist() == [False, True, False, False]
 
 
+@pytest.mark.parametrize("is_voice", [False, True])
 @pytest.mark.parametrize("seed", range(12))
-def test_distractors_are_audible_and_finite(seed: int):
-    for rate in (8000, 22_050):
-        sound = make_distractor(np.random.default_rng(seed), duration_s=1.5, sample_rate=rate, is_voice=False)
+def test_distractors_are_audible_and_finite(seed: int, is_voice: bool):
+    for rate in (8000, 11_025, 22_050, 44_100):
+        sound = make_distractor(np.random.default_rng(seed), duration_s=1.5, sample_rate=rate, is_voice=is_voice)
         assert sound.shape == (round(1.5 * rate),)
         assert np.isfinite(sound).all()
         assert np.abs(sound).max() == pytest.approx(0.5)
+
+
+def test_sounds_of_no_class_are_the_same_each_time():
+    """Though threads make them."""
+    make = make_distractors.__wrapped__
+    first, again = (make(SETTINGS, are_voices=True, count=8) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert len({sound.tobytes() for sound in first}) == 8
 
 
 def test_voices_have_syllables_and_pauses():
@@ -237,14 +247,20 @@ def test_onsets_are_moved_by_what_they_are_off():
     assert [one.late_s for one in moved] == [pytest.approx(0.1), pytest.approx(0.1)]
     late = np.roll(targets[:20], 3, axis=1)
     moved = move_onsets([rule, rule], [lay_scenes(early, targets, 0.1), lay_scenes(late, targets[:20], 0.1)])
-    assert moved[0].late_s == pytest.approx((20 * 0.1 - 10 * 0.1) / 30, abs=2e-3)  # the median of all is -0.1 + 0.2
+    assert moved[0].late_s == pytest.approx((20 * 0.1 - 10 * 0.1) / 30, abs=2e-3)  # all: 20 of -0.1, 20 of 0.3
     assert moved[1].late_s == pytest.approx((20 * -0.3 - 10 * 0.1) / 30, abs=2e-3)
 
 
-def test_scenes_for_onsets_hold_an_event_or_two(mixer: SceneMixer):
-    scenes, targets = mixer.for_onsets((10.0, 20.0))(*rows_with_a_burst(16), np.random.default_rng(0))
-    assert targets.any(axis=(1, 2)).all()
-    assert np.isfinite(scenes).all()
+def test_scenes_for_onsets_hold_an_event_or_two_and_nothing_else(mixer: SceneMixer):
+    clear = mixer.for_onsets((10.0, 20.0))
+    nothing = replace(clear, event_shares=(1.0,), quiet_share=0.0)
+    rows, targets = rows_with_a_burst(16)
+    scenes, wanted = clear(rows, targets, np.random.default_rng(0))
+    assert set((wanted.max(axis=1) > 0).sum(axis=1)) == {1, 2}
+    bare, _ = nothing(rows, targets, np.random.default_rng(0))
+    spread = [np.ptp(10 * np.log10((10 ** (one / 10)).mean(axis=2)), axis=1).mean() for one in (scenes, bare)]
+    assert spread[1] < spread[0]
+    assert bare.max() < mixer.background_db[1] + 30  # no sound of no class stands out
 
 
 def test_rules_spare_every_kind_of_empty_scene():

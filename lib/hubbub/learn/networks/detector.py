@@ -188,7 +188,7 @@ def _add_convolution(
     padding: str = "same",
     pool: tuple[int, int] | None = None,
 ) -> keras.KerasTensor:
-    """Pooled before it is normalised: what comes after costs less, a fifth of a training's time."""
+    """Add a convolution; what is pooled is pooled before it is normalised, which saves a fifth of a training's time."""
     hidden = layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False)(hidden)
     if pool is not None:
         hidden = layers.MaxPooling2D(pool, padding="same")(hidden)
