@@ -171,10 +171,8 @@ def describe_scores(result: ScoreResult, tolerances_s: Sequence[float]) -> dict[
     rows = {"recordings": f"{count_noun(result.recordings, 'recording')}, {result.hours * 60:.1f} min"}
     false = f"{result.false_per_10_min:.1f} in 10 min"
     if not first.event.support:
-        called = {label: event.called for label, event in first.event_by_label.items()}
-        return (
-            rows | {"true events": "none", "false events": false} | {f"  {name}": str(called[name]) for name in called}
-        )
+        called = {f"  {label}": f"{event.called} found" for label, event in first.event_by_label.items()}
+        return rows | {"true events": "none", "false events": false} | called
     rows[f"segments of {first.segment_s:g} s"] = (
         _describe(first.segment, scores.segment_interval) + f", error rate {scores.segment_error_rate:.2f}"
     )
