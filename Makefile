@@ -16,7 +16,6 @@ FRONTENDS := $(wildcard tests/lib/audio/test_frontend_*.py)
 # A process a core, four at most; a file stays in one process, so that what its tests share is made once.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
