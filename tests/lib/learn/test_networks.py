@@ -10,7 +10,9 @@ keras = pytest.importorskip("keras")
 
 from keras import layers  # noqa: E402
 
+from hubbub.config.recipes import choose_recipe_settings  # noqa: E402
 from hubbub.learn.dataset import BandStatistics  # noqa: E402
+from hubbub.learn.fitting import compile_network  # noqa: E402
 from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
 from hubbub.learn.networks.fourier import power_spectra  # noqa: E402
 from hubbub.learn.networks.standard import standardise  # noqa: E402
@@ -106,3 +108,24 @@ def test_the_default_network_takes_small_shapes(shape):
     scores = keras.ops.convert_to_numpy(model(np.full((2, n_frames, n_bands), -30, np.float32)))
     assert scores.shape == (2, n_labels)
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_training_step_is_traced_once(precision):
+    """Variables that a step makes are a reason to trace it a second time: some seconds of every training."""
+    shape, statistics = (
+        Shape(n_frames=32, n_bands=16, n_labels=3),
+        BandStatistics(np.full(16, -30.0), np.full(16, 10.0)),
+    )
+    settings = choose_recipe_settings("default", {"train.precision": precision})
+    model = compile_network(find_recipe("default"), shape, statistics, settings, steps=4)
+    traced, step = [], model.train_step
+
+    def count(batch: object) -> object:
+        traced.append(batch)
+        return step(batch)
+
+    model.train_step = count
+    rows, targets = np.zeros((4, 32, 16), np.float32), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    model.fit(rows, targets, batch_size=2, epochs=2, verbose=0)
+    assert len(traced) == 1
