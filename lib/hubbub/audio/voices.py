@@ -17,6 +17,7 @@ from numba import njit
 from scipy.signal import lfilter
 
 Floats = npt.NDArray[np.float64]
+Formants = tuple[float, float, float]
 
 STEP_S = 0.005
 VOWELS_HZ = (
@@ -38,6 +39,11 @@ FOURTH_HZ, SPACING_HZ = 3500.0, 1000.0
 SPOKEN_AT_HZ = (8000, 11_025, 16_000, 22_050, 32_000)
 """Sample rates that a voice may be made at, where they are below that of the recording."""
 
+_STOP, _AFFRICATE, _FRICATIVE, _NASAL, _BREATH, _NONE = range(6)
+ONSET_SHARES = (0.28, 0.07, 0.28, 0.17, 0.06, 0.14)
+CODA_SHARES = (0.25, 0.05, 0.3, 0.4, 0.0, 0.0)
+"""Shares of kinds of consonants before and after a vowel."""
+
 SMOOTH_STEPS = 8
 """Formants take some 40 ms from one sound to the next."""
 
@@ -50,12 +56,12 @@ class _Tracks:
     breath: list[float] = field(default_factory=list)
     noise: list[float] = field(default_factory=list)
     noise_hz: list[float] = field(default_factory=list)
-    formants: list[tuple[float, float, float]] = field(default_factory=list)
+    formants: list[Formants] = field(default_factory=list)
 
     def add(
         self,
         seconds: float,
-        formants: tuple[float, float, float],
+        formants: Formants,
         *,
         voicing: float = 0.0,
         breath: float = 0.0,
@@ -131,56 +137,71 @@ def _add_echo(rng: np.random.Generator, voice: Floats, rate: int) -> Floats:
 
 
 def _draw_tracks(rng: np.random.Generator, steps: int, tract: float) -> _Tracks:
-    tracks, pace = _Tracks(), rng.uniform(0.6, 1.5)
     breathy = rng.uniform(0.0, 0.4) if rng.random() < 0.85 else 1.0  # some whisper
-    while len(tracks.voicing) < steps:
-        for _ in range(int(rng.integers(1, 13))):
-            _add_syllable(tracks, rng, tract, pace, breathy)
-        _add_syllable(tracks, rng, tract, pace * rng.uniform(1.0, 2.0), breathy)  # the last of a phrase is longer
-        pause_s = rng.uniform(0.1, 1.2)
-        tracks.add(pause_s, (500, 1500, 2500))
-    return tracks
+    speaker = _Speaker(rng, _Tracks(), tract, rng.uniform(0.6, 1.5), breathy)
+    while len(speaker.tracks.voicing) < steps:
+        for _ in range(int(rng.integers(0, 13))):
+            speaker.utter_syllable(speaker.pace, coda_share=0.35)
+        speaker.utter_syllable(speaker.pace * rng.uniform(1.0, 2.0), coda_share=0.7)  # the last of a phrase is longer
+        speaker.tracks.add(rng.uniform(0.1, 1.2), (500, 1500, 2500))
+    return speaker.tracks
 
 
-def _add_syllable(tracks: _Tracks, rng: np.random.Generator, tract: float, pace: float, breathy: float) -> None:
-    """A consonant or none, a vowel or two, sometimes a consonant after it."""
-    loud = rng.uniform(0.4, 1.0)
-    voiced = 0.0 if breathy == 1.0 else loud
-    vowel = _draw_vowel(rng, tract)
-    _add_consonant(tracks, rng, vowel, pace, loud, voiced)
-    tracks.add(pace * rng.uniform(0.06, 0.18), vowel, voicing=voiced, breath=breathy * loud)
-    if rng.random() < 0.3:
-        tracks.add(pace * rng.uniform(0.05, 0.12), _draw_vowel(rng, tract), voicing=voiced, breath=breathy * loud)
-    if rng.random() < 0.35:
-        _add_consonant(tracks, rng, vowel, pace, 0.7 * loud, 0.7 * voiced)
+@dataclass
+class _Speaker:
+    """Who speaks, and what has been said so far."""
+
+    rng: np.random.Generator
+    tracks: _Tracks
+    tract: float
+    pace: float
+    breathy: float
+
+    def utter_syllable(self, pace: float, *, coda_share: float) -> None:
+        """Consonants or none, a vowel or two, sometimes consonants after it."""
+        rng = self.rng
+        loud = rng.uniform(0.4, 1.0)
+        vowel = _draw_vowel(rng, self.tract)
+        if rng.random() < 0.15:  # a cluster, as in "street"
+            self._utter(_FRICATIVE, vowel, pace, loud)
+        self._utter(rng.choice(len(ONSET_SHARES), p=ONSET_SHARES), vowel, pace, loud)
+        self._utter_vowel(vowel, pace * rng.uniform(0.06, 0.18), loud)
+        if rng.random() < 0.3:
+            vowel = _draw_vowel(rng, self.tract)
+            self._utter_vowel(vowel, pace * rng.uniform(0.05, 0.12), loud)
+        while rng.random() < coda_share:
+            loud, coda_share = 0.7 * loud, 0.2
+            self._utter(rng.choice(len(CODA_SHARES), p=CODA_SHARES), vowel, pace, loud)
+
+    def _voiced(self, loud: float) -> float:
+        return 0.0 if self.breathy == 1.0 else loud
+
+    def _utter_vowel(self, vowel: Formants, seconds: float, loud: float) -> None:
+        self.tracks.add(seconds, vowel, voicing=self._voiced(loud), breath=self.breathy * loud)
+
+    def _utter(self, kind: int, vowel: Formants, pace: float, loud: float) -> None:
+        """One consonant beside a vowel, or none."""
+        rng, tracks, voiced = self.rng, self.tracks, self._voiced(loud)
+        if kind in (_STOP, _AFFRICATE):  # closed, then a burst, then breath or hiss
+            bar = 0.15 * voiced if rng.random() < 0.5 else 0.0
+            tracks.add(pace * rng.uniform(0.03, 0.08), (250, vowel[1], vowel[2]), voicing=bar)
+            place_hz = float(rng.choice([800, 1800, 4200]) * rng.uniform(0.85, 1.2))
+            tracks.add(rng.uniform(0.005, 0.02), vowel, noise=loud, noise_hz=place_hz)
+            if kind == _STOP and bar == 0.0:
+                tracks.add(pace * rng.uniform(0.01, 0.06), vowel, breath=0.8 * loud)
+        if kind in (_FRICATIVE, _AFFRICATE):
+            place_hz = float(rng.choice([1500, 2800, 5500, 8000]) * rng.uniform(0.85, 1.2))
+            buzz = 0.4 * voiced if rng.random() < 0.3 else 0.0
+            hiss = loud * rng.uniform(0.4, 1.0)
+            tracks.add(pace * rng.uniform(0.05, 0.16), vowel, voicing=buzz, noise=hiss, noise_hz=place_hz)
+        if kind == _NASAL:  # or a liquid
+            middle_hz = rng.uniform(900, 1700)
+            tracks.add(pace * rng.uniform(0.04, 0.14), (280, middle_hz, 2300), voicing=0.5 * voiced)
+        if kind == _BREATH:  # an h
+            tracks.add(pace * rng.uniform(0.04, 0.1), vowel, breath=0.8 * loud)
 
 
-def _add_consonant(
-    tracks: _Tracks,
-    rng: np.random.Generator,
-    vowel: tuple[float, float, float],
-    pace: float,
-    loud: float,
-    voiced: float,
-) -> None:
-    kind = rng.random()
-    if kind < 0.35:  # a stop: closed, then a burst, then breath
-        bar = 0.15 * voiced if rng.random() < 0.5 else 0.0
-        tracks.add(pace * rng.uniform(0.03, 0.08), (250, vowel[1], vowel[2]), voicing=bar)
-        place_hz = float(rng.choice([800, 1800, 4200]) * rng.uniform(0.85, 1.2))
-        tracks.add(rng.uniform(0.005, 0.02), vowel, noise=loud, noise_hz=place_hz)
-        if bar == 0.0:
-            tracks.add(pace * rng.uniform(0.01, 0.06), vowel, breath=0.8 * loud)
-    elif kind < 0.7:  # a fricative
-        place_hz = float(rng.choice([1500, 2800, 5500, 8000]) * rng.uniform(0.85, 1.2))
-        buzz = 0.4 * voiced if rng.random() < 0.3 else 0.0
-        hiss = loud * rng.uniform(0.4, 1.0)
-        tracks.add(pace * rng.uniform(0.05, 0.16), vowel, voicing=buzz, noise=hiss, noise_hz=place_hz)
-    elif kind < 0.9:  # a nasal, or a liquid
-        tracks.add(pace * rng.uniform(0.04, 0.1), (280, rng.uniform(900, 1700), 2300), voicing=0.5 * voiced)
-
-
-def _draw_vowel(rng: np.random.Generator, tract: float) -> tuple[float, float, float]:
+def _draw_vowel(rng: np.random.Generator, tract: float) -> Formants:
     first, second, third = VOWELS_HZ[int(rng.integers(len(VOWELS_HZ)))]
     return first * tract, second * tract, third * tract
 

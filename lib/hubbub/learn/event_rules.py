@@ -65,7 +65,7 @@ there has to be listened to. Where sounds of no class are fewer than in these sc
 VOICES_PER_10_MIN = 0.5
 """The same where voices go on: synthetic ones are tamer than people."""
 
-FALSE_COST = 0.1
+FALSE_COST = 0.03
 """F1 loses this times the logarithm of 1 and the events beyond that: each costs less than the one before, since rules
 that find nothing at all serve nobody, where a detector has learnt too little to tell."""
 

@@ -93,6 +93,9 @@ class SceneMixer:
     clean_share: float = 0.3
     """Share of scenes that are whole rows as they are recorded, one after another, over next to nothing."""
 
+    clean_distractor_share: float = 0.25
+    """Share of the places of such a scene that hold a sound of no class: not all that is clear is of a class."""
+
     background_db: tuple[float, float] = (-70.0, -25.0)
     """Softest and loudest background, dBFS."""
 
@@ -253,8 +256,7 @@ class SceneMixer:
             self._add(total, power[row], active[row], level_db, rng, want, targets[row])
         for _ in range(self._count_distractors(rng)):
             sound = self._draw_distractor(rng)
-            power_of_it = np.exp(np.float32(_TO_POWER) * sound.features.astype(np.float32))
-            self._add(total, power_of_it, sound.active, level_db, rng)
+            self._add(total, self._power_of(sound), sound.active, level_db, rng)
         if rng.random() < self.edge_share:
             at = int(rng.integers(self.n_frames // 10, self.n_frames * 9 // 10))
             beyond = slice(at) if rng.random() < 0.5 else slice(at, None)
@@ -267,6 +269,9 @@ class SceneMixer:
         else:
             chosen = self.voices if self.voices and rng.random() < self.voice_share else self.distractors
         return chosen[int(rng.integers(len(chosen)))]
+
+    def _power_of(self, sound: Sound) -> Features:
+        return np.exp(np.float32(_TO_POWER) * sound.features.astype(np.float32))
 
     def _count_distractors(self, rng: np.random.Generator) -> int:
         if not len(self.distractors):
@@ -322,8 +327,12 @@ class SceneMixer:
         spare = self.n_frames - count * length
         begin = int(rng.integers(min(0, spare), max(0, spare) + 1))
         for place in range(count):
-            row = rows.draw()
             gain = np.float32(10 ** (rng.uniform(-15, 6) / 10))
+            if len(self.distractors) and rng.random() < self.clean_distractor_share:
+                heard = self._power_of(self._draw_distractor(rng))
+                self._lay(total, gain * self._vary(heard, rng), begin + place * length)
+                continue
+            row = rows.draw()
             self._lay(total, gain * self._vary(power[row], rng), begin + place * length)
             mark_active(want, active[row], begin + place * length, targets[row])
         scene[:] = np.log(np.maximum(total, 1e-30)) / np.float32(_TO_POWER)

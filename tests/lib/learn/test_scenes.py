@@ -94,6 +94,21 @@ def test_sounds_of_no_class_have_no_targets(mixer: SceneMixer):
     assert scenes.std() > 5  # there is something to hear
 
 
+def test_what_is_clear_may_be_a_sound_of_no_class(mixer: SceneMixer):
+    """Else whatever is heard without noise would be taken for some label."""
+    rows, targets = rows_with_a_burst(32)
+    clean = replace(mixer, clean_share=1.0, clean_distractor_share=1.0)
+    scenes, wanted = clean(rows, targets, np.random.default_rng(0))
+    assert not wanted.any()
+    assert (scenes.max(axis=(1, 2)) - np.median(scenes, axis=(1, 2)) > 30).all()
+    shares = [
+        replace(clean, clean_distractor_share=share)(rows, targets, np.random.default_rng(0))[1].any(axis=(1, 2)).mean()
+        for share in (0.0, 0.5)
+    ]
+    assert shares[0] == 1.0
+    assert 0.4 < shares[1] < 0.95  # each scene has several places
+
+
 def test_where_a_recording_ends_nothing_is_active(mixer: SceneMixer):
     rows, targets = rows_with_a_burst(6)
     cut = replace(mixer, edge_share=1.0, clean_share=0.0, event_shares=(0.0, 0.0, 0.0, 1.0), masks=0, eq_db=0.0)
