@@ -186,9 +186,12 @@ class SceneMixer:
         return replace(quiet, event_shares=(0.0, 0.5, 0.5), snr_db=snr_db, reverb_share=0.0)
 
     def without_events(self) -> tuple[SceneMixer, ...]:
-        """Scenes of noise alone, and scenes where sounds of no class, or where voices go on all the time."""
+        """Scenes of noise alone, and scenes where sounds of no class, or where voices go on all the time.
+
+        Half of the latter are clear: without noise, sounds of no class are most like those of a label.
+        """
         empty = replace(self.for_rules(), event_shares=(1.0,), distractor_share=0.0, busy_share=0.0)
-        busy = replace(empty, busy_share=1.0)
+        busy = replace(empty, busy_share=1.0, clean_share=0.5, clean_distractor_share=1.0)
         if not self.voices:
             return empty, busy
         return empty, replace(busy, voice_share=0.0), replace(busy, voice_share=1.0, negatives=())
