@@ -30,7 +30,7 @@ from hubbub.errors import BundleError, TrainingError
 from hubbub.io.atomic import explain_write_errors, write_json
 from hubbub.io.folders import refuse_foreign_folder
 from hubbub.learn.card import model_card
-from hubbub.learn.checkpoints import State, kept_model, last_checkpoint
+from hubbub.learn.checkpoints import State, copy_kept_model, restore_checkpoint
 from hubbub.learn.describe import calibrate_on_validation, describe_bundle
 from hubbub.learn.diagnosis import find_split_warnings, find_training_warnings
 from hubbub.learn.event_rules import fit_event_rules
@@ -170,7 +170,7 @@ def train(
         resumed = state.epoch
         if not (state.stopped or state.epoch >= job.epochs):
             fit_epochs(job, state, trained, on_epoch)
-        for text in _finish(job, state, found):
+        for text in _finish(job, state, trained, found):
             warn(text)
     return _result(job, read_description(job.out), resumed=resumed, started=started, was_done=False)
 
@@ -226,17 +226,15 @@ def _changes(earlier: dict[str, Any], job: TrainingJob) -> str:
 
 
 def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
-    """The last whole checkpoint, or a new model."""
+    """A new model, or one as the last whole checkpoint has it."""
     set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
-    network = (job.recipe, job.shape, statistics, job.recipe_settings)
-    return last_checkpoint(job.partial / CHECKPOINTS) or (
-        State(),
-        compile_network(*network, steps=job.epochs * count_steps(job)),
-    )
+    steps = job.epochs * count_steps(job)
+    model = compile_network(job.recipe, job.shape, statistics, job.recipe_settings, steps=steps)
+    return restore_checkpoint(job.partial / CHECKPOINTS, model), model
 
 
-def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[str]:
+def _finish(job: TrainingJob, state: State, trained: keras.Model, split_warnings: list[str]) -> list[str]:
     """Make the bundle from the best checkpoint, give it its name, and clear the workshop away.
 
     Returns
@@ -244,7 +242,7 @@ def _finish(job: TrainingJob, state: State, split_warnings: list[str]) -> list[s
     warnings
         About what was learned.
     """
-    model = in_float32(kept_model(job.partial / CHECKPOINTS, state), job)
+    model = in_float32(copy_kept_model(job.partial / CHECKPOINTS, state, trained), job)
     draft = job.partial / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
     marked, scores = score_chosen_rows(job, model)
