@@ -140,7 +140,7 @@ def _draw_tracks(rng: np.random.Generator, steps: int, tract: float) -> _Tracks:
     breathy = rng.uniform(0.0, 0.4) if rng.random() < 0.85 else 1.0  # some whisper
     speaker = _Speaker(rng, _Tracks(), tract, rng.uniform(0.6, 1.5), breathy)
     while len(speaker.tracks.voicing) < steps:
-        for _ in range(int(rng.integers(0, 7))):
+        for _ in range(int(rng.integers(0, 13))):
             speaker.utter_syllable(speaker.pace, coda_share=0.35)
         speaker.utter_syllable(speaker.pace * rng.uniform(1.0, 2.0), coda_share=0.7)  # the last of a phrase is longer
         speaker.tracks.add(rng.uniform(0.1, 1.2), (500, 1500, 2500))
