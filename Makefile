@@ -13,8 +13,9 @@ CHECKED := lib jobs tests benchmarks
 MARKS := $(if $(CI),not slow,not slow and not chaos)
 
 FRONTENDS := $(wildcard tests/lib/audio/test_frontend_*.py)
-# A process a core, four at most; a file stays in one process, so that what its tests share is made once.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+# A process more than cores, since tests that wait for clusters leave one idle, four at most; a file stays in one process,
+# so that what its tests share is made once.
+PARALLEL ?= -n $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n < 4 ? n : 4 ))) --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
