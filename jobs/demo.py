@@ -22,7 +22,7 @@ from .train import train
 _DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "esc10-mini"
 _SCENES, _EVENTS, _SNR_DB = 3, (5, 8), (5.0, 20.0)
 
-_THRESHOLD = ("0.5",)
+_THRESHOLD = ("0.3",)
 
 
 def demo(
