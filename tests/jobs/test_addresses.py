@@ -132,8 +132,9 @@ def test_training_and_testing_on_a_store_in_a_bucket(s3: str, moto_server: Serve
         (("events", "{s3}/a/../b"), "has the part '..', which no folder can have"),
     ],
 )
-def test_what_cannot_be_says_what_to_type(s3: str, words: tuple[str, ...], message: str, tmp_path: Path):
-    assert message in refuse(*(word.format(s3=s3) for word in words), cwd=tmp_path)
+def test_what_cannot_be_says_what_to_type(s3: str, words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in refuse(*(word.format(s3=s3) for word in words))
     assert list(tmp_path.iterdir()) == []
 
 

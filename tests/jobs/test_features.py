@@ -193,10 +193,10 @@ def test_failed_clips_are_left_alone_until_they_are_asked_for(bad_archive: Path,
 
 
 def test_other_settings_are_another_store(clips: Path, store: Path, tmp_path: Path) -> None:
-    said = refuse("features", clips, "-o", store, "--set", "frontend.n_mels=64")
+    said = refuse("features", clips, "-o", store, *SERIAL, "--set", "frontend.n_mels=64")
     held, asked = open_store(store).settings_hash, "b4b511a430128f3b"
     assert f"built with other settings ({held}; asked for {asked}): frontend.n_mels: 64, not 128" in said
-    said = refuse("features", clips, "-o", store, "--set", "layout.rows_per_shard=64")
+    said = refuse("features", clips, "-o", store, *SERIAL, "--set", "layout.rows_per_shard=64")
     assert "laid out otherwise: rows_per_shard: 64, not 16" in said
 
 
@@ -204,13 +204,13 @@ def test_other_settings_are_another_store(clips: Path, store: Path, tmp_path: Pa
     ("options", "message"),
     [
         (("--set", "frontend.n_mel=4"), "unknown setting 'frontend.n_mel': did you mean 'n_mels'?"),
-        (("--set", "frontend.fmax_hz=20000"), "fmax_hz 20000 is above half the sample rate, 11025"),
-        (("--set", "windows.duration_s"), "expected KEY=VALUE, such as frontend.n_mels=64"),
-        (("--settings", "nowhere.yaml"), "settings file nowhere.yaml does not exist"),
+        ((*SERIAL, "--set", "frontend.fmax_hz=20000"), "fmax_hz 20000 is above half the sample rate, 11025"),
+        ((*SERIAL, "--set", "windows.duration_s"), "expected KEY=VALUE, such as frontend.n_mels=64"),
+        ((*SERIAL, "--settings", "nowhere.yaml"), "settings file nowhere.yaml does not exist"),
         (("--cluster", "cloud"), "expected serial, local or an address such as tcp://host:8786"),
         (("--cluster", "serial", "--workers", 2), "--workers 2 goes with --cluster local"),
         (("--cluster", "tcp://127.0.0.1:1"), "no Dask scheduler answers at tcp://127.0.0.1:1 within 10 s"),
-        (("--log-json", "/nowhere/log"), "--log-json /nowhere/log: No such file or directory"),
+        ((*SERIAL, "--log-json", "/nowhere/log"), "--log-json /nowhere/log: No such file or directory"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
@@ -222,8 +222,8 @@ def test_what_was_asked_wrongly_is_refused(
 
 def test_outputs_that_hold_something_else_are_refused(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.md").write_text("years of work")
-    assert "holds something else (thesis.md)" in refuse("features", clips, "-o", tmp_path)
-    assert "thesis.md is a file" in refuse("features", clips, "-o", tmp_path / "thesis.md")
+    assert "holds something else (thesis.md)" in refuse("features", clips, "-o", tmp_path, *SERIAL)
+    assert "thesis.md is a file" in refuse("features", clips, "-o", tmp_path / "thesis.md", *SERIAL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.md"]
 
 
