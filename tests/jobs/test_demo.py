@@ -1,4 +1,4 @@
-"""`hubbub demo` in short: two epochs instead of many, and all in one process; everything else as it is."""
+"""`hubbub demo` in short: one epoch instead of many, and all in one process; everything else as it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hubbub.labels.tables import open_labels
 from tests.jobs.command import refuse, succeed
 
-SHORT = ("--epochs", 2, "--cluster", "serial")
+SHORT = ("--epochs", 1, "--cluster", "serial")
 
 
 @pytest.mark.usefixtures("few_scenes")

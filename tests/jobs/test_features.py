@@ -355,9 +355,12 @@ def test_recordings_of_noise_that_changed_are_refused(clips: Path, tmp_path: Pat
     assert "0 clips, 0 windows" in succeed("features", tmp_path / "few.parquet", "-o", store, *SERIAL)
 
 
-def test_a_run_that_made_nothing_does_not_decide_the_next_ones_settings(clips: Path, tmp_path: Path) -> None:
+def test_a_run_that_made_nothing_does_not_decide_the_next_ones_settings(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hubbub.engine.clients._CONNECT_TIMEOUT_S", 0.5)
     nobody = ("--cluster", "tcp://127.0.0.1:9")
-    refuse("features", clips, "-o", tmp_path / "store", *nobody)
+    assert "no Dask scheduler" in refuse("features", clips, "-o", tmp_path / "store", *nobody, own_process=False)
     succeed("features", clips, "-o", tmp_path / "store", *SERIAL, "--set", "frontend.n_mels=32")
     assert open_store(tmp_path / "store").n_bands == 32
     refuse("features", clips, "-o", tmp_path / "store", *SERIAL, "--set", "frontend.n_mels=16")

@@ -52,7 +52,7 @@ def test_a_bundle_refuses_a_store_with_another_frontend(clips: Path, bundle: Pat
 def test_evaluate_writes_scores_and_a_report(esc10_mini: Path, tmp_path: Path) -> None:
     clips, store, bundle, out = (tmp_path / name for name in ("clips.parquet", "store", "bundle", "evaluation"))
     succeed("index", esc10_mini / "esc10.csv", "-o", clips)
-    succeed("features", clips, "-o", store, *SERIAL)
+    succeed("features", clips, "-o", store, *SERIAL, "--set", "frontend.n_mels=32")
     succeed("train", store, "-o", bundle, "--test-fold", 1, "--epochs", 1, "--model", "seed-cnn")
     said = succeed("evaluate", bundle, store, "-o", out)
     scores = json.loads((out / "evaluation.json").read_text())
