@@ -17,6 +17,8 @@ import math
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,8 @@ def restore_checkpoint(folder: Path, model: keras.Model) -> State:
     if not done:
         return State()
     _assign(done[-1], _name_variables(model))
-    return State(**json.loads((done[-1] / STATE).read_text(encoding="utf-8")))
+    with _explain_damage(done[-1]):
+        return State(**json.loads((done[-1] / STATE).read_text(encoding="utf-8")))
 
 
 def copy_kept_model(folder: Path, state: State, model: keras.Model) -> keras.Model:
@@ -115,13 +118,18 @@ def _name_variables(model: keras.Model) -> list[tuple[str, Any]]:
 
 
 def _assign(checkpoint: Path, variables: list[tuple[str, Any]]) -> None:
+    with _explain_damage(checkpoint), np.load(checkpoint / VALUES, allow_pickle=False) as values:
+        if beyond := {name for name in values if name.startswith("weight_")} - {name for name, _ in variables}:
+            raise ValueError(f"{len(beyond)} weights more than the network has")
+        for name, variable in variables:
+            variable.assign(values[name])
+
+
+@contextmanager
+def _explain_damage(checkpoint: Path) -> Iterator[None]:
     try:
-        with np.load(checkpoint / VALUES, allow_pickle=False) as values:
-            if beyond := {name for name in values if name.startswith("weight_")} - {name for name, _ in variables}:
-                raise ValueError(f"{len(beyond)} weights more than the network has")
-            for name, variable in variables:
-                variable.assign(values[name])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(
             f"{checkpoint} cannot be read ({error}); delete {checkpoint.parent.parent} to begin anew"
         ) from None

@@ -13,6 +13,7 @@ from hubbub.errors import TrainingError
 keras = pytest.importorskip("keras")
 
 from hubbub.learn.checkpoints import (  # noqa: E402
+    STATE,
     VALUES,
     State,
     copy_kept_model,
@@ -91,7 +92,9 @@ def test_that_training_stopped_is_remembered(tmp_path: Path):
     assert restore_checkpoint(tmp_path, model).stopped_by == "the loss broke"
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "gone", "changed", "of another network"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "empty", "gone", "changed", "of another network", "state cut", "state of other fields"]
+)
 def test_a_damaged_checkpoint_is_named_with_what_to_do(damage: str, tmp_path: Path):
     partial = tmp_path / "bundle.partial"
     model, folder = make_network(), partial / "checkpoints"
@@ -102,6 +105,10 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(damage: str, tmp_path: Pa
         file.unlink()
     elif damage == "of another network":
         model.pop()
+    elif damage == "state cut":
+        (folder / "00000001" / STATE).write_text('{"epoch": 1')
+    elif damage == "state of other fields":
+        (folder / "00000001" / STATE).write_text('{"epochs": 1}')
     else:
         changed = bytes(byte ^ 255 if 200 < at < 210 else byte for at, byte in enumerate(whole))
         file.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "changed": changed}[damage])
