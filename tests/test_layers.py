@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("audio",),
     ("clips",),
     ("planning",),
-    ("store", "labels", "models"),
+    ("store", "labels", "models", "fetch"),
     ("tasks",),
     ("engine",),
     ("pipelines", "learn", "report"),
