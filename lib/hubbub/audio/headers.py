@@ -15,6 +15,9 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass
+from functools import partial
+
+from hubbub.audio.riff import is_chunk_name, read_chunk_header
 
 _LONG = struct.pack(">I", 2**31 - 1)  # frames beyond what any MP3 holds, which make its decoder go on to the end
 _RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # by MPEG version
@@ -163,9 +166,9 @@ def is_chained(fd: int, size: int) -> bool:
 
 
 def _correct_wav(fd: int, size: int) -> CorrectedFile | None:
-    at = 12
+    at, pread = 12, partial(os.pread, fd)
     for _ in range(_MOST_CHUNKS):
-        name, length = _chunk(fd, at)
+        name, length = read_chunk_header(pread, at)
         if name == b"data":
             lies = (length == 0 or size > 2**32) and not _chunks_follow(fd, at + 8 + length, size)
             if not lies or at > _LONGEST_WAV_HEAD:
@@ -183,19 +186,14 @@ def _rf64_head(chunks: bytes, data_bytes: int) -> bytes:
     return b"RF64\xff\xff\xff\xffWAVE" + ds64 + chunks + b"data\xff\xff\xff\xff"
 
 
-def _chunk(fd: int, at: int) -> tuple[bytes, int]:
-    """Name and length of the RIFF chunk at an offset; no name past the end."""
-    header = os.pread(fd, 8, at)
-    return (header[:4], struct.unpack("<I", header[4:])[0]) if len(header) == 8 else (b"", 0)
-
-
 def _chunks_follow(fd: int, at: int, size: int) -> bool:
     """Whether what is left of a file is RIFF chunks, or nothing."""
+    pread = partial(os.pread, fd)
     for _ in range(_MOST_CHUNKS):
         if at >= size:
             return True
-        name, length = _chunk(fd, at)
-        if not (name.isascii() and name.decode("ascii", "replace").isprintable()) or at + 8 + length > size:
+        name, length = read_chunk_header(pread, at)
+        if not is_chunk_name(name) or at + 8 + length > size:
             return False
         at += 8 + length + length % 2
     return False
