@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
 
 from hubbub.audio.recorders import chunk_bext, chunk_guano, chunk_info, chunk_ixml, chunk_wamd
 from hubbub.audio.recorders.names import read_name
@@ -104,9 +105,7 @@ def describe_recording(name: str, notes: HeaderNotes | None = None, timezone: tz
     if not statements:
         return RecordingFacts(problem="; ".join(problems) or None)
     ordered = sorted(statements, key=_rank)
-    timed = sorted(
-        (s for s in ordered if s.time is not None), key=lambda s: s.time is not None and s.time.tzinfo is None
-    )
+    timed = sorted((s for s in ordered if s.time), key=lambda s: s.time is not None and s.time.tzinfo is None)
     recorded_at, local_time, evidence = None, None, ""
     if timed:
         best, others = timed[0], timed[1:]
@@ -139,7 +138,7 @@ def _settle_time(best: Statement, zone: tzinfo | None) -> tuple[datetime | None,
     return when, None, f"the time is from the {best.source}, in the time zone {zone}", remark
 
 
-def _first_known(ordered: list[Statement]) -> dict[str, str | float | None]:
+def _first_known(ordered: list[Statement]) -> dict[str, Any]:
     """Take each fact from the first source that knows it; latitude and longitude from one."""
     facts = {
         name: next((value for s in ordered if (value := getattr(s, name)) is not None), None)
@@ -153,7 +152,7 @@ def _first_known(ordered: list[Statement]) -> dict[str, str | float | None]:
 def _compare(best: Statement, other: Statement) -> str | None:
     """Tell where two times of a recording cannot both be right.
 
-    Of two with zones, or two without, any difference is told; of one with and one without, what is no difference of zones.
+    Of two with zones, or two without, any difference is told; of one with and one without, what no zones explain.
     """
     assert best.time is not None
     assert other.time is not None

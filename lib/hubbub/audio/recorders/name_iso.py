@@ -1,7 +1,7 @@
 """Names with an ISO 8601 time: ``20260517T043000Z``, ``2026-05-17T04-30-00+0200``, also where colons became dashes.
 
-Certain: the T between date and time, or an offset behind them, is no accident. Without an offset the time is that of the
-recorder's clock. What stands before the time is the site, or else what follows an underscore behind the time.
+Certain: the T between date and time, or an offset behind them, is no accident. Without an offset the time is that of
+the recorder's clock. What stands before the time is the site, or else what follows an underscore behind the time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Names with a date and a time and nothing to tell the recorder: ``20260517_043000``, ``2026-05-17_04-30-00``.
 
-Likely: both must be there, apart, with a year of 1970 (clock not set) to 2099, and digits may not go on before or behind. Twelve or
-fourteen digits in a row are no time: they are numbers of recordings more often than not. The time is that of the
-recorder's clock; what stands before it is the site.
+Likely: both must be there, apart, with a year of 1970 (clock not set) to 2099, and digits may not go on before or
+behind. Twelve or fourteen digits in a row are no time: they are numbers of recordings more often than not. The time is
+that of the recorder's clock; what stands before it is the site.
 """
 
 from __future__ import annotations

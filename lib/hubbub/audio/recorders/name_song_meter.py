@@ -1,10 +1,11 @@
 """Names of Wildlife Acoustics' Song Meters (SM2 to SM5, Mini, Micro): ``PREFIX_CHANNELS_YYYYMMDD_HHMMSS.wav``.
 
 From their user guides: the prefix is the recorder's serial number, unless a person gave it a name, mostly the site's;
-channels are ``0``, ``1``, ``0+1`` and ``-``, or missing; a ``$`` between date and time says that GPS set the clock; three
-digits behind are thousandths of a second or a counter, and are left out. The time is that of the recorder's clock.
-Certain with a serial number, channels or ``$``; likely without, as others write ``SITE_YYYYMMDD_HHMMSS``, too. A letter for
-the channel (``SITE_A_…``) cannot be told from a plot's: it stays part of the site, and `name_plain` reads such names.
+channels are ``0``, ``1``, ``0+1`` and ``-``, or missing; a ``$`` between date and time says that GPS set the clock;
+three digits behind are thousandths of a second or a counter, and are left out. The time is that of the recorder's
+clock. Certain with a serial number, channels or ``$``; likely without, as others write ``SITE_YYYYMMDD_HHMMSS``, too. A
+letter for the channel (``SITE_A_…``) cannot be told from a plot's: it stays part of the site, and `name_plain` reads
+such names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Time zones: parsing what people type, and turning the time of a recorder's clock into UTC.
 
 The rule for the two hours a year that make trouble: the offset of before the change holds. A time that exists twice
-(clocks went back) is the first of the two, in summer time; a time that does not exist (clocks went forward) is that of a
-recorder whose clock was not put forward. Both are told.
+(clocks went back) is the first of the two, in summer time; a time that does not exist (clocks went forward) is that of
+a recorder whose clock was not put forward. Both are told.
 """
 
 from __future__ import annotations
