@@ -1,7 +1,7 @@
 """The notes in a recording's header: which chunks are read, within bounds, and what each states.
 
-WAV, RF64, BW64 and W64 are read; of other formats there are no notes. A recording with broken notes may still decode, so
-that nothing here raises: what is broken is told in `HeaderNotes.problems`.
+WAV, RF64, BW64 and W64 are read; of other formats there are no notes. A recording with broken notes may still decode,
+so that nothing here raises: what is broken is told in `HeaderNotes.problems`.
 """
 
 from __future__ import annotations
