@@ -21,7 +21,7 @@ from hubbub.io.text import make_visible
 
 _UTC = {"utc", "z", "gmt", "zulu"}
 _LOCAL_ZONE = Path("/etc/localtime")
-_EXPECTED = "expected an IANA name such as Europe/Berlin, an offset such as +02:00, UTC, or local"
+_KNOWN_FORMS = "an IANA name such as Europe/Berlin, an offset such as +02:00, UTC, or local"
 
 
 def parse_timezone(text: str) -> tzinfo:
@@ -47,7 +47,7 @@ def parse_timezone(text: str) -> tzinfo:
         return offset
     name = _zone_names().get(given.lower().replace(" ", "_"))
     if name is None:
-        raise UsageError(f"there is no time zone '{make_visible(given)}'{_suggest(given)}; {_EXPECTED}")
+        raise UsageError(f"there is no time zone '{make_visible(given)}'{_suggest(given)}; expected {_KNOWN_FORMS}")
     return zoneinfo.ZoneInfo(name)
 
 
@@ -99,4 +99,4 @@ def _local_zone() -> tzinfo:
         with open(_LOCAL_ZONE, "rb") as file:
             return zoneinfo.ZoneInfo.from_file(file, key="local")
     except (OSError, ValueError):
-        raise UsageError(f"this machine does not say which time zone is local; {_EXPECTED}") from None
+        raise UsageError(f"this machine does not say which time zone is local; expected {_KNOWN_FORMS}") from None

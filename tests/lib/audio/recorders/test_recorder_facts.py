@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,7 @@ CASES = [
         "a name in UTC: the header wins over the zone given",
     ),
     ("20260517_043001.WAV", [info()], None, HALF_PAST_TWO, None, "a second between name and note"),
+    ("20260517_042959.WAV", [info()], None, HALF_PAST_TWO, None, "a second the other way"),
     ("20260517_101500.WAV", [info()], None, HALF_PAST_TWO, None, "7 h 45 min apart: zones do that"),
     (
         "20260517_043700.WAV",
@@ -131,3 +134,22 @@ def test_nothing_known_is_nothing_said():
     assert describe_recording("dog.wav") == RecordingFacts()
     assert describe_recording("dog.wav", HeaderNotes()) == RecordingFacts()
     assert describe_recording("dog.wav", HeaderNotes(problems=("broken",))) == RecordingFacts(problem="broken")
+
+
+def test_the_how_to_page_tells_what_is_so():
+    """Each name of its first table is read, each of the digits it rules out is not, and its columns are the columns."""
+    page = (Path(__file__).parents[4] / "docs" / "howto" / "recorders.md").read_text(encoding="utf-8")
+    names = page.partition("## Names")[2].partition("## Notes")[0]
+    rows = [row for row in names.splitlines() if row.startswith("| ") and "`" in row]
+    assert len(rows) == 7
+    for row in rows:
+        scheme, examples, gives, sure = row.strip("| ").split(" | ")
+        for example in re.findall("`([^`]+)`", examples):
+            facts = describe_recording(example)
+            assert f"{sure})" in facts.evidence, (scheme, example)
+            assert ("UTC" in gives) or facts.local_time, example
+    for example in re.findall(r"`([^`]+\.wav|60000000.WAV)`", names.partition("resemble")[2]):
+        assert describe_recording(example) == RecordingFacts()
+    columns = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page.partition("## Columns")[2], re.M)))
+    filled = RecordingFacts(None, None, "a", "b", "c", "d", 1.0, 2.0, 3.0, 4.0, 5.0)
+    assert columns == ["recorded_at", *filled.columns()]

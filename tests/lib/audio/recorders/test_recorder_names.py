@@ -82,6 +82,8 @@ UNCLAIMED = [
     ("20260517_0430.wav", "minutes without seconds: also a counter"),
     ("12345678_123456.wav", "the year 1234"),
     ("120260517_0430001.wav", "digits go on"),
+    ("a b 20260517_0430001.wav", "digits go on behind"),
+    ("a b 120260517_043000.wav", "digits go on before"),
     ("10160435.wav", "a BATLOGGER's number, which would be a hexadecimal 1978"),
     ("60000000.WAV", "a hexadecimal 2021, but all decimal"),
     ("5e90a4d4.wav", "the firmware writes capitals"),

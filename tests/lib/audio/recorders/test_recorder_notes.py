@@ -116,7 +116,7 @@ COMMENTS = [  # as the firmware's sprintf writes them, from 1.0 to now
     (" (UTC+5:45)", f"{BY} at gain setting 4 while battery state was greater than 4.9V.", "22:45", "high", None, None),
     (
         " (UTC-3:30)",
-        f"{BY} at gain setting 1 while battery state was 4.1V. Recording cancelled before completion due to low battery.",
+        f"{BY} at gain setting 1 while battery state was 4.1V. Recording cancelled before completion.",
         *("08:00", "low-medium", 4.1, None),
     ),
     (
@@ -149,6 +149,11 @@ def test_during_a_deployment_the_serial_number_is_the_artists():
     comment = COMMENT.replace("by AudioMoth 24F3190361DA3578", "during deployment 0123456789ABCDEF")
     assert facts_of(wav(info(comment, artist="AudioMoth 24F3190361DA3578"))).columns() == MOTH_FACTS
     assert facts_of(wav(info(comment))).serial is None
+
+
+def test_entries_of_odd_length_are_stepped_over():
+    entries = chunk(b"ISFT", b"x" * 13) + chunk(b"ICMT", COMMENT.encode() + b"\0" * (len(COMMENT) % 2 + 1))
+    assert facts_of(wav(chunk(b"LIST", b"INFO" + entries))).columns() == MOTH_FACTS
 
 
 def test_comments_of_others_say_nothing():
