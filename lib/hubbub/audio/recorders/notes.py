@@ -47,7 +47,7 @@ class HeaderNotes:
     problems: tuple[str, ...] = ()
 
 
-def read_header_notes(source: Path | int | Pread, size: int | None = None) -> HeaderNotes:
+def read_header_notes(source: str | Path | int | Pread, size: int | None = None) -> HeaderNotes:
     """Read the notes in a recording's header; chunks behind the samples are found without reading the samples.
 
     Parameters
@@ -97,7 +97,7 @@ def _note_chunks(pread: Pread, size: int, problems: list[str]) -> Iterator[Chunk
 
 
 @contextmanager
-def _opened(source: Path | int | Pread, size: int | None) -> Iterator[tuple[Pread, int]]:
+def _opened(source: str | Path | int | Pread, size: int | None) -> Iterator[tuple[Pread, int]]:
     if callable(source):
         yield _Blocks(source).pread, size or 0
     elif isinstance(source, int):

@@ -7,7 +7,9 @@ import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ from tests.lib.audio.recorders.header_cases import (
     COMMENT,
     GUANO,
     SAMPLES,
+    W64_TAIL,
     bext,
     chunk,
     info,
@@ -308,13 +311,30 @@ def test_a_long_chunk_is_read_to_its_bound():
     assert max(counts) == LONGEST_CHUNK
 
 
+def test_no_more_than_a_few_chunks_of_notes_are_read():
+    assert len(read(wav(*[GUAN] * 20)).statements) == 8
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "WAVEX"])
+def test_chunks_behind_the_samples_of_files_by_libsndfile_are_found(kind: str, tmp_path: Path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(1001, np.float32), 8000, format=kind, subtype="PCM_16")
+    with path.open("ab") as file:
+        body = GUANO.encode()
+        guid = b"guan" + W64_TAIL + struct.pack("<Q", 24 + len(body)) + body
+        file.write(b"\0" * (-file.tell() % 8) + guid if kind == "W64" else GUAN)
+    notes = read_header_notes(str(path))
+    assert notes.problems == ()
+    assert describe_recording("x.wav", notes).columns() == GUANO_FACTS
+
+
 def test_paths_descriptors_and_functions_read_the_same(tmp_path: Path):
     content = wav(info(), after=(GUAN,))
     path = tmp_path / "a.wav"
     path.write_bytes(content)
     fd = os.open(path, os.O_RDONLY)
     try:
-        assert read_header_notes(path) == read_header_notes(fd) == read(content)
+        assert read_header_notes(path) == read_header_notes(str(path)) == read_header_notes(fd) == read(content)
         assert os.lseek(fd, 0, os.SEEK_CUR) == 0
     finally:
         os.close(fd)
