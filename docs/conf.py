@@ -20,20 +20,19 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "hubbu
 exclude_patterns = ["_build", "_ext"]
 nitpicky = True
 # Types of other libraries, which the site does not describe; everything of hubbub's own has to be found.
-nitpick_ignore = [
-    ("py:class", name)
-    for name in (
-        *("numpy.ndarray", "np.ndarray", "npt.NDArray", "pandas.DataFrame", "pd.DataFrame"),
-        *("pathlib.Path", "pyarrow.lib.Table", "pyarrow.lib.Schema", "pydantic.main.BaseModel"),
-    )
+nitpick_ignore_regex = [
+    ("py:class", r"(numpy|np|npt|pandas|pd|pyarrow|pa|pydantic|pathlib|os|collections\.abc)\..*"),
+    ("py:class", r"Client|Path|StoragePath|PathLike"),  # distributed.Client; paths, as the page of the library says
 ]
-default_role = "code"  # a docstring's `name` is shown as code, not looked up
+default_role = "py:obj"  # a docstring's `name` leads to what it names, where the site describes it; else it is code
 highlight_language = "text"
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist", "attrs_block"]
 
-autodoc_typehints = "none"  # the parameters' texts say what is taken, in words
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False

@@ -70,6 +70,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", api.mend_docstring, priority=600)  # after napoleon
+    app.connect("autodoc-process-signature", api.hide_arguments)
     app.connect("missing-reference", api.find_short_name)
     # What pages are written from is no file that Sphinx watches: they are read anew at every build.
     app.connect("env-get-outdated", lambda app, env, added, changed, removed: sorted(env.found_docs))

@@ -25,13 +25,19 @@ if TYPE_CHECKING:
 
 
 def write_functions() -> str:
-    """Write the functions of the face by the module that holds them, then the classes of what they return."""
+    """Write the functions of the face by the module that holds them, then the classes of what they take and return."""
     modules: dict[str, list[str]] = {}
     for name in list_functions():
         modules.setdefault(getattr(hubbub, name).__module__, []).append(name)
     parts = [_write_group(module, names) for module, names in modules.items()]
-    classes = [f".. autoclass:: {kind.__module__}.{kind.__qualname__}\n   :members:\n" for kind in list_returned()]
-    return "\n".join([*parts, "## What they return", _as_rst("\n".join(classes))])
+    classes = [_write_class(kind) for kind in list_classes()]
+    return "\n".join([*parts, "## What they take and return", _as_rst("\n".join(classes))])
+
+
+def _write_class(kind: type) -> str:
+    """Write a class with its members; settings, which have a page of their own, without them."""
+    members = "" if hasattr(kind, "model_fields") else "   :members:\n"
+    return f".. autoclass:: {kind.__module__}.{kind.__qualname__}\n{members}"
 
 
 def _write_group(module: str, names: list[str]) -> str:
@@ -54,8 +60,8 @@ def _line_of(name: str) -> int:
     return getattr(hubbub, name).__code__.co_firstlineno
 
 
-def list_returned() -> list[type]:
-    """Return hubbub's classes that the functions return, then those of the attributes of these, each once."""
+def list_classes() -> list[type]:
+    """Return hubbub's classes that the functions take or return, then those that these classes name, each once."""
     found: dict[type, None] = {}
     waiting: list[Any] = [getattr(hubbub, name) for name in list_functions()]
     while waiting:
@@ -68,12 +74,17 @@ def list_returned() -> list[type]:
 
 
 def _list_annotations(holder: Any) -> list[str]:
-    """What a function returns, or of what types a record's public attributes are, as it is written in the source."""
+    """Annotations of a function, or of a record's public attributes and methods, as they stand in the source."""
     if not isinstance(holder, type):
-        return [inspect.signature(holder).return_annotation]
+        return [str(note) for note in inspect.get_annotations(holder).values()]
     if not dataclasses.is_dataclass(holder):  # settings, which have a page of their own
         return []
-    return [str(note) for name, note in inspect.get_annotations(holder).items() if not name.startswith("_")]
+    notes = {name: [str(note)] for name, note in inspect.get_annotations(holder).items()}
+    for name, member in vars(holder).items():
+        function = getattr(member, "fget", None) or getattr(member, "func", None) or member
+        if inspect.isfunction(function):
+            notes[name] = _list_annotations(function)
+    return [note for name, inner in notes.items() if not name.startswith("_") for note in inner]
 
 
 def _find_classes(holder: Any, annotation: str) -> Iterator[type]:
@@ -141,12 +152,22 @@ def mend_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, 
             lines[number : number + 1] = [f":ivar {one}: {found[2]}" for one in found[1].split(", ")]
 
 
+def hide_arguments(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, arguments: str | None, returned: str | None
+) -> tuple[str, None] | None:
+    """Leave out the arguments of classes: functions make the objects, whose attributes follow."""
+    return ("", None) if what == "class" else None
+
+
 def find_short_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element) -> Element | None:
-    """Find a class by its last name, as annotations of what is imported for type checks alone have it."""
+    """Find a class by its last name, as annotations of what is imported for type checks alone have it.
+
+    A name in single backticks, which need not be described anywhere, stays code where nothing is found.
+    """
     if node.get("refdomain") != "py":
         return None
     domain = env.domains.python_domain
     paths = [path for path in domain.objects if path.rpartition(".")[2] == node["reftarget"]]
-    if len(paths) != 1:
-        return None
+    if len(paths) != 1 or not node["reftarget"][:1].isupper():
+        return content if node["reftype"] == "obj" else None
     return domain.resolve_xref(env, node["refdoc"], app.builder, "class", paths[0], node, content)

@@ -89,8 +89,8 @@ def write_columns(fields: Iterable[pa.Field], meanings: Mapping[str, str]) -> st
     rows = []
     for field in fields:
         may_be_null = "yes" if field.nullable else ""
-        rows.append((as_code(field.name), as_code(say_type(field.type)), may_be_null, as_text(meanings[field.name])))
-    return write_table(("column", "type", "may be null", "meaning"), rows)
+        rows.append((as_code(field.name), as_text(meanings[field.name]), as_code(say_type(field.type)), may_be_null))
+    return write_table(("column", "meaning", "type", "may be null"), rows)
 
 
 def say_type(kind: pa.DataType) -> str:

@@ -147,9 +147,11 @@ def _as_yaml(value: Any) -> str:
 def _range(field: FieldInfo) -> str:
     """What a setting may be: choices, and the ends of a range."""
     choices = [as_code(_plain(choice)) for choice in _list_choices(field.annotation)]
+    if choices and (_takes(field.annotation, float) or _takes(field.annotation, int)):
+        choices.append("a number")
     ends = " and ".join(_list_ends(field.metadata))
-    if _takes(field.annotation, bool) and not choices:
-        choices = [as_code("true"), as_code("false")]
+    if _takes(field.annotation, bool):
+        choices += [as_code("true"), as_code("false")]
     return "; ".join(part for part in (" ".join(choices), ends) if part)
 
 
