@@ -126,16 +126,12 @@ def write_errors() -> str:
 
 def write_exit_codes() -> str:
     """Write which error ends a command with which exit code."""
-    rows = [
-        (
-            f"{{py:exc}}`~hubbub.errors.{kind.__name__}`",
-            as_code(kind.exit_code),
-            (kind.__doc__ or "").partition("\n")[0],
-        )
-        for kind in list_errors()
-        if kind is not errors.HubbubError and not issubclass(kind, errors.AudioError)
-    ]
-    return write_table(("error", "exit code", "when"), rows)
+    rows = []
+    for kind in list_errors():
+        if kind is not errors.HubbubError and not issubclass(kind, errors.AudioError):
+            when = (kind.__doc__ or "").partition("\n")[0]
+            rows.append((f"{{py:exc}}`~hubbub.errors.{kind.__name__}`", when, as_code(kind.exit_code)))
+    return write_table(("error", "when", "exit code"), rows)
 
 
 def mend_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
