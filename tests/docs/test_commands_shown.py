@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hubbub_site.commands import find_example, list_commands
+from hubbub_site.commands import find_example, list_commands, write_commands
 
 from tests.docs.pages import PAGES, ROOT, Block, list_blocks, name_of
 
@@ -91,6 +91,12 @@ def test_commands_in_sentences_have_the_options_that_are_shown(page: Path) -> No
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_of_every_command_can_be_typed(name: str) -> None:
     assert complain(find_example(COMMANDS[name]).removeprefix("hubbub ")) is None
+
+
+def test_the_reference_shows_one_example_a_command_and_nothing_beside_it() -> None:
+    shown = re.findall(r"^```sh\n(.*?)\n```$", write_commands(), re.MULTILINE | re.DOTALL)
+    assert [complain(line.removeprefix("hubbub ")) for line in shown] == [None] * len(COMMANDS)
+    assert not [line for line in shown if "\n" in line]
 
 
 def test_the_pages_show_every_command() -> None:

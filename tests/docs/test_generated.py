@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pytest
 from hubbub_site import PARTS
 from hubbub_site.formats import say_type, write_columns
 from hubbub_site.markdown import as_text, write_table
 from hubbub_site.settings import unit_of, write_frontends, write_variants
+
+from tests.docs.pages import ROOT
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,14 @@ def test_types_are_said_as_people_write_them(kind: pa.DataType, said: str) -> No
 def test_a_column_without_a_meaning_stops_the_build() -> None:
     with pytest.raises(KeyError, match="new_column"):
         write_columns([pa.field("new_column", pa.string())], {})
+
+
+def test_every_variable_of_the_environment_is_described() -> None:
+    sources = "".join(
+        path.read_text(encoding="utf-8") for room in ("lib", "jobs") for path in (ROOT / room).rglob("*.py")
+    )
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(set(re.findall(r"\bHUBBUB_[A-Z0-9_]+", sources))) if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", sorted(set(PARTS) - {"walk-throughs"}))

@@ -26,12 +26,19 @@ def write_commands() -> str:
 
 def _write_command(name: str, command: Any) -> str:
     text, _, example = command.help.partition("\nExample: ")
-    shown, comma, rest = example.strip().partition(", ")
-    after = f"\n… {as_text(rest)}\n" if comma else ""
+    line, _, rest = example.partition("\n")
+    shown, comma, after = line.partition(", ")
+    parts = [as_text(text.strip()), f"```sh\n{shown}\n```", f"… {as_text(after)}" if comma else "", _write_file(rest)]
     visible = [param for param in command.params if not param.hidden]
     table = write_table(("", "what it is", "default"), map(_describe, visible))
-    usage = f"{as_text(text.strip())}\n\n```sh\n{shown}\n```\n{after}"
-    return f"(command-{name})=\n## hubbub {name}\n\n{usage}\n{table}"
+    usage = "\n\n".join(part for part in parts if part)
+    return f"(command-{name})=\n## hubbub {name}\n\n{usage}\n\n{table}"
+
+
+def _write_file(text: str) -> str:
+    """What a file of the example holds: ``with grid.yaml: …``."""
+    words, colon, content = text.strip().partition(": ")
+    return f"{as_text(words)}:\n\n```yaml\n{content}\n```" if colon else as_text(words)
 
 
 def _describe(param: Any) -> tuple[str, str, str]:

@@ -17,8 +17,7 @@ from hubbub.config.frontends import FRONTENDS
 from hubbub.config.grids import Grid, Halving
 from hubbub.config.grids import Range as DrawnRange
 from hubbub.config.recipes import DEFAULTS, SECTIONS
-from hubbub.config.variants import _KINDS as TRANSFORMS
-from hubbub.config.variants import Rule, Variants
+from hubbub.config.variants import Rule, Transform, Variants
 from hubbub_site.markdown import as_code, as_text, write_table
 
 UNITS = {
@@ -88,9 +87,12 @@ def write_recipes() -> str:
 def write_variants() -> str:
     """Write the settings of a policy, its rules and each transform."""
     parts = ["### The policy\n", _write_model(Variants), "### A rule\n", _write_model(Rule)]
-    for name, kind in TRANSFORMS.items():
+    for kind in typing.get_args(Transform):
         fields = {key: field for key, field in kind.model_fields.items() if key != "kind"}
-        parts += [f"### {name}\n\n{as_text(kind.__doc__ or '')}\n", _write_fields(fields, None)]
+        parts += [
+            f"### {kind.model_fields['kind'].default}\n\n{as_text(kind.__doc__ or '')}\n",
+            _write_fields(fields, None),
+        ]
     return "\n".join(parts)
 
 
