@@ -43,6 +43,7 @@ html_theme = "furo"
 html_title = f"hubbub {__version__}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+toc_object_entries_show_parents = "hide"
 html_copy_source = html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
