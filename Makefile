@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRA ?= cpu
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
-CHECKED := lib jobs tests benchmarks
+CHECKED := lib jobs tests benchmarks docs
+# What builds the documentation site, with the module path that Sphinx gives it.
+SITE := docs/conf.py docs/_ext/hubbub_site
 # In CI the tests that kill real processes run as well, in their short form.
 MARKS := $(if $(CI),not slow,not slow and not chaos)
 
@@ -20,7 +22,7 @@ PARALLEL ?= -n $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage lint format slow chaos constraints clean distclean
+.PHONY: help venv demo docs test coverage lint format slow chaos constraints clean distclean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -30,6 +32,11 @@ venv: $(READY)  ## set up .venv (EXTRA=gpu for TensorFlow with CUDA)
 
 demo: $(READY)  ## run the whole chain on the sounds in the repository (DEMO_ARGS="...")
 	$(BIN)/hubbub demo $(DEMO_ARGS)
+
+# Strict: a warning, or a reference that leads nowhere, fails the build. `make test` builds the site the same way.
+docs: $(READY)  ## build the documentation site, docs/_build/html/index.html
+	$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 # In CI the contract that all frontends keep is tested a second time, with the BLAS kernel that older processors pick: it
 # sums the rows of a product in another order, which a frame's bits must not show.
@@ -44,6 +51,7 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy lib/hubbub jobs
+	MYPYPATH=docs/_ext $(BIN)/mypy $(SITE)
 
 format: $(READY)  ## let ruff write the code its way
 	$(BIN)/ruff check --fix $(CHECKED)
@@ -66,8 +74,8 @@ constraints:  ## write constraints.txt anew: new packages only, or with UPGRADE=
 	cp "$$fresh/constraints.txt" constraints.txt
 
 clean:  ## remove what demo, tests and builds left, not .venv
-	rm -rf demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find lib jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf demo tour build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find lib jobs tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## remove .venv as well
 	rm -rf $(VENV)

@@ -109,7 +109,8 @@ def sweep(
     stores
         One store, or several of the same clips to compare.
     grid
-        The path of a YAML file with `settings`, `model`, `search`, `trials`, `halving`, `score` and `seed`.
+        The path of a YAML file with ``settings``, ``model``, ``search``, ``trials``, ``halving``, ``score`` and
+        ``seed``.
     out
         Folder of the sweep, which all workers see. The same call resumes: finished trials are kept.
     test_fold, split_by

@@ -1,4 +1,4 @@
-"""A store as seen from Python: `hubbub.open_store`, and the README's own example, run as it stands there."""
+"""A store as seen from Python: `hubbub.open_store`, and the documentation's example, run as it stands there."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from hubbub.store.opening import create_store
 from hubbub.store.rows import row_schema
 from hubbub.tasks.extract import ExtractTask
 
-HEADING = "## Open a store from Python"
-README = Path(__file__).resolve().parents[3] / "README.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "howto" / "python.md"
 
 MEANS_TOLERANCE_DB = 0.01
 """The example sums float32 values; the oracle sums the same stored values in float64."""
@@ -56,10 +55,9 @@ def store(folder: Path) -> FeatureStore:
     return hubbub.open_store(folder / "store")
 
 
-def readme_example() -> str:
-    section = README.read_text(encoding="utf-8").partition(f"\n{HEADING}\n")[2].partition("\n## ")[0]
-    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert found, f"README.md has no Python example under '{HEADING}'"
+def read_example() -> str:
+    found = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"{PAGE} has no Python example"
     return found[1]
 
 
@@ -73,14 +71,14 @@ def class_means(store: FeatureStore) -> dict[str, np.ndarray]:
     return {label: total / frames for label, (frames, total) in totals.items()}
 
 
-def test_the_readme_example_gives_the_means_of_a_plain_loop(
+def test_the_example_of_the_page_gives_the_means_of_a_plain_loop(
     folder: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        exec(compile(readme_example(), "README.md", "exec"), names)
+        exec(compile(read_example(), PAGE.name, "exec"), names)
     expected, means = class_means(store), names["means"]
     assert means["label"].values.tolist() == sorted(expected)
     for label, mean in expected.items():
