@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hubbub.clips.sources import Columns, Listing, bucket
+from hubbub.clips.sources import bucket
+from hubbub.clips.sources.template import Columns, Format, Listing, Options
+from hubbub.clips.sources.tree import Tree
 from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS, resolve_uri
 from hubbub.errors import ClipTableError, suggest_nearest
 from hubbub.io.atomic import explain_read_errors, read_bytes
@@ -20,8 +22,13 @@ from hubbub.io.text import count_noun
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
 
 
-def read(source: StoragePath, columns: Columns) -> Listing:
-    """List the clips of a CSV; `columns.path` must be named, columns that mean nothing here are carried."""
+def _recognise(tree: Tree) -> str | None:
+    return None if tree.is_folder else ""
+
+
+def _read(tree: Tree, options: Options) -> Listing:
+    """List the clips of a CSV; the column of paths must be named, columns that mean nothing here are carried."""
+    source, columns = tree.source, options.columns
     frame = read_frame(source, columns)
     if columns.path is None:
         there = ", ".join(frame.columns)
@@ -79,8 +86,20 @@ def _as_numbers(column: pd.Series) -> pd.Series:
     return column
 
 
-def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listing:
-    """Turn the rows of a CSV into clips."""
+def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns, *, root: StoragePath | None = None) -> Listing:
+    """Turn the rows of a table into clips.
+
+    Parameters
+    ----------
+    root
+        What the paths in the table are relative to; None: the folder, of those where recordings may lie, that has the
+        most of them.
+
+    Raises
+    ------
+    ClipTableError
+        For a column that is not there, values that do not fit, or recordings that are nowhere.
+    """
     named = {role: name for role, name in columns.by_role.items() if name is not None}
     for role, name in named.items():
         if name not in frame:
@@ -95,7 +114,7 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
             f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; "
             "give every row a file name"
         )
-    root = _root(source, [str(name) for name in frame[columns.path]])
+    root = root or _root(source, [str(name) for name in frame[columns.path]])
     carried = [str(name) for name in frame if name not in named.values()]
     taken = {*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT}
     clash = [name for name in carried if name in taken]
@@ -149,7 +168,7 @@ def _clip(
     clip: dict[str, Any] = {"uri": PurePosixPath(path).as_posix() if is_path and "://" not in path else path}
     clip["labels"] = _parse_labels(values[named["label"]] if "label" in named else None, separator)
     if "fold" in named:
-        clip["fold"] = _parse_whole_number(values[named["fold"]], named["fold"])
+        clip["fold"] = parse_whole_number(values[named["fold"]], named["fold"])
     for role in ("split", "group"):
         if role in named:
             clip[role] = None if values[named[role]] is None else str(values[named[role]])
@@ -160,7 +179,7 @@ def _clip(
         times_s = [_parse_seconds(values[named[role]], named[role]) for role in ("onset_s", "offset_s")]
         clip |= _cut_event(path, *times_s)
     if "recorded_at" in named:
-        clip["recorded_at"] = _parse_time(values[named["recorded_at"]], named["recorded_at"])
+        clip["recorded_at"] = parse_time(values[named["recorded_at"]], named["recorded_at"])
     return clip | {name: values[name] for name in carried}
 
 
@@ -192,8 +211,8 @@ def _parse_labels(value: Any, separator: str | None) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in str(value).split(separator) if name.strip()))
 
 
-def _parse_time(value: Any, column: str) -> datetime | None:
-    """A time with its zone; UTC where none is given."""
+def parse_time(value: Any, column: str) -> datetime | None:
+    """Parse a time with its zone, UTC where none is given; raises `ClipTableError` for anything else."""
     try:
         when = None if value is None else datetime.fromisoformat(str(value))
     except ValueError:
@@ -203,7 +222,8 @@ def _parse_time(value: Any, column: str) -> datetime | None:
     return when if when is None or when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _parse_whole_number(value: Any, column: str) -> int | None:
+def parse_whole_number(value: Any, column: str) -> int | None:
+    """Parse a whole number; raises `ClipTableError` for anything else."""
     try:
         if value is None or int(value) == float(value):
             return None if value is None else int(value)
@@ -217,3 +237,12 @@ def _parse_seconds(value: Any, column: str) -> float | None:
         return None if value is None else float(value)
     except ValueError:
         raise ClipTableError(f"column '{column}' holds {value!r}; expected seconds") from None
+
+
+FORMAT = Format(
+    "csv",
+    "any CSV with a clip a row; name its columns with --path-column, --label-column and others",
+    "file,kind,city\na.wav,dog,Oslo\nb.wav,rain,Malmö",
+    _recognise,
+    _read,
+)

@@ -1,4 +1,4 @@
-"""A CSV in ESC-50's shape: filename, fold, category, and src_file, the recording a clip was cut from.
+"""ESC-50 and ESC-10, and CSVs of their shape: filename, fold, category, and src_file, the recording of a clip.
 
 K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015, doi 10.1145/2733373.2806390.
 """
@@ -9,26 +9,51 @@ from dataclasses import replace
 
 import pandas as pd
 
-from hubbub.clips.sources import Columns, Listing
 from hubbub.clips.sources.csv import listing, read_content, read_frame
-from hubbub.errors import ClipTableError
+from hubbub.clips.sources.template import Columns, Format, Listing, Options
+from hubbub.clips.sources.tree import Tree
 from hubbub.io.paths import StoragePath
 
 _COLUMNS = Columns(path="filename", label="category", fold="fold")
 
 
-def fits(source: StoragePath) -> bool:
-    """Whether a file is a CSV with the columns this reader needs."""
+def _recognise(tree: Tree) -> str | None:
+    table = _find_table(tree)
+    if table is None or not _fits(table):
+        return None
+    return f"{table.name} has the columns filename, fold and category"
+
+
+def _find_table(tree: Tree) -> StoragePath | None:
+    """The CSV: the source itself, or one in a folder as downloaded."""
+    if not tree.is_folder:
+        return tree.source
+    found = tree.find("meta/esc50.csv", "meta/esc10.csv", "esc50.csv", "esc10.csv") or next(
+        iter(tree.find_named("esc50.csv", "esc10.csv")), None
+    )
+    return None if found is None else tree.root / found
+
+
+def _fits(source: StoragePath) -> bool:
     try:
         return {"filename", "category", "fold"} <= set(pd.read_csv(read_content(source), nrows=0).columns)
     except (OSError, ValueError):
         return False
 
 
-def read(source: StoragePath, columns: Columns) -> Listing:
+def _read(tree: Tree, options: Options) -> Listing:
     """List the clips; those cut from one recording (`src_file`) are one group."""
-    if columns != Columns():
-        raise ClipTableError(f"{source}: format esc50 has columns of its own; for others say --format csv")
+    options.refuse(tree.source, "esc50")
+    table = _find_table(tree) or tree.source
     shape = replace(_COLUMNS, group="src_file")
-    frame = read_frame(source, shape)
-    return listing(source, frame, shape if "src_file" in frame else _COLUMNS)
+    frame = read_frame(table, shape)
+    return listing(table, frame, shape if "src_file" in frame else _COLUMNS)
+
+
+FORMAT = Format(
+    "esc50",
+    "ESC-50 and ESC-10: official folds; the source recording is the group",
+    "meta/esc50.csv      filename,fold,target,category,esc10,src_file,take\naudio/1-100032-A-0.wav",
+    _recognise,
+    _read,
+)

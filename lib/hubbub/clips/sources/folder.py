@@ -1,84 +1,170 @@
-"""A folder of recordings: one sub-folder a class, or flat and unlabelled."""
+"""A folder of recordings: one sub-folder a class, or unlabelled."""
 
 from __future__ import annotations
 
-import os
+import re
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from hubbub.clips.sources import AUDIO_SUFFIXES, Columns, Listing, bucket
+from hubbub.clips.sources.template import Columns, Format, Listing, Options
+from hubbub.clips.sources.tree import Tree, is_audio
 from hubbub.errors import ClipTableError
-from hubbub.io.paths import StoragePath, absolute_path, is_local
-from hubbub.io.text import count_noun
+from hubbub.io.text import count_noun, list_few
+
+_MOST_LOOSE = 0.1  # share of recordings beside class folders above which the folders may be no classes
+
+_NO_CLASS = re.compile(
+    r"(audio|sound|recording|wave?|flac|mp3|ogg|clip|sample|file|data|dataset|train|training|test|testing|val|valid|"
+    r"validation|dev|eval|evaluation|unlabell?ed)s?([_ -]?(audio|set|data|files?|clips?|\d+))?"
+    r"|(fold|split|part|set|disc|disk|cd|session|day|week|batch|channel|ch)[_ -]?\d+"
+    r"|\d{4}([-_.]?\d\d){0,2}([T_ -]?\d\d([-_.:]?\d\d){0,2})?",
+    re.IGNORECASE,
+)
+"""Names of folders that say how files are kept, not what sounds: formats, splits, folds, dates."""
 
 
-def is_flat(source: StoragePath) -> bool:
-    """Whether recordings lie in the folder itself, so that its sub-folders are no classes."""
-    if not is_local(source):
-        return any(is_audio(name) for name in bucket.list_names(source))
-    with os.scandir(source) as entries:
-        return any(entry.is_file() and is_audio(entry.name) and not entry.name.startswith(".") for entry in entries)
+def is_class_name(name: str) -> bool:
+    """Whether a folder's name may be a class."""
+    return _NO_CLASS.fullmatch(name) is None
 
 
-def is_audio(name: str) -> bool:
-    """Whether a file is taken for a recording, by its name."""
-    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+@dataclass(frozen=True)
+class _Folders:
+    """How recordings lie in the folders right below a source.
+
+    Attributes
+    ----------
+    classes, others
+        Recordings a folder, of folders that may be classes and of others.
+    loose
+        Recordings in the source itself.
+    """
+
+    classes: Counter[str]
+    others: Counter[str]
+    loose: int
 
 
-def read(source: StoragePath, columns: Columns) -> Listing:
-    """List a folder with a class a sub-folder: the first folder under `source` is the label."""
-    return _listing(source, columns, labelled=True)
-
-
-def read_flat(source: StoragePath, columns: Columns) -> Listing:
-    """List a folder, its sub-folders too, without labels."""
-    return _listing(source, columns, labelled=False)
-
-
-def _listing(source: StoragePath, columns: Columns, *, labelled: bool) -> Listing:
-    if not source.is_dir():
-        raise ClipTableError(f"{source} is no folder; for a CSV file leave --format out or say --format csv")
-    if columns != Columns():
-        raise ClipTableError(f"{source} is a folder; the --…-column options and --label-separator are for CSV files")
-    audio: list[dict[str, Any]] = []
-    others = Counter[str]()
-    for path, known in _files(source) if is_local(source) else bucket.list_files(source):
-        if is_audio(path):
-            audio.append({"uri": path, "labels": _label(path) if labelled else [], **known})
+def _sort_folders(tree: Tree) -> _Folders:
+    classes, others, loose = Counter[str](), Counter[str](), 0
+    for path, count in tree.survey.by_folder.items():
+        first = path.split("/")[0]
+        if first in (".", ""):
+            loose += count
         else:
-            others[PurePosixPath(path).suffix or "no ending"] += 1
-    if not audio:
+            (classes if is_class_name(first) else others)[first] += count
+    return _Folders(classes, others, loose)
+
+
+def _recognise_classes(tree: Tree) -> str | None:
+    if not tree.is_folder or not tree.survey.recordings:
+        return None
+    found = _sort_folders(tree)
+    in_classes, total = found.classes.total(), tree.survey.recordings
+    if not in_classes:
+        return None
+    beside = total - in_classes
+    if beside > _MOST_LOOSE * total:
         raise ClipTableError(
-            f"{source} holds no recordings{_describe_others(others)}; expected files such as .wav, .flac, .ogg, .mp3"
+            f"{tree.source}: {in_classes} of {count_noun(total, 'recording')} lie in "
+            f"{_describe_folders(found.classes)} and {beside} beside them, so the folders may be classes or not; "
+            f"say --format folder where a folder is a class, or --format flat where nothing is labelled"
         )
-    notes = (
-        [
+    stay = f"; {beside} beside them {'stays' if beside == 1 else 'stay'} unlabelled" if beside else ""
+    return (
+        f"{in_classes} of {count_noun(total, 'file')} {'lies' if in_classes == 1 else 'lie'} in "
+        f"{count_noun(len(found.classes), 'class folder')}{stay}"
+    )
+
+
+def _recognise_flat(tree: Tree) -> str | None:
+    if not tree.is_folder:
+        return None
+    found = _sort_folders(tree)
+    if not found.others:
+        return "the recordings lie in the folder itself, unlabelled" if found.loose else ""
+    return f"the recordings are unlabelled: {_describe_folders(found.others)} name no classes"
+
+
+def _describe_folders(folders: Counter[str]) -> str:
+    return list_few(sorted(folders), "folder")
+
+
+def _read_classes(tree: Tree, options: Options) -> Listing:
+    """List a folder with a class a sub-folder: the first folder below the source is the label."""
+    return list_recordings(tree, options, _label_of_folder)
+
+
+def _read_flat(tree: Tree, options: Options) -> Listing:
+    """List a folder, its sub-folders too, without labels."""
+    return list_recordings(tree, options, lambda path: {"labels": []})
+
+
+def _label_of_folder(path: str) -> dict[str, Any]:
+    first, _, rest = path.partition("/")
+    return {"labels": [first] if rest and is_class_name(first) else []}
+
+
+def list_recordings(tree: Tree, options: Options, describe: Callable[[str], dict[str, Any]]) -> Listing:
+    """List every recording of a folder.
+
+    Parameters
+    ----------
+    describe
+        Called with each path below the folder; returns labels and other columns.
+
+    Raises
+    ------
+    ClipTableError
+        When the source is no folder, holds no recordings, or columns were named.
+    """
+    if not tree.is_folder:
+        raise ClipTableError(f"{tree.source} is no folder; for a CSV file leave --format out or say --format csv")
+    if options.columns != Columns():
+        raise ClipTableError(
+            f"{tree.source} is a folder; the --…-column options and --label-separator are for CSV files"
+        )
+    clips: list[dict[str, Any]] = []
+    for path, known in tree.files():
+        if is_audio(path):
+            clips.append({"uri": path, **describe(path), **known})
+    if not clips:
+        raise ClipTableError(
+            f"{tree.source} holds no recordings{_describe_others(tree.survey.others)}; "
+            "expected files such as .wav, .flac, .ogg, .mp3"
+        )
+    return Listing(tree.root, clips, note_others(tree))
+
+
+def note_others(tree: Tree) -> list[str]:
+    """Say which files of a folder are no recordings, and which folders cannot be read."""
+    others, unreadable = tree.survey.others, tree.survey.unreadable
+    notes = []
+    if others:
+        notes.append(
             f"passed over {count_noun(others.total(), 'file')} whose names are not those of "
             f"recordings{_describe_others(others)}"
-        ]
-        if others
-        else []
-    )
-    return Listing(absolute_path(source), audio, notes)
-
-
-def _files(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Paths of files under a folder, relative, sorted, hidden ones left out; nothing more is known of them."""
-    for folder, folders, names in os.walk(source):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield (Path(folder) / name).relative_to(source).as_posix(), {}
-
-
-def _label(uri: str) -> list[str]:
-    folders = [part for part in uri.split("/")[:-1] if part]
-    return folders[:1]
+        )
+    if unreadable:
+        notes.append(f"{count_noun(len(unreadable), 'folder')} cannot be read: {', '.join(unreadable[:3])}")
+    return notes
 
 
 def _describe_others(others: Counter[str]) -> str:
     if not others:
         return ""
     return " (found: " + ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)) + ")"
+
+
+FORMAT = Format(
+    "folder",
+    "a folder with a class a sub-folder",
+    "dog/1.wav\ndog/2.wav\nrain/3.wav",
+    _recognise_classes,
+    _read_classes,
+)
+FLAT = Format(
+    "flat", "a folder of unlabelled recordings", "20260517_043000.wav\nday-2/4.wav", _recognise_flat, _read_flat
+)
