@@ -1,4 +1,4 @@
-"""``hubbub index``: a folder, a CSV or a bucket to a clip table."""
+"""``hubbub index``: a data set, a folder, a CSV or a bucket to a clip table."""
 
 from __future__ import annotations
 
@@ -8,64 +8,66 @@ import typer
 
 from hubbub.io.paths import StoragePath, parse_path
 
-from . import options
+from . import index_options, options
 
 _SHOWN = 5
-_Column = "Column of a CSV that holds the"
 
 
 def index(
     source: Annotated[
         StoragePath,
-        typer.Argument(parser=parse_path, help="A folder of recordings, or a CSV file; also s3://….", metavar="SOURCE"),
+        typer.Argument(
+            parser=parse_path, help="A data set, a folder of recordings, or a CSV file; also s3://….", metavar="SOURCE"
+        ),
     ],
     output: Annotated[
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="The clip table to write (Parquet).", metavar="FILE"),
     ],
     format: Annotated[
+        str, typer.Option(help="The format of the source; auto: recognise it. --formats lists all.", metavar="NAME")
+    ] = "auto",
+    formats: index_options.Formats = False,
+    pattern: Annotated[
         str | None,
         typer.Option(
-            help="folder (a class a sub-folder), flat (unlabelled), esc50, csv. Default: what fits.", metavar="NAME"
+            help="Labels in names: a regular expression whose named groups become columns, such as "
+            "'(?P<label>[a-z]+)_.*'; label, fold, split, group and recorded_at have a meaning.",
+            metavar="REGEX",
         ),
     ] = None,
-    path_column: Annotated[str | None, typer.Option(help=f"{_Column} file names.", metavar="NAME")] = None,
-    label_column: Annotated[str | None, typer.Option(help=f"{_Column} labels.", metavar="NAME")] = None,
-    label_separator: Annotated[
+    timezone: Annotated[
         str | None,
-        typer.Option(
-            help="What parts several labels in one cell, such as ';'. Default: a cell is one label.", metavar="TEXT"
-        ),
+        typer.Option(help="Zone of recorders' clocks, such as Europe/Berlin, UTC, +02:00, local.", metavar="ZONE"),
     ] = None,
-    fold_column: Annotated[str | None, typer.Option(help=f"{_Column} folds (whole numbers).", metavar="NAME")] = None,
-    split_column: Annotated[
-        str | None, typer.Option(help=f"{_Column} splits (train, val, test).", metavar="NAME")
-    ] = None,
-    group_column: Annotated[
-        str | None,
-        typer.Option(help=f"{_Column} source recordings, never split across train and test.", metavar="NAME"),
-    ] = None,
-    start_column: Annotated[str | None, typer.Option(help=f"{_Column} segments' starts in s.", metavar="NAME")] = None,
-    end_column: Annotated[str | None, typer.Option(help=f"{_Column} segments' ends in s.", metavar="NAME")] = None,
-    onset_column: Annotated[
-        str | None, typer.Option(help=f"{_Column} events' onsets in s: each row becomes one event.", metavar="NAME")
-    ] = None,
-    offset_column: Annotated[str | None, typer.Option(help=f"{_Column} events' offsets in s.", metavar="NAME")] = None,
-    recorded_at_column: Annotated[
-        str | None, typer.Option(help=f"{_Column} times recordings began (ISO 8601, UTC if no zone).", metavar="NAME")
-    ] = None,
+    path_column: index_options.PathColumn = None,
+    label_column: index_options.LabelColumn = None,
+    label_separator: index_options.LabelSeparator = None,
+    fold_column: index_options.FoldColumn = None,
+    split_column: index_options.SplitColumn = None,
+    group_column: index_options.GroupColumn = None,
+    start_column: index_options.StartColumn = None,
+    end_column: index_options.EndColumn = None,
+    onset_column: index_options.OnsetColumn = None,
+    offset_column: index_options.OffsetColumn = None,
+    recorded_at_column: index_options.RecordedAtColumn = None,
+    append: Annotated[bool, typer.Option("--append", help="Add the files that FILE does not have yet.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show ten clips as they are understood, and stop.")
+    ] = False,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """List recordings and their labels in a clip table.
 
-    Reads a folder with a class a sub-folder, a flat folder, a CSV in ESC-50's shape (its files beside it, in audio/ or
-    in ../audio/), or any CSV whose columns you name.
+    Recognises common data sets and says by what; reads folders with a class a sub-folder, names that hold labels, and
+    any CSV whose columns you name. Times and sites come from recorders' names and headers.
 
     Example: hubbub index recordings/ -o clips.parquet
     """
     from hubbub.clips.sources import Columns
     from hubbub.io.text import count_noun
+    from hubbub.pipelines.index import describe_labels, show_listing
     from hubbub.pipelines.index import index as index_recordings
 
     from .console import reporter
@@ -83,14 +85,27 @@ def index(
         recorded_at=recorded_at_column,
         label_separator=label_separator,
     )
-    result = index_recordings(source, output, format=format, columns=columns, reporter=reporter)
+    if dry_run:
+        show_listing(source, format=format, columns=columns, pattern=pattern, reporter=reporter)
+        return
+    result = index_recordings(
+        source,
+        output,
+        format=format,
+        columns=columns,
+        pattern=pattern,
+        timezone=timezone,
+        append=append,
+        reporter=reporter,
+    )
     unreadable = result.unreadable
     reporter.show_table(
         "index: done",
         {
             "clips": len(result.table),
+            **({"added": result.added} if append else {}),
             "audio": f"{result.audio_s / 3600:.3g} h in all files",
-            "labels": ", ".join(f"{label} {count}" for label, count in sorted(result.labels.items())) or "none",
+            "labels": describe_labels(result.labels),
             "folds": ", ".join(map(str, result.folds)) or "none",
             "unreadable": len(unreadable),
             "result": output,

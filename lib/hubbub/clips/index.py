@@ -1,36 +1,84 @@
-"""Make a clip table from listed clips: read each file's version and header."""
+"""Make a clip table from listed clips: read each file's version, header and recorder's notes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
+from pathlib import Path
 from typing import Any
 
-from hubbub.audio.decode import AudioInfo, read_audio_info
+from hubbub.audio.decode import read_audio_info
+from hubbub.audio.recorders import RecordingFacts, describe_recording, read_header_notes
 from hubbub.audio.remote import temporary_copy
 from hubbub.clips.sources import Listing
-from hubbub.clips.table import ClipTable, clip_id, content_version, make_table, resolve_uri
+from hubbub.clips.table import (
+    ClipTable,
+    clip_id,
+    content_version,
+    make_table,
+    resolve_uri,
+)
 from hubbub.errors import AudioError
 from hubbub.io.paths import StoragePath, is_local
 
 _THREADS = 8  # headers are read from disk or network, which waits more than it computes
+_KEPT = 1000  # sentences about odd times that are kept; more say nothing new
 
 
-def index_listing(listing: Listing, *, on_clip: Callable[[], object] = lambda: None) -> tuple[ClipTable, list[str]]:
+@dataclass
+class ProbeNotes:
+    """What was odd about recordings while their headers were read.
+
+    Attributes
+    ----------
+    unreadable
+        A line for each clip whose header cannot be read. Such clips stay in the table, with null duration, so that they
+        end as failed rows and not in silence.
+    timed, local
+        Clips whose recorder tells when they begin: with a time zone, and without one.
+    problems
+        Sentences about times that cannot be, or disagree.
+    """
+
+    unreadable: list[str] = field(default_factory=list)
+    timed: int = 0
+    local: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, uri: str, facts: RecordingFacts) -> None:
+        """Count what a recorder tells of one clip."""
+        self.timed += facts.recorded_at is not None
+        self.local += facts.local_time is not None
+        if facts.problem is not None and len(self.problems) < _KEPT:
+            self.problems.append(f"{uri}: {facts.problem}")
+
+
+def index_listing(
+    listing: Listing,
+    *,
+    timezone: tzinfo | None = None,
+    notes: ProbeNotes | None = None,
+    on_clip: Callable[[], object] = lambda: None,
+) -> tuple[ClipTable, list[str]]:
     """Probe every listed clip and make the table.
 
     Parameters
     ----------
     listing
         What a source reader found.
+    timezone
+        Of recorders whose names and headers tell none; None: unknown, such times are not used.
+    notes
+        Gets what was odd, where given.
     on_clip
         Called after each clip.
 
     Returns
     -------
     table, unreadable
-        `unreadable`: a line for each clip whose header cannot be read. Such clips stay in the table, with null
-        duration, so that they end as failed rows and not in silence.
+        `unreadable`: see `ProbeNotes`.
 
     Raises
     ------
@@ -39,35 +87,60 @@ def index_listing(listing: Listing, *, on_clip: Callable[[], object] = lambda: N
     BucketError
         When a bucket cannot be read at all.
     """
-    unreadable: list[str] = []
+    notes = ProbeNotes() if notes is None else notes
     clips: list[dict[str, Any]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for clip, complaint in pool.map(lambda listed: _probe_clip(listed, listing.root), listing.clips):
+        probes = pool.map(lambda listed: _probe_clip(listed, listing.root, timezone), listing.clips)
+        for clip, complaint, facts in probes:
             clips.append(clip)
-            unreadable += [complaint] if complaint else []
+            notes.unreadable += [complaint] if complaint else []
+            notes.add(clip["uri"], facts)
             on_clip()
-    return make_table(clips, listing.root), unreadable
+    return make_table(clips, listing.root), notes.unreadable
 
 
-def _probe_clip(listed: Mapping[str, Any], root: StoragePath) -> tuple[dict[str, Any], str | None]:
+def leave_out_known(listing: Listing, known: ClipTable) -> Listing:
+    """Leave clips out that a table has already."""
+    ids = set(known.rows["clip_id"].to_pylist())
+    new = [clip for clip in listing.clips if _clip_id(clip) not in ids]
+    return replace(listing, clips=new)
+
+
+def _clip_id(listed: Mapping[str, Any]) -> str:
+    return clip_id(listed["uri"], listed.get("start_s"), listed.get("end_s"))
+
+
+def _probe_clip(
+    listed: Mapping[str, Any], root: StoragePath, timezone: tzinfo | None
+) -> tuple[dict[str, Any], str | None, RecordingFacts]:
     uri = listed["uri"]
-    clip = {"clip_id": clip_id(uri, listed.get("start_s"), listed.get("end_s")), **listed}
-    source = resolve_uri(uri, root)
+    clip = {"clip_id": _clip_id(listed), **listed}
     try:
-        info = _read_header(source, clip)
+        clip, facts = _read_header(resolve_uri(uri, root), clip, timezone)
+        return clip, None, facts
     except (OSError, ValueError) as error:  # ValueError: a CSV may give names that no file has, with a null byte
-        return clip, f"{uri}: {getattr(error, 'strerror', None) or error}"
+        complaint = f"{uri}: {getattr(error, 'strerror', None) or error}"
     except AudioError as error:
-        return clip, f"{uri}: {error}"
-    return clip | vars(info), None
+        complaint = f"{uri}: {error}"
+    return clip, complaint, RecordingFacts()
 
 
-def _read_header(source: StoragePath, clip: dict[str, Any]) -> AudioInfo:
+def _read_header(
+    source: StoragePath, clip: dict[str, Any], timezone: tzinfo | None
+) -> tuple[dict[str, Any], RecordingFacts]:
     """What a recording's header says; its version and size go into `clip`, whatever the header is like."""
     if is_local(source):
         stat = source.stat()
         clip |= {"version": content_version(stat), "size_bytes": stat.st_size}
-        return read_audio_info(source)
+        return _describe(source, clip, timezone)
     with temporary_copy(source) as copy:
         clip |= {"version": copy.version, "size_bytes": copy.size_bytes}
-        return read_audio_info(copy.path)
+        return _describe(copy.path, clip, timezone)
+
+
+def _describe(path: Path, clip: dict[str, Any], timezone: tzinfo | None) -> tuple[dict[str, Any], RecordingFacts]:
+    """Add what header and recorder tell to a clip; what its source tells has precedence."""
+    info = read_audio_info(path)
+    facts = describe_recording(clip["uri"], read_header_notes(path), timezone)
+    told = facts.columns() | ({} if facts.recorded_at is None else {"recorded_at": facts.recorded_at})
+    return {**clip, **{name: value for name, value in told.items() if name not in clip}, **vars(info)}, facts

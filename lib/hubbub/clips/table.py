@@ -182,6 +182,26 @@ def make_table(clips: Sequence[Mapping[str, Any]], root: StoragePath) -> ClipTab
     return _validate(pa.table(columns, schema=schema), root, where="the clips")
 
 
+def append_table(known: ClipTable, new: ClipTable) -> ClipTable:
+    """Append clips to a table; columns that either lacks are null there.
+
+    Raises
+    ------
+    ClipTableError
+        When the two have other roots, a clip in common, or a column of other types.
+    """
+    if str(known.root) != str(new.root):
+        raise ClipTableError(
+            f"the clips lie below {new.root}, those of the table below {known.root}; make another table for them: "
+            "hubbub index SOURCE -o FILE"
+        )
+    try:
+        rows = pa.concat_tables([known.rows, new.rows], promote_options="permissive")
+    except pa.ArrowInvalid as error:
+        raise ClipTableError(f"the clips do not fit the table: {error}; make another table for them") from None
+    return _validate(rows, known.root, where="the clips")
+
+
 def write_table(table: ClipTable, path: StoragePath) -> None:
     """Write a clip table as Parquet; it appears at `path` only when whole.
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hubbub.clips.index import index_listing
-from hubbub.clips.sources import Columns, list_source
-from hubbub.clips.table import ClipTable, write_table
+from hubbub.audio.recorders import parse_timezone
+from hubbub.clips.index import ProbeNotes, index_listing, leave_out_known
+from hubbub.clips.sources import Columns, Listing, list_source
+from hubbub.clips.table import ClipTable, append_table, read_table, write_table
 from hubbub.io.folders import refuse_foreign_file
+from hubbub.io.paths import StoragePath
+from hubbub.io.text import count_noun
 from hubbub.pipelines.inputs import as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 
 if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
+
+_EXAMPLES = 10
+_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,13 @@ class IndexResult:
         The clips.
     unreadable
         A line for each file that cannot be read; the clips stay in the table and become failed rows.
+    added
+        Clips that this run added to the table.
     """
 
     table: ClipTable
-    unreadable: list[str]
+    unreadable: list[str] = field(default_factory=list)
+    added: int = 0
 
     @property
     def labels(self) -> Counter[str]:
@@ -54,20 +63,100 @@ def index(
     *,
     format: str | None = None,
     columns: Columns | None = None,
+    pattern: str | None = None,
+    timezone: str | None = None,
+    append: bool = False,
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> IndexResult:
     """Make a clip table; see `hubbub.index`, which returns the table alone."""
     reporter = choose_reporter(reporter, progress=progress)
-    path, output = as_path(source, "source"), None if out is None else as_path(out, "out")
+    output = None if out is None else as_path(out, "out")
+    known = _read_known(output) if append else None
     if output is not None:
         refuse_foreign_file(output, b"PAR1", "a clip table")
-    listing = list_source(path, format, columns or Columns())
-    for note in listing.notes:
-        reporter.warn(note)
+    zone = None if timezone is None else parse_timezone(timezone)
+    listing = _list(source, format, columns, pattern, reporter)
+    if known is not None:
+        listing = leave_out_known(listing, known)
+        reporter.say(f"{output} has {count_noun(len(known), 'clip')}; {len(listing.clips)} are new")
+        if not listing.clips:
+            return IndexResult(known)
+    notes = ProbeNotes()
     with reporter.show_progress("index", len(listing.clips), "clips") as advance:
-        table, unreadable = index_listing(listing, on_clip=lambda: advance(1))
+        table, unreadable = index_listing(listing, timezone=zone, notes=notes, on_clip=lambda: advance(1))
+    _tell_times(notes, reporter)
+    added = len(table)
+    table = table if known is None else append_table(known, table)
     if output is not None:
         write_table(table, output)
         table = replace(table, source=output)
-    return IndexResult(table, unreadable)
+    return IndexResult(table, unreadable, added)
+
+
+def show_listing(
+    source: PathLike,
+    *,
+    format: str | None = None,
+    columns: Columns | None = None,
+    pattern: str | None = None,
+    reporter: Reporter | None = None,
+) -> Listing:
+    """List a source and show ten of its clips; opens no recording and writes nothing."""
+    reporter = choose_reporter(reporter)
+    listing = _list(source, format, columns, pattern, reporter)
+    step = max(1, len(listing.clips) // _EXAMPLES)
+    for clip in listing.clips[::step][:_EXAMPLES]:
+        others = (f"{name} {value}" for name, value in clip.items() if name not in ("uri", "labels", "version"))
+        reporter.say(
+            f"{clip['uri']}: {', '.join(clip['labels']) or 'unlabelled'}" + "".join(f"; {text}" for text in others)
+        )
+    labels = Counter(label for clip in listing.clips for label in clip["labels"])
+    reporter.show_table(
+        "index: the plan",
+        {
+            "clips": len(listing.clips),
+            "unlabelled": sum(not clip["labels"] for clip in listing.clips),
+            "labels": describe_labels(labels),
+            "recordings below": listing.root,
+        },
+    )
+    return listing
+
+
+def describe_labels(labels: Counter[str], most: int = 50) -> str:
+    """Write labels with their counts, sorted by name; of very many labels the most frequent ones."""
+    if not labels:
+        return "none"
+    shown = labels.most_common(most) if len(labels) > most else labels.items()
+    more = f" … and {count_noun(len(labels) - most, 'more label')}" if len(labels) > most else ""
+    return ", ".join(f"{label} {count}" for label, count in sorted(shown)) + more
+
+
+def _list(
+    source: PathLike, format: str | None, columns: Columns | None, pattern: str | None, reporter: Reporter
+) -> Listing:
+    listing = list_source(as_path(source, "source"), format, columns or Columns(), pattern=pattern)
+    if listing.evidence:
+        reporter.say(listing.evidence)
+    for note in listing.notes:
+        reporter.warn(note)
+    return listing
+
+
+def _read_known(output: StoragePath | None) -> ClipTable | None:
+    """The table that clips are appended to; None where there is none yet."""
+    return read_table(output) if output is not None and output.exists() else None
+
+
+def _tell_times(notes: ProbeNotes, reporter: Reporter) -> None:
+    if notes.local:
+        clips = count_noun(notes.local, "clip")
+        reporter.warn(
+            f"names or headers of {clips} tell a local time without its zone; say --timezone, such as "
+            "--timezone Europe/Berlin or --timezone UTC, to fill recorded_at"
+        )
+    for problem in notes.problems[:_PROBLEMS]:
+        reporter.warn(problem)
+    if len(notes.problems) > _PROBLEMS:
+        reporter.warn(f"… and {count_noun(len(notes.problems) - _PROBLEMS, 'more clip')} whose times are odd")

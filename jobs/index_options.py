@@ -1,0 +1,52 @@
+"""Options of ``hubbub index`` that name the columns of a table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_COLUMN = "Column of a CSV that holds the"
+
+PathColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} file names.", metavar="NAME")]
+LabelColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} labels.", metavar="NAME")]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option(
+        help="What parts several labels in one cell, such as ';'. Default: a cell is one label.", metavar="TEXT"
+    ),
+]
+FoldColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} folds (whole numbers).", metavar="NAME")]
+SplitColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} splits (train, val, test).", metavar="NAME")]
+GroupColumn = Annotated[
+    str | None, typer.Option(help=f"{_COLUMN} source recordings, never split across train and test.", metavar="NAME")
+]
+StartColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} segments' starts in s.", metavar="NAME")]
+EndColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} segments' ends in s.", metavar="NAME")]
+OnsetColumn = Annotated[
+    str | None, typer.Option(help=f"{_COLUMN} events' onsets in s: each row becomes one event.", metavar="NAME")
+]
+OffsetColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} events' offsets in s.", metavar="NAME")]
+RecordedAtColumn = Annotated[
+    str | None, typer.Option(help=f"{_COLUMN} times recordings began (ISO 8601, UTC if no zone).", metavar="NAME")
+]
+
+
+def print_formats(value: bool) -> None:
+    """Print every format with its example, and stop."""
+    if not value:
+        return
+    from hubbub.clips.sources import list_formats
+
+    from .console import reporter
+
+    for known in list_formats().values():
+        lines = "".join(f"\n    {line}" for line in known.example.splitlines())
+        reporter.say(f"{known.name}: {known.holds}{lines}")
+    raise typer.Exit
+
+
+Formats = Annotated[
+    bool,
+    typer.Option("--formats", callback=print_formats, is_eager=True, help="List the formats with an example each."),
+]
