@@ -197,12 +197,15 @@ def _status(source: StoragePath) -> str:
 def _read(item: CheckItem, source: StoragePath) -> dict[str, Any]:
     with local_copy(source, item.version) as path, decode.read_channels(path) as stream, _opened(path) as file:
         size_bytes = path.stat().st_size
-        content, audio = _ContentHash(file, size_bytes), hashlib.sha256(b"%d %d " % (stream.sample_rate, stream.channels))
+        content, audio = (
+            _ContentHash(file, size_bytes),
+            hashlib.sha256(b"%d %d " % (stream.sample_rate, stream.channels)),
+        )
         meter, frames = LevelMeter(stream.channels), 0
         # Ahead of the decoder by its share of the file: where they read, the disk is read once.
         for block in _hash_ahead(stream, content):
             frames += len(block)
-            audio.update(np.ascontiguousarray(block))
+            audio.update(np.ascontiguousarray(block).data)
             meter.add(block)
         if not frames:
             raise EmptyAudio(f"{path.name} holds no samples")
