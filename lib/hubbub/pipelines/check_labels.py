@@ -29,12 +29,11 @@ def find_label_problems(pairs: pd.DataFrame) -> list[Finding]:
     counts = pairs["label"].value_counts()
     same = group_spellings(counts.index)
     names = [" and ".join(f"{label!r} ({counts[label]})" for label in labels) for labels in same]
-    text = "that differs in case or blanks only" if len(same) == 1 else "that differ in case or blanks only"
     return make_finding(
         "spellings",
         names,
         "set of labels",
-        f"{text}, and count as different labels",
+        "that differ in case or blanks only, and count as different labels",
         plural="sets of labels",
         advice="rename them, or index with --normalise-labels",
     )
