@@ -1,7 +1,7 @@
 """Files that kill, stall or burst whoever decodes them: real processes of hubbub, in which certain names are poison.
 
 Nothing of it is in the product. A `sitecustomize` on the Python path of workers, and of the children they start, wraps
-`hubbub.audio.decode.decode_blocks`::
+what opens a recording in `hubbub.audio.decode`::
 
     PYTHONPATH=folder  ->  folder/sitecustomize.py  ->  lay()  ->  decode.blocks(poison.ogg) never returns
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,14 @@ def lay() -> None:
     from hubbub.audio import decode
     from tests.lib.engine.poison_units import DEEDS
 
-    poison, whole = json.loads(os.environ[VARIABLE]), decode.decode_blocks
+    poison = json.loads(os.environ[VARIABLE])
 
-    def decode_blocks(path: Path, **options: Any) -> Iterator[Any]:
-        DEEDS[poison.get(path.name, "ok")]()
-        return whole(path, **options)
+    def poisoned(open_recording: Callable[..., Any]) -> Callable[..., Any]:
+        def open_or_die(path: Path, **options: Any) -> Any:
+            DEEDS[poison.get(path.name, "ok")]()
+            return open_recording(path, **options)
 
-    decode.decode_blocks = decode_blocks  # type: ignore[assignment]
+        return open_or_die
+
+    for name in ("decode_blocks", "read_channels"):
+        setattr(decode, name, poisoned(getattr(decode, name)))

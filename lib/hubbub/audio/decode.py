@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from hubbub.audio.headers import identify_format, read_head
+from hubbub.audio.headers import identify_format, lost_share, read_head
 from hubbub.audio.sndfile import SoundFile, UnsupportedFile
 from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio
 
@@ -116,6 +116,49 @@ def can_seek(path: Path) -> bool:
     """
     with _open_recording(path) as recording:
         return recording.can_seek
+
+
+@dataclass(frozen=True)
+class ChannelStream:
+    """A recording as it is stored: every channel, at its own rate.
+
+    Attributes
+    ----------
+    sample_rate
+        Hz.
+    channels
+        How many.
+    header_frames
+        Samples a channel as the header says; more than any recording holds where the header says none.
+    lost_share
+        Share of the samples that the header promises beyond the file's end, 0…1 (`headers.lost_share`).
+    blocks
+        float32 [frames, channels], never empty, full scale being 1; NaN, infinite and absurd samples are passed on.
+    """
+
+    sample_rate: int
+    channels: int
+    header_frames: float
+    lost_share: float
+    blocks: Iterator[npt.NDArray[np.float32]]
+
+
+@contextmanager
+def read_channels(path: Path) -> Iterator[ChannelStream]:
+    """Give all samples of a recording, neither mixed, resampled nor refused, in bounded memory.
+
+    Raises
+    ------
+    DecodeError
+        The file is missing, no regular file, cannot be decoded, breaks off, or changes while it is read.
+    EmptyAudio
+        A container (MP4, WebM ...) holds no samples; of other formats there are then no blocks.
+    """
+    with _open_recording(path) as recording:
+        rate, frames = recording.sample_rate, recording.read(0, None, _block_frames(recording, recording.sample_rate))
+        with closing(frames), open(path, "rb") as file:
+            lost = lost_share(file.fileno(), os.fstat(file.fileno()).st_size)
+            yield ChannelStream(rate, recording.channels, recording.header_frames, lost, frames)
 
 
 def load_audio(

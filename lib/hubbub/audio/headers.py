@@ -26,6 +26,7 @@ _HEAD_BYTES = 4096
 _MOST_CHUNKS = 1000
 _LONGEST_PAGE = 65_307  # bytes of an Ogg page, RFC 3533
 _LONGEST_WAV_HEAD = 2**24
+_LEAST_UNKNOWN_LENGTH = 0x7FFFF000  # bytes of a data chunk from which a program that wrote to a pipe meant: unknown
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,27 @@ def correct_length(fd: int, size: int) -> CorrectedFile | None:
     if head[:3] == b"ID3" or _is_mpeg_frame(head[:4]):
         return _correct_mp3(fd, size)
     return None
+
+
+def lost_share(fd: int, size: int) -> float:
+    """Return which share of a WAV's samples its header promises beyond the file's end, 0…1; 0 for other formats.
+
+    An interrupted copy or download leaves such a file, and libsndfile reads the rest without a word. Lengths that
+    recorders and pipes write where they know none (0, and from 0x7FFFF000 on) promise nothing.
+    """
+    head = os.pread(fd, 12, 0)
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return 0.0
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        name, length = _chunk(fd, at)
+        if name == b"data":
+            is_stated = 0 < length < _LEAST_UNKNOWN_LENGTH
+            return max(0.0, 1 - (size - at - 8) / length) if is_stated else 0.0
+        at += 8 + length + length % 2
+        if not name or at >= size:
+            break
+    return 0.0
 
 
 def is_chained(fd: int, size: int) -> bool:

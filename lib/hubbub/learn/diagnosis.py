@@ -7,7 +7,7 @@ causes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -59,15 +59,19 @@ def find_split_warnings(split: Split) -> list[str]:
 
 
 def _find_labels_that_differ_in_case(labels: set[str]) -> list[str]:
-    spellings = defaultdict(list)
-    for label in sorted(labels):
-        spellings[" ".join(label.casefold().split())].append(label)
     return [
         f"labels {' and '.join(map(repr, same))} differ in case or spaces only, and count as different labels; "
         "rename one of them if they are the same"
-        for same in spellings.values()
-        if len(same) > 1
+        for same in group_spellings(labels)
     ]
+
+
+def group_spellings(labels: Iterable[str]) -> list[list[str]]:
+    """Return the labels that differ in case or blanks only, two or more a list, sorted."""
+    spellings = defaultdict(list)
+    for label in sorted(labels):
+        spellings[" ".join(label.casefold().split())].append(label)
+    return [same for same in spellings.values() if len(same) > 1]
 
 
 def loss_at_chance(shares: npt.NDArray[np.float64], activation: Literal["softmax", "sigmoid"]) -> float:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from hubbub.audio.frontends import compute_row, n_frames
 from hubbub.audio.windows import Window, window_grid
 from hubbub.clips.table import has_changed, resolve_uri
-from hubbub.errors import AudioError, ChannelMismatch, EmptyAudio, FileChanged, OutOfMemory, UsageError
+from hubbub.errors import ChannelMismatch, EmptyAudio, FileChanged, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
 from hubbub.planning.units import Item, Unit
@@ -23,7 +23,7 @@ from hubbub.store.features import FeatureStore
 from hubbub.store.rows import checksum, clip_columns
 from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.recordings import RecordingReader
-from hubbub.tasks.result import MOST_REASONS, UnitResult
+from hubbub.tasks.result import MOST_REASONS, UnitResult, describe_failure
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class _Draft:
         except UsageError:  # a bucket that cannot be read: all other clips would fail as well, by no fault of theirs
             raise
         except Exception as error:  # whatever a strange file makes a library raise costs that file alone
-            rows = [self._failed_row(item, _reason(error))]
+            rows = [self._failed_row(item, describe_failure(error))]
         if self._has_changed(item):  # also when it failed: then that is why
             rows = [self._failed_row(item, FileChanged("changed since it was indexed; index it again").reason)]
         if rows[0]["status"] == "failed":
@@ -224,11 +224,3 @@ class _Draft:
             seconds=dict(self._seconds),
             reasons=tuple((row["uri"], row["error"]) for row in list(failed.values())[:MOST_REASONS]),
         )
-
-
-def _reason(error: Exception) -> str:
-    """Why a clip failed, in one line."""
-    if isinstance(error, MemoryError):
-        error = OutOfMemory(str(error) or "takes more memory than there is")
-    text = error.reason if isinstance(error, AudioError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hubbub.errors import AudioError, OutOfMemory
+
 MOST_REASONS = 5
 """Failures a result spells out; all of them are in the row parts."""
 
@@ -63,3 +65,11 @@ class UnitLost:
     unit: int
     clips: int
     reason: str
+
+
+def describe_failure(error: Exception) -> str:
+    """Say in one line why a clip failed, as the column `error` of its row has it."""
+    if isinstance(error, MemoryError):
+        error = OutOfMemory(str(error) or "takes more memory than there is")
+    text = error.reason if isinstance(error, AudioError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
