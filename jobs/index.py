@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath, parse_path
 
 from . import index_options, options
 
-_SHOWN = 5
+if TYPE_CHECKING:
+    from hubbub.clips.table import ClipTable
 
 
 def index(
@@ -21,25 +23,15 @@ def index(
         ),
     ],
     output: Annotated[
-        StoragePath,
+        StoragePath | None,
         typer.Option("--output", "-o", parser=parse_path, help="The clip table to write (Parquet).", metavar="FILE"),
-    ],
+    ] = None,
     format: Annotated[
         str, typer.Option(help="The format of the source; auto: recognise it. --formats lists all.", metavar="NAME")
     ] = "auto",
     formats: index_options.Formats = False,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Labels in names: a regular expression whose named groups become columns, such as "
-            "'(?P<label>[a-z]+)_.*'; label, fold, split, group and recorded_at have a meaning.",
-            metavar="REGEX",
-        ),
-    ] = None,
-    timezone: Annotated[
-        str | None,
-        typer.Option(help="Zone of recorders' clocks, such as Europe/Berlin, UTC, +02:00, local.", metavar="ZONE"),
-    ] = None,
+    pattern: index_options.Pattern = None,
+    timezone: index_options.Timezone = None,
     path_column: index_options.PathColumn = None,
     label_column: index_options.LabelColumn = None,
     label_separator: index_options.LabelSeparator = None,
@@ -55,20 +47,25 @@ def index(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show ten clips as they are understood, and stop.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Decode every recording, and exit with 1 where training would be wrong.")
+    ] = False,
+    cluster: options.ClusterIfAny = None,
+    workers: options.Workers = None,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
     """List recordings and their labels in a clip table.
 
     Recognises common data sets and says by what; reads folders with a class a sub-folder, names that hold labels, and
-    any CSV whose columns you name. Times and sites come from recorders' names and headers.
+    any CSV whose columns you name. Times and sites come from recorders' names and headers. With --check and without -o,
+    SOURCE is a clip table.
 
     Example: hubbub index recordings/ -o clips.parquet
     """
     from hubbub.clips.sources import Columns
-    from hubbub.io.text import count_noun
-    from hubbub.pipelines.index import describe_labels, show_listing
     from hubbub.pipelines.index import index as index_recordings
+    from hubbub.pipelines.index import report_index, show_listing
 
     from .console import reporter
 
@@ -88,6 +85,11 @@ def index(
     if dry_run:
         show_listing(source, format=format, columns=columns, pattern=pattern, reporter=reporter)
         return
+    if output is None and check:
+        _check(source, cluster, workers)
+        return
+    if output is None:
+        raise UsageError(f"say where the clip table goes: hubbub index {source} -o clips.parquet")
     result = index_recordings(
         source,
         output,
@@ -98,23 +100,16 @@ def index(
         append=append,
         reporter=reporter,
     )
-    unreadable = result.unreadable
-    reporter.show_table(
-        "index: done",
-        {
-            "clips": len(result.table),
-            **({"added": result.added} if append else {}),
-            "audio": f"{result.audio_s / 3600:.3g} h in all files",
-            "labels": describe_labels(result.labels),
-            "folds": ", ".join(map(str, result.folds)) or "none",
-            "unreadable": len(unreadable),
-            "result": output,
-        },
-    )
-    for line in unreadable[:_SHOWN]:
-        reporter.warn(f"unreadable: {line}")
-    if len(unreadable) > _SHOWN:
-        reporter.warn(f"… and {len(unreadable) - _SHOWN} more: the clips in {output} without a duration_s")
-    if unreadable:
-        files = count_noun(len(unreadable), "file")
-        reporter.warn(f"{files} cannot be read; the clips stay in the table and become failed rows")
+    report_index(result, output, reporter)
+    if check:
+        _check(result.table, cluster, workers)
+
+
+def _check(clips: StoragePath | ClipTable, cluster: str | None, workers: int | None) -> None:
+    from hubbub.pipelines.check_clips import check_clips
+
+    from .console import reporter
+
+    found = check_clips(clips, cluster=cluster, workers=workers, reporter=reporter)
+    if found is not None and not found.is_ok:
+        raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Options of ``hubbub index`` that name the columns of a table."""
+"""Options of ``hubbub index`` that say what a source means."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ import typer
 
 _COLUMN = "Column of a CSV that holds the"
 
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="Labels in names: a regular expression whose named groups become columns, such as "
+        "'(?P<label>\\w+)-.*'; label, fold, split, group and recorded_at have a meaning.",
+        metavar="REGEX",
+    ),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(help="Zone of recorders' clocks, such as Europe/Berlin, UTC, +02:00, local.", metavar="ZONE"),
+]
 PathColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} file names.", metavar="NAME")]
 LabelColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} labels.", metavar="NAME")]
 LabelSeparator = Annotated[

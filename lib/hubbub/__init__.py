@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hubbub import errors
-    from hubbub.pipelines.face import build_features, compact, index, open_store, read_clips, summarise_store, verify
+    from hubbub.pipelines.face import (
+        build_features,
+        check_clips,
+        compact,
+        index,
+        open_store,
+        read_clips,
+        summarise_store,
+        verify,
+    )
     from hubbub.pipelines.face_models import (
         evaluate,
         export_events,
@@ -37,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "build_features",
+    "check_clips",
     "compact",
     "compare",
     "crossval",

@@ -159,9 +159,9 @@ def lost_share(fd: int, size: int) -> float:
     head = os.pread(fd, 12, 0)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return 0.0
-    at = 12
+    at, pread = 12, partial(os.pread, fd)
     for _ in range(_MOST_CHUNKS):
-        name, length = _chunk(fd, at)
+        name, length = read_chunk_header(pread, at)
         if name == b"data":
             is_stated = 0 < length < _LEAST_UNKNOWN_LENGTH
             return max(0.0, 1 - (size - at - 8) / length) if is_stated else 0.0

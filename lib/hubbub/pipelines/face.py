@@ -16,6 +16,7 @@ from hubbub.store.features import FeatureStore
 if TYPE_CHECKING:
     from distributed import Client
 
+    from hubbub.pipelines.check_clips import ClipCheck
     from hubbub.pipelines.inputs import PathLike
     from hubbub.pipelines.verify import Verification
     from hubbub.store.info import StoreInfo
@@ -27,6 +28,9 @@ def index(
     *,
     format: str | None = None,
     columns: Mapping[str, str] | None = None,
+    pattern: str | None = None,
+    timezone: str | None = None,
+    append: bool = False,
     progress: bool = False,
 ) -> ClipTable:
     """List recordings and their labels in a clip table.
@@ -34,21 +38,28 @@ def index(
     Parameters
     ----------
     source
-        A folder of recordings, a CSV file, or the URL of either.
+        A data set as downloaded, a folder of recordings, a CSV file, or the URL of any.
     out
         The Parquet file to write; None: the table stays in memory.
     format
-        ``folder`` (a class a sub-folder), ``flat`` (unlabelled), ``esc50`` or ``csv``; None: what fits.
+        ``folder`` (a class a sub-folder), ``flat`` (unlabelled), ``csv``, or another that ``hubbub index --formats``
+        lists; None: the one that the source is recognised by.
     columns
         Names of a CSV's columns by their role: path, label, fold, split, group, start_s, end_s, recorded_at; and
         `label_separator`, what parts several labels in one cell.
+    pattern
+        Labels in names: a regular expression whose named groups become columns, such as ``(?P<label>[a-z]+)_.*``.
+    timezone
+        The zone of recorders' clocks, such as ``Europe/Berlin``, where names and headers tell none.
+    append
+        Add the clips that `out` does not have yet.
     progress
         Print progress and warnings.
 
     Raises
     ------
     hubbub.errors.ClipTableError
-        For a source that cannot be read, or clips that break the contract of the table.
+        For a source that cannot be read or may be of several formats, or clips that break the contract of the table.
     hubbub.errors.StorageError
         When `out` cannot be written.
 
@@ -58,7 +69,52 @@ def index(
     """
     from hubbub.pipelines.index import index as run
 
-    return run(source, out, format=format, columns=Columns(**(columns or {})), progress=progress).table
+    return run(
+        source,
+        out,
+        format=format,
+        columns=Columns(**(columns or {})),
+        pattern=pattern,
+        timezone=timezone,
+        append=append,
+        progress=progress,
+    ).table
+
+
+def check_clips(
+    clips: PathLike | ClipTable,
+    *,
+    client: Client | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> ClipCheck:
+    """Decode every recording of a clip table once, and say what would make training wrong.
+
+    Parameters
+    ----------
+    clips
+        A clip table, or the path of one.
+    client, cluster, workers
+        As in `build_features`; by default serial where little is to do, else local.
+    progress
+        Print the findings.
+
+    Returns
+    -------
+    ClipCheck
+        `problems`, `warnings`, `notes`, `facts` (one row a recording), and `is_ok`.
+
+    Raises
+    ------
+    hubbub.errors.ClipTableError
+        For a clip table that cannot be read.
+    """
+    from hubbub.pipelines.check_clips import check_clips as run
+
+    found = run(clips, cluster=cluster, workers=workers, client=client, progress=progress)
+    assert found is not None  # only a dry run has none
+    return found
 
 
 def read_clips(path: PathLike) -> ClipTable:

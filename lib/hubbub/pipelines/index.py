@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 10
 _PROBLEMS = 5
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def index(
     listing = _list(source, format, columns, pattern, reporter)
     if known is not None:
         listing = leave_out_known(listing, known)
-        reporter.say(f"{output} has {count_noun(len(known), 'clip')}; {len(listing.clips)} are new")
+        new = len(listing.clips)
+        reporter.say(f"{output} has {count_noun(len(known), 'clip')}; {new} {'is' if new == 1 else 'are'} new")
         if not listing.clips:
             return IndexResult(known)
     notes = ProbeNotes()
@@ -92,6 +94,30 @@ def index(
         write_table(table, output)
         table = replace(table, source=output)
     return IndexResult(table, unreadable, added)
+
+
+def report_index(result: IndexResult, output: StoragePath, reporter: Reporter) -> None:
+    """Show what a clip table holds, and which of its files cannot be read."""
+    unreadable = result.unreadable
+    reporter.show_table(
+        "index: done",
+        {
+            "clips": len(result.table),
+            **({} if result.added == len(result.table) else {"added": result.added}),
+            "audio": f"{result.audio_s / 3600:.3g} h in all files",
+            "labels": describe_labels(result.labels),
+            "folds": ", ".join(map(str, result.folds)) or "none",
+            "unreadable": len(unreadable),
+            "result": output,
+        },
+    )
+    for line in unreadable[:_SHOWN]:
+        reporter.warn(f"unreadable: {line}")
+    if len(unreadable) > _SHOWN:
+        reporter.warn(f"… and {len(unreadable) - _SHOWN} more: the clips in {output} without a duration_s")
+    if unreadable:
+        files = count_noun(len(unreadable), "file")
+        reporter.warn(f"{files} cannot be read; the clips stay in the table and become failed rows")
 
 
 def show_listing(
@@ -118,7 +144,7 @@ def show_listing(
             "clips": len(listing.clips),
             "unlabelled": sum(not clip["labels"] for clip in listing.clips),
             "labels": describe_labels(labels),
-            "recordings below": listing.root,
+            "root": listing.root,
         },
     )
     return listing

@@ -70,7 +70,8 @@ def _recognise_classes(tree: Tree) -> str | None:
         raise ClipTableError(
             f"{tree.source}: {in_classes} of {count_noun(total, 'recording')} lie in "
             f"{_describe_folders(found.classes)} and {beside} beside them, so the folders may be classes or not; "
-            f"say --format folder where a folder is a class, or --format flat where nothing is labelled"
+            f"where a folder is a class, say: hubbub index {tree.source} --format folder -o FILE; where nothing is "
+            f"labelled: hubbub index {tree.source} --format flat -o FILE"
         )
     stay = f"; {beside} beside them {'stays' if beside == 1 else 'stay'} unlabelled" if beside else ""
     return (
