@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from hubbub.audio.headers import identify_format, lost_share, read_head
+from hubbub.audio.headers import RangedFile, identify_format, lost_share, read_head
 from hubbub.audio.sndfile import SoundFile, UnsupportedFile
 from hubbub.errors import AudioError, DecodeError, EmptyAudio, NonFiniteAudio
 
@@ -107,6 +107,22 @@ def read_audio_info(path: Path) -> AudioInfo:
     with _open_recording(path) as recording:
         frames = recording.n_frames(_block_frames(recording, recording.sample_rate))
         return AudioInfo(recording.sample_rate, recording.channels, frames / recording.sample_rate)
+
+
+def read_ranged_info(file: RangedFile, name: str) -> AudioInfo | None:
+    """Tell the same of a file elsewhere by ranges of it; None where libsndfile does not read it."""
+    try:
+        recording = SoundFile(file, file.size, name)
+    except UnsupportedFile:
+        return None
+    try:
+        _refuse_absurd(recording, name)
+        frames = recording.n_frames(_block_frames(recording, recording.sample_rate))
+        return AudioInfo(recording.sample_rate, recording.channels, frames / recording.sample_rate)
+    except AudioError:
+        return None  # or ranges broke off; the whole recording tells which
+    finally:
+        recording.close()
 
 
 def can_seek(path: Path) -> bool:

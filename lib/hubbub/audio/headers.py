@@ -16,6 +16,7 @@ import os
 import struct
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from hubbub.audio.riff import is_chunk_name, read_chunk_header
 
@@ -89,22 +90,41 @@ def identify_format(head: bytes) -> FileFormat | None:
     return None
 
 
+class RangedFile(Protocol):
+    """A file elsewhere, of which ranges are read.
+
+    Attributes
+    ----------
+    size
+        Bytes.
+    """
+
+    size: int
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """Read bytes at an offset, as `os.pread` does; fewer, or none, at the end. Never raises."""
+
+
+Readable = int | RangedFile
+"""A file by its descriptor, or one elsewhere."""
+
+
 class CorrectedFile:
     """A file with another beginning, which reads, seeks and tells like a Python file; never raises.
 
     Parameters
     ----------
     fd
-        Of the file; its own position is neither used nor moved.
+        The file; its own position is neither used nor moved.
     head
         What is seen first ...
     skip
         ... in place of this many of the file's own bytes.
     """
 
-    def __init__(self, fd: int, head: bytes = b"", skip: int = 0) -> None:
+    def __init__(self, fd: Readable, head: bytes = b"", skip: int = 0) -> None:
         self._fd, self._head, self._shift = fd, head, skip - len(head)
-        self._size, self._position = max(len(head), os.fstat(fd).st_size - self._shift), 0
+        self._size, self._position = max(len(head), size_of(fd) - self._shift), 0
 
     def read(self, count: int = -1) -> bytes:
         """Read up to `count` bytes; fewer, or none, at the end or where the disk fails."""
@@ -118,11 +138,18 @@ class CorrectedFile:
         view[: len(front)] = front
         self._position += len(front)
         try:
-            count = os.preadv(self._fd, [view[len(front) :]], self._position + self._shift) if len(view) else 0
+            count = self._read_into(view[len(front) :], self._position + self._shift) if len(view) else 0
         except (OSError, OverflowError):  # within a decoder nobody could catch it: the file ends here for it
             count = 0
         self._position += count
         return len(front) + count
+
+    def _read_into(self, view: memoryview, offset: int) -> int:
+        if isinstance(self._fd, int):
+            return os.preadv(self._fd, [view], offset)
+        found = self._fd.pread(len(view), offset)
+        view[: len(found)] = found
+        return len(found)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move, as a Python file does; returns the position."""
@@ -135,14 +162,24 @@ class CorrectedFile:
         return self._position
 
 
-def read_head(fd: int) -> bytes:
+def size_of(fd: Readable) -> int:
+    """Return the bytes of a file."""
+    return os.fstat(fd).st_size if isinstance(fd, int) else fd.size
+
+
+def read_at(fd: Readable, count: int, offset: int) -> bytes:
+    """Read bytes at an offset; fewer, or none, at the end."""
+    return os.pread(fd, count, offset) if isinstance(fd, int) else fd.pread(count, offset)
+
+
+def read_head(fd: Readable) -> bytes:
     """Return the first 4 KiB."""
-    return os.pread(fd, _HEAD_BYTES, 0)
+    return read_at(fd, _HEAD_BYTES, 0)
 
 
-def correct_length(fd: int, size: int) -> CorrectedFile | None:
+def correct_length(fd: Readable, size: int) -> CorrectedFile | None:
     """Return the file as its decoder must see it, where its header is known to lie; None: as it is."""
-    head = os.pread(fd, 12, 0)
+    head = read_at(fd, 12, 0)
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return _correct_wav(fd, size)
     if head[:3] == b"ID3" or _is_mpeg_frame(head[:4]):
@@ -150,16 +187,16 @@ def correct_length(fd: int, size: int) -> CorrectedFile | None:
     return None
 
 
-def lost_share(fd: int, size: int) -> float:
+def lost_share(fd: Readable, size: int) -> float:
     """Return which share of a WAV's samples its header promises beyond the file's end, 0…1; 0 for other formats.
 
     An interrupted copy or download leaves such a file, and libsndfile reads the rest without a word. Lengths that
     recorders and pipes write where they know none (0, and from 0x7FFFF000 on) promise nothing.
     """
-    head = os.pread(fd, 12, 0)
+    head = read_at(fd, 12, 0)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return 0.0
-    at, pread = 12, partial(os.pread, fd)
+    at, pread = 12, partial(read_at, fd)
     for _ in range(_MOST_CHUNKS):
         name, length = read_chunk_header(pread, at)
         if name == b"data":
@@ -171,31 +208,31 @@ def lost_share(fd: int, size: int) -> float:
     return 0.0
 
 
-def is_chained(fd: int, size: int) -> bool:
+def is_chained(fd: Readable, size: int) -> bool:
     """Whether an Ogg file holds streams one behind the other, as recorded radio does: libsndfile reads only the first.
 
     Told by the last page's serial number, which is not the first page's.
     """
-    first = os.pread(fd, 18, 0)
+    first = read_at(fd, 18, 0)
     if first[:4] != b"OggS":
         return False
     for length in (2 * _HEAD_BYTES, _LONGEST_PAGE):  # most pages are of 4 KiB
-        tail = os.pread(fd, length, max(0, size - length))
+        tail = read_at(fd, length, max(0, size - length))
         last = tail.rfind(b"OggS", 0, -14)
         if last >= 0:
             return tail[last + 14 : last + 18] != first[14:18]
     return False
 
 
-def _correct_wav(fd: int, size: int) -> CorrectedFile | None:
-    at, pread = 12, partial(os.pread, fd)
+def _correct_wav(fd: Readable, size: int) -> CorrectedFile | None:
+    at, pread = 12, partial(read_at, fd)
     for _ in range(_MOST_CHUNKS):
         name, length = read_chunk_header(pread, at)
         if name == b"data":
             lies = (length == 0 or size > 2**32) and not _chunks_follow(fd, at + 8 + length, size)
             if not lies or at > _LONGEST_WAV_HEAD:
                 return None
-            return CorrectedFile(fd, _rf64_head(os.pread(fd, at - 12, 12), size - at - 8), at + 8)
+            return CorrectedFile(fd, _rf64_head(read_at(fd, at - 12, 12), size - at - 8), at + 8)
         at += 8 + length + length % 2
         if not name or at >= size:
             return None
@@ -208,9 +245,9 @@ def _rf64_head(chunks: bytes, data_bytes: int) -> bytes:
     return b"RF64\xff\xff\xff\xffWAVE" + ds64 + chunks + b"data\xff\xff\xff\xff"
 
 
-def _chunks_follow(fd: int, at: int, size: int) -> bool:
+def _chunks_follow(fd: Readable, at: int, size: int) -> bool:
     """Whether what is left of a file is RIFF chunks, or nothing."""
-    pread = partial(os.pread, fd)
+    pread = partial(read_at, fd)
     for _ in range(_MOST_CHUNKS):
         if at >= size:
             return True
@@ -221,9 +258,9 @@ def _chunks_follow(fd: int, at: int, size: int) -> bool:
     return False
 
 
-def _correct_mp3(fd: int, size: int) -> CorrectedFile | None:
+def _correct_mp3(fd: Readable, size: int) -> CorrectedFile | None:
     start = _end_of_id3(fd)
-    frame = os.pread(fd, 64, start)
+    frame = read_at(fd, 64, start)
     if not _is_mpeg_frame(frame[:4]) or _layer(frame) != 3:
         return CorrectedFile(fd)
     place, there = _info_offset(frame), _end_of_mp3(fd, size) - start
@@ -232,7 +269,7 @@ def _correct_mp3(fd: int, size: int) -> CorrectedFile | None:
     flags, frames, stated = struct.unpack(">3I", frame[place + 4 : place + 16].ljust(12, b"\0"))
     if flags & 3 != 3:  # without frames or bytes; if there are frames, they are in their place
         return CorrectedFile(fd, frame[: place + 8] + _LONG, start + place + 12) if flags & 1 else CorrectedFile(fd)
-    fits = stated == there or (stated < there and not _same_stream(frame, os.pread(fd, 4, start + stated)))
+    fits = stated == there or (stated < there and not _same_stream(frame, read_at(fd, 4, start + stated)))
     if fits and _FRAME_BYTES[0] * frames <= there <= _FRAME_BYTES[1] * frames:
         return None
     return CorrectedFile(fd, frame[: place + 8] + _LONG + struct.pack(">I", min(there, 2**32 - 1)), start + place + 16)
@@ -251,11 +288,11 @@ def _info_frame(frame: bytes, there: int) -> bytes:
     return (body + struct.pack(">I", min(there + length, 2**32 - 1))).ljust(length, b"\0")
 
 
-def _end_of_id3(fd: int) -> int:
+def _end_of_id3(fd: Readable) -> int:
     """Where ID3v2 tags, of which there may be several, end."""
     at = 0
     for _ in range(_MOST_CHUNKS):
-        tag = os.pread(fd, 10, at)
+        tag = read_at(fd, 10, at)
         if tag[:3] != b"ID3" or len(tag) < 10:
             break
         length = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:10], (21, 14, 7, 0), strict=True))
@@ -263,9 +300,9 @@ def _end_of_id3(fd: int) -> int:
     return at
 
 
-def _end_of_mp3(fd: int, size: int) -> int:
+def _end_of_mp3(fd: Readable, size: int) -> int:
     """Where an ID3v1 tag begins, or the file ends."""
-    return size - 128 if os.pread(fd, 3, max(0, size - 128)) == b"TAG" else size
+    return size - 128 if read_at(fd, 3, max(0, size - 128)) == b"TAG" else size
 
 
 def _info_offset(frame: bytes) -> int:

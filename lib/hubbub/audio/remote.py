@@ -222,14 +222,14 @@ def fetch(
     """
     path = Path(tempfile.mkdtemp(dir=folder)) / _file_name(source.name)
     try:
-        with _explain_bucket_errors(source):
-            etag, size_bytes, block = _block(source, 0, parse_etag(version))
+        with explain_bucket_errors(source):
+            etag, size_bytes, block = read_range(source, 0, parse_etag(version))
             make_room(size_bytes)
             _refuse_without_room(path, size_bytes)
             with open(path, "wb") as file:
                 file.write(block)
                 while (position := file.tell()) < size_bytes:
-                    file.write(_block(source, position, etag)[2])
+                    file.write(read_range(source, position, etag)[2])
         return Copy(path, etag, size_bytes)
     except BaseException:
         shutil.rmtree(path.parent, ignore_errors=True)
@@ -254,32 +254,36 @@ def _describe_full_disk(path: Path, how: str) -> str:
     return f"{path.name} cannot be fetched to {tempfile.gettempdir()}: {how}; set TMPDIR to a larger disk"
 
 
-def _block(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes]:
-    """ETag and size of an object, and its next bytes; tried again where they break off."""
+def read_range(source: UPath, begin: int, etag: str | None, count: int | None = None) -> tuple[str, int, bytes]:
+    """ETag and size of an object, and `count` bytes (`BLOCK_BYTES`) from `begin` on; tried again where they break off.
+
+    Raises whatever the request does; `explain_bucket_errors` says it in words.
+    """
+    count = BLOCK_BYTES if count is None else count
     from s3fs.core import S3_RETRYABLE_ERRORS
 
     for attempt in range(REQUEST_ATTEMPTS):
         try:
-            found, size_bytes, block = _request_block(source, begin, etag)
+            found, size_bytes, block = _request_range(source, begin, etag, count)
         except S3_RETRYABLE_ERRORS:
             if attempt == REQUEST_ATTEMPTS - 1:
                 raise
         else:
             if etag is not None and found != etag:
                 raise FileChanged("changed since it was indexed; index it again")
-            if len(block) == min(BLOCK_BYTES, size_bytes - begin):
+            if len(block) == min(count, size_bytes - begin):
                 return found, size_bytes, block
         time.sleep(_NOT_YET_S * 2**attempt)
     raise BucketError(f"{source} cannot be read: the server sends fewer bytes than it says, {REQUEST_ATTEMPTS} times")
 
 
-def _request_block(source: UPath, begin: int, etag: str | None) -> tuple[str, int, bytes]:
+def _request_range(source: UPath, begin: int, etag: str | None, count: int) -> tuple[str, int, bytes]:
     """One request. The key goes there letter by letter: s3fs's own files would take ``?versionId=`` in it for more."""
     from fsspec.asyn import sync
 
     bucket, _, key = source.path.partition("/")
     only = {} if etag is None or etag.startswith("W/") else {"IfMatch": etag}
-    span = f"bytes={begin}-{begin + BLOCK_BYTES - 1}"
+    span = f"bytes={begin}-{begin + count - 1}"
     try:
         answer = source.fs.call_s3("get_object", Bucket=bucket, Key=key, Range=span, **only)
     except OSError as error:
@@ -300,12 +304,12 @@ def _is_unchanged(copy: Copy, source: UPath, version: str | None) -> bool:
     if parse_etag(version) is not None:
         return True
     bucket, _, key = source.path.partition("/")
-    with _explain_bucket_errors(source):
+    with explain_bucket_errors(source):
         return quote_etag(source.fs.call_s3("head_object", Bucket=bucket, Key=key)["ETag"]) == copy.version
 
 
 @contextlib.contextmanager
-def _explain_bucket_errors(source: UPath) -> Iterator[None]:
+def explain_bucket_errors(source: UPath) -> Iterator[None]:
     """Tell what is a clip's own failure from what would befall all clips of its bucket."""
     try:
         yield

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from hubbub.audio.headers import correct_length, is_chained
+from hubbub.audio.headers import CorrectedFile, Readable, correct_length, is_chained
 from hubbub.errors import DecodeError
 
 _ABSURD_FRAMES = 2**46  # 11 years at 192 kHz: what a length left out is given as
@@ -50,7 +50,7 @@ class SoundFile:
         Whether a place is reached without decoding all before it; see `_before`.
     """
 
-    def __init__(self, fd: int, size: int, name: str) -> None:
+    def __init__(self, fd: Readable, size: int, name: str) -> None:
         """Open a file by its descriptor, which stays the caller's: names such as .raw mislead libsndfile.
 
         Raises
@@ -61,6 +61,9 @@ class SoundFile:
         if is_chained(fd, size):
             raise UnsupportedFile("several Ogg streams one behind the other")
         self._fd, self._view, self._name = fd, correct_length(fd, size), name
+        self._is_corrected = self._view is not None
+        if not isinstance(fd, int) and self._view is None:
+            self._view = CorrectedFile(fd)
         try:
             self._file = self._opened()
         except soundfile.LibsndfileError as error:
@@ -71,9 +74,12 @@ class SoundFile:
         self.can_seek = self._file.subtype != "OPUS"
 
     def _opened(self) -> _Stream:
-        source = self._fd if self._view is None else self._view
-        os.lseek(self._fd, 0, os.SEEK_SET) if self._view is None else self._view.seek(0)
-        return _Stream(source, closefd=False)
+        if self._view is not None:
+            self._view.seek(0)
+            return _Stream(self._view, closefd=False)
+        assert isinstance(self._fd, int)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return _Stream(self._fd, closefd=False)
 
     def close(self) -> None:
         """Let go of the decoder; the descriptor stays open."""
@@ -100,7 +106,7 @@ class SoundFile:
         if self._file.format == "FLAC":
             return self._holds(self.header_frames - 1)
         if self._file.format == "MP3":
-            return self._view is None
+            return not self._is_corrected
         known = self._file.subtype != "n/a" and not self._file.subtype.startswith("MPEG")
         return known and self.header_frames < _ABSURD_FRAMES
 

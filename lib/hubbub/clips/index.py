@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from pathlib import Path
 from typing import Any
 
-from hubbub.audio.decode import read_audio_info
-from hubbub.audio.recorders import RecordingFacts, describe_recording, read_header_notes
-from hubbub.audio.remote import temporary_copy
+from hubbub.audio.decode import AudioInfo, read_audio_info
+from hubbub.audio.recorders import HeaderNotes, RecordingFacts, describe_recording, read_header_notes
+from hubbub.audio.remote_header import read_remote_header
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import (
     ClipTable,
@@ -132,15 +131,18 @@ def _read_header(
     if is_local(source):
         stat = source.stat()
         clip |= {"version": content_version(stat), "size_bytes": stat.st_size}
-        return _describe(source, clip, timezone)
-    with temporary_copy(source) as copy:
-        clip |= {"version": copy.version, "size_bytes": copy.size_bytes}
-        return _describe(copy.path, clip, timezone)
+        return _describe(read_audio_info(source), read_header_notes(source), clip, timezone)
+    header = read_remote_header(source)
+    clip |= {"version": header.version, "size_bytes": header.size_bytes}
+    if isinstance(header.info, AudioError):
+        raise header.info
+    return _describe(header.info, header.notes, clip, timezone)
 
 
-def _describe(path: Path, clip: dict[str, Any], timezone: tzinfo | None) -> tuple[dict[str, Any], RecordingFacts]:
+def _describe(
+    info: AudioInfo, notes: HeaderNotes, clip: dict[str, Any], timezone: tzinfo | None
+) -> tuple[dict[str, Any], RecordingFacts]:
     """Add what header and recorder tell to a clip; what its source tells has precedence."""
-    info = read_audio_info(path)
-    facts = describe_recording(clip["uri"], read_header_notes(path), timezone)
+    facts = describe_recording(clip["uri"], notes, timezone)
     told = facts.columns() | ({} if facts.recorded_at is None else {"recorded_at": facts.recorded_at})
     return {**clip, **{name: value for name, value in told.items() if name not in clip}, **vars(info)}, facts
