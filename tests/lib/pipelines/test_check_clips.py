@@ -462,8 +462,8 @@ def test_units_hold_every_recording_once_and_are_bounded() -> None:
     units = list(group_recordings(items))
     assert [item for unit in units for item in unit.items] == items
     assert [unit.index for unit in units] == list(range(len(units)))
-    assert all(sum(item.size_bytes or 0 for item in unit.items[:-1]) < 64 * 2**20 for unit in units)
-    assert max(len(unit.items) for unit in group_recordings(CheckItem(str(n), None, 1) for n in range(1000))) == 256
+    assert all(sum(item.size_bytes or 0 for item in unit.items[:-1]) < 16 * 2**20 for unit in units)
+    assert max(len(unit.items) for unit in group_recordings(CheckItem(str(n), None, 1) for n in range(1000))) == 64
 
 
 def test_the_result_of_a_unit_counts_and_is_a_unit_result(tmp_path: Path, good: list[dict[str, Any]]) -> None:
