@@ -66,5 +66,5 @@ def lay() -> None:
 
         return open_or_die
 
-    for name in ("decode_blocks", "read_channels"):
+    for name in ("decode_blocks", "read_channels", "read_audio_info"):
         setattr(decode, name, poisoned(getattr(decode, name)))

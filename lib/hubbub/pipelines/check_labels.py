@@ -191,6 +191,6 @@ def describe_balance(counts: pd.Series, n_unlabelled: int) -> str:
         Clips a label, in descending order; not empty.
     """
     most, least = int(counts.iloc[0]), int(counts.iloc[-1])
-    ratio = "as many clips each" if most == least else f"{most} clips to {least}, {most / least:.3g} to 1"
+    ratio = f"{count_noun(most, 'clip')} each" if most == least else f"{most} clips to {least}, {most / least:.3g} to 1"
     rest = f", {count_noun(n_unlabelled, 'clip')} without" if n_unlabelled else ""
     return f"{count_noun(len(counts), 'label')}, {ratio}{rest}"

@@ -52,8 +52,8 @@ FACT_SCHEMA = pa.schema(
 )
 """Columns of the facts, one row a recording; `hubbub.audio.levels.Levels` says what the levels are."""
 
-RECORDINGS_A_UNIT = 256
-UNIT_BYTES = 64 * 2**20
+RECORDINGS_A_UNIT = 64
+UNIT_BYTES = 16 * 2**20
 """A unit holds at most so many recordings, and no further one once it has so many bytes."""
 
 _HASH_BYTES = 16  # of SHA-256, as in clip ids: no two of a thousand million recordings share them by chance

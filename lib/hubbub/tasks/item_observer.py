@@ -31,6 +31,11 @@ def observe_items(observer: Observer) -> Iterator[None]:
         _observers.remove(observer)
 
 
+def is_observed() -> bool:
+    """Tell whether anybody in this process wants to know which item is begun: items then go one after the other."""
+    return bool(_observers)
+
+
 def mark_culprit(unit: Any, number: int, failure: str) -> Any:
     """Return the unit with item `number` marked as the culprit, which becomes a failed row with this reason."""
     items = tuple(replace(item, failure=failure) if at == number else item for at, item in enumerate(unit.items))

@@ -66,6 +66,12 @@ def test_channels_are_measured_by_themselves() -> None:
     assert levels.swing == pytest.approx((1 - NOISE.min()) / 2)
 
 
+def test_a_flat_top_is_none_where_the_next_block_is_louder() -> None:
+    assert measure([0, 0.3, 0.3, 0.3, 0], [0, 0.5, 0]).clipped_share == 0
+    assert measure([0, 0.5, 0], [0, 0.3, 0.3, 0.3, 0]).clipped_share == 0
+    assert measure([0, 0.3, 0.3, 0.3], [0, 0.3, 0.3, 0.3]).clipped_share == 0.75
+
+
 def test_a_constant_has_no_swing() -> None:
     assert measure(np.full(100, 0.5)).swing == 0
 
