@@ -98,6 +98,8 @@ def index(
         pattern=pattern,
         timezone=timezone,
         append=append,
+        cluster=cluster,
+        workers=workers,
         reporter=reporter,
     )
     report_index(result, output, reporter)

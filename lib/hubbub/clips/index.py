@@ -53,6 +53,12 @@ class ProbeNotes:
         if facts.problem is not None and len(self.problems) < _KEPT:
             self.problems.append(f"{uri}: {facts.problem}")
 
+    def merge(self, other: ProbeNotes) -> None:
+        """Add what was odd about other recordings."""
+        self.unreadable += other.unreadable
+        self.timed, self.local = self.timed + other.timed, self.local + other.local
+        self.problems = (self.problems + other.problems)[:_KEPT]
+
 
 def index_listing(
     listing: Listing,
@@ -89,7 +95,7 @@ def index_listing(
     notes = ProbeNotes() if notes is None else notes
     clips: list[dict[str, Any]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        probes = pool.map(lambda listed: _probe_clip(listed, listing.root, timezone), listing.clips)
+        probes = pool.map(lambda listed: probe_clip(listed, listing.root, timezone), listing.clips)
         for clip, complaint, facts in probes:
             clips.append(clip)
             notes.unreadable += [complaint] if complaint else []
@@ -109,9 +115,30 @@ def _clip_id(listed: Mapping[str, Any]) -> str:
     return clip_id(listed["uri"], listed.get("start_s"), listed.get("end_s"))
 
 
-def _probe_clip(
-    listed: Mapping[str, Any], root: StoragePath, timezone: tzinfo | None
+def probe_clip(
+    listed: Mapping[str, Any], root: StoragePath, timezone: tzinfo | None = None
 ) -> tuple[dict[str, Any], str | None, RecordingFacts]:
+    """Read the header of one listed clip.
+
+    Parameters
+    ----------
+    listed
+        As a source reader gives it.
+    root
+        What its uri is relative to.
+    timezone
+        As in `index_listing`.
+
+    Returns
+    -------
+    clip, complaint, facts
+        The listed clip with what its header says; a line where it cannot be read, else None; what its recorder tells.
+
+    Raises
+    ------
+    BucketError
+        When a bucket cannot be read at all.
+    """
     uri = listed["uri"]
     clip = {"clip_id": _clip_id(listed), **listed}
     try:

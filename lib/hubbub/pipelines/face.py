@@ -31,6 +31,9 @@ def index(
     pattern: str | None = None,
     timezone: str | None = None,
     append: bool = False,
+    client: Client | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
     progress: bool = False,
 ) -> ClipTable:
     """List recordings and their labels in a clip table.
@@ -53,6 +56,8 @@ def index(
         The zone of recorders' clocks, such as ``Europe/Berlin``, where names and headers tell none.
     append
         Add the clips that `out` does not have yet.
+    client, cluster, workers
+        As in `build_features`; without any, headers are read in threads of this process.
     progress
         Print progress and warnings.
 
@@ -77,6 +82,9 @@ def index(
         pattern=pattern,
         timezone=timezone,
         append=append,
+        client=client,
+        cluster=cluster,
+        workers=workers,
         progress=progress,
     ).table
 

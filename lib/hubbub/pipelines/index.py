@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 from hubbub.audio.recorders import parse_timezone
 from hubbub.clips.index import ProbeNotes, index_listing, leave_out_known
 from hubbub.clips.sources import Columns, Listing, list_source
-from hubbub.clips.table import ClipTable, append_table, read_table, write_table
+from hubbub.clips.table import ClipTable, append_table, make_table, read_table, write_table
 from hubbub.io.folders import refuse_foreign_file
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.pipelines.inputs import as_path
+from hubbub.pipelines.json_log import JsonLog
+from hubbub.pipelines.probe_clips import probe_listing
 from hubbub.pipelines.reporting import Reporter, choose_reporter
+from hubbub.pipelines.run_folder import ClusterOptions, Run
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from hubbub.pipelines.inputs import PathLike
 
 _EXAMPLES = 10
@@ -67,12 +72,17 @@ def index(
     pattern: str | None = None,
     timezone: str | None = None,
     append: bool = False,
+    cluster: str | None = None,
+    workers: int | None = None,
+    client: Client | None = None,
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> IndexResult:
     """Make a clip table; see `hubbub.index`, which returns the table alone."""
     reporter = choose_reporter(reporter, progress=progress)
     output = None if out is None else as_path(out, "out")
+    options = ClusterOptions(cluster, workers, client=client)
+    options.check()
     known = _read_known(output) if append else None
     if output is not None:
         refuse_foreign_file(output, b"PAR1", "a clip table")
@@ -85,8 +95,13 @@ def index(
         if not listing.clips:
             return IndexResult(known)
     notes = ProbeNotes()
-    with reporter.show_progress("index", len(listing.clips), "clips") as advance:
-        table, unreadable = index_listing(listing, timezone=zone, notes=notes, on_clip=lambda: advance(1))
+    if options == ClusterOptions():
+        with reporter.show_progress("index", len(listing.clips), "clips") as advance:
+            table, unreadable = index_listing(listing, timezone=zone, notes=notes, on_clip=lambda: advance(1))
+    else:
+        run = Run("index", options, JsonLog(None, "index", reporter.warn), reporter)
+        clips, unreadable = probe_listing(run, listing, timezone=zone, notes=notes)
+        table = make_table(clips, listing.root)
     _tell_times(notes, reporter)
     added = len(table)
     table = table if known is None else append_table(known, table)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 
+from hubbub.clips.index import ProbeNotes
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import resolve_uri
 from hubbub.errors import RunStopped
@@ -27,7 +29,12 @@ _BUCKET_THREADS = 8  # of a worker; requests to a bucket wait more than they com
 
 
 def probe_listing(
-    run: Run, listing: Listing, *, clips_a_unit: int = CLIPS_A_UNIT
+    run: Run,
+    listing: Listing,
+    *,
+    timezone: tzinfo | None = None,
+    notes: ProbeNotes | None = None,
+    clips_a_unit: int = CLIPS_A_UNIT,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Probe every listed clip on the engine of a run.
 
@@ -37,6 +44,8 @@ def probe_listing(
         Says where, and shows the progress.
     listing
         What a source reader found.
+    timezone, notes
+        As in `hubbub.clips.index.index_listing`.
     clips_a_unit
         Clips that a worker takes at once.
 
@@ -64,6 +73,8 @@ def probe_listing(
             reason = f"could not be read: {result.reason}"
             pairs = [add_nothing(clip, reason) for clip in part]
         else:
+            if notes is not None:
+                notes.merge(result.notes)
             pairs = list(zip(merge_probed([ProbeItem(clip) for clip in part], result), result.complaints, strict=True))
         clips[first : first + len(part)] = [clip for clip, _ in pairs]
         complaints[first : first + len(part)] = [complaint for _, complaint in pairs]
@@ -76,7 +87,7 @@ def probe_listing(
         run,
         "index",
         group_listed(listed, clips_a_unit=clips_a_unit),
-        ProbeTask(root, 1 if is_local(root) else _BUCKET_THREADS),
+        ProbeTask(root, 1 if is_local(root) else _BUCKET_THREADS, timezone),
         Goal(len(listed), -(-len(listed) // clips_a_unit), counted="clips"),
         path_checks=make_path_checks("the recordings", *(resolve_uri(uri, root) for uri in ends)),
         convert=convert,

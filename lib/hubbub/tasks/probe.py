@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from itertools import count, islice
 from typing import Any
 
-from hubbub.clips.index import _probe_clip
+from hubbub.audio.recorders import RecordingFacts
+from hubbub.clips.index import ProbeNotes, probe_clip
 from hubbub.clips.table import clip_id
 from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath
@@ -72,10 +74,13 @@ class ProbeResult(UnitResult):
         duration_s, sample_rate, channels. None: nothing is added.
     complaints
         A line for each clip that cannot be read; None for others.
+    notes
+        What recorders tell.
     """
 
     columns: dict[str, list[Any]] = field(default_factory=dict)
     complaints: tuple[str | None, ...] = ()
+    notes: ProbeNotes = field(default_factory=ProbeNotes)
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,13 @@ class ProbeTask:
         The folder that relative uris start from.
     threads
         Clips that are read at once: more than one where each takes a request to a bucket.
+    timezone
+        Of recorders whose names and headers tell none; None: unknown.
     """
 
     root: StoragePath
     threads: int = 1
+    timezone: tzinfo | None = None
 
     def __call__(self, unit: ProbeUnit) -> ProbeResult:
         """Probe the unit's clips; one that cannot be read stays, with a complaint.
@@ -102,7 +110,10 @@ class ProbeTask:
             When a bucket cannot be read at all.
         """
         started = time.perf_counter()
-        probed = list(self._probe_all(unit.items))
+        found, notes = list(self._probe_all(unit.items)), ProbeNotes()
+        for clip, _, facts in found:
+            notes.add(clip["uri"], facts)
+        probed = [(clip, complaint) for clip, complaint, _ in found]
         complaints = tuple(complaint for _, complaint in probed)
         failed = [clip for clip, complaint in probed if complaint is not None]
         return ProbeResult(
@@ -119,25 +130,26 @@ class ProbeTask:
             ],
             columns=_find_added(unit.items, [clip for clip, _ in probed]),
             complaints=complaints,
+            notes=notes,
         )
 
-    def _probe_all(self, items: Sequence[ProbeItem]) -> Iterator[Probed]:
+    def _probe_all(self, items: Sequence[ProbeItem]) -> Iterator[tuple[dict[str, Any], str | None, RecordingFacts]]:
         if self.threads == 1 or is_observed():
             yield from map(self._probe, announce_items(items))
             return
         with ThreadPoolExecutor(self.threads) as pool:
             yield from pool.map(self._probe, items)
 
-    def _probe(self, item: ProbeItem) -> Probed:
+    def _probe(self, item: ProbeItem) -> tuple[dict[str, Any], str | None, RecordingFacts]:
         listed = item.listed
         if item.failure is None:
             try:
-                return _probe_clip(listed, self.root)
+                return probe_clip(listed, self.root, self.timezone)
             except UsageError:  # a bucket that cannot be read: all other clips would fail as well
                 raise
             except Exception as error:  # whatever a strange file makes a library raise costs that file alone
-                return add_nothing(listed, describe_failure(error))
-        return add_nothing(listed, item.failure)
+                return *add_nothing(listed, describe_failure(error)), RecordingFacts()
+        return *add_nothing(listed, item.failure), RecordingFacts()
 
 
 def add_nothing(listed: Mapping[str, Any], reason: str) -> Probed:
