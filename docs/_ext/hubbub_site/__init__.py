@@ -15,13 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbub_site import api, commands, formats, links, pictures, settings
+from hubbub_site import api, commands, data_sets, formats, links, pictures, settings
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 PARTS: dict[str, Callable[[], str]] = {
     "api": api.write_functions,
+    "data-sets": data_sets.write_formats,
     "errors": api.write_errors,
     "exit-codes": api.write_exit_codes,
     "commands": commands.write_commands,
