@@ -1,0 +1,116 @@
+"""Class folders inside folders of a split or a fold: ``train/dog``, ``test/dogs``, ``fold1/rain``, ``audio/rain``."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from hubbub.clips.sources.folder import is_class_name, list_recordings
+from hubbub.clips.sources.template import Format, Listing, Options
+from hubbub.clips.sources.tree import Tree
+
+_SPLITS = {
+    **dict.fromkeys(("train", "training", "trainset"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "testset", "eval", "evaluation"), "test"),
+}
+_FOLD = re.compile(r"(?:fold|cv)[_ -]?(\d+)", re.IGNORECASE)
+_ENOUGH = 0.9
+"""Share of the recordings that must lie in a class folder within."""
+
+
+def _describe_path(path: str) -> dict[str, Any] | None:
+    """Split or fold, and label, of a recording; None where it lies in no class folder within one of those."""
+    *folders, _ = path.split("/")
+    outer: dict[str, Any] = {}
+    is_within = False
+    for folder in folders:
+        if (split := _SPLITS.get(folder.lower())) is not None:
+            outer["split"] = split
+        elif found := _FOLD.fullmatch(folder):
+            outer["fold"] = int(found[1])
+        elif is_class_name(folder):
+            if is_within:
+                return {"labels": [folder], **outer}
+            continue  # what the whole set is called
+        is_within = True
+    return None
+
+
+def _is_within(tree: Tree) -> bool:
+    """Whether every folder right below the source is one of a split, of a fold or of files."""
+    first = {path.split("/")[0] for path in tree.survey.by_folder if path not in (".", "")}
+    return bool(first) and (not any(map(is_class_name, first)) or _is_wrapped(tree, first))
+
+
+def _is_wrapped(tree: Tree, first: set[str]) -> bool:
+    """Whether the source holds one folder, named after the set, with the folders of its splits."""
+    second = {path.split("/")[1] for path in tree.survey.by_folder if path.count("/")}
+    return len(first) == 1 and bool(second) and all(name.lower() in _SPLITS or _FOLD.fullmatch(name) for name in second)
+
+
+def _recognise(tree: Tree) -> str | None:
+    if not tree.is_folder or not tree.survey.recordings or not _is_within(tree):
+        return None
+    inside, classes = 0, set()
+    for path, count in tree.survey.by_folder.items():
+        if (found := _describe_path(f"{path}/x")) is not None:
+            inside += count
+            classes.add(found["labels"][0])
+    if inside < _ENOUGH * tree.survey.recordings or len(classes) < 2:
+        return None
+    outer = sorted({path.split("/")[0] for path in tree.survey.by_folder if path != "."})
+    return f"{inside} of {tree.survey.recordings} files lie in class folders within {', '.join(outer[:3])}" + (
+        " …" if len(outer) > 3 else ""
+    )
+
+
+def _read(tree: Tree, options: Options) -> Listing:
+    options.refuse(tree.source, "splits")
+    spellings = _unify(tree)
+
+    def describe(path: str) -> dict[str, Any]:
+        found = _describe_path(path)
+        if found is None:
+            return {"labels": []}
+        return found | {"labels": [spellings[found["labels"][0]]]}
+
+    listing = list_recordings(tree, options, describe)
+    unlabelled = sum(not clip["labels"] for clip in listing.clips)
+    notes = [f"read folder {old} as label {new}" for old, new in sorted(spellings.items()) if old != new]
+    notes += [f"{unlabelled} of {len(listing.clips)} files lie in no class folder; they stay unlabelled"] * bool(
+        unlabelled
+    )
+    return Listing(listing.root, listing.clips, [*notes, *listing.notes])
+
+
+def _unify(tree: Tree) -> dict[str, str]:
+    """Class folders that differ in case or a plural s only, as in ``train/cat`` and ``test/cats``, by one name.
+
+    Those of one split are never unified: ``bus`` and ``buses`` beside each other are two.
+    """
+    counts, parts = Counter[str](), dict[str, set[str]]()
+    for path, count in tree.survey.by_folder.items():
+        if (found := _describe_path(f"{path}/x")) is not None:
+            counts[found["labels"][0]] += count
+            parts.setdefault(found["labels"][0], set()).add(str(found.get("split", found.get("fold"))))
+    names: dict[str, str] = {}
+    for name in sorted(counts, key=lambda name: (-counts[name], len(name), name)):
+        same = [known for known in names.values() if _stem(known) == _stem(name) and not parts[known] & parts[name]]
+        names[name] = same[0] if same else name
+        parts[names[name]] = parts[names[name]] | parts[name]
+    return names
+
+
+def _stem(name: str) -> str:
+    return name.lower().strip().removesuffix("s")
+
+
+FORMAT = Format(
+    "splits",
+    "class folders within folders of splits or folds, whatever these are wrapped in",
+    "train/cat/1.wav\ntrain/dog/2.wav\ntest/cats/3.wav\ntest/dogs/4.wav",
+    _recognise,
+    _read,
+)

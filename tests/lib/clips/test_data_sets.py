@@ -1,0 +1,164 @@
+"""Data sets as they are downloaded: each opens by its folder and by its table, with its folds, groups and labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hubbub.clips.sources import Columns, Listing, list_source
+from hubbub.errors import ClipTableError
+
+URBANSOUND = """slice_file_name,fsID,start,end,salience,fold,classID,class
+100032-3-0-0.wav,100032,0,0.317551,1,5,3,dog_bark
+100263-2-0-117.wav,100263,58.5,62.5,1,5,2,children_playing
+101415-3-0-2.wav,101415,1.0,5.0,2,1,3,dog_bark
+"""
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def listed(source: Path, format: str | None = None) -> Listing:
+    return list_source(source, format, Columns())
+
+
+def labels(listing: Listing) -> dict[str, list[str]]:
+    return {clip["uri"]: clip["labels"] for clip in listing.clips}
+
+
+@pytest.fixture
+def urbansound(tmp_path: Path) -> Path:
+    write(tmp_path / "UrbanSound8K" / "metadata" / "UrbanSound8K.csv", URBANSOUND)
+    names = ("fold5/100032-3-0-0.wav", "fold5/100263-2-0-117.wav", "fold1/101415-3-0-2.wav")
+    touch(tmp_path / "UrbanSound8K" / "audio", *names)
+    return tmp_path / "UrbanSound8K"
+
+
+def test_urbansound8k_has_its_folds_and_groups(urbansound: Path):
+    for source in (urbansound, urbansound.parent, urbansound / "metadata" / "UrbanSound8K.csv"):
+        listing = listed(source)
+        assert listing.evidence.startswith("read as urbansound8k: ")
+        assert listing.root == urbansound
+        assert not listing.notes
+        assert listing.clips[1] == {
+            "uri": "audio/fold5/100263-2-0-117.wav",
+            "labels": ["children_playing"],
+            "fold": 5,
+            "group": "100263",
+            "freesound_start_s": 58.5,
+            "freesound_end_s": 62.5,
+            "salience": 1,
+            "classID": 2,
+        }
+        assert Counter(clip["fold"] for clip in listing.clips) == {5: 2, 1: 1}
+
+
+def test_urbansound8k_names_what_is_missing_and_what_is_not_listed(urbansound: Path):
+    (urbansound / "audio" / "fold1" / "101415-3-0-2.wav").unlink()
+    touch(urbansound, "audio/fold2/extra.wav")
+    listing = listed(urbansound)
+    assert len(listing.clips) == 3
+    assert listing.notes == [
+        "1 listed file (audio/fold1/101415-3-0-2.wav) missing; they become failed rows",
+        "1 recording (audio/fold2/extra.wav) not listed; passed over",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",5,3,dog_bark", ",11,3,dog_bark", r"fold 11 is none of the official ones; expected 1 to 10"),
+        ("fsID", "id", r"has no column 'fsID'"),
+        ("-3-0-", "-9-9-", None),
+        ("100", "999", None),
+    ],
+)
+def test_a_table_of_urbansound8k_that_does_not_do_says_why(urbansound: Path, old: str, new: str, message: str | None):
+    write(urbansound / "metadata" / "UrbanSound8K.csv", URBANSOUND.replace(old, new))
+    if message is None:
+        assert any("missing" in note for note in listed(urbansound).notes)
+        return
+    with pytest.raises(ClipTableError, match=message):
+        listed(urbansound)
+
+
+def test_urbansound8k_without_its_recordings_is_refused(tmp_path: Path):
+    write(tmp_path / "metadata" / "UrbanSound8K.csv", URBANSOUND)
+    with pytest.raises(
+        ClipTableError, match=r"none of the 3 listed files exists, not even audio/fold1/101415-3-0-2\.wav"
+    ):
+        listed(tmp_path)
+
+
+@pytest.mark.parametrize("folders", [("Train", "Test"), ("train", "test"), ("train/Train", "test/Test")])
+def test_urban_sounds_of_kaggle_have_a_test_without_labels(tmp_path: Path, folders: tuple[str, str]):
+    beside = "/" not in folders[0]
+    write(tmp_path / ("train.csv" if beside else "train/train.csv"), "ID,Class\n0,siren\n1,drilling\n")
+    write(tmp_path / ("test.csv" if beside else "test/test.csv"), "ID\n5\n6\n")
+    touch(tmp_path, *(f"{folders[0]}/{number}.wav" for number in (0, 1)), f"{folders[1]}/5.wav")
+    listing = listed(tmp_path)
+    assert listing.evidence.startswith("read as urbansound-kaggle: ")
+    assert listing.clips == [
+        {"uri": f"{folders[0]}/0.wav", "labels": ["siren"], "split": "train"},
+        {"uri": f"{folders[0]}/1.wav", "labels": ["drilling"], "split": "train"},
+        {"uri": f"{folders[1]}/5.wav", "labels": [], "split": "test"},
+        {"uri": "Test/6.wav", "labels": [], "split": "test"},
+    ]
+    assert listing.notes == ["1 listed file (Test/6.wav) missing; they become failed rows"]
+
+
+def test_cats_and_dogs_are_one_class_in_both_splits(tmp_path: Path):
+    touch(tmp_path, "cats_dogs/train/cat/1.wav", "cats_dogs/train/dog/2.wav", "cats_dogs/test/cats/3.wav")
+    touch(tmp_path, "cats_dogs/test/dogs/4.wav")
+    for source in (tmp_path, tmp_path / "cats_dogs"):
+        listing = listed(source)
+        assert listing.evidence.startswith("read as splits: 4 of 4 files lie in class folders within ")
+        held = {clip["uri"].split("/")[-1]: (clip["labels"], clip["split"]) for clip in listing.clips}
+        assert held == {
+            "1.wav": (["cat"], "train"),
+            "2.wav": (["dog"], "train"),
+            "3.wav": (["cat"], "test"),
+            "4.wav": (["dog"], "test"),
+        }
+        assert listing.notes == ["read folder cats as label cat", "read folder dogs as label dog"]
+
+
+def test_folders_beside_each_other_are_never_made_one(tmp_path: Path):
+    touch(tmp_path, "train/bus/1.wav", "train/buss/2.wav", "test/bus/3.wav")
+    assert sorted(map(tuple, labels(listed(tmp_path)).values())) == [("bus",), ("bus",), ("buss",)]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("fold1/dog/1.wav", "fold2/rain/2.wav"), [{"fold": 1}, {"fold": 2}]),
+        (("audio/dog/1.wav", "audio/rain/2.wav"), [{}, {}]),
+        (("data/train/dog/1.wav", "data/val/rain/2.wav"), [{"split": "train"}, {"split": "val"}]),
+        (("train/audio/dog/1.wav", "test/audio/rain/2.wav"), [{"split": "train"}, {"split": "test"}]),
+    ],
+)
+def test_class_folders_lie_within_folds_splits_and_folders_of_files(tmp_path: Path, names, expected):
+    touch(tmp_path, *names)
+    clips = {clip["uri"]: clip for clip in listed(tmp_path).clips}
+    for name, label, columns in zip(names, ("dog", "rain"), expected, strict=True):
+        assert clips[name] == {"uri": name, "labels": [label], **columns}
+
+
+def test_folds_without_class_folders_are_no_labels(tmp_path: Path):
+    """The old way labelled UrbanSound8K's files `audio` where its table was missing."""
+    touch(tmp_path, "audio/fold1/1.wav", "audio/fold2/2.wav")
+    listing = listed(tmp_path)
+    assert set(map(tuple, labels(listing).values())) == {()}
+    assert listing.evidence == "read as flat: the recordings are unlabelled: 1 folder (audio) name no classes"
