@@ -31,6 +31,7 @@ def index(
     ] = "auto",
     formats: index_options.Formats = False,
     pattern: index_options.Pattern = None,
+    normalise_labels: index_options.NormaliseLabels = False,
     timezone: index_options.Timezone = None,
     path_column: index_options.PathColumn = None,
     label_column: index_options.LabelColumn = None,
@@ -43,13 +44,9 @@ def index(
     onset_column: index_options.OnsetColumn = None,
     offset_column: index_options.OffsetColumn = None,
     recorded_at_column: index_options.RecordedAtColumn = None,
-    append: Annotated[bool, typer.Option("--append", help="Add the files that FILE does not have yet.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show ten clips as they are understood, and stop.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Decode every recording, and exit with 1 where training would be wrong.")
-    ] = False,
+    append: index_options.Append = False,
+    dry_run: index_options.DryRun = False,
+    check: index_options.Check = False,
     cluster: options.ClusterIfAny = None,
     workers: options.Workers = None,
     storage: options.Storage = None,
@@ -83,7 +80,14 @@ def index(
         label_separator=label_separator,
     )
     if dry_run:
-        show_listing(source, format=format, columns=columns, pattern=pattern, reporter=reporter)
+        show_listing(
+            source,
+            format=format,
+            columns=columns,
+            pattern=pattern,
+            normalise_labels=normalise_labels,
+            reporter=reporter,
+        )
         return
     if output is None and check:
         _check(source, cluster, workers)
@@ -96,6 +100,7 @@ def index(
         format=format,
         columns=columns,
         pattern=pattern,
+        normalise_labels=normalise_labels,
         timezone=timezone,
         append=append,
         cluster=cluster,

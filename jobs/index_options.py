@@ -16,9 +16,20 @@ Pattern = Annotated[
         metavar="REGEX",
     ),
 ]
+NormaliseLabels = Annotated[
+    bool,
+    typer.Option(
+        "--normalise-labels", help="Make one label of those that differ in case, blanks, hyphens or underscores only."
+    ),
+]
 Timezone = Annotated[
     str | None,
     typer.Option(help="Zone of recorders' clocks, such as Europe/Berlin, UTC, +02:00, local.", metavar="ZONE"),
+]
+Append = Annotated[bool, typer.Option("--append", help="Add the files that FILE does not have yet.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show ten clips as they are understood, and stop.")]
+Check = Annotated[
+    bool, typer.Option("--check", help="Decode every recording, and exit with 1 where training would be wrong.")
 ]
 PathColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} file names.", metavar="NAME")]
 LabelColumn = Annotated[str | None, typer.Option(help=f"{_COLUMN} labels.", metavar="NAME")]

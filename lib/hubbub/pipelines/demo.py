@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hubbub.clips.sources.csv import read_frame
+from hubbub.clips.sources.table_files import read_frame
 from hubbub.labels.event_metrics import event_metrics
 from hubbub.labels.tables import open_labels
 

@@ -29,6 +29,7 @@ def index(
     format: str | None = None,
     columns: Mapping[str, str] | None = None,
     pattern: str | None = None,
+    normalise_labels: bool = False,
     timezone: str | None = None,
     append: bool = False,
     client: Client | None = None,
@@ -52,6 +53,8 @@ def index(
         `label_separator`, what parts several labels in one cell.
     pattern
         Labels in names: a regular expression whose named groups become columns, such as ``(?P<label>[a-z]+)_.*``.
+    normalise_labels
+        Make one label of those that differ in case, blanks, hyphens or underscores only.
     timezone
         The zone of recorders' clocks, such as ``Europe/Berlin``, where names and headers tell none.
     append
@@ -80,6 +83,7 @@ def index(
         format=format,
         columns=Columns(**(columns or {})),
         pattern=pattern,
+        normalise_labels=normalise_labels,
         timezone=timezone,
         append=append,
         client=client,

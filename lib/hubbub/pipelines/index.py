@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from hubbub.audio.recorders import parse_timezone
 from hubbub.clips.index import ProbeNotes, index_listing, leave_out_known
+from hubbub.clips.labels import find_spellings, warn_of_spellings
+from hubbub.clips.labels import normalise_labels as make_labels_one
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.clips.table import ClipTable, append_table, make_table, read_table, write_table
 from hubbub.io.folders import refuse_foreign_file
@@ -70,6 +72,7 @@ def index(
     format: str | None = None,
     columns: Columns | None = None,
     pattern: str | None = None,
+    normalise_labels: bool = False,
     timezone: str | None = None,
     append: bool = False,
     cluster: str | None = None,
@@ -87,7 +90,7 @@ def index(
     if output is not None:
         refuse_foreign_file(output, b"PAR1", "a clip table")
     zone = None if timezone is None else parse_timezone(timezone)
-    listing = _list(source, format, columns, pattern, reporter)
+    listing = _list(source, format, columns, pattern, reporter, normalise=normalise_labels)
     if known is not None:
         listing = leave_out_known(listing, known)
         new = len(listing.clips)
@@ -141,11 +144,12 @@ def show_listing(
     format: str | None = None,
     columns: Columns | None = None,
     pattern: str | None = None,
+    normalise_labels: bool = False,
     reporter: Reporter | None = None,
 ) -> Listing:
     """List a source and show ten of its clips; opens no recording and writes nothing."""
     reporter = choose_reporter(reporter)
-    listing = _list(source, format, columns, pattern, reporter)
+    listing = _list(source, format, columns, pattern, reporter, normalise=normalise_labels)
     step = max(1, len(listing.clips) // _EXAMPLES)
     for clip in listing.clips[::step][:_EXAMPLES]:
         others = (f"{name} {value}" for name, value in clip.items() if name not in ("uri", "labels", "version"))
@@ -175,14 +179,24 @@ def describe_labels(labels: Counter[str], most: int = 50) -> str:
 
 
 def _list(
-    source: PathLike, format: str | None, columns: Columns | None, pattern: str | None, reporter: Reporter
+    source: PathLike,
+    format: str | None,
+    columns: Columns | None,
+    pattern: str | None,
+    reporter: Reporter,
+    *,
+    normalise: bool,
 ) -> Listing:
     listing = list_source(as_path(source, "source"), format, columns or Columns(), pattern=pattern)
     if listing.evidence:
         reporter.say(listing.evidence)
-    for note in listing.notes:
+    clips, groups = listing.clips, find_spellings(listing.clips)
+    notes = warn_of_spellings(groups)
+    if normalise:
+        clips, notes = make_labels_one(clips, groups)
+    for note in [*listing.notes, *notes]:
         reporter.warn(note)
-    return listing
+    return replace(listing, clips=clips)
 
 
 def _read_known(output: StoragePath | None) -> ClipTable | None:

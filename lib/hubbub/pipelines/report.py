@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hubbub.clips.sources.csv import read_frame
+from hubbub.clips.sources.table_files import read_frame
 from hubbub.errors import UsageError
 from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
 from hubbub.io.folders import list_names, refuse_foreign_file

@@ -1,25 +1,24 @@
-"""Any CSV with one clip a row, its columns named on the command line."""
+"""Any table with one clip a row, its columns named on the command line: CSV, Parquet, JSON lines."""
 
 from __future__ import annotations
 
-import io
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from hubbub.clips.sources import bucket
+from hubbub.clips.sources.table_files import read_table_file
+from hubbub.clips.sources.table_paths import find_paths
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
-from hubbub.clips.sources.tree import Tree
-from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS, resolve_uri
+from hubbub.clips.sources.tree import Tree, is_audio
+from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS
 from hubbub.errors import ClipTableError, suggest_nearest
-from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 
-_AUDIO_FOLDERS = (".", "audio", "../audio")  # where a CSV's recordings may lie, seen from it
+_GUESSED_ROWS = 50
 
 
 def _recognise(tree: Tree) -> str | None:
@@ -29,61 +28,28 @@ def _recognise(tree: Tree) -> str | None:
 def _read(tree: Tree, options: Options) -> Listing:
     """List the clips of a CSV; the column of paths must be named, columns that mean nothing here are carried."""
     source, columns = tree.source, options.columns
-    frame = read_frame(source, columns)
+    frame, notes = read_table_file(source, columns)
     if columns.path is None:
         there = ", ".join(frame.columns)
-        raise ClipTableError(f"{source}: say which column holds the file names with --path-column (there are: {there})")
-    return listing(source, frame, columns)
+        raise ClipTableError(
+            f"{source}: say which column holds the file names with --path-column (there are: {there})"
+            f"{_guess_path_column(source, frame)}"
+        )
+    found = listing(source, frame, columns)
+    return replace(found, notes=[*notes, *found.notes])
 
 
-def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFrame:
-    """Read a CSV as text and numbers.
-
-    A column is numbers where every cell that is not empty reads as one and would be written the same: ``007`` is no 7,
-    and ``NA`` no gap.
-
-    Parameters
-    ----------
-    columns
-        Names, labels, splits and groups stay text, whatever they look like.
-
-    Raises
-    ------
-    ClipTableError
-        When it cannot be read or has no rows.
-    UsageError
-        When its bucket cannot be reached, or does not let us in.
-    """
-    try:
-        frame = pd.read_csv(read_content(source), dtype=str, keep_default_na=False, na_values=[""])
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ClipTableError(f"{source} cannot be read as CSV: {error}") from None
-    if frame.empty:
-        raise ClipTableError(f"{source} has a header and no rows; expected one row a clip")
-    text = columns.text if columns is not None else set()
-    return frame.apply(lambda column: column if column.name in text else _as_numbers(column))
-
-
-def read_content(source: StoragePath) -> Path | io.BytesIO:
-    """What pandas reads a CSV from; errors of `explain_read_errors`."""
-    if is_local(source):
-        return source
-    with explain_read_errors(source):
-        return io.BytesIO(read_bytes(source))
-
-
-def _as_numbers(column: pd.Series) -> pd.Series:
-    """A column of text as whole or other numbers where nothing is lost by it."""
-    there = column.dropna()
-    for dtype in ("Int64", "Float64"):
-        try:
-            numbers = there.astype(float).astype(dtype)
-        except (ValueError, TypeError):
-            continue
-        if len(there) and (dtype == "Float64" or (numbers.astype(str) == there).all()):
-            lost = there.str.fullmatch(r"[+-]?0\d+.*") | ~np.isfinite(there.astype(float))
-            return column if lost.any() else column.astype(float).astype(dtype)
-    return column
+def _guess_path_column(source: StoragePath, frame: pd.DataFrame) -> str:
+    """Offer the column that holds names of recordings, if one does; it is never taken unasked."""
+    best, share = "", 0.0
+    for name in frame:
+        values = frame[name].dropna().astype(str).head(_GUESSED_ROWS)
+        matching = sum(is_audio(value.strip()) for value in values)
+        if matching > share * max(1, len(values)):
+            best, share = str(name), matching / len(values)
+    if not best:
+        return ""
+    return f"; '{best}' looks like it: hubbub index {source} -o FILE --path-column '{best}'"
 
 
 def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns, *, root: StoragePath | None = None) -> Listing:
@@ -114,7 +80,17 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns, *, root:
             f"{source}: column '{columns.path}' has {int(frame[columns.path].isna().sum())} empty names; "
             "give every row a file name"
         )
-    root = root or _root(source, [str(name) for name in frame[columns.path]])
+    frame, notes = _drop_doubled(frame, columns)
+    names = [str(name) for name in frame[columns.path]]
+    if names[0].startswith(("http://", "https://")):
+        raise ClipTableError(
+            f"{source}: column '{columns.path}' holds addresses, such as {names[0]}; download the recordings first, "
+            "then index their folder"
+        )
+    if root is None:
+        paths = find_paths(source, names)
+        root, notes = paths.root, [*notes, *paths.notes]
+        frame = frame.assign(**{str(columns.path): paths.names})
     carried = [str(name) for name in frame if name not in named.values()]
     taken = {*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT}
     clash = [name for name in carried if name in taken]
@@ -124,46 +100,27 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns, *, root:
         raise ClipTableError(f"{source}: column '{clash[0]}' has a meaning in hubbub's tables; {name_it}rename it")
     rows = (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
     clips = [_clip(row, named, carried, columns.label_separator, is_path=is_local(root)) for row in rows]
-    return Listing(root, clips)
+    return Listing(root, clips, notes)
+
+
+def _drop_doubled(frame: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out rows that are equal in every column."""
+    doubled = frame.astype(str).duplicated()
+    if not doubled.any():
+        return frame, []
+    name = frame[columns.path][doubled].iloc[0]
+    return frame[~doubled], [f"left out {count_noun(int(doubled.sum()), 'row')} that repeat another, such as {name}"]
 
 
 def _option(role: str) -> str:
     return f"--{role.removesuffix('_s').replace('_', '-')}-column"
 
 
-def _root(source: StoragePath, names: list[str]) -> StoragePath:
-    """The folder, of those where a CSV's recordings may lie, that has the most of them."""
-    tried = _audio_folders(source)
-    found = [_count_existing(names, folder) for folder in tried]
-    if max(found) == 0:
-        places = ", ".join(str(folder) for folder in tried)
-        raise ClipTableError(
-            f"{source}: none of its {count_noun(len(names), 'file')} exists, not even {names[0]} (looked in {places}); "
-            "move the CSV beside its recordings, or give paths relative to the CSV"
-        )
-    return tried[found.index(max(found))]
-
-
-def _audio_folders(source: StoragePath) -> list[StoragePath]:
-    if is_local(source):
-        here = source.resolve().parent
-        return [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
-    return bucket.find_folders_beside(source, _AUDIO_FOLDERS)
-
-
-def _count_existing(names: list[str], folder: StoragePath) -> int:
-    """How many of the names are there. Of keys below a folder, one listing tells all."""
-    below = set() if is_local(folder) else {found.name for found in bucket.list_objects(folder)}
-    return sum(
-        resolve_uri(name, folder).exists() if is_local(folder) or "://" in name else name in below for name in names
-    )
-
-
 def _clip(
     row: dict[str, Any], named: dict[str, str], carried: list[str], separator: str | None, *, is_path: bool
 ) -> dict[str, Any]:
     """One clip of a row; paths of one file are spelt in one way, keys are taken letter by letter."""
-    values = {name: None if pd.isna(value) else value for name, value in row.items()}
+    values = {name: value if isinstance(value, list) or not pd.isna(value) else None for name, value in row.items()}
     path = str(values[named["path"]])
     clip: dict[str, Any] = {"uri": PurePosixPath(path).as_posix() if is_path and "://" not in path else path}
     clip["labels"] = _parse_labels(values[named["label"]] if "label" in named else None, separator)
@@ -206,6 +163,8 @@ def _cut_event(path: str, onset_s: float | None, offset_s: float | None) -> dict
 
 def _parse_labels(value: Any, separator: str | None) -> list[str]:
     """The labels of a cell, each once, in their order."""
+    if isinstance(value, list):
+        return list(dict.fromkeys(value))
     if value is None or not separator:
         return [] if value is None else [str(value)]
     return list(dict.fromkeys(name.strip() for name in str(value).split(separator) if name.strip()))
@@ -241,7 +200,7 @@ def _parse_seconds(value: Any, column: str) -> float | None:
 
 FORMAT = Format(
     "csv",
-    "any CSV with a clip a row; name its columns with --path-column, --label-column and others",
+    "any table with a clip a row (CSV, TSV, Parquet, JSON lines); name its columns with --path-column and others",
     "file,kind,city\na.wav,dog,Oslo\nb.wav,rain,Malmö",
     _recognise,
     _read,

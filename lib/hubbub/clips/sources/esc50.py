@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pandas as pd
-
-from hubbub.clips.sources.csv import listing, read_content, read_frame
+from hubbub.clips.sources.csv import listing
+from hubbub.clips.sources.table_files import read_frame, read_header
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.io.paths import StoragePath
@@ -35,10 +34,7 @@ def _find_table(tree: Tree) -> StoragePath | None:
 
 
 def _fits(source: StoragePath) -> bool:
-    try:
-        return {"filename", "category", "fold"} <= set(pd.read_csv(read_content(source), nrows=0).columns)
-    except (OSError, ValueError):
-        return False
+    return {"filename", "category", "fold"} <= set(read_header(source))
 
 
 def _read(tree: Tree, options: Options) -> Listing:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from hubbub.clips.sources.csv import read_frame
+from hubbub.clips.sources.table_files import read_frame, read_header
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
@@ -94,16 +94,13 @@ def _find_kaggle(tree: Tree) -> dict[str, str]:
 
 def _columns_of(table: StoragePath) -> dict[str, str]:
     """Names of a table's columns by their small letters."""
-    return {str(name).strip().lower(): str(name) for name in read_frame(table)}
+    return {name.strip().lower(): name.strip() for name in read_header(table)}
 
 
 def _recognise_kaggle(tree: Tree) -> str | None:
     if not tree.is_folder or not (tables := _find_kaggle(tree)) or "train" not in tables:
         return None
-    try:
-        columns = _columns_of(tree.root / tables["train"])
-    except ClipTableError:
-        return None
+    columns = _columns_of(tree.root / tables["train"])
     numbered = _find_numbered(tree)
     if set(columns) != set(_KAGGLE_NEEDED) or not numbered["train"]:
         return None

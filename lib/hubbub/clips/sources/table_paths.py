@@ -1,0 +1,118 @@
+"""Where the recordings of a table lie: beside it, in ``audio/``, in ``../audio``, or anywhere below by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
+
+from hubbub.clips.sources import bucket
+from hubbub.clips.sources.tree import Tree
+from hubbub.clips.table import resolve_uri
+from hubbub.errors import ClipTableError
+from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.text import count_noun
+
+_AUDIO_FOLDERS = (".", "audio", "../audio")  # where a table's recordings may lie, seen from it
+_TRIED = 50  # names by which the drive and folders of another machine are found out
+
+
+@dataclass(frozen=True)
+class TablePaths:
+    """Recordings of a table.
+
+    Attributes
+    ----------
+    root
+        What the names are relative to.
+    names
+        One a row.
+    notes
+        What was done to the names.
+    """
+
+    root: StoragePath
+    names: Sequence[str]
+    notes: list[str] = field(default_factory=list)
+
+
+def find_paths(source: StoragePath, names: Sequence[str]) -> TablePaths:
+    """Find the recordings of a table.
+
+    Parameters
+    ----------
+    source
+        The table.
+    names
+        As they stand in it.
+
+    Raises
+    ------
+    ClipTableError
+        When none of them exists.
+    """
+    tried = _audio_folders(source)
+    tests = [_existence_test(folder) for folder in tried]
+    found = [sum(map(exists, names)) for exists in tests]
+    if max(found):
+        return TablePaths(tried[found.index(max(found))], names)
+    for paths in (_without_foreign_folders(names, tried, tests), _by_name(source, names)):
+        if paths is not None:
+            return paths
+    places = ", ".join(str(folder) for folder in tried)
+    raise ClipTableError(
+        f"{source}: none of its {count_noun(len(names), 'file')} exists, not even {names[0]} (looked in {places}); "
+        "move the CSV beside its recordings, or give paths relative to the CSV"
+    )
+
+
+def _audio_folders(source: StoragePath) -> list[StoragePath]:
+    if is_local(source):
+        here = source.resolve().parent
+        return [(here / folder).resolve() for folder in _AUDIO_FOLDERS]
+    return bucket.find_folders_beside(source, _AUDIO_FOLDERS)
+
+
+def _existence_test(folder: StoragePath) -> Callable[[str], bool]:
+    """What tells whether a name exists below a folder. Of keys, one listing tells all."""
+    below = set() if is_local(folder) else {found.name for found in bucket.list_objects(folder)}
+
+    def exists(name: str) -> bool:
+        return resolve_uri(name, folder).exists() if is_local(folder) or "://" in name else name in below
+
+    return exists
+
+
+def _without_foreign_folders(
+    names: Sequence[str], tried: Sequence[StoragePath], tests: Sequence[Callable[[str], bool]]
+) -> TablePaths | None:
+    """Names without the folders that they had on another machine, a drive of Windows too, and with plain slashes."""
+    parts = [_split(name) for name in names]
+    most = max(len(one) for one in parts[:_TRIED]) - 1
+    for left_out in range(most + 1):
+        shorter = ["/".join(one[left_out:]) or one[-1] for one in parts]
+        for folder, exists in zip(tried, tests, strict=True):
+            if any(exists(name) for name in shorter[:_TRIED]):
+                note = f"paths such as {names[0]} were read as {shorter[0]} below {folder}"
+                return TablePaths(folder, shorter, [note])
+    return None
+
+
+def _split(name: str) -> list[str]:
+    path = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
+    return [part for part in path.parts if part != path.anchor] or [name]
+
+
+def _by_name(source: StoragePath, names: Sequence[str]) -> TablePaths | None:
+    """Recordings anywhere below the table's folder that alone have the names, such as ``audio/fold1/a.wav``."""
+    tree = Tree(source.resolve().parent if is_local(source) else source.parent)
+    known: dict[str, str | None] = {}
+    for path, _ in tree.recordings():
+        name = PurePosixPath(path).name
+        known[name] = path if name not in known else None
+    paths = [known.get(_split(name)[-1]) for name in names]
+    there = sum(path is not None for path in paths)
+    if not there:
+        return None
+    uris = [path or name for path, name in zip(paths, names, strict=True)]
+    return TablePaths(tree.root, uris, [f"{there} of {count_noun(len(names), 'file')} found by name below {tree.root}"])
