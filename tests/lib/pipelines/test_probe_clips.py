@@ -85,6 +85,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # the check of a data set has the same proof among the fast tests
 def test_a_file_that_kills_its_reader_is_an_unreadable_clip(tmp_path: Path) -> None:
     sounds = tmp_path / "sounds"
     sounds.mkdir()
