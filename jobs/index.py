@@ -54,15 +54,13 @@ def index(
 ) -> None:
     """List recordings and their labels in a clip table.
 
-    Recognises common data sets and says by what; reads folders with a class a sub-folder, names that hold labels, and
-    any CSV whose columns you name. Times and sites come from recorders' names and headers. With --check and without -o,
-    SOURCE is a clip table.
+    Recognises common data sets and says by what; reads class folders, names that hold labels, and any table whose
+    columns you name. Recorders tell times and sites. With --check and without -o, SOURCE is a clip table.
 
     Example: hubbub index recordings/ -o clips.parquet
     """
     from hubbub.clips.sources import Columns
-    from hubbub.pipelines.index import index as index_recordings
-    from hubbub.pipelines.index import report_index, show_listing
+    from hubbub.pipelines import index as job
 
     from .console import reporter
 
@@ -80,7 +78,7 @@ def index(
         label_separator=label_separator,
     )
     if dry_run:
-        show_listing(
+        job.show_listing(
             source,
             format=format,
             columns=columns,
@@ -94,7 +92,7 @@ def index(
         return
     if output is None:
         raise UsageError(f"say where the clip table goes: hubbub index {source} -o clips.parquet")
-    result = index_recordings(
+    result = job.index(
         source,
         output,
         format=format,
@@ -107,7 +105,7 @@ def index(
         workers=workers,
         reporter=reporter,
     )
-    report_index(result, output, reporter)
+    job.report_index(result, output, reporter)
     if check:
         _check(result.table, cluster, workers)
 
