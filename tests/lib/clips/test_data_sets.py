@@ -71,7 +71,7 @@ def test_urbansound8k_names_what_is_missing_and_what_is_not_listed(urbansound: P
     listing = listed(urbansound)
     assert len(listing.clips) == 3
     assert listing.notes == [
-        "1 listed file (audio/fold1/101415-3-0-2.wav) missing; they become failed rows",
+        "1 listed file (audio/fold1/101415-3-0-2.wav) missing; it becomes a failed row",
         "1 recording (audio/fold2/extra.wav) not listed; passed over",
     ]
 
@@ -116,7 +116,7 @@ def test_urban_sounds_of_kaggle_have_a_test_without_labels(tmp_path: Path, folde
         {"uri": f"{folders[1]}/5.wav", "labels": [], "split": "test"},
         {"uri": "Test/6.wav", "labels": [], "split": "test"},
     ]
-    assert listing.notes == ["1 listed file (Test/6.wav) missing; they become failed rows"]
+    assert listing.notes == ["1 listed file (Test/6.wav) missing; it becomes a failed row"]
 
 
 def test_cats_and_dogs_are_one_class_in_both_splits(tmp_path: Path):
@@ -162,3 +162,72 @@ def test_folds_without_class_folders_are_no_labels(tmp_path: Path):
     listing = listed(tmp_path)
     assert set(map(tuple, labels(listing).values())) == {()}
     assert listing.evidence == "read as flat: the recordings are unlabelled: 1 folder (audio) name no classes"
+
+
+def test_fsd50k_has_its_own_splits(tmp_path: Path):
+    write(
+        tmp_path / "FSD50K.ground_truth" / "dev.csv",
+        'fname,labels,mids,split\n64760,"Electric_guitar,Guitar,Music","/m/02sgy,/m/0342h,/m/04rlf",train\n'
+        "16399,Rain,/m/06mb1,val\n",
+    )
+    write(tmp_path / "FSD50K.ground_truth" / "eval.csv", "fname,labels,mids\n37199,Rain,/m/06mb1\n")
+    touch(tmp_path, "FSD50K.dev_audio/64760.wav", "FSD50K.dev_audio/16399.wav", "FSD50K.eval_audio/37199.wav")
+    listing = listed(tmp_path)
+    assert listing.evidence == "read as fsd50k: FSD50K.ground_truth/dev.csv lies in it"
+    assert not listing.notes
+    assert [(clip["uri"], clip["labels"], clip["split"]) for clip in listing.clips] == [
+        ("FSD50K.dev_audio/64760.wav", ["Electric_guitar", "Guitar", "Music"], "train"),
+        ("FSD50K.dev_audio/16399.wav", ["Rain"], "val"),
+        ("FSD50K.eval_audio/37199.wav", ["Rain"], "test"),
+    ]
+
+
+SEGMENTS = """# Segments csv created Sun Mar  5 10:54:25 2017
+# num_ytids=3, num_segs=3, num_unique_labels=2, num_positive_labels=4
+# YTID, start_seconds, end_seconds, positive_labels
+--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"
+--ZhevVpy1s, 50.000, 60.000, "/m/012xff"
+--aE2O5G5WE, 0.000, 10.000, "/m/09x0r"
+"""
+
+
+def test_audioset_segments_lie_over_whole_and_over_cut_recordings(tmp_path: Path):
+    write(tmp_path / "balanced_train_segments.csv", SEGMENTS)
+    write(
+        tmp_path / "class_labels_indices.csv", 'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/012xff,"Toothbrush"\n'
+    )
+    touch(tmp_path, "audio/--PJHxphWEs.wav", "audio/Y--ZhevVpy1s_50.000.flac")
+    for source in (tmp_path, tmp_path / "balanced_train_segments.csv"):
+        listing = listed(source)
+        assert listing.evidence.startswith("read as audioset: balanced_train_segments.csv has the columns YTID")
+        assert listing.clips == [
+            {"uri": "audio/--PJHxphWEs.wav", "labels": ["Speech", "/t/dd00088"], "split": "train"}
+            | {"group": "--PJHxphWEs", "start_s": 30.0, "end_s": 40.0, "mids": "/m/09x0r,/t/dd00088"},
+            {"uri": "audio/Y--ZhevVpy1s_50.000.flac", "labels": ["Toothbrush"], "split": "train"}
+            | {"group": "--ZhevVpy1s", "mids": "/m/012xff"},
+        ]
+        assert listing.notes == ["1 listed video (--aE2O5G5WE) not here; passed over"]
+
+
+def test_audioset_without_names_keeps_ids_and_says_so(tmp_path: Path):
+    write(tmp_path / "eval_segments.csv", SEGMENTS)
+    touch(tmp_path, "--PJHxphWEs_30000_40000.wav")
+    listing = listed(tmp_path)
+    assert listing.clips[0]["labels"] == ["/m/09x0r", "/t/dd00088"]
+    assert (listing.clips[0]["split"], "start_s" in listing.clips[0]) == ("test", False)
+    assert any(note.startswith("labels stay ids such as /m/09x0r") for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("30.000, 40.000", "soon, 40.000", "expected YTID, start_seconds, end_seconds, positive_labels"),
+        ("30.000, 40.000", "30.000, 20.000", "segment 1 ends at 20 s, before it begins"),
+        ("--PJHxphWEs", "--xxxxxxxxx", "no recording of the 3 listed segments is there; expected files such as"),
+    ],
+)
+def test_a_list_of_audioset_that_does_not_do_says_why(tmp_path: Path, old: str, new: str, message: str):
+    write(tmp_path / "eval_segments.csv", SEGMENTS.replace(old, new))
+    touch(tmp_path, "--PJHxphWEs.wav")
+    with pytest.raises(ClipTableError, match=message):
+        listed(tmp_path)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from hubbub.clips.sources.listed import describe_differences, note_differences
 from hubbub.clips.sources.table_files import read_frame, read_header
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
-from hubbub.io.text import count_noun, list_few
 
 _TABLE = "UrbanSound8K.csv"
 _NEEDED = ("slice_file_name", "fsID", "fold", "class")
@@ -65,25 +65,12 @@ def _read(tree: Tree, options: Options) -> Listing:
         | {name: row[name] for name in carried}
         for row in _rows(frame)
     ]
-    return Listing(root, clips, _note_missing(Tree(root), clips))
+    return Listing(root, clips, note_differences(Tree(root), clips))
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as mappings, with None where a cell is empty."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
-
-
-def _note_missing(tree: Tree, clips: list[dict[str, Any]]) -> list[str]:
-    """Say which listed recordings are missing, and which that are there are not listed."""
-    there, listed = {path for path, _ in tree.recordings()}, {clip["uri"] for clip in clips}
-    if not there & listed:
-        raise ClipTableError(
-            f"{tree.source}: none of the {count_noun(len(listed), 'listed file')} exists, not even {min(listed)}; "
-            "keep the folders of the data set as they were downloaded"
-        )
-    missing, extra = sorted(listed - there), sorted(there - listed)
-    notes = [f"{list_few(missing, 'listed file')} missing; they become failed rows"] if missing else []
-    return [*notes, f"{list_few(extra, 'recording')} not listed; passed over"] if extra else notes
 
 
 def _find_kaggle(tree: Tree) -> dict[str, str]:
@@ -140,9 +127,7 @@ def _read_kaggle(tree: Tree, options: Options) -> Listing:
                 missing.append(uri)
             clips.append({"uri": uri, "labels": [] if label is None else [label], "split": split})
     extra = sorted({path for split in there.values() for path in split.values()} - {clip["uri"] for clip in clips})
-    notes = [f"{list_few(missing, 'listed file')} missing; they become failed rows"] if missing else []
-    notes += [f"{list_few(extra, 'recording')} not listed; passed over"] if extra else []
-    return Listing(tree.root, clips, notes)
+    return Listing(tree.root, clips, describe_differences(missing, extra))
 
 
 FORMAT = Format(
