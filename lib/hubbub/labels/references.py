@@ -9,20 +9,17 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from hubbub.clips.annotations import (
+    EVENT_COLUMNS,
+    RAVEN_MARK,
+    AnnotationError,
+    read_audacity_track,
+    read_event_table,
+)
 from hubbub.errors import LabelsError
 from hubbub.io.text import count_noun, list_few
 
-COLUMNS = ("uri", "label", "onset_s", "offset_s")
-
-_NAMES = {
-    "uri": ("uri", "filename", "file", "path", "audio_filename", "begin path", "begin file"),
-    "label": ("label", "event_label", "class", "category", "species", "annotation"),
-    "onset_s": ("onset_s", "onset", "start_s", "start", "begin time (s)", "start_time"),
-    "offset_s": ("offset_s", "offset", "end_s", "end", "end time (s)", "end_time"),
-}
-"""What a column is called elsewhere, in small letters."""
-
-AUDACITY_SUFFIXES = (".labels.txt", ".txt")
+COLUMNS = EVENT_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -172,6 +169,8 @@ def _read_file(path: Path) -> pd.DataFrame:
         )
     try:
         return reader(path)
+    except AnnotationError as error:
+        raise LabelsError(f"{path.parent}/{error}") from None
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise LabelsError(f"{path} cannot be read as reference events: {type(error).__name__}: {error}") from None
 
@@ -185,44 +184,15 @@ def _choose_reader(path: Path) -> Callable[[Path], pd.DataFrame] | None:
     if not name.endswith(".txt") or not path.is_file():
         return None
     with open(path, encoding="utf-8", errors="replace") as file:
-        return _read_table if "Begin Time (s)" in file.readline() else _read_audacity
+        return _read_table if RAVEN_MARK in file.readline() else _read_audacity
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    is_csv = path.name.lower().endswith(".csv")
-    table = pd.read_csv(path, sep="," if is_csv else "\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    lower = {str(column).strip().lower(): column for column in table.columns}
-    chosen = {}
-    for column, names in _NAMES.items():
-        found = next((lower[name] for name in names if name in lower), None)
-        if found is None and column == "uri":
-            continue  # a table a recording, named after it
-        if found is None:
-            raise LabelsError(f"{path} lacks {column}; expected it beside: {', '.join(map(str, table.columns))}")
-        chosen[column] = table[found]
-    events = pd.DataFrame(chosen)
-    if "uri" not in events:
-        events["uri"] = path.name.split(".")[0]
-    for column in ("onset_s", "offset_s"):
-        numbers = pd.to_numeric(events[column], errors="coerce")
-        if numbers.isna().any():
-            bad = events[column][numbers.isna()].iloc[0]
-            raise LabelsError(f"{path}: {column} holds {bad!r}; expected seconds")
-        events[column] = numbers.astype(float)
-    return events[list(COLUMNS)]
+    return read_event_table(path.read_bytes(), path.name)[list(COLUMNS)]
 
 
 def _read_audacity(path: Path) -> pd.DataFrame:
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("\\"):  # such a line holds the frequencies of the label above it
-            onset_s, offset_s, label = line.split("\t", 2)
-            rows.append((_audacity_stem(path), label, float(onset_s), float(offset_s)))
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"onset_s": float, "offset_s": float})
-
-
-def _audacity_stem(path: Path) -> str:
-    return next(path.name[: -len(end)] for end in AUDACITY_SUFFIXES if path.name.endswith(end))
+    return read_audacity_track(path.read_bytes(), path.name)
 
 
 def _read_jams(path: Path) -> pd.DataFrame:
