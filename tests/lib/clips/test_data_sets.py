@@ -231,3 +231,50 @@ def test_a_list_of_audioset_that_does_not_do_says_why(tmp_path: Path, old: str, 
     touch(tmp_path, "--PJHxphWEs.wav")
     with pytest.raises(ClipTableError, match=message):
         listed(tmp_path)
+
+
+def test_scenes_have_places_and_the_official_split(tmp_path: Path):
+    write(
+        tmp_path / "meta.csv",
+        "filename\tscene_label\tidentifier\tsource_label\n"
+        "audio/airport-lisbon-1000-40000-a.wav\tairport\tlisbon-1000\ta\n"
+        "audio/bus-paris-7-201-a.wav\tbus\tparis-7\ta\n",
+    )
+    touch(tmp_path, "audio/airport-lisbon-1000-40000-a.wav", "audio/bus-paris-7-201-a.wav")
+    setup = tmp_path / "evaluation_setup"
+    write(setup / "fold1_train.csv", "filename\tscene_label\naudio/airport-lisbon-1000-40000-a.wav\tairport\n")
+    write(setup / "fold1_evaluate.csv", "filename\tscene_label\naudio/bus-paris-7-201-a.wav\tbus\n")
+    listing = listed(tmp_path)
+    assert listing.evidence == "read as dcase-scenes: meta.csv has the columns filename and scene_label"
+    assert [(clip["uri"], clip["labels"], clip["group"], clip["split"]) for clip in listing.clips] == [
+        ("audio/airport-lisbon-1000-40000-a.wav", ["airport"], "lisbon-1000", "train"),
+        ("audio/bus-paris-7-201-a.wav", ["bus"], "paris-7", "test"),
+    ]
+    assert [clip["source_label"] for clip in listing.clips] == ["a", "a"]
+    assert listed(tmp_path / "meta.csv").clips[0]["labels"] == ["airport"]
+
+
+def test_strong_labels_are_events(tmp_path: Path):
+    write(
+        tmp_path / "metadata" / "validation.tsv",
+        "filename\tonset\toffset\tevent_label\na.wav\t0.5\t2.25\tDishes\na.wav\t3\t4\tSpeech\nb.wav\t\t\t\n",
+    )
+    touch(tmp_path, "audio/a.wav", "audio/b.wav")
+    for source in (tmp_path, tmp_path / "metadata" / "validation.tsv"):
+        listing = listed(source)
+        assert listing.evidence == (
+            "read as dcase-events: validation.tsv has the columns filename, onset, offset and event_label"
+        )
+        assert listing.root == tmp_path / "audio"
+        assert listing.clips == [
+            {"uri": "a.wav", "labels": ["Dishes"], "start_s": 0.5, "end_s": 2.25, "is_event": True, "group": "a.wav"},
+            {"uri": "a.wav", "labels": ["Speech"], "start_s": 3.0, "end_s": 4.0, "is_event": True, "group": "a.wav"},
+            {"uri": "b.wav", "labels": [], "is_event": False, "group": "b.wav"},
+        ]
+
+
+def test_half_an_event_is_refused(tmp_path: Path):
+    write(tmp_path / "x.tsv", "filename\tonset\toffset\tevent_label\na.wav\t0.5\t\tDishes\n")
+    touch(tmp_path, "a.wav")
+    with pytest.raises(ClipTableError, match=r"a\.wav has an event from 0\.5 to None; expected seconds for both"):
+        listed(tmp_path / "x.tsv")

@@ -19,10 +19,22 @@ __all__ = ["AUDIO_SUFFIXES", "Columns", "Format", "Listing", "Options", "Tree", 
 
 def list_formats() -> dict[str, Format]:
     """Formats by the name that ``--format`` takes, in the order in which a source is looked at: special ones first."""
-    from hubbub.clips.sources import audioset, csv, esc50, folder, fsd50k, names, selections, splits, urbansound8k
+    from hubbub.clips.sources import (
+        audioset,
+        csv,
+        dcase,
+        esc50,
+        folder,
+        fsd50k,
+        names,
+        selections,
+        splits,
+        urbansound8k,
+    )
 
-    formats = [esc50.FORMAT, urbansound8k.FORMAT, urbansound8k.KAGGLE, fsd50k.FORMAT, audioset.FORMAT]
-    formats += [selections.FORMAT, *names.PRESETS, splits.FORMAT, folder.FORMAT, folder.FLAT, csv.FORMAT, names.FORMAT]
+    sets = [esc50.FORMAT, urbansound8k.FORMAT, urbansound8k.KAGGLE, fsd50k.FORMAT, audioset.FORMAT, dcase.SCENES]
+    sets += [dcase.EVENTS, selections.FORMAT, *names.PRESETS]
+    formats = [*sets, splits.FORMAT, folder.FORMAT, folder.FLAT, csv.FORMAT, names.FORMAT]
     return {known.name: known for known in formats}
 
 

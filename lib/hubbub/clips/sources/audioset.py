@@ -14,6 +14,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+from hubbub.clips.sources.table_files import read_head
 from hubbub.clips.sources.template import Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
@@ -29,7 +30,7 @@ _CLASSES = ("class_labels_indices.csv", "ontology.json")
 
 def _is_list(path: StoragePath) -> bool:
     try:
-        return _HEADER.encode() in read_bytes(path)[:4096]
+        return _HEADER.encode() in read_head(path)
     except OSError:
         return False
 

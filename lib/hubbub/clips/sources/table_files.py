@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from hubbub.clips.sources.template import Columns
 from hubbub.errors import ClipTableError
 from hubbub.io.atomic import explain_read_errors, read_bytes
-from hubbub.io.paths import StoragePath
+from hubbub.io.paths import StoragePath, is_local
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -27,6 +27,7 @@ _BYTE_ORDER_MARKS = (
 )
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SAMPLE_LINES = 5
+_HEAD_BYTES = 2**16
 
 
 def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFrame:
@@ -71,16 +72,30 @@ def read_table_file(source: StoragePath, columns: Columns | None = None) -> tupl
 
 
 def read_header(source: StoragePath) -> list[str]:
-    """Names of a CSV's columns; none where it is no text."""
+    """Names of a CSV's columns; none where it is no text. Reads its first bytes only."""
     try:
-        text, _ = _decode(_read_content(source))
+        text = decode_head(read_head(source))
         return next(csv.reader([_first_lines(text)[0]], delimiter=_find_separator(text)), [])
     except (OSError, ValueError, IndexError, csv.Error):
         return []
 
 
+def read_head(source: StoragePath) -> bytes:
+    """The first 64 KiB of a file; errors of the disk or the bucket."""
+    if is_local(source):
+        with open(source, "rb") as file:
+            return file.read(_HEAD_BYTES)
+    return bytes(source.fs.cat_file(source.path, start=0, end=_HEAD_BYTES))
+
+
+def decode_head(head: bytes) -> str:
+    """Text of a file's first bytes, the last character of which may be cut."""
+    mark = next((encoding for start, encoding in _BYTE_ORDER_MARKS if head.startswith(start)), None)
+    return head.decode(mark, errors="ignore") if mark else _decode(head[: head.rfind(b"\n") + 1] or head)[0]
+
+
 def _read_content(source: StoragePath) -> bytes:
-    if isinstance(source, Path):
+    if is_local(source):
         return source.read_bytes()
     with explain_read_errors(source):
         return read_bytes(source)
