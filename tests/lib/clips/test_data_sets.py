@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -278,3 +279,65 @@ def test_half_an_event_is_refused(tmp_path: Path):
     touch(tmp_path, "a.wav")
     with pytest.raises(ClipTableError, match=r"a\.wav has an event from 0\.5 to None; expected seconds for both"):
         listed(tmp_path / "x.tsv")
+
+
+def test_xeno_canto_is_labelled_by_species(tmp_path: Path):
+    one = {"id": "134880", "gen": "Troglodytes", "sp": "troglodytes", "en": "Wren", "rec": "A. Bird", "cnt": "Poland"}
+    one |= {"lat": "51.8", "lng": "19.2", "date": "2013-04-21", "time": "07:00", "q": "A", "also": ["Parus major"]}
+    other = {"id": "9", "gen": "Strix", "sp": "aluco", "lat": None, "lng": "east", "date": "", "time": "?"}
+    missing = {"id": "77", "gen": "Strix", "sp": "aluco"}
+    write(tmp_path / "meta" / "page1.json", json.dumps({"numRecordings": "3", "recordings": [one, other, missing]}))
+    touch(tmp_path, "XC134880-Wren.mp3", "owls/xc9.mp3", "owls/other.mp3")
+    listing = listed(tmp_path)
+    assert listing.evidence == "read as xeno-canto: meta/page1.json holds recordings of Xeno-canto, such as XC134880"
+    wren, owl = listing.clips
+    assert (wren["uri"], wren["labels"], wren["group"]) == (
+        "XC134880-Wren.mp3",
+        ["Troglodytes troglodytes"],
+        "A. Bird, 2013-04-21",
+    )
+    assert (wren["latitude"], wren["longitude"], wren["also_heard"]) == (51.8, 19.2, "Parus major")
+    assert "recorded_at" not in wren
+    assert (owl["uri"], owl["group"], owl["latitude"], owl["longitude"]) == ("owls/xc9.mp3", "XC9", None, None)
+    assert listing.notes == [
+        "1 recording (owls/other.mp3) not listed; passed over",
+        "1 of the recordings in the metadata not here, such as XC77; passed over",
+    ]
+
+
+def test_json_of_others_is_not_xeno_canto(tmp_path: Path):
+    write(tmp_path / "settings.json", '{"recordings": [{"id": 1}]}')
+    write(tmp_path / "broken.json", "{")
+    touch(tmp_path, "dog/1.wav", "rain/2.wav")
+    assert listed(tmp_path).evidence.startswith("read as folder")
+
+
+def test_columns_of_a_table_are_splits_and_classes(tmp_path: Path):
+    write(
+        tmp_path / "train_test_split.csv",
+        ",test_cat,test_dog,train_cat,train_dog\n0,cat_110.wav,dog_1.wav,cat_99.wav,dog_7.wav\n1,,,cat_54.wav,\n",
+    )
+    touch(tmp_path, *(f"cats_dogs/train/cat/cat_{number}.wav" for number in (99, 54)), "cats_dogs/train/dog/dog_7.wav")
+    touch(tmp_path, "cats_dogs/test/cats/cat_110.wav", "cats_dogs/test/dogs/dog_1.wav")
+    for source in (tmp_path, tmp_path / "train_test_split.csv"):
+        listing = listed(source)
+        assert listing.evidence == (
+            "read as split-columns: train_test_split.csv has the columns test_cat, test_dog, train_cat, train_dog"
+        )
+        assert [(clip["uri"], clip["labels"], clip["split"]) for clip in listing.clips] == [
+            ("cats_dogs/test/cats/cat_110.wav", ["cat"], "test"),
+            ("cats_dogs/test/dogs/dog_1.wav", ["dog"], "test"),
+            ("cats_dogs/train/cat/cat_99.wav", ["cat"], "train"),
+            ("cats_dogs/train/cat/cat_54.wav", ["cat"], "train"),
+            ("cats_dogs/train/dog/dog_7.wav", ["dog"], "train"),
+        ]
+
+
+def test_names_of_city_archives_give_city_and_mood(tmp_path: Path):
+    touch(tmp_path, "berlin/berlin_calm_17.mp3", "new-york/new-york_chaotic_3.mp3")
+    listing = listed(tmp_path)
+    assert listing.clips == [
+        {"uri": "berlin/berlin_calm_17.mp3", "labels": [], "city": "berlin", "mood": "calm", "archive_id": "17"},
+        {"uri": "new-york/new-york_chaotic_3.mp3", "labels": [], "city": "new-york", "mood": "chaotic"}
+        | {"archive_id": "3"},
+    ]

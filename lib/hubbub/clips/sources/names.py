@@ -107,8 +107,8 @@ def _make_preset(
         if not tree.is_folder or not tree.survey.recordings:
             return None
         matches = [match for path, _ in tree.recordings() if (match := _match_name(compiled, path))]
-        labels = {match["label"] for match in matches}
-        if len(matches) < _ENOUGH * tree.survey.recordings or len(labels) < 2:
+        has_labels = "label" in compiled.groupindex
+        if len(matches) < _ENOUGH * tree.survey.recordings or (has_labels and len({m["label"] for m in matches}) < 2):
             return None
         shape = example.splitlines()[0]
         return f"{len(matches)} of {count_noun(tree.survey.recordings, 'name')} have the shape of {shape}"
@@ -141,6 +141,14 @@ PRESETS = (
         "names of the Free Spoken Digit Dataset: digit, speaker (the group), take",
         "7_jackson_32.wav\n0_theo_4.wav",
         r"(?P<label>\d)_(?P<group>[a-z]+)_(?P<take>\d+)",
+        lambda columns: columns,
+    ),
+    _make_preset(
+        "city-sounds",
+        "names of city archives: city, mood, number; unlabelled, for labelling by city and mood",
+        "berlin_calm_17.mp3\nnewyork_chaotic_3.mp3",
+        r"(?P<city>[^\W\d_]+(?:[- ][^\W\d_]+)*)_(?P<mood>calm|boring|chaotic|annoying|eventful|lively|pleasant|"
+        r"monotonous|vibrant|quiet|noisy)_(?P<archive_id>\d+)",
         lambda columns: columns,
     ),
 )

@@ -10,11 +10,12 @@ from hubbub.clips.sources.folder import is_class_name, list_recordings
 from hubbub.clips.sources.template import Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 
-_SPLITS = {
+SPLITS = {
     **dict.fromkeys(("train", "training", "trainset"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "testset", "eval", "evaluation"), "test"),
 }
+"""What splits are called, in small letters, and which they are."""
 _FOLD = re.compile(r"(?:fold|cv)[_ -]?(\d+)", re.IGNORECASE)
 _ENOUGH = 0.9
 """Share of the recordings that must lie in a class folder within."""
@@ -26,7 +27,7 @@ def _describe_path(path: str) -> dict[str, Any] | None:
     outer: dict[str, Any] = {}
     is_within = False
     for folder in folders:
-        if (split := _SPLITS.get(folder.lower())) is not None:
+        if (split := SPLITS.get(folder.lower())) is not None:
             outer["split"] = split
         elif found := _FOLD.fullmatch(folder):
             outer["fold"] = int(found[1])
@@ -47,7 +48,7 @@ def _is_within(tree: Tree) -> bool:
 def _is_wrapped(tree: Tree, first: set[str]) -> bool:
     """Whether the source holds one folder, named after the set, with the folders of its splits."""
     second = {path.split("/")[1] for path in tree.survey.by_folder if path.count("/")}
-    return len(first) == 1 and bool(second) and all(name.lower() in _SPLITS or _FOLD.fullmatch(name) for name in second)
+    return len(first) == 1 and bool(second) and all(name.lower() in SPLITS or _FOLD.fullmatch(name) for name in second)
 
 
 def _recognise(tree: Tree) -> str | None:
