@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from itertools import islice
 from typing import Any
 
 from hubbub.audio.decode import AudioInfo, read_audio_info
@@ -22,7 +23,9 @@ from hubbub.clips.table import (
 from hubbub.errors import AudioError
 from hubbub.io.paths import StoragePath, is_local
 
-_THREADS = 8  # headers are read from disk or network, which waits more than it computes
+_LOCAL_THREADS = 2  # one waits for the disk while the other computes; more contend for the interpreter's lock
+_BUCKET_THREADS = 8  # requests wait more than they compute
+_AHEAD = 1000  # clips that are given to threads at once
 _KEPT = 1000  # sentences about odd times that are kept; more say nothing new
 
 
@@ -94,14 +97,21 @@ def index_listing(
     """
     notes = ProbeNotes() if notes is None else notes
     clips: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(_THREADS) as pool:
-        probes = pool.map(lambda listed: probe_clip(listed, listing.root, timezone), listing.clips)
-        for clip, complaint, facts in probes:
+    with ThreadPoolExecutor(_LOCAL_THREADS if is_local(listing.root) else _BUCKET_THREADS) as pool:
+        for clip, complaint, facts in _probe_all(pool, listing, timezone):
             clips.append(clip)
             notes.unreadable += [complaint] if complaint else []
             notes.add(clip["uri"], facts)
             on_clip()
     return make_table(clips, listing.root), notes.unreadable
+
+
+def _probe_all(
+    pool: ThreadPoolExecutor, listing: Listing, timezone: tzinfo | None
+) -> Iterator[tuple[dict[str, Any], str | None, RecordingFacts]]:
+    left = iter(listing.clips)
+    while part := list(islice(left, _AHEAD)):
+        yield from pool.map(lambda listed: probe_clip(listed, listing.root, timezone), part)
 
 
 def leave_out_known(listing: Listing, known: ClipTable) -> Listing:

@@ -133,7 +133,9 @@ def test_cats_and_dogs_are_one_class_in_both_splits(tmp_path: Path):
             "3.wav": (["cat"], "test"),
             "4.wav": (["dog"], "test"),
         }
-        assert listing.notes == ["read folder cats as label cat", "read folder dogs as label dog"]
+        assert listing.notes == [
+            "folders that are named differently in each split are one label: cats as cat, dogs as dog"
+        ]
 
 
 def test_folders_beside_each_other_are_never_made_one(tmp_path: Path):

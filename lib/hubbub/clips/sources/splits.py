@@ -79,7 +79,8 @@ def _read(tree: Tree, options: Options) -> Listing:
 
     listing = list_recordings(tree, options, describe)
     unlabelled = sum(not clip["labels"] for clip in listing.clips)
-    notes = [f"read folder {old} as label {new}" for old, new in sorted(spellings.items()) if old != new]
+    other = [f"{old} as {new}" for old, new in sorted(spellings.items()) if old != new]
+    notes = [f"folders that are named differently in each split are one label: {', '.join(other)}"] if other else []
     notes += [f"{unlabelled} of {len(listing.clips)} files lie in no class folder; they stay unlabelled"] * bool(
         unlabelled
     )
