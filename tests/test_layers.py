@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("audio",),
     ("clips",),
     ("planning",),
-    ("store", "labels", "models", "fetch"),
+    ("store", "labels", "models", "downloads"),
     ("tasks",),
     ("engine",),
     ("pipelines", "learn", "report"),

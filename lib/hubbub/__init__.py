@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         train,
         write_report,
     )
+    from hubbub.pipelines.face_fetch import fetch
     from hubbub.pipelines.face_scenes import mix, score
     from hubbub.pipelines.face_trials import compare, crossval, sweep
 
@@ -53,6 +54,7 @@ __all__ = [
     "errors",
     "evaluate",
     "export_events",
+    "fetch",
     "find_events",
     "index",
     "label",
@@ -77,9 +79,9 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_models, face_scenes, face_trials
+        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_trials
 
-        rooms = (face, face_models, face_scenes, face_trials)
+        rooms = (face, face_fetch, face_models, face_scenes, face_trials)
         return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 

@@ -18,7 +18,7 @@ ROOMS = {
     "store": "feature store",
     "labels": "label tables, events, scores, exports",
     "models": "model bundle, runtimes",
-    "fetch": "downloads",
+    "downloads": "lists, recipes, polite requests, files that resume",
     "tasks": "the work of one unit, without an engine",
     "engine": "serial and Dask: the only room that imports Dask",
     "pipelines": "one file a job: read, plan, run, settle",

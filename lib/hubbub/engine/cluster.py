@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hubbub.engine import Engine
 from hubbub.engine.requirements import PathCheck, check_requirements, collect_requirements
 from hubbub.engine.serial import SerialEngine
+from hubbub.engine.threaded import ThreadEngine
 from hubbub.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _ADDRESSES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 _FILES = (".yaml", ".yml")
+THREADS = "threads"
+"""The engine of threads in this process: what a job takes that mostly waits, where nobody names a cluster."""
+
+_THREADS = 8
 
 
 def check_cluster(cluster: str, workers: int | None = None) -> None:
@@ -29,8 +34,8 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
     Parameters
     ----------
     cluster
-        ``serial``; ``local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or the path of a
-        cluster file (`hubbub.engine.cluster_file`), ``FILE.yaml``.
+        ``serial``; `THREADS`; ``local``, for workers on this machine; a scheduler's address, ``tcp://host:8786``; or
+        the path of a cluster file (`hubbub.engine.cluster_file`), ``FILE.yaml``.
     workers
         Processes of a local cluster; None: one a core.
 
@@ -40,7 +45,7 @@ def check_cluster(cluster: str, workers: int | None = None) -> None:
         For anything else, a file or its class that will not do, or a number of workers that does not go with it.
     """
     is_file = cluster.endswith(_FILES)
-    if cluster not in ("serial", "local") and not cluster.startswith(_ADDRESSES) and not is_file:
+    if cluster not in ("serial", "local", THREADS) and not cluster.startswith(_ADDRESSES) and not is_file:
         raise ClusterError(
             f"--cluster '{cluster}': expected serial, local or an address such as tcp://host:8786, "
             "or a cluster file such as cluster.yaml"
@@ -100,6 +105,9 @@ def open_engine(
     check_cluster(cluster, workers)
     if cluster == "serial":
         yield SerialEngine()
+        return
+    if cluster == THREADS:
+        yield ThreadEngine(_THREADS)
         return
     from hubbub.engine.dask import DaskEngine  # half a second that others need not wait
 

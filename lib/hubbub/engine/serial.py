@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Event
@@ -27,7 +27,7 @@ class SerialEngine:
             if stop is not None and stop.is_set():
                 return
             self._in_flight = 1
-            result = self._done(task, unit, stop or Event())
+            result = run_with_retries(task, unit, stop or Event(), self._count_retry)
             self._in_flight = 0
             yield result
 
@@ -39,12 +39,17 @@ class SerialEngine:
         """There is nothing to report."""
         return nullcontext()
 
-    def _done(self, task: Task, unit: Any, stop: Event) -> UnitResult:
-        for pause_s in unit_backoffs_s():
-            try:
-                return task(unit)
-            except Exception as error:
-                if not is_transient(error) or stop.wait(pause_s):
-                    raise
-            self._retried += 1
-        return task(unit)
+    def _count_retry(self) -> None:
+        self._retried += 1
+
+
+def run_with_retries(task: Task, unit: Any, stop: Event, on_retry: Callable[[], None]) -> UnitResult:
+    """Do one unit, again after pauses while its failure may pass; raises what the task raised last."""
+    for pause_s in unit_backoffs_s():
+        try:
+            return task(unit)
+        except Exception as error:
+            if not is_transient(error) or stop.wait(pause_s):
+                raise
+        on_retry()
+    return task(unit)

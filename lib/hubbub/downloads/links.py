@@ -1,0 +1,94 @@
+"""Links of all runs into one folder: where the file of each goes, and what is known of it. Kept as Parquet."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hubbub.downloads.file_names import add_hash, choose_file_name
+from hubbub.downloads.pages import Link
+from hubbub.downloads.records import STATE
+from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
+from hubbub.io.paths import StoragePath
+
+_TABLE = f"{STATE}/links.parquet"
+_SCHEMA = pa.schema([("url", pa.string()), ("file", pa.string()), ("columns", pa.string())])
+
+
+@dataclass(frozen=True)
+class KnownLink:
+    """A link with its place.
+
+    Attributes
+    ----------
+    file
+        Relative to the output folder; no two links share one, in whatever case a disk compares names.
+    columns
+        As the list or the page had them when it was read last.
+    """
+
+    file: str
+    columns: dict[str, Any]
+
+
+class LinkTable:
+    """All links of an output folder, in the order in which they were first met.
+
+    Parameters
+    ----------
+    output
+        The folder; what earlier runs left there is read.
+    """
+
+    def __init__(self, output: StoragePath) -> None:
+        self._path = output / _TABLE
+        self._links: dict[str, KnownLink] = {}
+        with explain_read_errors(self._path):
+            if self._path.exists():
+                with local_file(self._path) as local:
+                    rows = pq.ParquetFile(local).read().to_pylist()
+                self._links = {row["url"]: KnownLink(row["file"], json.loads(row["columns"])) for row in rows}
+        self._taken = {_fold(link.file) for link in self._links.values()}
+
+    def __getitem__(self, url: str) -> KnownLink:
+        return self._links[url]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._links)
+
+    def __contains__(self, url: str) -> bool:
+        return url in self._links
+
+    def add(self, links: Iterable[Link]) -> None:
+        """Add links, or renew their columns; a link that is known keeps its file."""
+        for link in links:
+            known = self._links.get(link.address)
+            file = self._choose_file(link.address) if known is None else known.file
+            self._links[link.address] = KnownLink(file, link.columns)
+
+    def write(self) -> None:
+        """Write the table, whole or not at all; errors of `atomic_write`."""
+        rows = [
+            {"url": url, "file": link.file, "columns": json.dumps(link.columns, ensure_ascii=False)}
+            for url, link in self._links.items()
+        ]
+        with atomic_write(self._path) as partial:
+            pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), partial)
+
+    def _choose_file(self, address: str) -> str:
+        file = choose_file_name(address)
+        if _fold(file) in self._taken:
+            file = add_hash(file, address)
+        self._taken.add(_fold(file))
+        return file
+
+
+def _fold(file: str) -> str:
+    """A name as disks compare it that know no case."""
+    return unicodedata.normalize("NFC", file.casefold())

@@ -1,1 +1,0 @@
-"""Downloads of recordings: politeness, resumption, checks of content, and recipes for sites. No engine in here."""
