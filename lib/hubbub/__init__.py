@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         summarise_store,
         verify,
     )
+    from hubbub.pipelines.face_fetch import fetch
     from hubbub.pipelines.face_models import (
         evaluate,
         export_events,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
         train,
         write_report,
     )
-    from hubbub.pipelines.face_fetch import fetch
     from hubbub.pipelines.face_scenes import mix, score
     from hubbub.pipelines.face_trials import compare, crossval, sweep
 

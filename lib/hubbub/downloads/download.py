@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +99,31 @@ class PartialFile:
         self._notes.unlink(missing_ok=True)
 
 
+class Budget:
+    """What may still be fetched, shared by files that are fetched at once.
+
+    Parameters
+    ----------
+    most_bytes
+        Of all together.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    def take(self, count: int) -> None:
+        """Take bytes, before they come where their number is known; raises `TotalReached` where fewer are left."""
+        if count > self._left:
+            raise TotalReached
+        self._left -= count
+
+    def give_back(self, count: int) -> None:
+        """Give bytes back that were taken and did not come."""
+        self._left += count
+
+
 async def download(
-    session: Session, address: str, host: str, partial: Path, *, known: dict[str, Any], most_bytes: int
+    session: Session, address: str, host: str, partial: Path, *, known: dict[str, Any], budget: Budget
 ) -> Downloaded:
     """Fetch one file, with retries; each goes on where the last one broke off, if the server still has that version.
 
@@ -112,8 +137,8 @@ async def download(
         Where it grows; a later call with the same path resumes it.
     known
         ``etag`` and ``last_modified`` of the version that is here already; empty: none is.
-    most_bytes
-        What the run may still fetch.
+    budget
+        What may still be fetched.
 
     Raises
     ------
@@ -130,7 +155,7 @@ async def download(
 
     async def attempt() -> None:
         nonlocal received
-        received += await _receive(session, address, file, known, most_bytes - received)
+        received += await _receive(session, address, file, known, budget)
 
     try:
         with explain_write_errors(partial):
@@ -149,7 +174,7 @@ async def download(
     return Downloaded(partial, file.size, sha256, content, notes.get("etag"), notes.get("last_modified"), received)
 
 
-async def _receive(session: Session, address: str, file: PartialFile, known: dict[str, Any], most_bytes: int) -> int:
+async def _receive(session: Session, address: str, file: PartialFile, known: dict[str, Any], budget: Budget) -> int:
     """Make one request and append what comes; return the bytes that came. The file is whole when this returns."""
     notes, here = file.read_notes(), file.size
     if here and notes.get("total") == here:
@@ -158,10 +183,11 @@ async def _receive(session: Session, address: str, file: PartialFile, known: dic
     try:
         async with session.get(address, headers) as answer:
             start = here if _continues(answer, notes, here) else 0
+            _check_size(answer, session.policy)
+            budget.take(answer.length or 0)
             if not start:
-                _check_size(answer, session.policy, most_bytes)
                 file.begin(answer)
-            return await _append(answer, session.policy, file, start, most_bytes)
+            return await _append(answer, session.policy, file, start, budget)
     except FetchFailure as failure:
         if failure.status == _OUT_OF_RANGE and here:  # what is here is longer than what the server has now
             file.remove()
@@ -194,19 +220,16 @@ def _continues(answer: Answer, notes: dict[str, Any], here: int) -> bool:
     return True
 
 
-def _check_size(answer: Answer, policy: Policy, most_bytes: int) -> None:
-    size = answer.length or 0
-    if size > policy.most_file_bytes:
+def _check_size(answer: Answer, policy: Policy) -> None:
+    if (size := answer.length or 0) > policy.most_file_bytes:
         raise FetchFailure(f"has {size} bytes; expected at most {policy.most_file_bytes} (--max-file-gb)")
-    if size > most_bytes:
-        raise TotalReached
 
 
-async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int, most_bytes: int) -> int:
+async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int, budget: Budget) -> int:
     """Write the body behind what is there; see to its size, its rate and the free space on the way."""
     size, unchecked = start, _SPACE_EVERY_BYTES
-    rate = _RateWatch(policy)
-    with open(file.path, "ab") as out:
+    rate, taken = _RateWatch(policy), answer.length or 0
+    with open(file.path, "ab") as out, _return_rest(budget, lambda: taken - (size - start)):
         async for part in answer.read_parts():
             unchecked += len(part)
             if unchecked >= _SPACE_EVERY_BYTES:
@@ -217,14 +240,23 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
             rate.add(len(part))
             if size > policy.most_file_bytes:
                 raise FetchFailure(f"has more than {policy.most_file_bytes} bytes (--max-file-gb), and is given up")
-            if size - start > most_bytes:
-                raise TotalReached
+            if size - start > taken:  # nothing was said, or less than what comes
+                budget.take(size - start - taken)
+                taken = size - start
         out.flush()
         os.fsync(out.fileno())
     expected = None if answer.is_encoded or answer.length is None else start + answer.length
     if expected is not None and size != expected:
         raise FetchFailure(f"ended after {size} of {expected} bytes", is_transient=True)
     return size - start
+
+
+@contextmanager
+def _return_rest(budget: Budget, rest: Callable[[], int]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        budget.give_back(max(0, rest()))
 
 
 class _RateWatch:

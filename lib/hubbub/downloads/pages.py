@@ -61,7 +61,7 @@ class Page:
 
 
 def read_page(
-    content: bytes, content_type: str, address: str, recipe: Recipe, inherited: Mapping[str, str], start: str
+    content: bytes, content_type: str, address: str, recipe: Recipe, inherited: Mapping[str, Any], start: str
 ) -> Page:
     """Read an HTML page or a JSON document.
 
@@ -83,29 +83,31 @@ def read_page(
     FetchFailure
         When the recipe wants JSON and this is none.
     """
+    found = _Found(address, inherited, _folder_of(start) if recipe.below_start else "")
     if "json" in content_type.lower() or content.lstrip()[:1] in (b"{", b"["):
-        return _read_json(content, address, recipe, inherited, start)
-    return _read_html(_decode(content, content_type), address, recipe, inherited)
+        return _read_json(content, found, recipe, start)
+    return _read_html(_decode(content, content_type), found, recipe)
 
 
 class _Found:
     """Links of a page as they are found; one that is no address is told."""
 
-    def __init__(self, address: str, base: str, inherited: Mapping[str, str]) -> None:
-        self._address, self._base, self._inherited = address, base, inherited
+    def __init__(self, address: str, inherited: Mapping[str, Any], below: str) -> None:
+        self.address = self.base = address
+        self._inherited, self._below = inherited, below
         self._links: dict[str, dict[str, Link]] = {"pages": {}, "recordings": {}}
         self.bad: list[tuple[str, str]] = []
 
     def add(self, kind: str, text: str, match: str | None, columns: Mapping[str, str]) -> None:
         """Add a link, if its address holds `match`."""
         try:
-            address = parse_address(text, self._base)
+            address = parse_address(text, self.base)
         except FetchFailure as failure:
             if match is None or re.search(match, text):
                 self.bad.append((shorten(text), str(failure)))
             return
         found = re.search(match, address) if match is not None else None
-        if (match is not None and found is None) or address == self._address:
+        if (match is not None and found is None) or address == self.address or not address.startswith(self._below):
             return
         named = {} if found is None else {name: value for name, value in found.groupdict().items() if value is not None}
         links = self._links[kind]
@@ -119,10 +121,9 @@ class _Found:
         return Page(pages, list(recordings.values()), self.bad)
 
 
-def _read_html(text: str, address: str, recipe: Recipe, inherited: Mapping[str, str]) -> Page:
+def _read_html(text: str, found: _Found, recipe: Recipe) -> Page:
     tree = LexborHTMLParser(text)
-    base_tag = tree.css_first("base[href]")
-    found = _Found(address, _find_base(base_tag, address), inherited)
+    found.base = _find_base(tree.css_first("base[href]"), found.address)
     of_page = _read_columns(recipe.columns, tree, None)
     for kind, rules in (("pages", recipe.pages), ("recordings", recipe.recordings)):
         for rule in (rule for rule in rules if isinstance(rule, HtmlRule)):
@@ -132,6 +133,10 @@ def _read_html(text: str, address: str, recipe: Recipe, inherited: Mapping[str, 
                     own = _read_columns(rule.columns, tree, node)
                     found.add(kind, text, rule.match, {**(of_page if kind == "recordings" else {}), **own})
     return found.page()
+
+
+def _folder_of(address: str) -> str:
+    return address.partition("?")[0].rpartition("/")[0] + "/"
 
 
 def _find_base(tag: LexborNode | None, address: str) -> str:
@@ -156,12 +161,11 @@ def _read_columns(columns: Mapping[str, HtmlColumn], tree: LexborHTMLParser, lin
     return found
 
 
-def _read_json(content: bytes, address: str, recipe: Recipe, inherited: Mapping[str, str], start: str) -> Page:
+def _read_json(content: bytes, found: _Found, recipe: Recipe, start: str) -> Page:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise FetchFailure(f"is no JSON: {error}") from None
-    found = _Found(address, address, inherited)
     for kind, rules in (("pages", recipe.pages), ("recordings", recipe.recordings)):
         for rule in (rule for rule in rules if isinstance(rule, JsonRule)):
             for item in _list_items(document, rule.items):

@@ -119,6 +119,8 @@ class Recipe(Frozen):
         Which links are pages to read, and which are recordings.
     columns
         Columns of every recording on an HTML page, from that page.
+    below_start
+        Whether links that lead out of the first page's folder are left alone.
     """
 
     about: str = ""
@@ -129,6 +131,7 @@ class Recipe(Frozen):
     pages: tuple[HtmlRule | JsonRule, ...] = ()
     recordings: tuple[HtmlRule | JsonRule, ...] = Field(min_length=1)
     columns: dict[str, HtmlColumn] = {}
+    below_start: bool = False
 
 
 def list_recipes() -> dict[str, Recipe]:

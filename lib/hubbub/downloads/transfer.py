@@ -61,7 +61,7 @@ class Answer:
         FetchFailure
             When the connection breaks off, or the body is compressed in a way that nobody asked for.
         """
-        parts = self._response.aiter_raw(_CHUNK_BYTES)
+        parts = self._response.aiter_raw()  # as they come: with a size given, a slow body would be kept back
         try:
             async for part in _decompress(parts, self.headers) if self.is_encoded else parts:
                 yield part

@@ -44,15 +44,18 @@ class ThreadEngine:
             except BaseException as error:  # handed to whoever waits
                 came.put((None, error))
 
+        in_flight = 0
         while True:
-            while self._in_flight < self._threads and not stop.is_set() and (unit := next(left, None)) is not None:
-                self._in_flight += 1
+            while in_flight < self._threads and not stop.is_set() and (unit := next(left, None)) is not None:
+                in_flight += 1
                 # Daemons: after a second Ctrl-C nobody waits for what they are at.
                 threading.Thread(target=do, args=(unit,), name=f"hubbub-unit-{unit.index}", daemon=True).start()
-            if not self._in_flight:
+            self._in_flight = in_flight
+            if not in_flight:
                 return
             result, error = came.get()
-            self._in_flight -= 1
+            in_flight -= 1
+            self._in_flight = in_flight
             if error is not None:
                 raise error
             assert result is not None

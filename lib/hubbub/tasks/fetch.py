@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hubbub.clips.sources.tree import is_audio
-from hubbub.downloads.download import Downloaded, PartialFile, download
+from hubbub.downloads.download import Budget, Downloaded, PartialFile, download
 from hubbub.downloads.failures import FetchFailure, HostUnavailable, NotModified, TotalReached
 from hubbub.downloads.file_names import hash_address
 from hubbub.downloads.journal import JournalWriter
@@ -158,7 +158,7 @@ class _Turn:
     def __init__(self, task: FetchTask, unit: FetchUnit, partials: Path, journal: JournalWriter) -> None:
         self._output, self._policy, self._unit = task.output, task.policy, unit
         self._partials, self._journal = partials, journal
-        self._queue = deque(unit.items)
+        self._queue, self._budget = deque(unit.items), Budget(unit.most_bytes)
         self._given_up, self._reached_total = "", False
         self._ok = self._unchanged = self._received = 0
         self._reasons: list[tuple[str, str]] = []
@@ -208,7 +208,7 @@ class _Turn:
                 self._unit.host,
                 self._partials / key,
                 known=known,
-                most_bytes=self._unit.most_bytes - self._received,
+                budget=self._budget,
             )
         except NotModified:
             self._unchanged += 1

@@ -14,6 +14,7 @@ import pytest
 from hubbub.engine import Engine
 from hubbub.engine.cluster import check_cluster, open_engine
 from hubbub.engine.serial import SerialEngine
+from hubbub.engine.threaded import ThreadEngine
 from hubbub.errors import ClusterError, StorageError
 from hubbub.tasks.result import UnitResult
 
@@ -55,9 +56,11 @@ def cluster() -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture(params=["serial", "dask"])
+@pytest.fixture(params=["serial", "threads", "dask"])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    return SerialEngine() if request.param == "serial" else request.getfixturevalue("cluster")
+    if request.param == "dask":
+        return request.getfixturevalue("cluster")
+    return SerialEngine() if request.param == "serial" else ThreadEngine(2)
 
 
 def units(count: int) -> list[SmallUnit]:
@@ -120,8 +123,8 @@ def test_a_failure_that_may_pass_is_tried_again(engine: Engine, tmp_path: Path):
 
 
 def test_an_engine_says_what_it_is(engine: Engine):
-    assert engine.note.startswith(("serial: ", "2 Dask worker threads on tcp://127.0.0.1:"))
-    assert "serial" in engine.note or "dashboard http://" in engine.note
+    assert engine.note.startswith(("serial: ", "threads: up to 2 ", "2 Dask worker threads on tcp://127.0.0.1:"))
+    assert engine.note.startswith(("serial", "threads")) or "dashboard http://" in engine.note
 
 
 def test_open_engine_gives_serial():
