@@ -31,6 +31,11 @@ def is_audio(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
+def step_out(folder: StoragePath, *names: str) -> StoragePath:
+    """Return the folder, or the one that holds it where it has one of these names, in small letters."""
+    return folder.parent if folder.name.lower() in names else folder
+
+
 @dataclass
 class Survey:
     """Counts of a folder's files.
