@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from hubbub.clips.sources.table_files import read_frame
 from hubbub.clips.sources.template import Columns
 from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS
@@ -56,31 +58,30 @@ def read_rows(table: StoragePath, text: Columns, needed: Collection[str], option
     """
     frame = read_frame(table, text)
     if missing := [name for name in needed if name not in frame]:
-        raise ClipTableError(
-            f"{table} has no column '{missing[0]}'; expected {', '.join(needed)} (there are: {', '.join(frame)})"
-        )
-    names = name_carried(frame.columns, {*needed, *optional})
+        there = ", ".join(frame.columns)
+        raise ClipTableError(f"{table} has no column '{missing[0]}'; expected {', '.join(needed)} (there are: {there})")
+    names, notes = name_carried(table, frame, {*needed, *optional})
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    renamed = ", ".join(f"{old} as {new}" for old, new in names.items() if old != new)
     return TableRows(
         [{name: row.get(name) for name in (*needed, *optional)} for row in rows],
         [{new: row[old] for old, new in names.items()} for row in rows],
-        [f"{table.name}: carried columns whose names have a meaning here: {renamed}"] if renamed else [],
+        notes,
     )
 
 
-def name_carried(columns: Iterable[str], held: Collection[str]) -> dict[str, str]:
-    """What the columns that a format does not read are called in a clip table."""
-    there = set(columns)
-    names = {}
-    for column in map(str, columns):
+def name_carried(table: StoragePath, frame: pd.DataFrame, held: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """What columns that a format does not read are called in a clip table, and a note where a name is another."""
+    there = set(frame.columns)
+    names: dict[str, str] = {}
+    for column in map(str, frame.columns):
         if column in held:
             continue
         new = column
         while new in _TAKEN or (new != column and new in there):
             new = f"source_{new}"
         names[column] = new
-    return names
+    renamed = ", ".join(f"{old} as {new}" for old, new in names.items() if old != new)
+    return names, [f"{table.name}: carried columns whose names have a meaning here: {renamed}"] if renamed else []
 
 
 def is_blank(value: Any) -> bool:
