@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,46 @@ def test_a_table_of_splits_without_any_of_its_recordings_is_refused(tmp_path: Pa
     write(tmp_path / "meta" / "t.csv", SPLITS)
     with pytest.raises(ClipTableError, match=r"none of its 5 files exists, not even c1\.wav"):
         listed(touch(tmp_path, "other.wav"))
+
+
+def test_links_to_folders_elsewhere_are_told(tmp_path: Path):
+    touch(tmp_path, "set/dog/1.wav", "set/rain/2.wav", "elsewhere/3.wav")
+    (tmp_path / "set" / "siren").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "set" / "also").symlink_to("dog", target_is_directory=True)
+    listing = listed(tmp_path / "set")
+    assert len(listing.clips) == 2
+    assert listing.notes == [
+        "1 link (siren) to folders elsewhere not followed; index what they lead to, or put it in their place"
+    ]
+
+
+def test_folders_that_cannot_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Root reads any folder, so that the refusal is injected."""
+    touch(tmp_path, "dog/1.wav", "rain/2.wav", "secret/3.wav")
+    really = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    listing = listed(tmp_path)
+    assert len(listing.clips) == 2
+    assert listing.notes == ["1 folder (secret (Permission denied)) cannot be read"]
+    with pytest.raises(ClipTableError, match=r"secret holds no recordings; .*; 1 folder \(\. \(Permission denied\)\)"):
+        listed(tmp_path / "secret")
+
+
+def test_accents_in_two_encodings_are_one_label(tmp_path: Path):
+    """Archives made on macOS hold decomposed letters."""
+    touch(
+        tmp_path,
+        "train/M\u00f6we/1.wav",
+        "train/dog/2.wav",
+        "train/dog/5.wav",
+        "test/Mo\u0308we/3.wav",
+        "test/dog/4.wav",
+    )
+    listing = listed(tmp_path)
+    assert len({label for found in labels(listing).values() for label in found}) == 2

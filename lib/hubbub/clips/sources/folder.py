@@ -156,25 +156,15 @@ def list_recordings(tree: Tree, options: Options, describe: Callable[[str], dict
         if is_audio(path):
             clips.append({"uri": path, **describe(path), **known})
     if not clips:
+        gaps = "".join(f"; {note}" for note in tree.survey.describe_gaps())
         raise ClipTableError(
             f"{tree.source} holds no recordings{_describe_others(tree.survey.others)}; "
-            "expected files such as .wav, .flac, .ogg, .mp3"
+            f"expected files such as .wav, .flac, .ogg, .mp3{gaps}"
         )
-    return Listing(tree.root, clips, note_others(tree))
-
-
-def note_others(tree: Tree) -> list[str]:
-    """Say which files of a folder are no recordings, and which folders cannot be read."""
-    others, unreadable = tree.survey.others, tree.survey.unreadable
-    notes = []
-    if others:
-        notes.append(
-            f"passed over {count_noun(others.total(), 'file')} whose names are not those of "
-            f"recordings{_describe_others(others)}"
-        )
-    if unreadable:
-        notes.append(f"{count_noun(len(unreadable), 'folder')} cannot be read: {', '.join(unreadable[:3])}")
-    return notes
+    others = tree.survey.others
+    files = count_noun(others.total(), "file")
+    note = f"passed over {files} whose names are not those of recordings{_describe_others(others)}"
+    return Listing(tree.root, clips, [note] if others else [])
 
 
 def _describe_others(others: Counter[str]) -> str:

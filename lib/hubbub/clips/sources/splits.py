@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from typing import Any
 
@@ -110,7 +111,8 @@ def _unify(tree: Tree) -> dict[str, str]:
 
 
 def _stem(name: str) -> str:
-    return name.lower().strip().removesuffix("s")
+    """A name without what may differ: case, a plural s, and how accents are encoded, which macOS changes."""
+    return unicodedata.normalize("NFC", name).lower().strip().removesuffix("s")
 
 
 FORMAT = Format(
