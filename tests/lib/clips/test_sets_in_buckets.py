@@ -143,8 +143,8 @@ def test_a_bucket_gives_the_rows_of_the_folder(
     for name, content in contents(TREES[format]).items():
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_bytes(content)
-        client.put_object(Bucket=bucket, Key=f"deep/my set/{name}", Body=content)
-    here_root, there_root = tmp_path / "set", f"{s3}/deep/my set"
+        client.put_object(Bucket=bucket, Key=f"deep/my set #1/{name}", Body=content)
+    here_root, there_root = tmp_path / "set", f"{s3}/deep/my set #1"
     here = listed(here_root / source if source else here_root, format)
     there = listed(parse_path(f"{there_root}/{source}" if source else there_root), format)
     if format not in ("csv", "names"):
