@@ -48,6 +48,15 @@ def test_a_dry_run_shows_clips_and_writes_nothing(two_classes: Path, tmp_path: P
     assert not (tmp_path / "c.parquet").exists()
 
 
+def test_a_folder_that_may_be_the_set_is_refused_with_commands_that_open_it(two_classes: Path, tmp_path: Path):
+    ran = hubbub("index", tmp_path, "--dry-run")
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+    assert f"hubbub index {two_classes} -o FILE" in " ".join(ran.stderr.split())
+    assert "dog 3, rain 3" in hubbub("index", two_classes, "--dry-run").stdout
+    assert "set 6" in hubbub("index", tmp_path, "--format", "folder", "--dry-run").stdout
+
+
 def test_append_adds_new_files_only(two_classes: Path, tmp_path: Path):
     table = tmp_path / "c.parquet"
     hubbub("index", two_classes, "-o", table)

@@ -58,10 +58,12 @@ def list_source(source: StoragePath, name: str | None, columns: Columns, *, patt
             raise ClipTableError(f"unknown format '{name}': {suggest_nearest(name, ['auto', *known])}")
         tree, options = Tree(source), Options(columns, pattern)
         if name is not None and name != "auto":
-            return known[name].read(tree, options)
-        chosen, evidence = _recognise(tree, options, known)
+            chosen, evidence = known[name], ""
+        else:
+            chosen, evidence = _recognise(tree, options, known)
         listing = chosen.read(tree, options)
-        return replace(listing, evidence=f"read as {chosen.name}: {evidence}" if evidence else "")
+        notes = [*listing.notes, *tree.survey.describe_gaps()]
+        return replace(listing, notes=notes, evidence=f"read as {chosen.name}: {evidence}" if evidence else "")
 
 
 def _recognise(tree: Tree, options: Options, known: dict[str, Format]) -> tuple[Format, str]:

@@ -11,9 +11,11 @@ import csv
 import io
 import json
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from hubbub.clips.sources.listed import describe_differences
 from hubbub.clips.sources.table_files import read_head
 from hubbub.clips.sources.template import Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
@@ -25,6 +27,9 @@ from hubbub.io.text import count_noun, list_few
 _HEADER = "# YTID, start_seconds, end_seconds, positive_labels"
 _LIST = re.compile(r"(?P<split>balanced_train|unbalanced_train|eval)_segments\.csv", re.IGNORECASE)
 _NAME = re.compile(r"Y?(?P<id>[\w-]{11})(?:_(?P<start>\d+(?:\.\d+)?)(?:_(?P<end>\d+(?:\.\d+)?))?)?")
+_LEAST_MS = 100  # a segment is of 10 s at most: start and end in whole numbers this far apart are in ms
+_MOST_DIGITS_S = 3  # whole seconds with more digits may be milliseconds
+_NEAR_S = 0.5  # names round starts
 _CLASSES = ("class_labels_indices.csv", "ontology.json")
 
 
@@ -56,6 +61,7 @@ def _read(tree: Tree, options: Options) -> Listing:
     names, recordings = _read_classes(around), _find_recordings(around)
     clips: list[dict[str, Any]] = []
     missing: list[str] = []
+    used: set[str] = set()
     for path in lists:
         split = _split_of(path)
         for line, (video, start_s, end_s, mids) in enumerate(_read_list(around.root / path), start=1):
@@ -67,6 +73,7 @@ def _read(tree: Tree, options: Options) -> Listing:
                 raise ClipTableError(
                     f"{around.root / path}: segment {line} ends at {end_s:g} s, before it begins; expected a later end"
                 )
+            used.add(uri)
             segment = {} if is_cut else {"start_s": start_s, "end_s": end_s}
             labels = [names.get(mid, mid) for mid in mids]
             clips.append(
@@ -77,11 +84,12 @@ def _read(tree: Tree, options: Options) -> Listing:
             f"{tree.source}: no recording of the {count_noun(len(missing), 'listed segment')} is there; expected files "
             f"such as {missing[0] if missing else 'YTID'}.wav below {around.root}"
         )
-    return Listing(around.root, clips, _make_notes(missing, bool(names)))
+    extra = [path for path, _ in around.recordings() if path not in used]
+    return Listing(around.root, clips, _make_notes(missing, extra, has_names=bool(names)))
 
 
-def _make_notes(missing: list[str], has_names: bool) -> list[str]:
-    notes = []
+def _make_notes(missing: list[str], extra: list[str], *, has_names: bool) -> list[str]:
+    notes = describe_differences([], extra)
     if missing:
         notes.append(f"{list_few(sorted(set(missing)), 'listed video')} not here; passed over")
     if not has_names:
@@ -94,49 +102,88 @@ def _split_of(path: str) -> str | None:
     return None if found is None else "test" if found["split"].lower() == "eval" else "train"
 
 
+def _read_text(path: StoragePath) -> str:
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ClipTableError(
+            f"{path} is not UTF-8 (byte {error.start}), as files of AudioSet are; save it as UTF-8, or leave it out"
+        ) from None
+
+
 def _read_list(path: StoragePath) -> list[tuple[str, float, float, list[str]]]:
     rows = []
-    text = io.StringIO(read_bytes(path).decode("utf-8-sig"))
-    for row in csv.reader((line for line in text if not line.startswith("#")), skipinitialspace=True):
-        if not row:
-            continue
+    lines = [line for line in _read_text(path).splitlines() if line.strip() and not line.startswith("#")]
+    for line in lines:
         try:
-            video, start, end, mids = row
+            video, start, end, mids = next(csv.reader([line], skipinitialspace=True))
             rows.append((video, float(start), float(end), [mid for mid in mids.split(",") if mid]))
-        except ValueError:
-            raise ClipTableError(f"{path}: {', '.join(row)!r}; expected {_HEADER.lstrip('# ')}") from None
+        except (ValueError, csv.Error):
+            raise ClipTableError(f"{path}: {line!r}; expected {_HEADER.lstrip('# ')}") from None
     return rows
 
 
-def _find_recordings(tree: Tree) -> dict[str, list[tuple[float | None, str]]]:
-    """Recordings by video: the start in its name, in s, and the path."""
-    found: dict[str, list[tuple[float | None, str]]] = {}
+@dataclass(frozen=True)
+class _Recording:
+    """A recording of a video: its path, and the starts in s that its name may mean; none where it is whole."""
+
+    path: str
+    starts_s: tuple[float, ...]
+
+
+def _find_recordings(tree: Tree) -> dict[str, list[_Recording]]:
+    """Recordings by video."""
+    found: dict[str, list[_Recording]] = {}
     for path, _ in tree.recordings():
         stem = PurePosixPath(path).name.removesuffix(PurePosixPath(path).suffix)
         if (match := _NAME.fullmatch(stem)) is not None:
-            start_s = None if match["start"] is None else float(match["start"])
-            if match["end"] is not None and "." not in match["start"]:  # YTID_30000_40000: in ms
-                start_s = float(match["start"]) / 1000
-            found.setdefault(match["id"], []).append((start_s, path))
+            found.setdefault(match["id"], []).append(_Recording(path, _read_starts(match["start"], match["end"])))
     return found
 
 
-def _choose_recording(there: list[tuple[float | None, str]], start_s: float) -> tuple[str | None, bool]:
+def _read_starts(start: str | None, end: str | None) -> tuple[float, ...]:
+    """What a start in a name may mean: 30.000 and 30 are in s, 30000 in s or ms, which an end beside it settles."""
+    if start is None:
+        return ()
+    if "." in start:
+        return (float(start),)
+    if end is not None:
+        return (float(start) / (1000 if float(end) - float(start) >= _LEAST_MS else 1),)
+    return (float(start), float(start) / 1000) if len(start) > _MOST_DIGITS_S else (float(start),)
+
+
+def _choose_recording(there: list[_Recording], start_s: float) -> tuple[str | None, bool]:
     """The recording of a segment, and whether it is cut already."""
-    for begin_s, path in there:
-        if begin_s is not None and abs(begin_s - start_s) < 0.5:
-            return path, True
-    return next(((path, False) for begin_s, path in there if begin_s is None), (None, False))
+    for meaning in (0, 1):
+        for recording in there:
+            if any(abs(begin_s - start_s) < _NEAR_S for begin_s in recording.starts_s[meaning : meaning + 1]):
+                return recording.path, True
+    return next(((recording.path, False) for recording in there if not recording.starts_s), (None, False))
 
 
 def _read_classes(tree: Tree) -> dict[str, str]:
     """Names by mid, from the list of classes or the ontology."""
-    for path in tree.find_named(*_CLASSES):
-        text = read_bytes(tree.root / path).decode("utf-8-sig")
-        if path.lower().endswith(".json"):
-            return {item["id"]: item["name"] for item in json.loads(text)}
-        return {row["mid"]: row["display_name"] for row in csv.DictReader(io.StringIO(text))}
+    for path in (path for name in _CLASSES for path in tree.find_named(name)):
+        text = _read_text(tree.root / path)
+        try:
+            is_ontology = path.lower().endswith(".json")
+            return _read_ontology(text) if is_ontology else _read_class_list(text)
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            what = f"no column {error}" if isinstance(error, KeyError) else str(error)
+            raise ClipTableError(
+                f"{tree.root / path} does not name the classes of AudioSet ({what}); expected "
+                f"{'a list of objects with id and name' if is_ontology else 'the columns index, mid, display_name'}, "
+                "or leave it out"
+            ) from None
     return {}
+
+
+def _read_ontology(text: str) -> dict[str, str]:
+    return {item["id"]: item["name"] for item in json.loads(text)}
+
+
+def _read_class_list(text: str) -> dict[str, str]:
+    return {row["mid"]: row["display_name"] for row in csv.DictReader(io.StringIO(text), skipinitialspace=True)}
 
 
 FORMAT = Format(

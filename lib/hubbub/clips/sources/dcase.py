@@ -7,39 +7,40 @@ others, Sound event detection in domestic environments, DCASE 2019.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import pandas as pd
-
 from hubbub.clips.sources.listed import note_differences
 from hubbub.clips.sources.table_files import read_frame, read_header
-from hubbub.clips.sources.table_paths import find_paths
+from hubbub.clips.sources.table_paths import TablePaths, find_paths
+from hubbub.clips.sources.table_rows import is_blank, make_labels, read_rows
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.clips.table import IS_EVENT
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
+from hubbub.io.text import count_noun, list_few
 
-_SCENES = {"filename", "scene_label"}
-_EVENTS = {"filename", "onset", "offset", "event_label"}
+_SCENES = ("filename", "scene_label")
+_EVENTS = ("filename", "onset", "offset", "event_label")
 _SCENE_NAME = re.compile(r"(?P<scene>[a-z_]+)-(?P<city>[a-z]+)-(?P<location>\d+)-.*")
 _SETUP = re.compile(r"fold\d+_(?P<split>train|test|evaluate)\.csv", re.IGNORECASE)
 _TRIED = 50  # tables whose header is read to see what they hold
 _SPLITS = {"train": "train", "test": "test", "evaluate": "test"}
 
 
-def _find_tables(tree: Tree, needed: set[str]) -> list[StoragePath]:
+def _find_tables(tree: Tree, needed: Sequence[str]) -> list[StoragePath]:
     """Tables with the columns; of a folder, those that say no split."""
     if not tree.is_folder:
-        return [tree.source] if needed <= _columns_of(tree.source) else []
+        return [tree.root / tree.source.name] if _has_columns(tree.source, needed) else []
     paths = [path for path in tree.survey.tables if path.lower().endswith((".csv", ".tsv"))]
     tables = [path for path in paths if not _SETUP.fullmatch(PurePosixPath(path).name)]
-    return [tree.root / path for path in tables[:_TRIED] if needed <= _columns_of(tree.root / path)]
+    return [tree.root / path for path in tables[:_TRIED] if _has_columns(tree.root / path, needed)]
 
 
-def _columns_of(path: StoragePath) -> set[str]:
-    return set(map(str.strip, read_header(path)))
+def _has_columns(path: StoragePath, needed: Sequence[str]) -> bool:
+    return set(needed) <= set(map(str.strip, read_header(path)))
 
 
 def _recognise_scenes(tree: Tree) -> str | None:
@@ -55,31 +56,35 @@ def _read_scenes(tree: Tree, options: Options) -> Listing:
         raise ClipTableError(
             f"{tree.source} holds no meta.csv of scenes; expected the columns filename and scene_label"
         )
-    table = found[0]
-    text = Columns(path="filename", label="scene_label", group="identifier")
-    frame = read_frame(table, text)
-    splits = _read_splits(tree)
+    table, *others = found
+    rows = read_rows(table, Columns(path="filename", label="scene_label", group="identifier"), _SCENES)
+    _refuse_nameless(table, rows.held)
+    splits = _read_splits(tree if tree.is_folder else Tree(tree.root))
     clips = [
-        {"uri": str(row["filename"]), "labels": [row["scene_label"]], "group": _find_place(row)}
-        | ({"split": splits.get(PurePosixPath(str(row["filename"])).name)} if splits else {})
-        | {name: value for name, value in row.items() if name not in ("filename", "scene_label")}
-        for row in _rows(frame)
+        {"uri": row["filename"], "labels": make_labels(row["scene_label"])}
+        | {"group": _find_place(row["filename"], carried.get("identifier"))}
+        | ({"split": splits.get(PurePosixPath(row["filename"]).name)} if splits else {})
+        | carried
+        for row, carried in rows.pairs()
     ]
     paths = find_paths(table, [clip["uri"] for clip in clips])
     clips = [clip | {"uri": name} for clip, name in zip(clips, paths.names, strict=True)]
-    return Listing(paths.root, clips, [*paths.notes, *note_differences(Tree(paths.root), clips)])
+    notes = [
+        f"{list_few([str(other) for other in others], 'further table')} of scenes passed over; index each by itself"
+    ]
+    notes = [*(notes if others else []), *rows.notes, *paths.notes, *note_differences(Tree(paths.root), clips)]
+    return Listing(paths.root, clips, notes)
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+def _refuse_nameless(table: StoragePath, rows: Sequence[dict[str, Any]]) -> None:
+    if blank := [number for number, row in enumerate(rows, start=1) if is_blank(row["filename"])]:
+        raise ClipTableError(f"{table}: row {blank[0]} has no filename; give every row a file name")
 
 
-def _find_place(row: dict[str, Any]) -> str | None:
+def _find_place(name: str, identifier: str | None) -> str | None:
     """City and place of a scene, by its name; else what the table calls its identifier."""
-    name = PurePosixPath(str(row["filename"])).name
-    if (found := _SCENE_NAME.fullmatch(name)) is not None:
-        return f"{found['city']}-{found['location']}"
-    return row.get("identifier")
+    found = _SCENE_NAME.fullmatch(PurePosixPath(name).name)
+    return identifier if found is None else f"{found['city']}-{found['location']}"
 
 
 def _read_splits(tree: Tree) -> dict[str, str]:
@@ -90,7 +95,7 @@ def _read_splits(tree: Tree) -> dict[str, str]:
             frame = read_frame(tree.root / path, Columns(path="filename"))
             if "filename" in frame:
                 split = _SPLITS[found["split"].lower()]
-                splits |= {PurePosixPath(str(name)).name: split for name in frame["filename"]}
+                splits |= {PurePosixPath(str(name)).name: split for name in frame["filename"].dropna()}
     return splits
 
 
@@ -105,27 +110,87 @@ def _read_events(tree: Tree, options: Options) -> Listing:
     found = _find_tables(tree, _EVENTS)
     if not found:
         raise ClipTableError(f"{tree.source} holds no strong labels; expected filename, onset, offset and event_label")
-    clips: list[dict[str, Any]] = []
+    parts, errors = [], []
     for table in found:
-        for row in _rows(read_frame(table, Columns(path="filename", label="event_label"))):
-            clips.append(_describe_event(table, row))
-    paths = find_paths(found[0], [clip["uri"] for clip in clips])
-    clips = [clip | {"uri": name, "group": name} for clip, name in zip(clips, paths.names, strict=True)]
-    return Listing(paths.root, clips, [*paths.notes, *note_differences(Tree(paths.root), clips)])
+        events = _read_event_table(table)
+        try:
+            parts.append(_place_recordings(table, events))
+        except ClipTableError as error:
+            errors.append(error)
+    if not parts:
+        raise errors[0]
+    root = _share_root([part.root for part in parts])
+    clips, notes = _unite_labels([clip for part in parts for clip in _move_root(part, root)])
+    notes = [*(note for part in parts for note in part.notes), *notes, *(f"passed over {error}" for error in errors)]
+    return Listing(root, clips, [*notes, *note_differences(Tree(root), clips)])
+
+
+def _read_event_table(table: StoragePath) -> Listing:
+    """The events of a table; uris are as they stand in it."""
+    rows = read_rows(table, Columns(path="filename", label="event_label"), _EVENTS)
+    _refuse_nameless(table, rows.held)
+    return Listing(table.parent, [_describe_event(table, row) | carried for row, carried in rows.pairs()], rows.notes)
+
+
+def _place_recordings(table: StoragePath, events: Listing) -> Listing:
+    """The same with the folder that a table's recordings lie in, and with uris below it."""
+    names = [clip["uri"] for clip in events.clips]
+    folder = _find_mirrored(table, names)
+    paths = find_paths(table, names) if folder is None else TablePaths(folder, names)
+    clips = [clip | {"uri": name} for clip, name in zip(events.clips, paths.names, strict=True)]
+    return Listing(paths.root, clips, [*events.notes, *paths.notes])
+
+
+def _find_mirrored(table: StoragePath, names: Sequence[str]) -> StoragePath | None:
+    """The folder that mirrors a table's path, as in ``metadata/train/weak.tsv`` and ``audio/train/weak/``."""
+    for above in table.parents:
+        if above.name.lower() == "metadata":
+            within = PurePosixPath(*table.parts[len(above.parts) :])
+            break
+    else:
+        return None
+    folders = [above.parent / "audio" / str(place) for place in (within.with_suffix(""), within.parent)]
+    for folder in folders:
+        if folder != above.parent / "audio" and any((folder / name).exists() for name in names[:_TRIED]):
+            return folder
+    return None
+
+
+def _share_root(roots: Sequence[StoragePath]) -> StoragePath:
+    """The deepest folder that holds all of them."""
+    held = [{str(place) for place in (root, *root.parents)} for root in roots]
+    return next(place for place in (roots[0], *roots[0].parents) if all(str(place) in above for above in held))
+
+
+def _move_root(part: Listing, root: StoragePath) -> list[dict[str, Any]]:
+    """Clips of a table with uris below a common folder; the recording is the group."""
+    within = str(part.root)[len(str(root)) :].strip("/")
+    uris = [f"{within}/{clip['uri']}" if within else clip["uri"] for clip in part.clips]
+    return [clip | {"uri": uri, "group": uri} for clip, uri in zip(part.clips, uris, strict=True)]
+
+
+def _unite_labels(clips: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Events from the same onset to the same offset of a recording are one clip with the labels of all."""
+    united: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for clip in clips:
+        known = united.setdefault((clip["uri"], clip.get("start_s"), clip.get("end_s")), clip)
+        known["labels"] = list(dict.fromkeys([*known["labels"], *clip["labels"]]))
+    fewer = len(clips) - len(united)
+    events = count_noun(fewer, "event")
+    return list(united.values()), [f"{events} with the times of another became one clip with it"] if fewer else []
 
 
 def _describe_event(table: StoragePath, row: dict[str, Any]) -> dict[str, Any]:
     onset_s, offset_s = row["onset"], row["offset"]
-    carried = {name: value for name, value in row.items() if name not in _EVENTS}
-    if onset_s is None and offset_s is None:
-        return {"uri": str(row["filename"]), "labels": [], IS_EVENT: False, **carried}
+    if is_blank(onset_s) and is_blank(offset_s):
+        return {"uri": row["filename"], "labels": make_labels(row["event_label"]), IS_EVENT: False}
     try:
         times = {"start_s": float(onset_s), "end_s": float(offset_s)}
     except (TypeError, ValueError):
         raise ClipTableError(
             f"{table}: {row['filename']} has an event from {onset_s} to {offset_s}; expected seconds for both"
         ) from None
-    return {"uri": str(row["filename"]), "labels": [row["event_label"]], **times, IS_EVENT: True, **carried}
+    return {"uri": row["filename"], "labels": make_labels(row["event_label"]), **times, IS_EVENT: True}
 
 
 SCENES = Format(

@@ -9,8 +9,10 @@ from dataclasses import replace
 
 from hubbub.clips.sources.csv import listing
 from hubbub.clips.sources.table_files import read_frame, read_header
+from hubbub.clips.sources.table_rows import name_carried
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
+from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
 
 _COLUMNS = Columns(path="filename", label="category", fold="fold")
@@ -27,10 +29,8 @@ def _find_table(tree: Tree) -> StoragePath | None:
     """The CSV: the source itself, or one in a folder as downloaded."""
     if not tree.is_folder:
         return tree.source
-    found = tree.find("meta/esc50.csv", "meta/esc10.csv", "esc50.csv", "esc10.csv") or next(
-        iter(tree.find_named("esc50.csv", "esc10.csv")), None
-    )
-    return None if found is None else tree.root / found
+    found = [*tree.find_named("esc50.csv"), *tree.find_named("esc10.csv")]
+    return tree.root / found[0] if found else None
 
 
 def _fits(source: StoragePath) -> bool:
@@ -40,10 +40,14 @@ def _fits(source: StoragePath) -> bool:
 def _read(tree: Tree, options: Options) -> Listing:
     """List the clips; those cut from one recording (`src_file`) are one group."""
     options.refuse(tree.source, "esc50")
-    table = _find_table(tree) or tree.source
+    table = _find_table(tree)
+    if table is None:
+        raise ClipTableError(f"{tree.source} holds no esc50.csv; expected meta/esc50.csv beside audio/")
     shape = replace(_COLUMNS, group="src_file")
     frame = read_frame(table, shape)
-    return listing(table, frame, shape if "src_file" in frame else _COLUMNS)
+    names, notes = name_carried(table, frame, {name for name in vars(shape).values() if name is not None})
+    found = listing(table, frame.rename(columns=names), shape if "src_file" in frame else _COLUMNS)
+    return replace(found, notes=[*notes, *found.notes])
 
 
 FORMAT = Format(

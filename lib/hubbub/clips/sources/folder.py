@@ -70,13 +70,37 @@ def _recognise_classes(tree: Tree) -> str | None:
         raise ClipTableError(
             f"{tree.source}: {in_classes} of {count_noun(total, 'recording')} lie in "
             f"{_describe_folders(found.classes)} and {beside} beside them, so the folders may be classes or not; "
-            f"where a folder is a class, say: hubbub index {tree.source} --format folder -o FILE; where nothing is "
-            f"labelled: hubbub index {tree.source} --format flat -o FILE"
+            f"{_say_commands(tree)}"
         )
+    _refuse_wrapping(tree, found)
     stay = f"; {beside} beside them {'stays' if beside == 1 else 'stay'} unlabelled" if beside else ""
     return (
         f"{in_classes} of {count_noun(total, 'file')} {'lies' if in_classes == 1 else 'lie'} in "
         f"{count_noun(len(found.classes), 'class folder')}{stay}"
+    )
+
+
+def _refuse_wrapping(tree: Tree, found: _Folders) -> None:
+    """Refuse one folder with folders in it, which may be a class, or hold the classes."""
+    if len(found.classes) > 1:
+        return
+    (outer,) = found.classes
+    inner = Counter[str]()
+    for path, count in tree.survey.by_folder.items():
+        if path.startswith(f"{outer}/"):
+            inner[path.split("/")[1]] += count
+    if inner:
+        raise ClipTableError(
+            f"{tree.source}: its recordings lie in one folder, {outer}, which holds {_describe_folders(inner)}, so it "
+            f"may be a class or what the set is called; where the folders in it are the classes, say: "
+            f"hubbub index {tree.source / outer} -o FILE; {_say_commands(tree)}"
+        )
+
+
+def _say_commands(tree: Tree) -> str:
+    return (
+        f"where a folder is a class, say: hubbub index {tree.source} --format folder -o FILE; where nothing is "
+        f"labelled: hubbub index {tree.source} --format flat -o FILE"
     )
 
 
@@ -132,25 +156,15 @@ def list_recordings(tree: Tree, options: Options, describe: Callable[[str], dict
         if is_audio(path):
             clips.append({"uri": path, **describe(path), **known})
     if not clips:
+        gaps = "".join(f"; {note}" for note in tree.survey.describe_gaps())
         raise ClipTableError(
             f"{tree.source} holds no recordings{_describe_others(tree.survey.others)}; "
-            "expected files such as .wav, .flac, .ogg, .mp3"
+            f"expected files such as .wav, .flac, .ogg, .mp3{gaps}"
         )
-    return Listing(tree.root, clips, note_others(tree))
-
-
-def note_others(tree: Tree) -> list[str]:
-    """Say which files of a folder are no recordings, and which folders cannot be read."""
-    others, unreadable = tree.survey.others, tree.survey.unreadable
-    notes = []
-    if others:
-        notes.append(
-            f"passed over {count_noun(others.total(), 'file')} whose names are not those of "
-            f"recordings{_describe_others(others)}"
-        )
-    if unreadable:
-        notes.append(f"{count_noun(len(unreadable), 'folder')} cannot be read: {', '.join(unreadable[:3])}")
-    return notes
+    others = tree.survey.others
+    files = count_noun(others.total(), "file")
+    note = f"passed over {files} whose names are not those of recordings{_describe_others(others)}"
+    return Listing(tree.root, clips, [note] if others else [])
 
 
 def _describe_others(others: Counter[str]) -> str:

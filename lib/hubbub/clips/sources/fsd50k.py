@@ -10,51 +10,52 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from hubbub.clips.sources.listed import note_differences
-from hubbub.clips.sources.table_files import read_frame, read_header
+from hubbub.clips.sources.table_rows import is_blank, make_labels, read_rows
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
+from hubbub.io.paths import StoragePath
 
 _PARTS = {"dev": "FSD50K.dev_audio", "eval": "FSD50K.eval_audio"}
-_COLUMNS = {"fname", "labels", "mids"}
+_FOLDER = "fsd50k.ground_truth"
 
 
-def _find_tables(tree: Tree) -> dict[str, str]:
-    """Paths of the ground truth by part, as far as they are there."""
-    found = {}
-    for part in _PARTS:
-        for path in tree.find_named(f"{part}.csv"):
-            if PurePosixPath(path).parent.name.lower() == "fsd50k.ground_truth":
-                found[part] = path
-    return found
+def _find_tables(tree: Tree) -> dict[str, StoragePath]:
+    """The ground truth by part, as far as it is there; of a table, that one."""
+    names = [tree.root / path for path in tree.find_named("dev.csv", "eval.csv")]
+    paths = names if tree.is_folder else [tree.root / tree.source.name]
+    found = {PurePosixPath(path.name.lower()).stem: path for path in paths if path.parent.name.lower() == _FOLDER}
+    return {part: found[part] for part in _PARTS if part in found}
 
 
 def _recognise(tree: Tree) -> str | None:
-    if not tree.is_folder or not (tables := _find_tables(tree)):
+    tables = _find_tables(tree)
+    if not tables:
         return None
     first = next(iter(tables.values()))
-    return f"{first} lies in it" if set(read_header(tree.root / first)) >= _COLUMNS else None
+    return f"{first.parent.name}/{first.name} lies in it" if tree.is_folder else f"it lies in {first.parent.name}"
 
 
 def _read(tree: Tree, options: Options) -> Listing:
     options.refuse(tree.source, "fsd50k")
-    tables = _find_tables(tree) if tree.is_folder else {}
+    tables = _find_tables(tree)
     if not tables:
         raise ClipTableError(
             f"{tree.source} holds no FSD50K.ground_truth/dev.csv; expected the folder that holds FSD50K.ground_truth"
         )
+    root = next(iter(tables.values())).parent.parent
     clips: list[dict[str, Any]] = []
-    for part, path in tables.items():
-        above = str(PurePosixPath(path).parent.parent)
-        folder = _PARTS[part] if above == "." else f"{above}/{_PARTS[part]}"
-        frame = read_frame(tree.root / path, Columns(path="fname", label="labels", split="split"))
-        for row in frame.to_dict("records"):
-            split = row.get("split", "test") if part == "dev" else "test"
-            clips.append(
-                {"uri": f"{folder}/{row['fname']}.wav", "labels": str(row["labels"]).split(","), "split": split}
-                | {"mids": row.get("mids")}
-            )
-    return Listing(tree.root, clips, note_differences(tree, clips))
+    notes: list[str] = []
+    for part, table in tables.items():
+        rows = read_rows(table, Columns(path="fname", label="labels", split="split"), ("fname", "labels"), ("split",))
+        notes += rows.notes
+        for number, (row, carried) in enumerate(rows.pairs(), start=1):
+            if is_blank(row["fname"]):
+                raise ClipTableError(f"{table}: row {number} has no fname; give every row the name of its recording")
+            split = row["split"] if part == "dev" else "test"
+            clip = {"uri": f"{_PARTS[part]}/{row['fname']}.wav", "labels": make_labels(row["labels"], ",")}
+            clips.append(clip | {"split": split, **carried})
+    return Listing(root, clips, [*notes, *note_differences(Tree(root), clips)])
 
 
 FORMAT = Format(

@@ -133,7 +133,7 @@ PRESETS = (
         "names of the PASCAL heart sounds challenge: class, noise, patient and time; …unlabelledtest stays unlabelled",
         "extrahls__201101070953.wav\nnormal_noisynormal_101_1305030823364_A.wav\nBunlabelledtest__101_….wav",
         r"(?P<label>artifact|extrahls|extrastole|murmur|normal|[AB]?unlabelledtest)_"
-        r"(?P<noise>noisy[a-z]+)?_(?P<take>[^/]*)",
+        r"(?P<noise>noisy[a-z]+)?_(?P<take>.*)",
         _refine_heart_sound,
     ),
     _make_preset(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from hubbub.clips.sources.listed import note_differences
 from hubbub.clips.sources.splits import SPLITS
 from hubbub.clips.sources.table_files import read_frame, read_header
-from hubbub.clips.sources.table_paths import find_paths
+from hubbub.clips.sources.table_paths import TablePaths, find_paths
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
 
 _NAME = re.compile(rf"(?P<split>{'|'.join(SPLITS)})[ _-]+(?P<label>.+)", re.IGNORECASE)
+_TRIED = 50  # tables whose header is read to see what they hold
 _INDEX = re.compile(r"(unnamed: 0|index|)", re.IGNORECASE)  # what pandas writes beside the columns
 
 
@@ -27,10 +30,11 @@ def _find_columns(source: StoragePath) -> dict[str, tuple[str, str]]:
 
 
 def _find_table(tree: Tree) -> StoragePath | None:
+    """The table: the source itself, or one in a folder or one folder down."""
     if not tree.is_folder:
         return tree.source
-    tables = [tree.root / path for path in tree.survey.tables if path.lower().endswith(".csv") and "/" not in path]
-    return next((table for table in tables if _find_columns(table)), None)
+    paths = [path for path in tree.survey.tables if path.lower().endswith(".csv") and path.count("/") <= 1]
+    return next((tree.root / path for path in paths[:_TRIED] if _find_columns(tree.root / path)), None)
 
 
 def _recognise(tree: Tree) -> str | None:
@@ -51,10 +55,19 @@ def _read(tree: Tree, options: Options) -> Listing:
     for column, (split, label) in columns.items():
         names = [str(name) for name in frame[column].dropna()]
         clips += [{"uri": name, "labels": [label], "split": split} for name in names]
-    paths = find_paths(table, [clip["uri"] for clip in clips])
-    return Listing(
-        paths.root, [clip | {"uri": name} for clip, name in zip(clips, paths.names, strict=True)], paths.notes
-    )
+    paths = _find_recordings(tree, table, [clip["uri"] for clip in clips])
+    clips = [clip | {"uri": name} for clip, name in zip(clips, paths.names, strict=True)]
+    return Listing(paths.root, clips, [*paths.notes, *note_differences(Tree(paths.root), clips)])
+
+
+def _find_recordings(tree: Tree, table: StoragePath, names: Sequence[str]) -> TablePaths:
+    """Recordings seen from the table; where none is, from the source that the table lies in."""
+    try:
+        return find_paths(table, names)
+    except ClipTableError:
+        if not tree.is_folder or table.parent == tree.root:
+            raise
+        return find_paths(tree.root / table.name, names)
 
 
 FORMAT = Format(

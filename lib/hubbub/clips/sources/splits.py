@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from typing import Any
 
@@ -17,13 +18,13 @@ SPLITS = {
 }
 """What splits are called, in small letters, and which they are."""
 _FOLD = re.compile(r"(?:fold|cv)[_ -]?(\d+)", re.IGNORECASE)
-_ENOUGH = 0.9
-"""Share of the recordings that must lie in a class folder within."""
+_ENOUGH = 0.5
+"""Share of the recordings that must lie in a class folder within: half may be a test without labels."""
 
 
-def _describe_path(path: str) -> dict[str, Any] | None:
-    """Split or fold, and label, of a recording; None where it lies in no class folder within one of those."""
-    *folders, _ = path.split("/")
+def _describe_folder(path: str) -> tuple[str | None, dict[str, Any]]:
+    """The class of a folder's recordings, None where none of the folders is one, and their split or fold."""
+    folders = path.split("/")
     outer: dict[str, Any] = {}
     is_within = False
     for folder in folders:
@@ -33,10 +34,10 @@ def _describe_path(path: str) -> dict[str, Any] | None:
             outer["fold"] = int(found[1])
         elif is_class_name(folder):
             if is_within:
-                return {"labels": [folder], **outer}
+                return folder, outer
             continue  # what the whole set is called
         is_within = True
-    return None
+    return None, outer
 
 
 def _is_within(tree: Tree) -> bool:
@@ -56,9 +57,10 @@ def _recognise(tree: Tree) -> str | None:
         return None
     inside, classes = 0, set()
     for path, count in tree.survey.by_folder.items():
-        if (found := _describe_path(f"{path}/x")) is not None:
+        label, _ = _describe_folder(path)
+        if label is not None:
             inside += count
-            classes.add(found["labels"][0])
+            classes.add(label)
     if inside < _ENOUGH * tree.survey.recordings or len(classes) < 2:
         return None
     outer = sorted({path.split("/")[0] for path in tree.survey.by_folder if path != "."})
@@ -72,18 +74,20 @@ def _read(tree: Tree, options: Options) -> Listing:
     spellings = _unify(tree)
 
     def describe(path: str) -> dict[str, Any]:
-        found = _describe_path(path)
-        if found is None:
-            return {"labels": []}
-        return found | {"labels": [spellings[found["labels"][0]]]}
+        label, outer = _describe_folder(path.rpartition("/")[0])
+        return {"labels": [] if label is None else [spellings[label]], **outer}
 
     listing = list_recordings(tree, options, describe)
-    unlabelled = sum(not clip["labels"] for clip in listing.clips)
+    unlabelled = [clip["uri"] for clip in listing.clips if not clip["labels"]]
     other = [f"{old} as {new}" for old, new in sorted(spellings.items()) if old != new]
     notes = [f"folders that are named differently in each split are one label: {', '.join(other)}"] if other else []
-    notes += [f"{unlabelled} of {len(listing.clips)} files lie in no class folder; they stay unlabelled"] * bool(
-        unlabelled
-    )
+    if unlabelled:
+        where = sorted({uri.rpartition("/")[0] or "." for uri in unlabelled})
+        notes.append(
+            f"{len(unlabelled)} of {len(listing.clips)} files {'lies' if len(unlabelled) == 1 else 'lie'} in no class "
+            f"folder but in {', '.join(where[:3])}{' …' if len(where) > 3 else ''}; "
+            f"{'it stays' if len(unlabelled) == 1 else 'they stay'} unlabelled"
+        )
     return Listing(listing.root, listing.clips, [*notes, *listing.notes])
 
 
@@ -94,9 +98,10 @@ def _unify(tree: Tree) -> dict[str, str]:
     """
     counts, parts = Counter[str](), dict[str, set[str]]()
     for path, count in tree.survey.by_folder.items():
-        if (found := _describe_path(f"{path}/x")) is not None:
-            counts[found["labels"][0]] += count
-            parts.setdefault(found["labels"][0], set()).add(str(found.get("split", found.get("fold"))))
+        label, outer = _describe_folder(path)
+        if label is not None:
+            counts[label] += count
+            parts.setdefault(label, set()).add(str(outer.get("split", outer.get("fold"))))
     names: dict[str, str] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], len(name), name)):
         same = [known for known in names.values() if _stem(known) == _stem(name) and not parts[known] & parts[name]]
@@ -106,7 +111,8 @@ def _unify(tree: Tree) -> dict[str, str]:
 
 
 def _stem(name: str) -> str:
-    return name.lower().strip().removesuffix("s")
+    """A name without what may differ: case, a plural s, and how accents are encoded, which macOS changes."""
+    return unicodedata.normalize("NFC", name).lower().strip().removesuffix("s")
 
 
 FORMAT = Format(

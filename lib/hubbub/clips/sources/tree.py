@@ -12,6 +12,7 @@ from typing import Any
 
 from hubbub.clips.sources import bucket
 from hubbub.io.paths import StoragePath, absolute_path, is_local
+from hubbub.io.text import list_few
 
 AUDIO_SUFFIXES = frozenset(
     (
@@ -31,6 +32,11 @@ def is_audio(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
+def step_out(folder: StoragePath, *names: str) -> StoragePath:
+    """Return the folder, or the one that holds it where it has one of these names, in small letters."""
+    return folder.parent if folder.name.lower() in names else folder
+
+
 @dataclass
 class Survey:
     """Counts of a folder's files.
@@ -47,6 +53,8 @@ class Survey:
         Paths of other files that may be tables or notes, sorted as listed.
     unreadable
         Folders that cannot be read, each with its reason.
+    links
+        Links to folders elsewhere, which are not followed.
     """
 
     recordings: int = 0
@@ -54,6 +62,19 @@ class Survey:
     others: Counter[str] = field(default_factory=Counter)
     tables: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+
+    def describe_gaps(self) -> list[str]:
+        """Say which folders were not looked into."""
+        notes = []
+        if self.unreadable:
+            notes.append(f"{list_few(self.unreadable, 'folder')} cannot be read")
+        if self.links:
+            links = list_few(self.links, "link")
+            notes.append(
+                f"{links} to folders elsewhere not followed; index what they lead to, or put it in their place"
+            )
+        return notes
 
     def add(self, path: str) -> None:
         """Count one file."""
@@ -84,7 +105,8 @@ class Tree:
         self.source = source
         self.is_folder = source.is_dir()
         self.root = absolute_path(source) if self.is_folder else absolute_path(source).parent
-        self._unreadable: list[str] = []
+        self._unreadable: dict[str, str] = {}
+        self._links: dict[str, None] = {}
 
     @cached_property
     def survey(self) -> Survey:
@@ -93,7 +115,8 @@ class Tree:
         if self.is_folder:
             for path, _ in self.files():
                 survey.add(path)
-        survey.unreadable = list(dict.fromkeys(self._unreadable))
+        survey.unreadable = [f"{where} ({why})" for where, why in self._unreadable.items()]
+        survey.links = list(self._links)
         return survey
 
     def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -124,10 +147,18 @@ class Tree:
     def _walk(self, source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         def note(error: OSError) -> None:
             where = os.path.relpath(error.filename or source, source)
-            self._unreadable.append(f"{where} ({error.strerror})")
+            self._unreadable[where] = str(error.strerror)
 
         for folder, folders, names in os.walk(source, onerror=note):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for link in filter(Path.is_symlink, (Path(folder) / name for name in folders)):
+                if self._leads_elsewhere(link):
+                    self._links[link.relative_to(source).as_posix()] = None
             for name in sorted(names):
                 if not name.startswith("."):
                     yield (Path(folder) / name).relative_to(source).as_posix(), {}
+
+    def _leads_elsewhere(self, link: Path) -> bool:
+        """Whether a link leads out of the tree; recordings of one that leads to a part of it are listed there."""
+        target, root = link.resolve(), Path(str(self.root))
+        return not (target.is_relative_to(root) or root.is_relative_to(target))

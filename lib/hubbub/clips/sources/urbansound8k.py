@@ -10,22 +10,22 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-import pandas as pd
-
+from hubbub.clips.sources.csv import parse_whole_number
 from hubbub.clips.sources.listed import describe_differences, note_differences
-from hubbub.clips.sources.table_files import read_frame, read_header
+from hubbub.clips.sources.table_files import read_header
+from hubbub.clips.sources.table_rows import is_blank, make_labels, read_rows
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
-from hubbub.clips.sources.tree import Tree
+from hubbub.clips.sources.tree import Tree, step_out
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
+from hubbub.io.text import count_noun
 
 _TABLE = "UrbanSound8K.csv"
 _NEEDED = ("slice_file_name", "fsID", "fold", "class")
 _FOLDS = range(1, 11)
 _RENAMED = {"start": "freesound_start_s", "end": "freesound_end_s"}
-_HELD = {*_NEEDED, *_RENAMED}
 
-_KAGGLE_NEEDED = ("id", "class")
+_KAGGLE_NEEDED = {"id", "class"}
 
 
 def _recognise(tree: Tree) -> str | None:
@@ -35,48 +35,61 @@ def _recognise(tree: Tree) -> str | None:
     return f"the file is called {_TABLE}" if tree.source.name.lower() == _TABLE.lower() else None
 
 
-def _find_table(tree: Tree) -> tuple[StoragePath, StoragePath]:
-    """The table, and the folder that holds ``audio/``."""
+def _find_table(tree: Tree) -> StoragePath:
     if not tree.is_folder:
-        return tree.source, tree.root.parent if tree.root.name.lower() == "metadata" else tree.root
+        return tree.root / tree.source.name
     found = tree.find_named(_TABLE)
     if not found:
         raise ClipTableError(f"{tree.source} holds no {_TABLE}; expected metadata/{_TABLE} beside audio/fold1 … fold10")
-    table = PurePosixPath(found[0])
-    above = table.parent.parent if table.parent.name.lower() == "metadata" else table.parent
-    return tree.root / found[0], tree.root / str(above) if str(above) != "." else tree.root
+    return tree.root / found[0]
 
 
 def _read(tree: Tree, options: Options) -> Listing:
     """List every row of the table; folds are the official ones, the recording on Freesound is the group."""
     options.refuse(tree.source, "urbansound8k")
-    table, root = _find_table(tree)
-    frame = read_frame(table, Columns(path="slice_file_name", label="class", group="fsID"))
-    if missing := [name for name in _NEEDED if name not in frame]:
-        raise ClipTableError(f"{table} has no column '{missing[0]}'; expected that of UrbanSound8K")
-    if not set(frame["fold"]) <= set(_FOLDS):
-        bad = next(fold for fold in frame["fold"] if fold not in _FOLDS)
-        raise ClipTableError(f"{table}: fold {bad} is none of the official ones; expected 1 to 10")
-    carried = [str(name) for name in frame if name not in _HELD]
+    table = _find_table(tree)
+    root = step_out(table.parent, "metadata")  # it holds audio/
+    text = Columns(path="slice_file_name", label="class", group="fsID")
+    rows = read_rows(table, text, _NEEDED, tuple(_RENAMED))
     clips = [
-        {"uri": f"audio/fold{row['fold']}/{row['slice_file_name']}", "labels": [row["class"]], "fold": row["fold"]}
-        | {"group": row["fsID"]}
-        | {new: row[old] for old, new in _RENAMED.items() if old in row}
-        | {name: row[name] for name in carried}
-        for row in _rows(frame)
+        _describe_slice(table, number, row) | carried for number, (row, carried) in enumerate(rows.pairs(), start=1)
     ]
-    return Listing(root, clips, note_differences(Tree(root), clips))
+    return Listing(root, clips, [*rows.notes, *note_differences(Tree(root), clips)])
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as mappings, with None where a cell is empty."""
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+def _describe_slice(table: StoragePath, number: int, row: dict[str, Any]) -> dict[str, Any]:
+    if is_blank(row["slice_file_name"]):
+        raise ClipTableError(f"{table}: row {number} has no slice_file_name; give every row a file name")
+    try:
+        fold = parse_whole_number(row["fold"], "fold")
+    except ClipTableError:
+        fold = 0
+    if fold not in _FOLDS:
+        what = "fold is empty" if is_blank(row["fold"]) else f"fold {row['fold']} is none of the official ones"
+        raise ClipTableError(f"{table}: row {number} ({row['slice_file_name']}): {what}; expected 1 to 10")
+    renamed = {new: row[old] for old, new in _RENAMED.items() if row[old] is not None}
+    uri = f"audio/fold{fold}/{row['slice_file_name']}"
+    return {"uri": uri, "labels": make_labels(row["class"]), "fold": fold, "group": row["fsID"], **renamed}
 
 
-def _find_kaggle(tree: Tree) -> dict[str, str]:
-    """The tables of the challenge by split, as far as they are there."""
-    found = {split: tree.find(f"{split}.csv", f"{split}/{split}.csv") for split in ("train", "test")}
-    return {split: path for split, path in found.items() if path is not None}
+def _find_kaggle(tree: Tree) -> tuple[StoragePath, dict[str, StoragePath]]:
+    """The folder of the challenge, and its tables by split: all that are there, or the one that was given."""
+    if not tree.is_folder:
+        split, table = PurePosixPath(tree.source.name.lower()).stem, tree.root / tree.source.name
+        is_theirs = split in ("train", "test") and _is_kaggle(table, needs_class=split == "train")
+        return step_out(tree.root, split), {split: table} if is_theirs else {}
+    found = (tree.root / path for path in tree.find_named("train.csv"))
+    train = next((table for table in found if _is_kaggle(table)), None)
+    if train is None:
+        return tree.root, {}
+    root = step_out(train.parent, "train")
+    test = Tree(root).find("test.csv", "test/test.csv")
+    return root, {"train": train} | ({} if test is None else {"test": root / test})
+
+
+def _is_kaggle(table: StoragePath, *, needs_class: bool = True) -> bool:
+    columns = set(_columns_of(table))
+    return columns == _KAGGLE_NEEDED or (not needs_class and columns == {"id"})
 
 
 def _columns_of(table: StoragePath) -> dict[str, str]:
@@ -85,13 +98,13 @@ def _columns_of(table: StoragePath) -> dict[str, str]:
 
 
 def _recognise_kaggle(tree: Tree) -> str | None:
-    if not tree.is_folder or not (tables := _find_kaggle(tree)) or "train" not in tables:
+    root, tables = _find_kaggle(tree)
+    there = _find_numbered(Tree(root)) if tables else {}
+    split = next((split for split in tables if there[split]), None)
+    if split is None:
         return None
-    columns = _columns_of(tree.root / tables["train"])
-    numbered = _find_numbered(tree)
-    if set(columns) != set(_KAGGLE_NEEDED) or not numbered["train"]:
-        return None
-    return f"{tables['train']} has the columns ID and Class, and a folder train has numbered recordings"
+    columns = " and ".join(_columns_of(tables[split]).values())
+    return f"{tables[split].name} has {columns}, and a folder {split} has numbered recordings"
 
 
 def _find_numbered(tree: Tree) -> dict[str, dict[str, str]]:
@@ -106,28 +119,41 @@ def _find_numbered(tree: Tree) -> dict[str, dict[str, str]]:
 
 
 def _read_kaggle(tree: Tree, options: Options) -> Listing:
-    """List both tables; recordings of the test have no labels."""
+    """List the tables; recordings of the test have no labels."""
     options.refuse(tree.source, "urbansound-kaggle")
-    tables, there = _find_kaggle(tree), _find_numbered(tree)
-    if "train" not in tables:
-        raise ClipTableError(f"{tree.source} holds no train.csv; expected it beside Train/ and Test/ of numbered files")
+    root, tables = _find_kaggle(tree)
+    if not tables:
+        raise ClipTableError(
+            f"{tree.source} holds no train.csv with the columns ID and Class; expected it beside Train/ and Test/ of "
+            "numbered files"
+        )
+    there = _find_numbered(Tree(root))
     clips: list[dict[str, Any]] = []
     missing: list[str] = []
-    for split, path in tables.items():
-        columns = _columns_of(tree.root / path)
-        if "id" not in columns or (split == "train" and "class" not in columns):
-            raise ClipTableError(f"{tree.root / path}: expected the columns ID and Class (known: {', '.join(columns)})")
-        frame = read_frame(tree.root / path, Columns(path=columns["id"], label=columns.get("class")))
-        for row in _rows(frame):
-            number = str(row[columns["id"]])
-            label = row[columns["class"]] if split == "train" else None
+    for split, table in tables.items():
+        for number, label in _read_numbers(table):
             uri = there[split].get(number)
             if uri is None:
                 uri = f"{split.title()}/{number}.wav"
                 missing.append(uri)
-            clips.append({"uri": uri, "labels": [] if label is None else [label], "split": split})
-    extra = sorted({path for split in there.values() for path in split.values()} - {clip["uri"] for clip in clips})
-    return Listing(tree.root, clips, describe_differences(missing, extra))
+            clips.append({"uri": uri, "labels": make_labels(label), "split": split})
+    if len(missing) == len(clips):
+        raise ClipTableError(
+            f"{tree.source}: none of the {count_noun(len(missing), 'listed file')} exists, not even {missing[0]}; "
+            "keep Train/ and Test/ beside their tables"
+        )
+    extra = sorted({path for split in tables for path in there[split].values()} - {clip["uri"] for clip in clips})
+    return Listing(root, clips, describe_differences(missing, extra))
+
+
+def _read_numbers(table: StoragePath) -> list[tuple[str, Any]]:
+    """Number and class, None where the table has none, of each row."""
+    columns = _columns_of(table)
+    id_, label = columns["id"], columns.get("class")
+    rows = read_rows(table, Columns(path=id_, label=label), [id_] if label is None else [id_, label]).held
+    if blank := [number for number, row in enumerate(rows, start=1) if is_blank(row[id_])]:
+        raise ClipTableError(f"{table}: row {blank[0]} has no {id_}; give every row the number of its recording")
+    return [(str(row[id_]).strip(), None if label is None else row[label]) for row in rows]
 
 
 FORMAT = Format(
