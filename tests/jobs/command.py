@@ -21,6 +21,7 @@ COMMAND = Path(sys.executable).with_name("hubbub")
 _WITHOUT_CLUSTER = {
     *(
         "index",
+        "fetch",
         "settings",
         "train",
         "evaluate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hubbub.downloads.failures import FetchFailure, shorten
 
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 4096
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -40,7 +42,7 @@ def parse_address(text: str, base: str | None = None) -> str:
         _ = url.port, url.host  # parsed when asked for
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchFailure(f"{shorten(repr(text), 80)} is no address: {error}; expected https://host/path") from None
-    if url.scheme not in _PORTS or not url.host:
+    if url.scheme not in _PORTS or not (":" in url.host or _HOST.fullmatch(url.raw_host.decode("ascii"))):
         raise FetchFailure(f"{shorten(repr(text), 80)} is no address of the web; expected https://host/path")
     if url.userinfo:
         raise FetchFailure(f"the address of {url.host} holds a user name or password; leave it out")

@@ -13,7 +13,7 @@ import httpx
 from hubbub.downloads.addresses import host_of
 
 _FORBIDDEN = re.compile(r'[<>:"|?*\\/]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
 """Names that Windows keeps for devices, whatever ending they have."""
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -69,8 +69,6 @@ def _clean(part: str) -> str:
     text = "".join("_" if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
     text = _FORBIDDEN.sub("_", text).strip(" ")
     text = re.sub(r"^\.+|\.+$", "_", text)
-    head, suffix = split_suffix(text)
-    if _RESERVED.match(text):
-        head += "_"
+    head, suffix = split_suffix(_RESERVED.sub(r"\1_\2", text, count=1))
     head = head.encode()[:_MOST_BYTES].decode(errors="ignore")
     return head + suffix or "_"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 
 from hubbub.config.base import Frozen, say_expected
 from hubbub.errors import UsageError, suggest_nearest
@@ -102,6 +102,14 @@ class JsonRule(Frozen):
     columns: dict[str, str] = {}
 
 
+def _tell_kind(rule: object) -> str:
+    is_json = isinstance(rule, JsonRule) or (isinstance(rule, dict) and bool({"address", "items"} & rule.keys()))
+    return "JsonRule" if is_json else "HtmlRule"
+
+
+Rule = Annotated[Annotated[HtmlRule, Tag("HtmlRule")] | Annotated[JsonRule, Tag("JsonRule")], Discriminator(_tell_kind)]
+
+
 class Recipe(Frozen):
     """How a site is read.
 
@@ -128,8 +136,8 @@ class Recipe(Frozen):
     start: str | None = None
     hosts: tuple[str, ...] = ()
     headers: dict[str, str] = {}
-    pages: tuple[HtmlRule | JsonRule, ...] = ()
-    recordings: tuple[HtmlRule | JsonRule, ...] = Field(min_length=1)
+    pages: tuple[Rule, ...] = ()
+    recordings: tuple[Rule, ...] = Field(min_length=1)
     columns: dict[str, HtmlColumn] = {}
     below_start: bool = False
 
@@ -207,9 +215,10 @@ def _describe(error: Exception) -> str:
     """Say the first thing that is wrong, where in the recipe it stands, and which names are known there."""
     if not isinstance(error, ValidationError):
         return f"{error}; expected names with values"
-    items = error.errors()
-    item = min(items, key=lambda one: (one["type"] == "extra_forbidden" and len(items) > 1, len(one["loc"])))
-    # Pydantic writes the kind that it tried into the place: "recordings.0.HtmlRule.selct".
+    # A name that is written wrongly also leaves another one missing, and a list with a wrong entry counts as empty.
+    order = ("extra_forbidden", "value_error", "missing", "too_short")
+    item = min(error.errors(), key=lambda one: order.index(one["type"]) if one["type"] in order else 1)
+    # Pydantic writes the kind into the place: "recordings.0.HtmlRule.selct".
     place = ".".join(str(part) for part in item["loc"] if str(part) not in ("HtmlRule", "JsonRule"))
     if item["type"] == "extra_forbidden":
         known = _names_at(item["loc"])

@@ -551,6 +551,31 @@ def test_a_folder_with_something_else_is_refused(site: Site, tmp_path: Path) -> 
         run(write_list(tmp_path, site, "/a.wav"), tmp_path / "out")
 
 
+def test_workers_of_a_cluster_never_ask_one_host_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hubbub.pipelines.fetch_turns.FILES_A_TURN", 4)
+    with serve(Site()) as one, serve(Site()) as two:
+        for site, first in ((one, 0), (two, 100)):
+            site.robots = ""
+            for number in range(first, first + 10):
+
+                def slowly(handler: Handler, content: bytes = make_audio(number)) -> None:
+                    time.sleep(0.02)
+                    handler.send_file(content)
+
+                site.answers[f"/{number}.wav"] = slowly
+        source = tmp_path / "urls.txt"
+        source.write_text("".join(f"{site.url}{path}\n" for site in (one, two) for path in site.answers), "utf-8")
+        policy = replace(QUICK, connections=1, interval_s=0.01)
+        done = run(source, tmp_path / "out", policy, cluster="local", workers=2)
+        assert done.is_complete
+        assert (one.most_at_once, two.most_at_once) == (1, 1)
+        assert one.asked("/robots.txt") == 1, "a later turn knows the rules"
+        assert run(source, tmp_path / "threads", policy).is_complete
+    fetched = [pd.read_parquet(tmp_path / name / "fetched.parquet") for name in ("out", "threads")]
+    columns = ["url", "status", "file", "sha256"]
+    pd.testing.assert_frame_equal(*(rows[columns].sort_values("url", ignore_index=True) for rows in fetched))
+
+
 def test_a_bucket_takes_recordings_and_tables(site: Site, tmp_path: Path, s3: str) -> None:
     site.files = {"/a.wav": make_audio(1), "/b.wav": make_audio(2), "/c.wav": make_audio(1)}
     source = write_list(tmp_path, site, *site.files, "/gone.wav")
