@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hubbub.audio.recorders import HeaderNotes, RecordingFacts, describe_recording, read_header_notes
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
-from tests.lib.audio.recorders.header_cases import COMMENT, GUANO, bext, chunk, info, wav
+from tests.lib.audio.recorders.header_cases import COMMENT, GUANO, bext, chunk, facts_of, info, read, wav
 
 ARTIST = "AudioMoth 24F3190361DA3578"
 WHEN = datetime(2026, 5, 17, 2, 30, tzinfo=UTC)
@@ -48,7 +48,7 @@ def make_by_ffmpeg(path: Path, tags: dict[str, str], **options: str) -> Path:
     return path
 
 
-def facts_of(path: Path) -> RecordingFacts:
+def facts_of_file(path: Path) -> RecordingFacts:
     notes = read_header_notes(path)
     assert notes.problems == ()
     return describe_recording("x", notes)
@@ -56,7 +56,7 @@ def facts_of(path: Path) -> RecordingFacts:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_the_comment_of_audiomoth_in_tags_by_libsndfile(name: str, tmp_path: Path):
-    facts = facts_of(make_by_libsndfile(tmp_path / name, comment=COMMENT, artist=ARTIST, title="Süd", date="2026"))
+    facts = facts_of_file(make_by_libsndfile(tmp_path / name, comment=COMMENT, artist=ARTIST, title="Süd", date="2026"))
     assert (facts.recorded_at, facts.gain, facts.battery_v, facts.temperature_c) == (WHEN, "medium", 4.1, 23.4)
     assert (facts.recorder, facts.serial) == ("AudioMoth", "24F3190361DA3578")
     assert facts.evidence == "the time is from the AudioMoth comment in the tags, which knows its zone"
@@ -68,10 +68,10 @@ def test_a_wav_converted_by_ffmpeg_keeps_its_notes(name: str, tmp_path: Path):
     (tmp_path / "a.wav").write_bytes(wav(bext(), info("no sentence", artist="me")))
     with av.open(str(tmp_path / "a.wav")) as source:
         tags = dict(source.metadata)
-    facts = facts_of(make_by_ffmpeg(tmp_path / name, tags | {"comment": COMMENT, "artist": ARTIST}))
+    facts = facts_of_file(make_by_ffmpeg(tmp_path / name, tags | {"comment": COMMENT, "artist": ARTIST}))
     assert (facts.recorded_at, facts.serial) == (WHEN, "24F3190361DA3578")
     if name != "b.mp3":  # there FFmpeg makes of the time one of today
-        plain = facts_of(make_by_ffmpeg(tmp_path / name, tags))
+        plain = facts_of_file(make_by_ffmpeg(tmp_path / name, tags))
         assert (plain.local_time, plain.recorder) == (LOCAL, "Zoom F6")
 
 
@@ -79,7 +79,7 @@ def test_a_wav_converted_by_ffmpeg_keeps_its_notes(name: str, tmp_path: Path):
 def test_the_encodings_of_id3_are_read(version: str, tmp_path: Path):
     """FFmpeg writes UTF-16 in version 2.3, where a letter needs it, and UTF-8 in 2.4."""
     tags = {"comment": f"{COMMENT} ü–", "artist": ARTIST}
-    assert facts_of(make_by_ffmpeg(tmp_path / "b.mp3", tags, id3v2_version=version)).recorded_at == WHEN
+    assert facts_of_file(make_by_ffmpeg(tmp_path / "b.mp3", tags, id3v2_version=version)).recorded_at == WHEN
 
 
 FRONTIER = {
@@ -93,7 +93,7 @@ FRONTIER = {
 
 
 def test_tags_of_frontier_labs(tmp_path: Path):
-    facts = facts_of(make_by_ffmpeg(tmp_path / "b.flac", FRONTIER))
+    facts = facts_of_file(make_by_ffmpeg(tmp_path / "b.flac", FRONTIER))
     assert facts.recorded_at == WHEN
     assert facts.columns() == {
         "recorder": "Frontier Labs",
@@ -105,7 +105,7 @@ def test_tags_of_frontier_labs(tmp_path: Path):
         "battery_v": 12.16,
     }
     unset = FRONTIER | {"SensorLocation": "unknown", "BatteryLevel": "unknown", "RecordingStart": "2026-05-17 04:30:00"}
-    facts = facts_of(make_by_ffmpeg(tmp_path / "b.flac", unset))
+    facts = facts_of_file(make_by_ffmpeg(tmp_path / "b.flac", unset))
     assert (facts.local_time, facts.latitude, facts.battery_v) == (LOCAL, None, None)
 
 
@@ -126,7 +126,7 @@ def test_a_date_counts_where_it_has_a_time_of_day(
     name: str, date: str, local: datetime | None, utc: datetime | None, why: str, tmp_path: Path
 ):
     title = "A title too long for ID3v1, 2026-01-01T10:20:30"
-    facts = facts_of(make_by_libsndfile(tmp_path / name, date=date, title=title, comment="in the garden"))
+    facts = facts_of_file(make_by_libsndfile(tmp_path / name, date=date, title=title, comment="in the garden"))
     assert (facts.local_time, facts.recorded_at) == (local, utc), why
 
 
@@ -146,10 +146,6 @@ def test_index_takes_the_time_from_tags(tmp_path: Path):
     make_by_libsndfile(tmp_path / "a.flac", comment=COMMENT, artist=ARTIST)
     table, unreadable = index_listing(list_source(tmp_path, "flat", Columns()))
     assert (table.rows["recorded_at"].to_pylist(), unreadable) == ([WHEN], [])
-
-
-def read(content: bytes) -> HeaderNotes:
-    return read_header_notes(lambda count, offset: content[offset : offset + count], len(content))
 
 
 def flac(*blocks: tuple[int, bytes]) -> bytes:
@@ -228,7 +224,7 @@ def test_foreign_chunks_of_flac_are_read_as_those_of_wav():
 
 def test_three_frames_of_id3_are_one_date():
     frames = (frame(b"TYER", b"\x002026"), frame(b"TDAT", b"\x001705"), frame(b"TIME", b"\x000430"))
-    assert describe_recording("x", read(id3(*frames))).local_time == LOCAL
+    assert facts_of(id3(*frames)).local_time == LOCAL
 
 
 @pytest.mark.parametrize(
