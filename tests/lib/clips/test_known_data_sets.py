@@ -7,35 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.errors import ClipTableError
+from tests.lib.clips.trees import labels, listed, touch, write
 
 URBANSOUND = """slice_file_name,fsID,start,end,salience,fold,classID,class
 100032-3-0-0.wav,100032,0,0.317551,1,5,3,dog_bark
 100263-2-0-117.wav,100263,58.5,62.5,1,5,2,children_playing
 101415-3-0-2.wav,101415,1.0,5.0,2,1,3,dog_bark
 """
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def listed(source: Path, format: str | None = None) -> Listing:
-    return list_source(source, format, Columns())
-
-
-def labels(listing: Listing) -> dict[str, list[str]]:
-    return {clip["uri"]: clip["labels"] for clip in listing.clips}
 
 
 @pytest.fixture

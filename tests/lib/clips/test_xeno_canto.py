@@ -101,9 +101,7 @@ def test_a_broken_page_is_named(tmp_path: Path, broken: str):
     source = write(tmp_path / "2.json", broken)
     touch(tmp_path, "XC12.mp3", "XC9.mp3")
     for given_path, name in ((tmp_path, None), (source, "xeno-canto")):
-        with pytest.raises(
-            ClipTableError, match=r"2\.json cannot be read as JSON \(.*\); get it from Xeno-canto again"
-        ):
+        with pytest.raises(ClipTableError, match=r"2\.json cannot be read as JSON \(.*\); get it from Xeno-canto"):
             listed(given_path, name)
 
 
