@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 import re
 
@@ -90,9 +91,7 @@ def read_event_table(content: bytes, name: str) -> pd.DataFrame:
     AnnotationError
         When a column is missing or times are no numbers.
     """
-    separator = "," if name.lower().endswith(".csv") else "\t"
-    text = decode_annotations(content)
-    table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    table = _read_text_table(decode_annotations(content), "," if name.lower().endswith(".csv") else "\t")
     lower = {str(column).strip().lower(): column for column in table.columns}
     chosen = {}
     for column, names in _NAMES.items():
@@ -113,6 +112,18 @@ def read_event_table(content: bytes, name: str) -> pd.DataFrame:
     if "selection" in lower and "view" in lower:
         events = _merge_views(events, table[lower["selection"]], table[lower["view"]])
     return events[[*EVENT_COLUMNS, *(column for column in BAND_COLUMNS if column in events)]]
+
+
+def _read_text_table(text: str, separator: str) -> pd.DataFrame:
+    """A table of text. Raven quotes nothing, so that a lone quote in a label would take the rows after it along."""
+    try:
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+        if separator == "," or len(table) >= sum(1 for line in text.splitlines() if line.strip()) - 1:
+            return table
+    except pd.errors.ParserError:
+        if separator == ",":
+            raise
+    return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
 
 
 def _parse_numbers(column: pd.Series, name: str, what: str) -> pd.Series:

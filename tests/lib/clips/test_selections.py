@@ -207,6 +207,15 @@ def test_points_and_commas_in_one_column_are_not_guessed(tmp_path: Path):
         listed(tmp_path)
 
 
+@pytest.mark.parametrize("label", ['"wren', 'wren "song', '"', '"wren"'])
+def test_a_quote_in_a_label_takes_no_rows_along(tmp_path: Path, label: str):
+    touch(tmp_path, "a.wav")
+    head, _, spectrogram, owl = RAVEN.splitlines()
+    write(tmp_path / "a.selections.txt", "\n".join([head, spectrogram.replace("wren", label), owl, ""]))
+    expected = "wren" if label == '"wren"' else label
+    assert [clip["labels"] for clip in listed(tmp_path).clips] == [[expected], ["owl"]]
+
+
 def test_a_clip_table_is_made_of_annotations(tmp_path: Path):
     touch(tmp_path, "a.wav")
     write(tmp_path / "a.txt", AUDACITY + "9\t9\tclick\n")
