@@ -17,7 +17,7 @@ def sweep(
         list[StoragePath],
         typer.Argument(parser=parse_path, help="Feature stores, one or more to compare.", metavar="STORE..."),
     ],
-    grid: Annotated[Path, typer.Argument(help="What to try (YAML); see below.", metavar="GRID.yaml")],
+    grid: Annotated[Path, typer.Argument(help="What to try (YAML), as described above.", metavar="GRID.yaml")],
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="Folder of the sweep.", metavar="RUN")
     ],

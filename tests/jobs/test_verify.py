@@ -345,7 +345,7 @@ def test_damaged_labels_are_whole_after_a_repair_and_labelling_again(labels: Pat
     broken = shutil.copytree(labels, tmp_path / "labels")
     cut(broken / "files" / "00000000.parquet")
     said = refuse("verify", broken, "--repair", code=1)
-    again = re.search(r"label again what is missing with: hubbub (.*)", said)
+    again = re.search(r"label the missing files again with: hubbub (.*)", said)
     assert again
     succeed(*again[1].split(), "--cluster", "serial")
     succeed("verify", broken)

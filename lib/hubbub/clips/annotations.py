@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import io
+import re
 
 import pandas as pd
 
 EVENT_COLUMNS = ("uri", "label", "onset_s", "offset_s")
+BAND_COLUMNS = ("low_hz", "high_hz")
 
-AUDACITY_SUFFIXES = (".labels.txt", ".txt")
-RAVEN_SUFFIXES = (".table.1.selections.txt", ".table.1.selection.txt", ".selections.txt", ".selection.txt")
-RAVEN_MARK = "Begin Time (s)"
+_RAVEN_MARK = "Begin Time (s)"
 """A column that the first line of Raven's tables has."""
+
+_RAVEN_SUFFIX = re.compile(r"(\.table\.\d+)?\.selections?\.txt$", re.IGNORECASE)
+_AUDACITY_SUFFIX = re.compile(r"(\.labels)?\.txt$", re.IGNORECASE)
+_AUDACITY_LINE = re.compile(r"-?\d+(?:[.,]\d+)?\t-?\d+(?:[.,]\d+)?(?:\t|\r?\n|$)")
 
 _NAMES = {
     "uri": ("uri", "filename", "file", "path", "audio_filename", "begin path", "begin file"),
@@ -23,11 +29,45 @@ _NAMES = {
 }
 """What a column is called elsewhere, in small letters."""
 
-_OPTIONAL = {"uri", "low_hz", "high_hz"}
+_OPTIONAL = {"uri", *BAND_COLUMNS}
+_RAVEN_OFFSET = "file offset (s)"
+"""Where an event begins in the recording that its row names; Raven's times run on over all recordings of a table."""
 
 
 class AnnotationError(ValueError):
     """A table of events that cannot be read: says which, and what was expected."""
+
+
+def is_raven_table(text: str) -> bool:
+    """Whether a text, of which the beginning is enough, is a selection table of Raven's."""
+    return _RAVEN_MARK in text.split("\n", 1)[0]
+
+
+def is_audacity_track(text: str) -> bool:
+    """Whether a text, of which the beginning is enough, is a label track of Audacity's."""
+    return _AUDACITY_LINE.match(text) is not None
+
+
+def is_utf(content: bytes) -> bool:
+    """Whether a file says its encoding, or is UTF-8; else `decode_annotations` guesses."""
+    try:
+        _decode_utf(content)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decode_annotations(content: bytes) -> str:
+    """Decode a file: UTF-8, UTF-16 with its mark, else Windows-1252, of which Latin-1 is the most."""
+    try:
+        return _decode_utf(content)
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _decode_utf(content: bytes) -> str:
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
 
 
 def read_event_table(content: bytes, name: str) -> pd.DataFrame:
@@ -36,7 +76,7 @@ def read_event_table(content: bytes, name: str) -> pd.DataFrame:
     Parameters
     ----------
     content
-        Of a CSV, or, where the name does not end so, of a table parted by tabs.
+        Of a CSV, or, where the name does not end so, of a table parted by tabs. Numbers may have decimal commas.
     name
         Of the file.
 
@@ -51,8 +91,7 @@ def read_event_table(content: bytes, name: str) -> pd.DataFrame:
     AnnotationError
         When a column is missing or times are no numbers.
     """
-    separator = "," if name.lower().endswith(".csv") else "\t"
-    table = pd.read_csv(io.BytesIO(content), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    table = _read_text_table(decode_annotations(content), "," if name.lower().endswith(".csv") else "\t")
     lower = {str(column).strip().lower(): column for column in table.columns}
     chosen = {}
     for column, names in _NAMES.items():
@@ -62,40 +101,91 @@ def read_event_table(content: bytes, name: str) -> pd.DataFrame:
         elif column not in _OPTIONAL:
             raise AnnotationError(f"{name} lacks {column}; expected it beside: {', '.join(map(str, table.columns))}")
     events = pd.DataFrame(chosen)
-    if "selection" in lower and "view" in lower:
-        events = events[~table[lower["selection"]].duplicated()]
+    for column in ("onset_s", "offset_s", *BAND_COLUMNS):
+        if column in events:
+            events[column] = _parse_numbers(events[column], name, column)
+    if _RAVEN_OFFSET in lower and not {"begin path", "begin file"}.isdisjoint(lower):
+        begins_s = _parse_numbers(table[lower[_RAVEN_OFFSET]], name, _RAVEN_OFFSET).fillna(events["onset_s"])
+        events = events.assign(onset_s=begins_s, offset_s=events["offset_s"] - events["onset_s"] + begins_s)
     if "uri" not in events:
         events["uri"] = name.split(".")[0]
-    for column in ("onset_s", "offset_s", *(_OPTIONAL - {"uri"}) & set(events)):
-        numbers = pd.to_numeric(events[column], errors="coerce")
-        if numbers.isna().any() and column in EVENT_COLUMNS:
-            bad = events[column][numbers.isna()].iloc[0]
-            raise AnnotationError(f"{name}: {column} holds {bad!r}; expected seconds")
-        events[column] = numbers.astype(float)
-    return events[[*EVENT_COLUMNS, *(column for column in events if column not in EVENT_COLUMNS)]]
+    if "selection" in lower and "view" in lower:
+        events = _merge_views(events, table[lower["selection"]], table[lower["view"]])
+    return events[[*EVENT_COLUMNS, *(column for column in BAND_COLUMNS if column in events)]]
+
+
+def _read_text_table(text: str, separator: str) -> pd.DataFrame:
+    """A table of text. Raven quotes nothing, so that a lone quote in a label would take the rows after it along."""
+    try:
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+        if separator == "," or len(table) >= sum(1 for line in text.splitlines() if line.strip()) - 1:
+            return table
+    except pd.errors.ParserError:
+        if separator == ",":
+            raise
+    return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+
+
+def _parse_numbers(column: pd.Series, name: str, what: str) -> pd.Series:
+    """Numbers with decimal points, or all of them with decimal commas; bands and offsets may be empty."""
+    plain = column.str.replace(",", ".") if not column.str.contains(".", regex=False).any() else column
+    numbers = pd.to_numeric(plain, errors="coerce").astype(float)
+    if what in EVENT_COLUMNS and numbers.isna().any():
+        raise AnnotationError(f"{name}: {what} holds {column[numbers.isna()].iloc[0]!r}; expected seconds")
+    return numbers
+
+
+def _merge_views(events: pd.DataFrame, selection: pd.Series, view: pd.Series) -> pd.DataFrame:
+    """One row a selection: its band is that of the spectrogram, since a waveform has none, or all frequencies."""
+    keys = [selection, events["uri"], events["onset_s"], events["offset_s"]]
+    is_wave = view.str.strip().str.lower().str.startswith("waveform")
+    bands = [column for column in BAND_COLUMNS if column in events]
+    order = is_wave.sort_values(kind="stable").index
+    best = events.loc[order].groupby([key.loc[order] for key in keys], sort=False)[bands].transform("first")
+    return events.assign(**{column: best[column] for column in bands})[~pd.concat(keys, axis=1).duplicated()]
 
 
 def read_audacity_track(content: bytes, name: str) -> pd.DataFrame:
-    """Read an Audacity label track, which is named after its recording; columns are `EVENT_COLUMNS`.
+    """Read an Audacity label track, which is named after its recording.
+
+    Returns
+    -------
+    DataFrame
+        `EVENT_COLUMNS`; `low_hz` and `high_hz` where a label has frequencies. A point has its offset at its onset.
 
     Raises
     ------
     AnnotationError
-        For a line that holds no two times and a label.
+        For a line that holds no two times.
     """
-    rows = []
-    for line in content.decode("utf-8-sig").splitlines():
-        if not line or line.startswith("\\"):  # such a line holds the frequencies of the label above it
-            continue
+    rows: list[dict[str, object]] = []
+    for line in decode_annotations(content).splitlines():
+        cells = line.split("\t", 2)
         try:
-            onset_s, offset_s, label = line.split("\t", 2)
-            rows.append((strip_suffix(name), label, float(onset_s), float(offset_s)))
+            if line.startswith("\\") and rows:
+                rows[-1] |= dict(zip(BAND_COLUMNS, map(_parse_frequency, cells[1:]), strict=True))
+            elif line.strip():
+                onset_s, offset_s = (float(cell.replace(",", ".")) for cell in cells[:2])
+                label = cells[2] if len(cells) > 2 else ""
+                rows.append(dict(zip(EVENT_COLUMNS, (strip_suffix(name), label, onset_s, offset_s), strict=True)))
         except ValueError:
             raise AnnotationError(f"{name}: {line!r}; expected onset, offset and label, parted by tabs") from None
-    return pd.DataFrame(rows, columns=list(EVENT_COLUMNS)).astype({"onset_s": float, "offset_s": float})
+    bands = BAND_COLUMNS if any("low_hz" in row for row in rows) else ()
+    numbers = dict.fromkeys(("onset_s", "offset_s", *bands), float)
+    return pd.DataFrame(rows, columns=[*EVENT_COLUMNS, *bands]).astype(numbers)
+
+
+def _parse_frequency(cell: str) -> float | None:
+    """A frequency in Hz; Audacity writes -1 where a band has no bound."""
+    value = float(cell.replace(",", "."))
+    return None if value < 0 else value
 
 
 def strip_suffix(name: str) -> str:
     """The name of the recording that a file of Raven's or Audacity's is named after, without its ending."""
-    lower = name.lower()
-    return next((name[: -len(end)] for end in (*RAVEN_SUFFIXES, *AUDACITY_SUFFIXES) if lower.endswith(end)), name)
+    return _AUDACITY_SUFFIX.sub("", _RAVEN_SUFFIX.sub("", name))
+
+
+def is_raven_name(name: str) -> bool:
+    """Whether a file is named as Raven names selection tables: ``….Table.1.selections.txt``."""
+    return _RAVEN_SUFFIX.search(name) is not None

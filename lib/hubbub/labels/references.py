@@ -11,8 +11,9 @@ import pandas as pd
 
 from hubbub.clips.annotations import (
     EVENT_COLUMNS,
-    RAVEN_MARK,
     AnnotationError,
+    decode_annotations,
+    is_raven_table,
     read_audacity_track,
     read_event_table,
 )
@@ -183,8 +184,7 @@ def _choose_reader(path: Path) -> Callable[[Path], pd.DataFrame] | None:
         return _read_jams
     if not name.endswith(".txt") or not path.is_file():
         return None
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return _read_table if RAVEN_MARK in file.readline() else _read_audacity
+    return _read_table if is_raven_table(decode_annotations(path.read_bytes())) else _read_audacity
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _read_audacity(path: Path) -> pd.DataFrame:
-    return read_audacity_track(path.read_bytes(), path.name)
+    return read_audacity_track(path.read_bytes(), path.name)[list(COLUMNS)]
 
 
 def _read_jams(path: Path) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def run_units(
     run: Run,
     stage: str,
     units: Iterable[Any],
-    task: Callable[[Any], Any],
+    task: Task,
     goal: Goal,
     *,
     path_checks: tuple[PathCheck, ...] = (),

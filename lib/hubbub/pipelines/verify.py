@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hubbub.clips.table import ClipTable
+from hubbub.engine import Task
 from hubbub.errors import RunStopped, StoreError, UsageError
 from hubbub.io.lock import read_holder, write_lock
 from hubbub.io.paths import StoragePath, is_local
@@ -29,7 +30,7 @@ from hubbub.store.parts import part_path
 from hubbub.store.problems import Problem
 from hubbub.store.verify import verify_clips
 from hubbub.store.verify_layout import verify_array, verify_objects
-from hubbub.tasks.result import UnitLost, UnitResult
+from hubbub.tasks.result import UnitLost
 from hubbub.tasks.verify import VerifyLabelsTask, VerifyResult, VerifyTask, group_units, move_broken_units
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def check_store(
 
 
 def _check(
-    verifier: Verifier, task: Any, numbers: Sequence[int], noun: str, parts: StoragePath, work_s: float
+    verifier: Verifier, task: Task, numbers: Sequence[int], noun: str, parts: StoragePath, work_s: float
 ) -> Verification:
     """Check shards or units, by their numbers, on an engine.
 
@@ -196,14 +197,14 @@ def _check(
     rows = size_bytes = checked = 0
     problems: list[Problem] = []
 
-    def convert(result: VerifyResult | UnitLost) -> UnitResult | UnitLost:
+    def convert(result: VerifyResult | UnitLost) -> VerifyResult | UnitLost:
         nonlocal rows, size_bytes, checked
         if isinstance(result, UnitLost):
             problems.append(Problem(noun, f"{result.clips} could not be checked: {result.reason}"))
             return result
         problems.extend(result.problems)
-        rows, size_bytes, checked = rows + result.rows, size_bytes + result.size_bytes, checked + result.checked
-        return UnitResult(result.unit, 0, 0, result.checked, result.rows, 0.0, result.size_bytes)
+        rows, size_bytes, checked = rows + result.rows, size_bytes + result.bytes_read, checked + result.windows
+        return result
 
     # The log has problems, not units.
     run = Run("verify", verifier.choose_cluster(work_s), JsonLog(None, "verify"), verifier.reporter)

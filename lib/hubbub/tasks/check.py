@@ -26,9 +26,9 @@ from hubbub.clips.table import has_changed, resolve_uri
 from hubbub.errors import DecodeError, EmptyAudio, FileChanged, UsageError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.retry import retry_with_backoff
-from hubbub.planning.time_limits import time_limit_s
+from hubbub.tasks.file_units import FileItem, FileUnit, count_items
 from hubbub.tasks.item_observer import announce_items
-from hubbub.tasks.result import MOST_REASONS, UnitResult, describe_failure
+from hubbub.tasks.result import UnitResult, describe_failure
 
 FACT_SCHEMA = pa.schema(
     [
@@ -63,39 +63,27 @@ _LEAST_UNKNOWN_FRAMES = 2**40
 
 
 @dataclass(frozen=True)
-class CheckItem:
+class CheckItem(FileItem):
     """One recording.
 
     Attributes
     ----------
     uri, version, size_bytes
         As the clip table has them; the last two may be null.
-    failure
-        Why it is not to be read: found to kill or stall whoever reads it; None for every other.
     """
 
     uri: str
     version: str | None
     size_bytes: int | None
-    failure: str | None = None
 
     @property
-    def time_limit_s(self) -> float:
-        """Seconds after which its decoder is thought to hang."""
-        return time_limit_s(self.size_bytes or 0, 0)
+    def bytes_to_read(self) -> int:
+        """Size of the recording; 0 where that is unknown."""
+        return self.size_bytes or 0
 
 
-@dataclass(frozen=True)
-class CheckUnit:
-    """Some recordings; `index` is the unit's number."""
-
-    index: int
-    items: tuple[CheckItem, ...]
-
-    @property
-    def time_limit_s(self) -> float:
-        """Seconds after which the unit is thought to hang."""
-        return time_limit_s(sum(item.size_bytes or 0 for item in self.items), 0)
+CheckUnit = FileUnit[CheckItem]
+"""Some recordings."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +121,11 @@ class CheckTask:
         """
         started = time.perf_counter()
         rows = [check_recording(item, self.root) for item in announce_items(unit.items)]
-        failed = [row for row in rows if row["status"] != "ok"]
         return CheckResult(
-            unit=unit.index,
-            ok=len(rows) - len(failed),
-            failed=len(failed),
-            windows=len(rows),
-            rows=len(rows),
+            **count_items(unit, [(row["uri"], row["error"]) for row in rows if row["status"] != "ok"]),
             audio_s=sum(row.get("duration_s") or 0.0 for row in rows),
             bytes_read=sum(row.get("size_bytes") or 0 for row in rows),
             seconds={"check": time.perf_counter() - started},
-            reasons=tuple((row["uri"], row["error"]) for row in failed[:MOST_REASONS]),
             facts=pa.RecordBatch.from_pylist(rows, schema=FACT_SCHEMA),
         )
 
@@ -157,7 +139,7 @@ def group_recordings(items: Iterable[CheckItem]) -> Iterator[CheckUnit]:
             yield CheckUnit(index, tuple(held))
             held, index, size_bytes = [], index + 1, 0
         held.append(item)
-        size_bytes += item.size_bytes or 0
+        size_bytes += item.bytes_to_read
     if held:
         yield CheckUnit(index, tuple(held))
 

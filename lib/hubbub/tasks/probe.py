@@ -8,59 +8,45 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import count, islice
-from typing import Any
+from typing import Any, ClassVar
 
 from hubbub.audio.recorders import RecordingFacts
 from hubbub.clips.index import ProbeNotes, probe_clip
 from hubbub.clips.table import clip_id
 from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath
-from hubbub.planning.time_limits import time_limit_s
+from hubbub.tasks.file_units import FileItem, FileUnit, count_items
 from hubbub.tasks.item_observer import announce_items, is_observed
-from hubbub.tasks.result import MOST_REASONS, UnitResult, describe_failure
+from hubbub.tasks.result import UnitResult, describe_failure
 
 CLIPS_A_UNIT = 1000
-
-_CLIP_WINDOWS = 40
-"""Windows whose time limit a clip has: ten seconds, since the length of some files is counted by decoding them."""
 
 Probed = tuple[dict[str, Any], str | None]
 """A listed clip with what its header says, and a line about it where it cannot be read."""
 
 
 @dataclass(frozen=True)
-class ProbeItem:
+class ProbeItem(FileItem):
     """One listed clip.
 
     Attributes
     ----------
     listed
         As a source reader gives it: uri, labels and more.
-    failure
-        Why it is not to be read: found to kill or stall whoever reads it; None for every other.
     """
 
     listed: Mapping[str, Any]
-    failure: str | None = None
+    time_limit_windows: ClassVar[int] = 40
+    """Ten seconds, since the length of some files is counted by decoding them."""
 
     @property
-    def time_limit_s(self) -> float:
-        """Seconds after which its reader is thought to hang."""
-        return time_limit_s(self.listed.get("size_bytes") or 0, _CLIP_WINDOWS)
+    def bytes_to_read(self) -> int:
+        """Size of the recording; 0 where that is unknown."""
+        return self.listed.get("size_bytes") or 0
 
 
-@dataclass(frozen=True)
-class ProbeUnit:
-    """Some listed clips; `index` is the unit's number."""
-
-    index: int
-    items: tuple[ProbeItem, ...]
-
-    @property
-    def time_limit_s(self) -> float:
-        """Seconds after which the unit is thought to hang."""
-        size_bytes = sum(item.listed.get("size_bytes") or 0 for item in self.items)
-        return time_limit_s(size_bytes, _CLIP_WINDOWS * len(self.items))
+ProbeUnit = FileUnit[ProbeItem]
+"""Some listed clips."""
 
 
 @dataclass(frozen=True)
@@ -113,23 +99,13 @@ class ProbeTask:
         found, notes = list(self._probe_all(unit.items)), ProbeNotes()
         for clip, _, facts in found:
             notes.add(clip["uri"], facts)
-        probed = [(clip, complaint) for clip, complaint, _ in found]
-        complaints = tuple(complaint for _, complaint in probed)
-        failed = [clip for clip, complaint in probed if complaint is not None]
         return ProbeResult(
-            unit=unit.index,
-            ok=len(probed) - len(failed),
-            failed=len(failed),
-            windows=len(probed),
-            rows=len(probed),
+            **count_items(unit, [(clip["uri"], complaint) for clip, complaint, _ in found if complaint is not None]),
             audio_s=0.0,
             bytes_read=0,
             seconds={"probe": time.perf_counter() - started},
-            reasons=tuple((clip["uri"], complaint) for clip, complaint in probed if complaint is not None)[
-                :MOST_REASONS
-            ],
-            columns=_find_added(unit.items, [clip for clip, _ in probed]),
-            complaints=complaints,
+            columns=_find_added(unit.items, [clip for clip, _, _ in found]),
+            complaints=tuple(complaint for _, complaint, _ in found),
             notes=notes,
         )
 

@@ -36,6 +36,7 @@ from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path,
 from hubbub.store.problems import BROKEN, Problem, read_bytes_if_there
 from hubbub.store.rows import PROGRESS, ROW_COLUMNS, add_missing_columns, checksum, select_current, select_latest
 from hubbub.store.verify import ShardCheck, check_shard, read_part_if_valid, readable_parts
+from hubbub.tasks.result import UnitResult
 
 _SHARDS_A_UNIT = 8
 _SHARD_BYTES_MOST = 100 * 2**20  # larger objects are sent to a bucket in parts
@@ -63,28 +64,16 @@ class VerifyUnit:
 
 
 @dataclass(frozen=True)
-class VerifyResult:
-    """What came of checking one unit.
+class VerifyResult(UnitResult):
+    """One unit, checked: `windows` counts shards, or units of label tables; `rows` those with checksums computed.
 
     Attributes
     ----------
-    unit
-        Its number.
-    checked
-        Shards, or units of label tables, that were looked at.
-    rows
-        Whose checksums were computed.
-    size_bytes
-        Of the shards as stored.
     problems
         What is wrong with them.
     """
 
-    unit: int
-    checked: int
-    rows: int
-    size_bytes: int
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +117,7 @@ class VerifyLabelsTask:
     def __call__(self, unit: VerifyUnit) -> VerifyResult:
         """Check the units."""
         found = [problem for number in unit.items for problem in verify_labels(self.tables, number)]
-        return VerifyResult(unit.index, len(unit.items), 0, 0, tuple(found))
+        return VerifyResult(unit.index, 0, 0, len(unit.items), 0, 0.0, 0, problems=tuple(found))
 
 
 def group_units(numbers: Sequence[int]) -> Iterator[VerifyUnit]:
@@ -140,7 +129,7 @@ def group_units(numbers: Sequence[int]) -> Iterator[VerifyUnit]:
 def _result(unit: VerifyUnit, checks: Sequence[ShardCheck]) -> VerifyResult:
     problems = tuple(problem for check in checks for problem in check.problems)
     rows, size_bytes = sum(check.rows for check in checks), sum(check.size_bytes for check in checks)
-    return VerifyResult(unit.index, len(checks), rows, size_bytes, problems)
+    return VerifyResult(unit.index, 0, 0, len(checks), rows, 0.0, size_bytes, problems=problems)
 
 
 @dataclass(frozen=True)

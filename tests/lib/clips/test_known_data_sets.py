@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.errors import ClipTableError
+from tests.lib.clips.trees import labels, listed, touch, write
 
 URBANSOUND = """slice_file_name,fsID,start,end,salience,fold,classID,class
 100032-3-0-0.wav,100032,0,0.317551,1,5,3,dog_bark
 100263-2-0-117.wav,100263,58.5,62.5,1,5,2,children_playing
 101415-3-0-2.wav,101415,1.0,5.0,2,1,3,dog_bark
 """
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def listed(source: Path, format: str | None = None) -> Listing:
-    return list_source(source, format, Columns())
-
-
-def labels(listing: Listing) -> dict[str, list[str]]:
-    return {clip["uri"]: clip["labels"] for clip in listing.clips}
 
 
 @pytest.fixture
@@ -281,37 +259,6 @@ def test_half_an_event_is_refused(tmp_path: Path):
     touch(tmp_path, "a.wav")
     with pytest.raises(ClipTableError, match=r"a\.wav has an event from 0\.5 to None; expected seconds for both"):
         listed(tmp_path / "x.tsv")
-
-
-def test_xeno_canto_is_labelled_by_species(tmp_path: Path):
-    one = {"id": "134880", "gen": "Troglodytes", "sp": "troglodytes", "en": "Wren", "rec": "A. Bird", "cnt": "Poland"}
-    one |= {"lat": "51.8", "lng": "19.2", "date": "2013-04-21", "time": "07:00", "q": "A", "also": ["Parus major"]}
-    other = {"id": "9", "gen": "Strix", "sp": "aluco", "lat": None, "lng": "east", "date": "", "time": "?"}
-    missing = {"id": "77", "gen": "Strix", "sp": "aluco"}
-    write(tmp_path / "meta" / "page1.json", json.dumps({"numRecordings": "3", "recordings": [one, other, missing]}))
-    touch(tmp_path, "XC134880-Wren.mp3", "owls/xc9.mp3", "owls/other.mp3")
-    listing = listed(tmp_path)
-    assert listing.evidence == "read as xeno-canto: meta/page1.json holds recordings of Xeno-canto, such as XC134880"
-    wren, owl = listing.clips
-    assert (wren["uri"], wren["labels"], wren["group"]) == (
-        "XC134880-Wren.mp3",
-        ["Troglodytes troglodytes"],
-        "A. Bird, 2013-04-21",
-    )
-    assert (wren["latitude"], wren["longitude"], wren["also_heard"]) == (51.8, 19.2, "Parus major")
-    assert "recorded_at" not in wren
-    assert (owl["uri"], owl["group"], owl["latitude"], owl["longitude"]) == ("owls/xc9.mp3", "XC9", None, None)
-    assert listing.notes == [
-        "1 recording (owls/other.mp3) not listed; passed over",
-        "1 of the recordings in the metadata not here, such as XC77; passed over",
-    ]
-
-
-def test_json_of_others_is_not_xeno_canto(tmp_path: Path):
-    write(tmp_path / "settings.json", '{"recordings": [{"id": 1}]}')
-    write(tmp_path / "broken.json", "{")
-    touch(tmp_path, "dog/1.wav", "rain/2.wav")
-    assert listed(tmp_path).evidence.startswith("read as folder")
 
 
 def test_columns_of_a_table_are_splits_and_classes(tmp_path: Path):

@@ -7,23 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.clips.sources import Columns, Listing, list_formats, list_source
+from hubbub.clips.sources import Columns, list_formats, list_source
 from hubbub.errors import ClipTableError
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
-def listed(source: Path, format: str | None = None, pattern: str | None = None) -> Listing:
-    return list_source(source, format, Columns(), pattern=pattern)
-
-
-def labels(listing: Listing) -> dict[str, list[str]]:
-    return {clip["uri"]: clip["labels"] for clip in listing.clips}
+from tests.lib.clips.trees import labels, listed, touch
 
 
 @pytest.mark.parametrize("format", list_formats().values(), ids=lambda format: format.name)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.errors import ClipTableError
+from tests.lib.clips.trees import labels, listed, touch, write
 
 STRANGE_NAMES = [
     "two words.wav",
@@ -22,27 +22,6 @@ STRANGE_NAMES = [
     "q?.wav",
     "[x].wav",
 ]
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
-def csv(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def listed(source: Path, name: str | None = None, **columns: str) -> Listing:
-    return list_source(source, name, Columns(**columns))
-
-
-def labels(listing: Listing) -> dict[str, list[str]]:
-    return {clip["uri"]: clip["labels"] for clip in listing.clips}
 
 
 def test_a_folder_of_folders_has_a_class_a_folder(tmp_path: Path):
@@ -79,7 +58,7 @@ def test_strange_names_in_folders(tmp_path: Path, name: str):
 @pytest.mark.parametrize("name", STRANGE_NAMES)
 def test_strange_names_in_csv_files(tmp_path: Path, name: str):
     touch(tmp_path, name)
-    source = csv(tmp_path / "clips.csv", f'path,label\n"{name}",x\n')
+    source = write(tmp_path / "clips.csv", f'path,label\n"{name}",x\n')
     assert labels(listed(source, path="path", label="label")) == {name: ["x"]}
 
 
@@ -105,7 +84,7 @@ def test_sources_that_are_not_there_or_not_fitting(tmp_path: Path):
     with pytest.raises(ClipTableError, match="is a folder; the --…-column options and --label-separator are for"):
         listed(tmp_path, path="x")
     with pytest.raises(ClipTableError, match="is no folder"):
-        listed(csv(tmp_path / "x.csv", "a\n1\n"), "folder")
+        listed(write(tmp_path / "x.csv", "a\n1\n"), "folder")
     with pytest.raises(ClipTableError, match=r"a\.wav"):
         listed(tmp_path / "a.wav")
     with pytest.raises(ClipTableError, match="cannot be read as CSV"):
@@ -152,12 +131,12 @@ def test_esc50_has_columns_of_its_own(esc10_mini: Path):
 def test_esc50_without_its_columns_says_which_there_are(tmp_path: Path):
     touch(tmp_path, "a.wav")
     with pytest.raises(ClipTableError, match=r"no column 'filename' .*known: file, kind"):
-        listed(csv(tmp_path / "x.csv", "file,kind\na.wav,dog\n"), "esc50")
+        listed(write(tmp_path / "x.csv", "file,kind\na.wav,dog\n"), "esc50")
 
 
 def test_any_csv_with_columns_named(tmp_path: Path):
     touch(tmp_path, "a.wav", "b.wav")
-    source = csv(
+    source = write(
         tmp_path / "x.csv",
         "file,kind,cv,part,site,from,to,city,mood\n"
         "a.wav,dog,1,train,s1,0,2.5,Malmö,0.5\na.wav,,,,,2.5,,,\nb.wav,cat,2,test,s2,,,Oslo,1\n",
@@ -187,7 +166,7 @@ def test_any_csv_with_columns_named(tmp_path: Path):
 )
 def test_labels_are_text_as_it_stands_in_the_file(tmp_path: Path, text: str, label: str):
     touch(tmp_path, "a.wav", "b.wav")
-    listing = listed(csv(tmp_path / "x.csv", text), path="path", label="label")
+    listing = listed(write(tmp_path / "x.csv", text), path="path", label="label")
     assert listing.clips[0]["labels"] == [label]
 
 
@@ -204,7 +183,7 @@ def test_labels_are_text_as_it_stands_in_the_file(tmp_path: Path, text: str, lab
 )
 def test_a_cell_may_hold_several_labels(tmp_path: Path, cell: str, separator: str | None, labels: list[str]):
     touch(tmp_path, "a.wav")
-    source = csv(tmp_path / "x.csv", f"path,tags\na.wav,{cell}\n")
+    source = write(tmp_path / "x.csv", f"path,tags\na.wav,{cell}\n")
     (clip,) = listed(source, path="path", label="tags", label_separator=separator).clips
     assert clip["labels"] == labels
     with pytest.raises(ClipTableError, match=r"--label-separator parts the cells of a column; .* --label-column"):
@@ -213,13 +192,13 @@ def test_a_cell_may_hold_several_labels(tmp_path: Path, cell: str, separator: st
 
 def test_groups_are_text_as_it_stands_in_the_file(tmp_path: Path):
     touch(tmp_path, "a.wav")
-    listing = listed(csv(tmp_path / "x.csv", "path,site\na.wav,12\nb.wav,\n"), path="path", group="site")
+    listing = listed(write(tmp_path / "x.csv", "path,site\na.wav,12\nb.wav,\n"), path="path", group="site")
     assert [clip["group"] for clip in listing.clips] == ["12", None]
 
 
 def test_file_addresses_stay_what_they_are(tmp_path: Path):
     touch(tmp_path, "a.wav")
-    source = csv(tmp_path / "x.csv", f"path\na.wav\nfile://{tmp_path}/a.wav\n")
+    source = write(tmp_path / "x.csv", f"path\na.wav\nfile://{tmp_path}/a.wav\n")
     assert [clip["uri"] for clip in listed(source, path="path").clips] == ["a.wav", f"file://{tmp_path}/a.wav"]
 
 
@@ -248,7 +227,7 @@ def test_file_addresses_stay_what_they_are(tmp_path: Path):
 def test_a_csv_that_does_not_do_says_why(tmp_path: Path, text: str, columns: dict[str, str], message: str):
     touch(tmp_path, "a.wav")
     with pytest.raises(ClipTableError, match=message):
-        listed(csv(tmp_path / "x.csv", text), "csv", **columns)
+        listed(write(tmp_path / "x.csv", text), "csv", **columns)
 
 
 def test_a_name_that_is_no_utf8_is_refused_or_listed_and_no_crash(tmp_path: Path):

@@ -12,21 +12,11 @@ import pytest
 from hubbub.clips.labels import find_spellings, normalise_labels, warn_of_spellings
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.errors import ClipTableError
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
+from tests.lib.clips.trees import labels, touch
 
 
 def listed(source: Path, **columns: str) -> Listing:
     return list_source(source, None, Columns(**{"path": "file", "label": "kind"} | columns))
-
-
-def labels(listing: Listing) -> dict[str, list[str]]:
-    return {clip["uri"]: clip["labels"] for clip in listing.clips}
 
 
 @pytest.mark.parametrize(

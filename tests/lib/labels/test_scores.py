@@ -172,6 +172,13 @@ def test_references_of_other_programs_are_read(name: str, tmp_path: Path):
         assert events.to_dict("records") == [{"uri": "folder/a.wav", "label": "dog", "onset_s": 1.0, "offset_s": 2.5}]
 
 
+def test_a_reference_may_have_another_encoding_and_decimal_commas(tmp_path: Path):
+    path = tmp_path / "a.Table.2.selections.txt"
+    path.write_text("Begin Time (s)\tEnd Time (s)\tLabel\n1,0\t2,5\tdog\n", encoding="utf-16")
+    events = match_reference(read_reference(path), FILES, LABELS).events
+    assert events.to_dict("records") == [{"uri": "folder/a.wav", "label": "dog", "onset_s": 1.0, "offset_s": 2.5}]
+
+
 def test_what_is_odd_about_a_reference_is_said():
     rows = [
         *(("a.wav", "dog", 1.0, 3.0), ("a.wav", "dog", 2.0, 4.0), ("a.wav", "cat", 1.0, 2.0)),

@@ -471,7 +471,7 @@ def test_the_result_of_a_unit_counts_and_is_a_unit_result(tmp_path: Path, good: 
     items = [
         CheckItem("0.wav", None, None),
         CheckItem("1.wav", None, None),
-        CheckItem("2.wav", None, None, "WorkerDied: x"),
+        CheckItem("2.wav", None, None, failure="WorkerDied: x"),
     ]
     done = CheckTask(tmp_path)(CheckUnit(7, tuple(items)))
     assert isinstance(done, UnitResult)  # isolated processes hand over nothing else

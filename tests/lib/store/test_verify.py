@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from distributed import Client, LocalCluster
 
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import ClipTable
 from hubbub.config import load_settings
+from hubbub.engine.isolated import run_isolated
 from hubbub.planning.plan import plan_features
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import create_store, open_store
@@ -20,7 +22,9 @@ from hubbub.store.parts import part_path, read_part, write_part
 from hubbub.store.problems import Problem
 from hubbub.store.rows import row_schema
 from hubbub.store.verify import check_shard, verify_clips, verify_shard
+from hubbub.store.verify_layout import verify_array
 from hubbub.tasks.extract import ExtractTask
+from hubbub.tasks.verify import VerifyResult, VerifyTask, VerifyUnit
 
 SETTINGS = [
     *("frontend.sample_rate=8000", "frontend.n_fft=256", "frontend.hop_samples=128", "frontend.n_mels=16"),
@@ -70,6 +74,18 @@ def all_problems(store: FeatureStore, table: ClipTable | None = None) -> list[Pr
 def test_a_good_store_has_no_problems(store: FeatureStore, table: ClipTable):
     assert store.committed() == [0, 1, 2]
     assert all_problems(store, table) == []
+
+
+def test_an_isolated_process_checks_shards_like_any_other(store: FeatureStore):
+    """A unit is isolated once a worker died of it, which a shard cannot help."""
+    shard_file(store, 1).unlink()
+    task, unit = VerifyTask(store, verify_array(store)[0]), VerifyUnit(3, (0, 1))
+    alone = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with LocalCluster(**alone) as cluster, Client(cluster) as client:
+        found = client.submit(run_isolated, task, unit).result()
+    assert isinstance(found, VerifyResult)
+    assert found == task(unit)
+    assert [problem.unit for problem in found.problems] == [1]
 
 
 @pytest.mark.parametrize("place", [10, 0.3, 0.6, -2])

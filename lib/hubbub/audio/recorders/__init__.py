@@ -1,7 +1,8 @@
 """What recorders tell of a recording: time, site and gain from its name and from the notes in its header.
 
 One scheme of names, or one chunk, a file: ``name_*.py`` have `read_name`, ``chunk_*.py`` have `read_chunk`, and each
-gives a `Statement` or None. What is said here of samples is nothing: `hubbub.audio.decode` reads those.
+gives a `Statement` or None; ``tags_*.py`` read the tags of a container, and `tags` tells what they state. What is said
+here of samples is nothing: `hubbub.audio.decode` reads those.
 """
 
 from hubbub.audio.recorders.facts import RecordingFacts, describe_recording

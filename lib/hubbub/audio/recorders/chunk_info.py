@@ -29,7 +29,7 @@ _RECORDED = re.compile(
     re.ASCII,
 )
 _GAIN = re.compile(r" at (?:gain setting ([0-4])|(low|low-medium|medium|medium-high|high) gain)")
-_GAIN_NAMES = ("low", "low-medium", "medium", "medium-high", "high")
+GAIN_NAMES = ("low", "low-medium", "medium", "medium-high", "high")
 _BATTERY = re.compile(r" battery (?:state )?was (\d{1,2}\.\d{1,3})V", re.ASCII)
 _TEMPERATURE = re.compile(r" temperature was (-?\d{1,3}\.\d{1,2})C", re.ASCII)
 _ARTIST = re.compile(r"(Audio|Hydro)Moth ([0-9A-Fa-f]{16})")
@@ -38,12 +38,16 @@ _ARTIST = re.compile(r"(Audio|Hydro)Moth ([0-9A-Fa-f]{16})")
 def read_chunk(body: bytes) -> Statement | None:
     """Read the content of a ``LIST``; None: no INFO, or no sentence of AudioMoth's."""
     entries = _read_entries(body)
-    comment = decode_text(entries.get(b"ICMT", b"")).strip(" \0")
-    found = _RECORDED.match(comment)
+    return state_comment(decode_text(entries.get(b"ICMT", b"")), decode_text(entries.get(b"IART", b"")))
+
+
+def state_comment(comment: str, artist: str) -> Statement | None:
+    """Make the statement of AudioMoth's sentence and of its artist entry; None: the comment is another's."""
+    found = _RECORDED.match(comment.strip(" \0"))
     if found is None:
         return None
-    artist = _ARTIST.match(decode_text(entries.get(b"IART", b"")))
-    kind, serial = found[9] or (artist and artist[1]) or "Audio", found[10] or (artist and artist[2])
+    device = _ARTIST.match(artist)
+    kind, serial = found[9] or (device and device[1]) or "Audio", found[10] or (device and device[2])
     time, problem = None, None
     try:
         zone = parse_offset(found[8]) if found[8] else UTC
@@ -58,7 +62,7 @@ def read_chunk(body: bytes) -> Statement | None:
         time,
         recorder=f"{kind}Moth",
         serial=serial,
-        gain=(gain[2] or _GAIN_NAMES[int(gain[1])]) if gain else None,
+        gain=(gain[2] or GAIN_NAMES[int(gain[1])]) if gain else None,
         temperature_c=parse_number(warmth[1], -90, 100) if warmth else None,
         battery_v=parse_number(battery[1], 0, 30) if battery else None,
         problem=problem,

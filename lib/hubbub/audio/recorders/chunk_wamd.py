@@ -9,13 +9,12 @@ from __future__ import annotations
 import struct
 
 from hubbub.audio.recorders.statement import (
-    ImpossibleTime,
     Statement,
     clean_text,
     decode_text,
-    parse_iso_time,
     parse_number,
     parse_position,
+    read_time,
 )
 
 SOURCE = "chunk 'wamd'"
@@ -31,12 +30,7 @@ def read_chunk(body: bytes) -> Statement | None:
     if entries.get(_VERSION, b"")[:2] != b"\x01\x00":
         return None
     text = {key: decode_text(value).strip(" \0") for key, value in entries.items() if key != _VERSION}
-    time, problem = None, None
-    if text.get(_START):
-        try:
-            time = parse_iso_time(text[_START])
-        except ImpossibleTime as error:
-            problem = f"the start time of {SOURCE}: {error}"
+    time, problem = read_time(text.get(_START, ""), f"the start time of {SOURCE}")
     place = _read_place(text.get(_FIRST_PLACE, "")) or _read_place(text.get(_LAST_PLACE, "")) or (None, None)
     outside, inside = (
         parse_number(text.get(key, ""), -90, 100) if text.get(key, "").endswith("C") else None

@@ -1,8 +1,8 @@
 """What is known of a recording from its name and its header together.
 
-A time with a zone wins over one without; among equals the header's (GUANO, wamd, AudioMoth's comment) wins over the
-name's, and the name's over ``bext`` and ``iXML``, which editors rewrite. The others check it: clocks in different zones
-are whole quarter-hours apart, and anything else is told.
+A time with a zone wins over one without; among equals the header's (GUANO, wamd, Frontier Labs' tags, AudioMoth's
+comment) wins over the name's, and the name's over ``bext``, ``iXML`` and the tag ``DATE``, which editors rewrite. The
+others check it: clocks in different zones are whole quarter-hours apart, and anything else is told.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from hubbub.audio.recorders import chunk_bext, chunk_guano, chunk_info, chunk_ixml, chunk_wamd
+from hubbub.audio.recorders import chunk_bext, chunk_guano, chunk_info, chunk_ixml, chunk_wamd, tags
 from hubbub.audio.recorders.names import read_name
 from hubbub.audio.recorders.notes import HeaderNotes
-from hubbub.audio.recorders.statement import Statement
+from hubbub.audio.recorders.statement import Facts, Statement
 from hubbub.audio.recorders.timezones import convert_to_utc
 
 _RANKS = {
     chunk_guano.SOURCE: 0,
     chunk_wamd.SOURCE: 1,
+    tags.FRONTIER_SOURCE: 1,
     chunk_info.SOURCE: 2,
+    tags.COMMENT_SOURCE: 2,
     chunk_bext.SOURCE: 4,
     chunk_ixml.SOURCE: 5,
+    tags.DATE_SOURCE: 6,
 }
 _NAME_RANK = 3
 _QUARTER_HOUR_S = 15 * 60
@@ -43,7 +46,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True)
-class RecordingFacts:
+class RecordingFacts(Facts):
     """What is known of a recording; None where nothing tells.
 
     Attributes
@@ -52,8 +55,6 @@ class RecordingFacts:
         When it began, in UTC.
     local_time
         When it began by the recorder's clock, naive, where the zone is unknown; `recorded_at` is then None.
-    site, recorder, serial, gain, gain_db, latitude, longitude, temperature_c, battery_v
-        As in `Statement`.
     evidence
         A sentence: which scheme of names or which chunk gave the time. Empty where nothing tells anything.
     problem
@@ -62,15 +63,6 @@ class RecordingFacts:
 
     recorded_at: datetime | None = None
     local_time: datetime | None = None
-    site: str | None = None
-    recorder: str | None = None
-    serial: str | None = None
-    gain: str | None = None
-    gain_db: float | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-    temperature_c: float | None = None
-    battery_v: float | None = None
     evidence: str = ""
     problem: str | None = None
 

@@ -1,7 +1,8 @@
-"""The notes in a recording's header: which chunks are read, within bounds, and what each states.
+"""The notes in a recording's header: which chunks and tags are read, within bounds, and what each states.
 
-WAV, RF64, BW64 and W64 are read; of other formats there are no notes. A recording with broken notes may still decode,
-so that nothing here raises: what is broken is told in `HeaderNotes.problems`.
+The chunks of WAV, RF64, BW64 and W64 and the tags of FLAC, Ogg and MP3 are read; of other formats there are no notes.
+A recording with broken notes may still decode, so that nothing here raises: what is broken is told in
+`HeaderNotes.problems`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from hubbub.audio.recorders import chunk_bext, chunk_guano, chunk_info, chunk_ixml, chunk_wamd
 from hubbub.audio.recorders.statement import Statement, clean_text
+from hubbub.audio.recorders.tags import read_tags, state_tags
+from hubbub.audio.recorders.tags_vorbis import list_foreign_chunks
 from hubbub.audio.riff import BrokenChunks, Chunk, Pread, iterate_chunks
 
 LONGEST_CHUNK = 2**16
@@ -38,7 +42,7 @@ class HeaderNotes:
     Attributes
     ----------
     statements
-        One a chunk that says something, in the order of the file.
+        Those of the tags, then one a chunk that says something, in the order of the file.
     problems
         A sentence for each thing that is broken; the recording may still decode.
     """
@@ -74,6 +78,9 @@ def read_header_notes(source: str | Path | int | Pread, size: int | None = None)
     problems: list[str] = []
     try:
         with _opened(source, size) as (pread, length):
+            tags, broken = read_tags(pread)
+            statements += state_tags(tags)
+            problems += [f"the header is broken: {broken}"] if broken else []
             for chunk in _note_chunks(pread, length, problems):
                 statement = _READERS[chunk.name](pread(min(chunk.length, LONGEST_CHUNK), chunk.start))
                 statements += [statement] if statement is not None else []
@@ -88,7 +95,7 @@ def _note_chunks(pread: Pread, size: int, problems: list[str]) -> Iterator[Chunk
     """Give the chunks that have a reader; tell where the chunks of the file break off."""
     read = 0
     try:
-        for chunk in iterate_chunks(pread, size):
+        for chunk in chain(list_foreign_chunks(pread), iterate_chunks(pread, size)):
             if chunk.name in _READERS and read < _MOST_READ:
                 read += 1
                 yield chunk

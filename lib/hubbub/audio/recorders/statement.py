@@ -19,16 +19,12 @@ _ISO = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Statement:
-    """What one source states; None where it is silent.
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is told of a recording beside its time; None where nothing tells.
 
     Attributes
     ----------
-    source
-        Who states it, for people: ``name (Song Meter scheme, certain)``, ``chunk 'guan'``.
-    time
-        When the recording began: aware where the source knows the zone, else naive, the time of the recorder's clock.
     site, recorder, serial
         Where it stood, its make and model, its number.
     gain
@@ -41,12 +37,8 @@ class Statement:
         Degrees Celsius: outside the housing where both are known.
     battery_v
         Volts.
-    problem
-        A sentence on what the source holds that cannot be so.
     """
 
-    source: str
-    time: datetime | None = None
     site: str | None = None
     recorder: str | None = None
     serial: str | None = None
@@ -56,6 +48,24 @@ class Statement:
     longitude: float | None = None
     temperature_c: float | None = None
     battery_v: float | None = None
+
+
+@dataclass(frozen=True)
+class Statement(Facts):
+    """What one source states.
+
+    Attributes
+    ----------
+    source
+        Who states it, for people: ``name (Song Meter scheme, certain)``, ``chunk 'guan'``.
+    time
+        When the recording began: aware where the source knows the zone, else naive, the time of the recorder's clock.
+    problem
+        A sentence on what the source holds that cannot be so.
+    """
+
+    source: str
+    time: datetime | None = None
     problem: str | None = None
 
 
@@ -108,6 +118,14 @@ def parse_iso_time(text: str) -> datetime:
     if found[8] and zone is None:
         raise ImpossibleTime(f"there is no offset {found[8]} from UTC")
     return build_time(found.groups()[:7], zone or None)
+
+
+def read_time(text: str, what: str) -> tuple[datetime | None, str | None]:
+    """Read a time as `parse_iso_time` does, None of no text; of one that cannot be, a sentence with `what` it is."""
+    try:
+        return (parse_iso_time(text) if text else None), None
+    except ImpossibleTime as error:
+        return None, f"{what}: {error}"
 
 
 @lru_cache(256)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from hubbub.audio.recorders import HeaderNotes, RecordingFacts, describe_recording, read_header_notes
+
 SAMPLES = struct.pack("<400h", *range(400))
 FMT = struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16)
 W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
@@ -67,3 +69,13 @@ def wamd(**entries: str) -> bytes:
     for name, value in entries.items():
         body += struct.pack("<HI", keys[name], len(value)) + value.encode()
     return chunk(b"wamd", body)
+
+
+def read(content: bytes) -> HeaderNotes:
+    """Read a file's notes as ranges of a bucket are read."""
+    return read_header_notes(lambda count, offset: content[offset : offset + count], len(content))
+
+
+def facts_of(content: bytes) -> RecordingFacts:
+    """What the notes of a file tell."""
+    return describe_recording("x", read(content))

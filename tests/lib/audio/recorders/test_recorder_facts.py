@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from hubbub.audio.recorders import HeaderNotes, RecordingFacts, describe_recording, parse_timezone, read_header_notes
+from hubbub.audio.recorders.statement import Facts
 from hubbub.clips.table import CLIP_SCHEMA, RESERVED_COLUMNS
 from tests.lib.audio.recorders.header_cases import bext, chunk, info, wamd, wav
 
@@ -151,5 +153,5 @@ def test_the_how_to_page_tells_what_is_so():
     for example in re.findall(r"`([^`]+\.wav|60000000.WAV)`", names.partition("resemble")[2]):
         assert describe_recording(example) == RecordingFacts()
     columns = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page.partition("## Columns")[2], re.M)))
-    filled = RecordingFacts(None, None, "a", "b", "c", "d", 1.0, 2.0, 3.0, 4.0, 5.0)
+    filled = RecordingFacts(**{field.name: "known" for field in fields(Facts)})
     assert columns == ["recorded_at", *filled.columns()]

@@ -16,26 +16,20 @@ from hypothesis import strategies as st
 from hubbub.audio.recorders import HeaderNotes, describe_recording, read_header_notes
 from hubbub.audio.recorders.notes import LONGEST_CHUNK
 from tests.lib.audio.recorders.header_cases import (
-    COMMENT,
     GUANO,
     SAMPLES,
     W64_TAIL,
     bext,
     chunk,
+    facts_of,
     info,
+    read,
     rf64,
     w64,
     wamd,
     wav,
 )
 
-MOTH_FACTS = {
-    "recorder": "AudioMoth",
-    "recorder_serial": "24F3190361DA3578",
-    "gain_setting": "medium",
-    "temperature_c": 23.4,
-    "battery_v": 4.1,
-}
 GUANO_FACTS = {
     "recorder": "Wildlife Acoustics, Inc. Song Meter Mini",
     "recorder_serial": "2MA04827",
@@ -52,15 +46,6 @@ IXML = (
     "<LOCATION_GPS>52.5, 13.4</LOCATION_GPS></LOCATION><BEXT><BWF_ORIGINATION_DATE>2026-05-17</BWF_ORIGINATION_DATE>"
     "<BWF_ORIGINATION_TIME>04:30:00</BWF_ORIGINATION_TIME></BEXT></BWFXML>"
 )
-
-
-def read(content: bytes) -> HeaderNotes:
-    """Read a file's notes as ranges of a bucket are read."""
-    return read_header_notes(lambda count, offset: content[offset : offset + count], len(content))
-
-
-def facts_of(content: bytes):
-    return describe_recording("x.wav", read(content))
 
 
 def test_guano_is_read():
@@ -110,65 +95,6 @@ def test_timestamps_of_guano(
     assert (facts.recorded_at, facts.local_time) == (recorded_at, local_time)
     assert (problem or "") in (facts.problem or "")
     assert (problem is None) == (facts.problem is None)
-
-
-BY = "by AudioMoth 24F3190361DA3578"
-COMMENTS = [  # as the firmware's sprintf writes them, from 1.0 to now
-    ("", f"{BY} at gain setting 2 while battery state was 4.1V", "04:30", "medium", 4.1, None),
-    (" (UTC)", f"{BY} at gain setting 0 while battery state was < 3.6V", "04:30", "low", None, None),
-    (" (UTC+5:45)", f"{BY} at gain setting 4 while battery state was greater than 4.9V.", "22:45", "high", None, None),
-    (
-        " (UTC-3:30)",
-        f"{BY} at gain setting 1 while battery state was 4.1V. Recording cancelled before completion.",
-        *("08:00", "low-medium", 4.1, None),
-    ),
-    (
-        " (UTC-0:30)",
-        f"{BY} at medium-high gain setting while battery state was less than 2.5V and temperature was -12.3C.",
-        *("05:00", "medium-high", None, -12.3),
-    ),
-    (" (UTC+2)", COMMENT.partition(" (UTC+2) ")[2], "02:30", "medium", 4.1, 23.4),
-    (
-        " (UTC)",
-        f"{BY} using external microphone at high gain while battery was 4.2V and temperature was 0.0C. Amplitude "
-        "threshold was -40 dB with 1s minimum trigger duration.",
-        *("04:30", "high", 4.2, 0.0),
-    ),
-]
-
-
-@pytest.mark.parametrize(("zone", "rest", "utc", "gain", "battery", "warmth"), COMMENTS)
-def test_comments_of_every_firmware_of_audiomoth(
-    zone: str, rest: str, utc: str, gain: str, battery: float | None, warmth: float | None
-):
-    facts = facts_of(wav(info(f"Recorded at 04:30:00 17/05/2026{zone} {rest}")))
-    assert facts.recorded_at is not None
-    assert f"{facts.recorded_at:%H:%M}" == utc
-    assert (facts.gain, facts.battery_v, facts.temperature_c) == (gain, battery, warmth)
-    assert (facts.recorder, facts.serial) == ("AudioMoth", "24F3190361DA3578")
-
-
-def test_during_a_deployment_the_serial_number_is_the_artists():
-    comment = COMMENT.replace("by AudioMoth 24F3190361DA3578", "during deployment 0123456789ABCDEF")
-    assert facts_of(wav(info(comment, artist="AudioMoth 24F3190361DA3578"))).columns() == MOTH_FACTS
-    assert facts_of(wav(info(comment))).serial is None
-
-
-def test_entries_of_odd_length_are_stepped_over():
-    entries = chunk(b"ISFT", b"x" * 13) + chunk(b"ICMT", COMMENT.encode() + b"\0" * (len(COMMENT) % 2 + 1))
-    assert facts_of(wav(chunk(b"LIST", b"INFO" + entries))).columns() == MOTH_FACTS
-
-
-def test_comments_of_others_say_nothing():
-    assert read(wav(info("Recorded at the sea by my brother"))) == HeaderNotes()
-    assert read(wav(chunk(b"LIST", b"adtl" + chunk(b"ICMT", COMMENT.encode())))) == HeaderNotes()
-
-
-def test_an_impossible_time_in_a_comment_is_told():
-    facts = facts_of(wav(info(COMMENT.replace("17/05", "31/02"))))
-    assert facts.recorded_at is None
-    assert "there is no 31 February 2026" in (facts.problem or "")
-    assert facts.columns() == MOTH_FACTS
 
 
 @pytest.mark.parametrize(
