@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from hubbub.clips.labels import find_spellings, normalise_labels, warn_of_spellings
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.errors import ClipTableError
 
@@ -155,25 +153,3 @@ def test_a_column_of_names_is_offered_and_never_taken(tmp_path: Path):
         ClipTableError, match=r"\(there are: kind, wave\); 'wave' looks like it: hubbub index .* 'wave'"
     ):
         list_source(tmp_path / "t.csv", None, Columns())
-
-
-def clips_of(*names: str) -> list[dict]:
-    return [{"uri": f"{number}.wav", "labels": [name]} for number, name in enumerate(names)]
-
-
-def test_labels_in_several_spellings_are_told_and_made_one():
-    clips = clips_of("Dog", "Dog", "dog ", "car_horn", "car horn", "car-horn", "car horn", "rain")
-    groups = find_spellings(clips)
-    assert warn_of_spellings(groups) == [
-        "2 labels in several spellings: 'Dog' 2, 'dog ' 1; 'car horn' 2, 'car_horn' 1, 'car-horn' 1; "
-        "--normalise-labels makes each one"
-    ]
-    changed, notes = normalise_labels(clips, groups)
-    assert Counter(clip["labels"][0] for clip in changed) == {"Dog": 3, "car horn": 4, "rain": 1}
-    assert notes[0] == "'Dog' 2, 'dog ' 1 became 'Dog'"
-    assert find_spellings(changed) == []
-
-
-def test_a_clip_with_both_spellings_has_the_label_once():
-    clips = [{"uri": "a.wav", "labels": ["Dog", "dog", "rain"]}]
-    assert normalise_labels(clips, find_spellings(clips))[0][0]["labels"] == ["Dog", "rain"]
