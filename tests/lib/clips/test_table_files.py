@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hubbub.clips.sources import Columns, Listing, list_source
@@ -99,11 +102,11 @@ def test_rows_that_repeat_another_are_left_out_and_told(tmp_path: Path):
 ROWS = [{"file": "a.wav", "kind": "dog", "n": 7, "where": {"lat": 1.5}}, {"file": "b.wav", "kind": None, "n": None}]
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "ndjson", "json", "parquet"])
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson", "json", "parquet", "pq"])
 def test_other_tables_are_read_by_the_same_columns(tmp_path: Path, ending: str):
     touch(tmp_path, "a.wav", "b.wav")
     source = tmp_path / f"t.{ending}"
-    if ending == "parquet":
+    if ending in ("parquet", "pq"):
         pd.DataFrame(ROWS).astype({"n": "Int64"}).to_parquet(source)
     else:
         source.write_text(json.dumps(ROWS) if ending == "json" else "\n".join(map(json.dumps, ROWS)))
@@ -134,7 +137,13 @@ def test_a_clip_table_needs_no_index(tmp_path: Path):
     [
         ("t.json", '{"file": "a.wav"}', "cannot be read as JSON: expected one object a clip"),
         ("t.jsonl", "[1]\n", "cannot be read as JSON lines: expected one object a clip"),
-        ("t.jsonl", "{", "cannot be read as JSON lines: "),
+        ("t.jsonl", '{"file": "a.wav"}\n\n{"file"', "cannot be read as JSON lines: line 3: Expecting ':' delimiter at"),
+        ("t.json", "[" * 100_000, "cannot be read as JSON: its values are nested too deeply"),
+        ("t.jsonl", '{"file": ' * 100_000, "cannot be read as JSON lines: its values are nested too deeply"),
+        ("t.json", "[]", "t.json has no rows; expected one row a clip"),
+        ("t.csv", "file,kind, kind\na.wav,dog,cat\n", r"1 name \('kind'\) of several columns; rename all but one"),
+        ("t.json", '[{"file": "a.wav", "kind": 1, " kind": 2}]', r"1 name \('kind'\) of several columns"),
+        ("t.csv", "file,kind\na.wav,dog,cat\n", "cannot be read as CSV: .*Expected 2 fields in line 2, saw 3"),
         ("t.parquet", "no", "cannot be read as Parquet: "),
         ("t.csv", "file,kind\nhttps://example.org/a.wav,dog\n", r"holds addresses, such as https://.*; download the"),
     ],
@@ -153,3 +162,105 @@ def test_a_column_of_names_is_offered_and_never_taken(tmp_path: Path):
         ClipTableError, match=r"\(there are: kind, wave\); 'wave' looks like it: hubbub index .* 'wave'"
     ):
         list_source(tmp_path / "t.csv", None, Columns())
+
+
+def frame(source: Path) -> dict[str, list[Any]]:
+    """Columns of a listing's clips by name."""
+    clips = list_source(source, None, Columns(path="file")).clips
+    return {name: [clip[name] for clip in clips] for name in clips[0] if name not in ("uri", "labels")}
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["7", ""], [7, None]),
+        (["-7", "0"], [-7, 0]),
+        (["7", "0.5"], [7.0, 0.5]),
+        (["1e3", ".5"], [1000.0, 0.5]),
+        (["007", "8"], ["007", "8"]),
+        (["9007199254740993", "1"], [9007199254740993, 1]),  # more than a float holds
+        (["12345678901234567890", "1"], ["12345678901234567890", "1"]),  # more than 64 bits
+        (["12345678901234567890", "0.5"], ["12345678901234567890", "0.5"]),
+        (["1_2", "3"], ["1_2", "3"]),  # a number to Python
+        (["inf", "nan"], ["inf", "nan"]),
+        (["1e999", "1"], ["1e999", "1"]),
+    ],
+)
+def test_columns_are_numbers_where_nothing_is_lost(tmp_path: Path, cells: list[str], values: list[Any]):
+    touch(tmp_path, "a.wav")
+    (tmp_path / "t.csv").write_text("file,n\n" + "".join(f"a.wav,{cell}\n" for cell in cells))
+    assert frame(tmp_path / "t.csv")["n"] == values
+    assert [type(value) for value in frame(tmp_path / "t.csv")["n"]] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "values", "is_noted"),
+    [
+        (";", ["0,5", "1,25"], [0.5, 1.25], True),
+        (";", ["0,5", "2"], [0.5, 2.0], True),
+        ("\t", ["0,5", "-1,25"], [0.5, -1.25], True),
+        (";", ["0,5", "0.5"], ["0,5", "0.5"], False),
+        (";", ["1,2,3", "4"], ["1,2,3", "4"], False),
+        (";", ["3", "4"], [3, 4], False),
+        (",", ['"0,5"', '"1,25"'], ["0,5", "1,25"], False),  # a comma is no decimal one where it parts columns
+    ],
+)
+def test_decimal_commas(tmp_path: Path, separator: str, cells: list[str], values: list[Any], is_noted: bool):
+    touch(tmp_path, "a.wav")
+    rows = [f"a.wav{separator}{cell}" for cell in cells]
+    (tmp_path / "t.csv").write_text("\n".join([f"file{separator}n", *rows]))
+    assert frame(tmp_path / "t.csv")["n"] == values
+    notes = list_source(tmp_path / "t.csv", None, Columns(path="file")).notes
+    assert ("t.csv: decimal commas were read in 1 column (n): 0,5 is 0.5" in notes) is is_noted
+
+
+def test_decimal_commas_are_seconds_and_no_labels(tmp_path: Path):
+    touch(tmp_path, "a.wav")
+    (tmp_path / "t.csv").write_text("file;kind;from\na.wav;1,5;0,5\na.wav;2,5;1,5\n")
+    listing = listed(tmp_path / "t.csv", start_s="from")
+    assert [(clip["labels"], clip["start_s"]) for clip in listing.clips] == [(["1,5"], 0.5), (["2,5"], 1.5)]
+
+
+def test_lines_that_end_in_a_separator_make_no_column(tmp_path: Path):
+    touch(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "t.csv").write_text("file,n,\na.wav,1,\nb.wav,2,\n")
+    assert frame(tmp_path / "t.csv") == {"n": [1, 2]}
+
+
+def test_a_separator_of_lines_within_text_ends_no_line(tmp_path: Path):
+    touch(tmp_path, "a.wav")
+    (tmp_path / "t.jsonl").write_text('{"file": "a.wav", "note": "one\u2028two\x85"}\r\n', encoding="utf-8")
+    assert frame(tmp_path / "t.jsonl") == {"note": ["one\u2028two\x85"]}
+
+
+def test_numbers_beyond_64_bits_are_text(tmp_path: Path):
+    touch(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "t.json").write_text(f'[{{"file": "a.wav", "n": {2**64}}}, {{"file": "b.wav", "n": 1}}]')
+    assert frame(tmp_path / "t.json") == {"n": [str(2**64), "1"]}
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.large_binary(), pa.binary(3), pa.list_(pa.binary()), pa.struct([("bytes", pa.binary())])]
+)
+def test_bytes_in_parquet_are_refused_in_words(tmp_path: Path, kind: pa.DataType):
+    table = pa.table({"file": ["a.wav"], "audio": pa.nulls(1, kind)})
+    pq.write_table(table, touch(tmp_path, "a.wav") / "t.parquet")
+    with pytest.raises(ClipTableError, match=r"as Parquet: 1 column \(audio\) of bytes; expected text and numbers"):
+        listed(tmp_path / "t.parquet")
+
+
+def test_two_columns_of_one_name_in_parquet_are_refused(tmp_path: Path):
+    table = pa.table([pa.array(["a.wav"]), pa.array([1]), pa.array([2])], names=["file", "kind", "kind"])
+    pq.write_table(table, touch(tmp_path, "a.wav") / "t.parquet")
+    with pytest.raises(ClipTableError, match=r"1 name \('kind'\) of several columns"):
+        listed(tmp_path / "t.parquet")
+
+
+def test_a_broken_parquet_file_is_one_line(tmp_path: Path):
+    pq.write_table(pa.table({"file": ["a.wav"] * 1000}), touch(tmp_path, "a.wav") / "t.parquet")
+    content = bytearray((tmp_path / "t.parquet").read_bytes())
+    content[4:40] = b"\xff" * 36
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(ClipTableError, match="cannot be read as Parquet: ") as raised:
+        listed(tmp_path / "t.parquet")
+    assert "\n" not in str(raised.value)
