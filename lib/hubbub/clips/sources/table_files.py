@@ -5,29 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.extensions import ExtensionArray
 
+from hubbub.clips.sources.table_numbers import Cells, Mask, parse_numbers, replace_decimal_commas
 from hubbub.clips.sources.table_text import HEAD_SIZE, SEPARATORS, decode, find_separator, split_header
 from hubbub.clips.sources.template import Columns
 from hubbub.errors import ClipTableError
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import list_few
-
-_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+(,[0-9]+)?\s*")
-_CODE = re.compile(r"\s*[+-]?(0[0-9]+.*|[0-9]{16,})\s*")
-"""What a number would not keep: zeros in front, and digits beyond those of a float."""
 
 
 def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFrame:
@@ -106,19 +100,24 @@ def _read_csv(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFra
     if separator != ",":
         notes.append(f"its columns are parted by {SEPARATORS[separator]}")
     # The header is read as a row: pandas would number columns of one name, and take extra cells for an index.
-    rows = pd.read_csv(io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False, na_values=[""])
-    names = _name_columns(rows.iloc[0].fillna(""))
-    columns = {name: rows[number].iloc[1:].reset_index(drop=True) for number, name in enumerate(names)}
-    unnamed = {f"Unnamed: {number}" for number in rows if rows[number].isna().all()}  # lines that end in a separator
-    columns = {name: column for name, column in columns.items() if name not in unnamed}
+    table = pd.read_csv(
+        io.StringIO(text), sep=separator, header=None, dtype=object, keep_default_na=False, na_values=[""]
+    )
+    is_missing: Mask = table.isna().to_numpy()
+    cells: Cells = table.to_numpy(dtype=object, copy=True)
+    cells[is_missing] = None
+    names = _name_columns(["" if name is None else name for name in cells[0]])
+    is_void = is_missing.all(axis=0)  # lines that end in a separator have a column without a name and a cell
+    columns: dict[str, Cells | ExtensionArray] = {}
     with_commas = []
-    for name, column in columns.items():
-        if name in text_columns:
-            continue
-        if separator != "," and (plain := _replace_decimal_commas(column)) is not None:
-            with_commas.append(name)
+    for number, name in enumerate(names):
+        column, missing = cells[1:, number], is_missing[1:, number]
+        plain = None if separator == "," or name in text_columns else replace_decimal_commas(column, missing)
+        if plain is not None:
             column = plain
-        columns[name] = _as_numbers(column)
+            with_commas.append(name)
+        if not is_void[number]:
+            columns[name] = column if name in text_columns else parse_numbers(column, missing)
     if with_commas:
         notes.append(f"decimal commas were read in {list_few(with_commas, 'column')}: 0,5 is 0.5")
     return pd.DataFrame(columns), notes
@@ -130,30 +129,6 @@ def _name_columns(names: Iterable[Any]) -> list[str]:
     if doubled := [name for name, count in Counter(stripped).items() if count > 1]:
         raise ValueError(f"{list_few([repr(name) for name in doubled], 'name')} of several columns; rename all but one")
     return stripped
-
-
-def _replace_decimal_commas(column: pd.Series) -> pd.Series | None:
-    """A column of numbers with points in place of commas; None: it is no such column."""
-    there = column.dropna()
-    if not _fit(there, _DECIMAL_COMMA) or not there.str.contains(",", regex=False).any():
-        return None
-    return column.str.replace(",", ".", regex=False)
-
-
-def _as_numbers(column: pd.Series) -> pd.Series:
-    """A column of text as whole or other numbers where nothing is lost by it."""
-    there = column.dropna()
-    if _fit(there, _WHOLE):
-        numbers = pd.to_numeric(there)
-        return column if numbers.dtype != np.int64 else numbers.astype("Int64").reindex(column.index)
-    if not _fit(there, _NUMBER) or any(map(_CODE.fullmatch, there)):
-        return column
-    numbers = there.astype(float)
-    return numbers.astype("Float64").reindex(column.index) if np.isfinite(numbers).all() else column
-
-
-def _fit(cells: pd.Series, shape: re.Pattern[str]) -> bool:
-    return len(cells) > 0 and all(map(shape.fullmatch, cells))
 
 
 def _read_parquet(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
@@ -215,10 +190,14 @@ def _frame_objects(rows: Sequence[dict[str, Any]], names: Sequence[str], text_co
 
 
 def _convert_text(value: Any) -> Any:
-    """Text, or a list of text: several labels."""
+    """Text, or a list of text: several labels. A gap in a column of floats is no text."""
     if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
-        return [str(item) for item in value if item is not None]
-    return _to_json(value) if isinstance(value, (list, dict)) else None if value is None else str(value)
+        return [str(item) for item in value if not _is_gap(item)]
+    return _to_json(value) if isinstance(value, (list, dict)) else None if _is_gap(value) else str(value)
+
+
+def _is_gap(value: Any) -> bool:
+    return value is None or value != value
 
 
 def _convert_value(value: Any) -> Any:
