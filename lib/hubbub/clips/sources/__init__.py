@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hubbub.clips.sources.events import merge_events
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import AUDIO_SUFFIXES, Tree
 from hubbub.errors import ClipTableError, suggest_nearest
@@ -58,10 +59,13 @@ def list_source(source: StoragePath, name: str | None, columns: Columns, *, patt
             raise ClipTableError(f"unknown format '{name}': {suggest_nearest(name, ['auto', *known])}")
         tree, options = Tree(source), Options(columns, pattern)
         if name is not None and name != "auto":
-            return known[name].read(tree, options)
-        chosen, evidence = _recognise(tree, options, known)
+            chosen, evidence = known[name], ""
+        else:
+            chosen, evidence = _recognise(tree, options, known)
         listing = chosen.read(tree, options)
-        return replace(listing, evidence=f"read as {chosen.name}: {evidence}" if evidence else "")
+        clips, notes = merge_events(listing.clips)
+        evidence = f"read as {chosen.name}: {evidence}" if evidence else ""
+        return replace(listing, clips=clips, notes=[*listing.notes, *notes], evidence=evidence)
 
 
 def _recognise(tree: Tree, options: Options, known: dict[str, Format]) -> tuple[Format, str]:
