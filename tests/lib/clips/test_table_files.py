@@ -81,7 +81,10 @@ def test_files_are_found_by_name_below_the_table(tmp_path: Path):
     (tmp_path / "t.csv").write_text("file,kind\na.wav,dog\nb.wav,rain\nc.wav,dog\n")
     listing = listed(tmp_path / "t.csv")
     assert labels(listing) == {"audio/fold1/a.wav": ["dog"], "audio/fold2/b.wav": ["rain"], "c.wav": ["dog"]}
-    assert listing.notes == [f"2 of 3 files found by name below {tmp_path}"]
+    assert listing.notes == [
+        f"2 of 3 files found by name below {tmp_path}",
+        "1 listed file (c.wav) missing; it becomes a failed row",
+    ]
 
 
 def test_names_that_two_files_have_are_not_guessed(tmp_path: Path):
@@ -96,7 +99,7 @@ def test_rows_that_repeat_another_are_left_out_and_told(tmp_path: Path):
     (tmp_path / "t.csv").write_text("file,kind\na.wav,dog\nb.wav,rain\na.wav,dog\n")
     listing = listed(tmp_path / "t.csv")
     assert [clip["uri"] for clip in listing.clips] == ["a.wav", "b.wav"]
-    assert listing.notes == ["left out 1 row that repeat another, such as a.wav"]
+    assert listing.notes == ["left out 1 row that repeats another, such as a.wav"]
 
 
 ROWS = [{"file": "a.wav", "kind": "dog", "n": 7, "where": {"lat": 1.5}}, {"file": "b.wav", "kind": None, "n": None}]
@@ -145,7 +148,7 @@ def test_a_clip_table_needs_no_index(tmp_path: Path):
         ("t.json", '[{"file": "a.wav", "kind": 1, " kind": 2}]', r"1 name \('kind'\) of several columns"),
         ("t.csv", "file,kind\na.wav,dog,cat\n", "cannot be read as CSV: .*Expected 2 fields in line 2, saw 3"),
         ("t.parquet", "no", "cannot be read as Parquet: "),
-        ("t.csv", "file,kind\nhttps://example.org/a.wav,dog\n", r"holds addresses, such as https://.*; download the"),
+        ("t.csv", "file,kind\nhttps://example.org/a.wav,dog\n", "lists addresses, such as https://.*hubbub fetch"),
     ],
 )
 def test_a_table_that_does_not_do_says_why(tmp_path: Path, name: str, text: str, message: str):
@@ -187,8 +190,8 @@ def frame(source: Path) -> dict[str, list[Any]]:
     ],
 )
 def test_columns_are_numbers_where_nothing_is_lost(tmp_path: Path, cells: list[str], values: list[Any]):
-    touch(tmp_path, "a.wav")
-    (tmp_path / "t.csv").write_text("file,n\n" + "".join(f"a.wav,{cell}\n" for cell in cells))
+    touch(tmp_path, "0.wav", "1.wav")
+    (tmp_path / "t.csv").write_text("file,n\n" + "".join(f"{row}.wav,{cell}\n" for row, cell in enumerate(cells)))
     assert frame(tmp_path / "t.csv")["n"] == values
     assert [type(value) for value in frame(tmp_path / "t.csv")["n"]] == [type(value) for value in values]
 
@@ -206,8 +209,8 @@ def test_columns_are_numbers_where_nothing_is_lost(tmp_path: Path, cells: list[s
     ],
 )
 def test_decimal_commas(tmp_path: Path, separator: str, cells: list[str], values: list[Any], is_noted: bool):
-    touch(tmp_path, "a.wav")
-    rows = [f"a.wav{separator}{cell}" for cell in cells]
+    touch(tmp_path, "0.wav", "1.wav")
+    rows = [f"{row}.wav{separator}{cell}" for row, cell in enumerate(cells)]
     (tmp_path / "t.csv").write_text("\n".join([f"file{separator}n", *rows]))
     assert frame(tmp_path / "t.csv")["n"] == values
     notes = list_source(tmp_path / "t.csv", None, Columns(path="file")).notes

@@ -107,7 +107,6 @@ def _read_csv(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFra
     cells: Cells = table.to_numpy(dtype=object, copy=True)
     cells[is_missing] = None
     names = _name_columns(["" if name is None else name for name in cells[0]])
-    is_void = is_missing.all(axis=0)  # lines that end in a separator have a column without a name and a cell
     columns: dict[str, Cells | ExtensionArray] = {}
     with_commas = []
     for number, name in enumerate(names):
@@ -116,7 +115,7 @@ def _read_csv(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFra
         if plain is not None:
             column = plain
             with_commas.append(name)
-        if not is_void[number]:
+        if not is_missing[:, number].all():  # lines that end in a separator make a column without name and cells
             columns[name] = column if name in text_columns else parse_numbers(column, missing)
     if with_commas:
         notes.append(f"decimal commas were read in {list_few(with_commas, 'column')}: 0,5 is 0.5")
