@@ -43,6 +43,9 @@ def labels(listing: Listing) -> dict[str, list[str]]:
         ('"file";"kind"\n"a.wav";"größer"\n'.encode(), "semicolons"),
         (" file , kind \na.wav,größer\n".encode(), None),
         ("file,kind\r\na.wav,größer\r\n".encode(), None),
+        ("file,kind\ra.wav,größer\r".encode(), None),  # a Mac's of long ago
+        ("sep=,\r\nfile,kind\r\na.wav,größer\r\n".encode(), None),  # what Excel is told by
+        ("sep=;\nfile;kind\na.wav;größer\n".encode(), "semicolons"),
     ],
 )
 def test_encoding_and_separator_are_found_out(tmp_path: Path, content: bytes, note: str | None):

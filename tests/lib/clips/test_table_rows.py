@@ -61,11 +61,52 @@ def test_lists_and_values_are_labels_without_blanks_and_gaps(tmp_path: Path, nam
     assert clip["labels"] == labels
 
 
-def test_rows_of_other_types_are_no_repetition(tmp_path: Path):
+@pytest.mark.parametrize("values", [(1, "1"), (True, 1), ("x", 0.5)])
+def test_columns_of_several_types_are_refused(tmp_path: Path, values: tuple[Any, Any]):
     """1 and "1" were taken for equal, and one of two rows left out."""
-    rows = [{"file": "a.wav", "n": 1}, {"file": "a.wav", "n": "1"}, {"file": "a.wav", "n": 1}]
-    with pytest.raises(ClipTableError, match=r"lists a\.wav more than once, with n 1 and '1'; keep one row a clip$"):
+    rows = [{"file": "a.wav", "n": value} for value in values]
+    with pytest.raises(ClipTableError, match=f"column 'n' holds {values[0]!r} and {values[1]!r}; give it values"):
         listed(write_rows(touch(tmp_path, "a.wav") / "t.json", rows), label=None)
+
+
+def test_whole_and_other_numbers_are_one_type(tmp_path: Path):
+    rows = [{"file": "a.wav", "n": 1}, {"file": "b.wav", "n": 0.5}, {"file": "c.wav"}]
+    clips = listed(write_rows(touch(tmp_path, "a.wav", "b.wav", "c.wav") / "t.json", rows), label=None).clips
+    assert [clip["n"] for clip in clips] == [1, 0.5, None]
+
+
+@pytest.mark.parametrize("column", ["file", "kind"])
+@pytest.mark.parametrize(("value", "shown"), [({"x": 1}, r'\{"x": 1\}'), ([["a.wav"]], r'\[\["a.wav"\]\]')])
+def test_nested_values_are_no_names(tmp_path: Path, column: str, value: Any, shown: str):
+    rows = [{"file": "a.wav", "kind": "dog"} | {column: value}]
+    with pytest.raises(ClipTableError, match=f"column '{column}' holds {shown}; expected text, or a list of texts"):
+        listed(write_rows(touch(tmp_path, "a.wav") / "t.json", rows))
+
+
+@pytest.mark.parametrize("text", ["4294967296", "99999999999999999999", "1e300", "x"])
+def test_folds_beyond_a_clip_table_are_refused_while_listing(tmp_path: Path, text: str):
+    (touch(tmp_path, "a.wav") / "t.csv").write_text(f"file,kind,cv\na.wav,dog,{text}\n")
+    with pytest.raises(ClipTableError, match=r"column 'cv' holds .*; expected whole numbers of 32 bits"):
+        listed(tmp_path / "t.csv", fold="cv")
+
+
+@pytest.mark.parametrize("role", ["fold", "start_s"])
+def test_times_are_no_numbers(tmp_path: Path, role: str):
+    frame = pd.DataFrame({"file": ["a.wav"], "kind": ["dog"], "t": pd.to_datetime(["2026-05-17"])})
+    frame.to_parquet(touch(tmp_path, "a.wav") / "t.parquet")
+    with pytest.raises(ClipTableError, match="column 't' holds .*; expected"):
+        listed(tmp_path / "t.parquet", **{role: "t"})
+
+
+def test_blanks_around_a_label_belong_to_none(tmp_path: Path):
+    (touch(tmp_path, "a.wav", "b.wav") / "t.csv").write_text("file, kind\na.wav, dog\nb.wav,dog \n")
+    assert [clip["labels"] for clip in listed(tmp_path / "t.csv").clips] == [["dog"], ["dog"]]
+
+
+def test_several_files_in_a_row_are_refused(tmp_path: Path):
+    rows = [{"file": ["a.wav", "b.wav"], "kind": "dog"}]
+    with pytest.raises(ClipTableError, match=r"'file' holds \['a.wav', 'b.wav'\]; expected one file name a row"):
+        listed(write_rows(touch(tmp_path, "a.wav") / "t.json", rows))
 
 
 def test_rows_that_contradict_each_other_are_refused_with_both_labels(tmp_path: Path):

@@ -93,6 +93,8 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
             f"{source}: column '{named['path']}' has {count_noun(len(empty), 'empty name')}, the first in row "
             f"{empty[0]} below the header; give every row a file name"
         )
+    if (several := next((name for name in names if isinstance(name, list)), None)) is not None:
+        raise ClipTableError(f"{source}: column '{named['path']}' holds {several!r}; expected one file name a row")
     names = [str(name) for name in names]
     _refuse_addresses(source, names)
     paths = find_paths(source, names)
@@ -125,7 +127,21 @@ def _check_columns(
         can_be_named = clash[0] in Columns().by_role
         name_it = f"name it ({_option(clash[0])} {clash[0]}) or " if can_be_named else ""
         raise ClipTableError(f"{source}: column '{clash[0]}' has a meaning in hubbub's tables; {name_it}rename it")
+    for name in carried:
+        if frame[name].dtype == object:
+            _refuse_mixed_values(source, frame[name].dropna())
     return carried
+
+
+def _refuse_mixed_values(source: StoragePath, values: pd.Series) -> None:
+    """Refuse a column of JSON whose values have several types, which no clip table holds."""
+    first: dict[str, Any] = {}
+    for value in values:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        first.setdefault("number" if is_number else type(value).__name__, value)
+    if len(first) > 1:
+        both = " and ".join(repr(value) for value in list(first.values())[:2])
+        raise ClipTableError(f"{source}: column '{values.name}' holds {both}; give it values of one type")
 
 
 def _drop_repeated(source: StoragePath, clips: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -214,7 +230,7 @@ def _parse_labels(value: Any, separator: str | None) -> list[str]:
         return []
     if not isinstance(value, list):
         if not separator:
-            return [str(value)]
+            return [str(value).strip()]
         value = str(value).split(separator)
     return list(dict.fromkeys(name.strip() for name in map(str, value) if name.strip()))
 
@@ -233,17 +249,17 @@ def parse_time(value: Any, column: str) -> datetime | None:
 def parse_whole_number(value: Any, column: str) -> int | None:
     """Parse a whole number; raises `ClipTableError` for anything else."""
     try:
-        if value is None or int(value) == float(value):
+        if value is None or (int(value) == float(value) and abs(int(value)) < 2**31):
             return None if value is None else int(value)
         raise ValueError(value)
-    except (ValueError, OverflowError):
-        raise ClipTableError(f"column '{column}' holds {value!r}; expected whole numbers") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ClipTableError(f"column '{column}' holds {value!r}; expected whole numbers of 32 bits") from None
 
 
 def _parse_seconds(value: Any, column: str) -> float | None:
     try:
         return None if value is None else float(value)
-    except ValueError:
+    except (TypeError, ValueError):
         raise ClipTableError(f"column '{column}' holds {value!r}; expected seconds") from None
 
 

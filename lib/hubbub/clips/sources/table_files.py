@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pandas.api.extensions import ExtensionArray
 
 from hubbub.clips.sources.table_numbers import Cells, Mask, parse_numbers, replace_decimal_commas
-from hubbub.clips.sources.table_text import HEAD_SIZE, SEPARATORS, decode, find_separator, split_header
+from hubbub.clips.sources.table_text import HEAD_SIZE, SEPARATORS, decode, drop_hint, find_separator, split_header
 from hubbub.clips.sources.template import Columns
 from hubbub.errors import ClipTableError
 from hubbub.io.atomic import explain_read_errors, read_bytes
@@ -62,6 +62,7 @@ def read_table_file(source: StoragePath, columns: Columns | None = None) -> tupl
         raise ClipTableError(f"{source} cannot be read as {kind}: its values are nested too deeply") from None
     except (OSError, ValueError, pa.ArrowException, pd.errors.ParserError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]  # Arrow goes on with what it read
+        reason = reason.removeprefix("Error tokenizing data. C error: ")
         raise ClipTableError(f"{source} cannot be read as {kind}: {reason}") from None
     if frame.empty:
         there = "a header and no rows" if kind == "CSV" else "no rows"
@@ -94,6 +95,7 @@ def _read_content(source: StoragePath) -> bytes:
 
 def _read_csv(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
     text, notes = decode(content)
+    text = drop_hint(text)
     if not text.strip():
         raise ValueError("it is empty; expected a header and one row a clip")
     separator = find_separator(text)
@@ -180,19 +182,23 @@ def _frame_objects(rows: Sequence[dict[str, Any]], names: Sequence[str], text_co
     """A frame of values as they are; lists in columns of text stay, other nested values become text."""
     columns = {}
     for key, name in zip(names, _name_columns(names), strict=True):
-        convert = _convert_text if name in text_columns else _convert_value
-        values = [convert(row.get(key)) for row in rows]
+        if name in text_columns:
+            values = [_convert_text(row.get(key), name) for row in rows]
+        else:
+            values = [_convert_value(row.get(key)) for row in rows]
         if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
             values = [None if value is None else str(value) for value in values]  # more than a column of numbers holds
         columns[name] = pd.Series(values, dtype=object)
     return pd.DataFrame(columns)
 
 
-def _convert_text(value: Any) -> Any:
+def _convert_text(value: Any, column: str) -> Any:
     """Text, or a list of text: several labels. A gap in a column of floats is no text."""
-    if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
-        return [str(item) for item in value if not _is_gap(item)]
-    return _to_json(value) if isinstance(value, (list, dict)) else None if _is_gap(value) else str(value)
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, (list, dict)) for item in items):
+        raise ValueError(f"column '{column}' holds {_to_json(value)}; expected text, or a list of texts")
+    texts = [str(item) for item in items if not _is_gap(item)]
+    return texts if isinstance(value, list) else next(iter(texts), None)
 
 
 def _is_gap(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -27,6 +28,7 @@ _NO_TEXT = {
     b"PAR1": "it is Parquet; give it a name that ends in .parquet",
 }
 _SAMPLED_ROWS = 5
+_HINT = re.compile(r"\s*\"?sep=.\"?\r?\n", re.IGNORECASE)  # what Excel is told by, in front of the header
 
 
 def decode(content: bytes, *, is_head: bool = False) -> tuple[str, list[str]]:
@@ -96,8 +98,15 @@ def find_separator(text: str) -> str:
     return max(SEPARATORS, key=lambda separator: (columns.get(separator, 0), separator == ","))
 
 
+def drop_hint(text: str) -> str:
+    """The text without the line ``sep=;``, by which Excel is told the separator."""
+    found = _HINT.match(text)
+    return text if found is None else text[found.end() :]
+
+
 def split_header(text: str) -> list[str]:
     """Names of the columns, as they stand in the first row; none where there is no row."""
+    text = drop_hint(text)
     return next(_read_rows(text, find_separator(text)), [])
 
 
