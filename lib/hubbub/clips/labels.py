@@ -68,4 +68,6 @@ def _fold_spelling(label: str) -> str:
 
 
 def _describe(group: Counter[str]) -> str:
-    return ", ".join(f"'{label}' {count}" for label, count in group.most_common())
+    looks_alike = len({unicodedata.normalize("NFC", label) for label in group}) < len(group)
+    alike = " (letters composed in two ways)" if looks_alike else ""
+    return ", ".join(f"'{label}' {count}" for label, count in group.most_common()) + alike

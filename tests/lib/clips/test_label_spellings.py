@@ -51,5 +51,6 @@ def test_what_is_one_label(labels: list[str], is_one: bool):
 
 def test_one_spelling_of_labels_in_parts_is_composed():
     clips = clips_of("ba\u0308r", "ba\u0308r", "b\u00e4r")
-    changed, _ = normalise_labels(clips, find_spellings(clips))
+    changed, notes = normalise_labels(clips, find_spellings(clips))
     assert {clip["labels"][0] for clip in changed} == {"b\u00e4r"}
+    assert notes == ["'ba\u0308r' 2, 'b\u00e4r' 1 (letters composed in two ways) became 'b\u00e4r'"]

@@ -88,6 +88,7 @@ def zipped(path: Path) -> bytes:
         (b"\xff\xfe\0\0" + b"\xff" * 8, "it begins as UTF-32 and does not go on so"),
         (codecs.BOM_UTF8 + b"file,kind\na.wav,\xff\n", "it begins as UTF-8-SIG and does not go on so"),
         (b"\x1f\x8b\x08\0\0", "it is compressed; unpack it"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "it is a recording; give the folder that it lies in, or a table"),
         (b"PAR1\0\0", "it is Parquet; give it a name that ends in .parquet"),
         (b"", "it is empty; expected a header and one row a clip"),
         (b"\xef\xbb\xbf\r\n \r\n", "it is empty"),

@@ -112,8 +112,11 @@ def _respell(names: Sequence[str], folder: StoragePath, exists: Callable[[str], 
         name if plain else _find_spelling(name, exists) or name for name, plain in zip(names, is_plain, strict=True)
     ]
     other = next(((old, new) for old, new in zip(names, found, strict=True) if old != new), None)
-    notes = [] if other is None else [f"paths such as {other[0]} were read as {other[1]} below {folder}"]
-    return TablePaths(folder, found, notes)
+    if other is None:
+        return TablePaths(folder, found)
+    looks_alike = len({unicodedata.normalize("NFC", one) for one in other}) == 1
+    alike = ", whose letters are composed otherwise," if looks_alike else ""
+    return TablePaths(folder, found, [f"paths such as {other[0]} were read as {other[1]}{alike} below {folder}"])
 
 
 def _without_foreign_folders(

@@ -21,11 +21,13 @@ _MARKS = (  # that of UTF-32 begins as that of UTF-16 does, so it is looked for 
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _GUESSED = {"cp1252": "Windows-1252", "latin-1": "Latin-1"}
+_RECORDING = "it is a recording; give the folder that it lies in, or a table"
 _NO_TEXT = {
     b"PK\x03\x04": "it is a workbook of Excel or a zip archive; save the table as CSV",
     b"\xd0\xcf\x11\xe0": "it is a workbook of Excel; save the table as CSV",
     b"\x1f\x8b": "it is compressed; unpack it with gunzip",
     b"PAR1": "it is Parquet; give it a name that ends in .parquet",
+    **dict.fromkeys((b"RIFF", b"fLaC", b"OggS", b"ID3"), _RECORDING),
 }
 _SAMPLED_ROWS = 5
 _HINT = re.compile(r"\s*\"?sep=.\"?\r?\n", re.IGNORECASE)  # what Excel is told by, in front of the header
