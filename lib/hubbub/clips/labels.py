@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hubbub.io.text import count_noun
@@ -13,13 +14,22 @@ _BLANKS = re.compile(r"[\s_-]+")
 _SHOWN = 3
 
 
-def find_spellings(clips: Sequence[Mapping[str, Any]]) -> list[Counter[str]]:
-    """Labels that differ in case, blanks, hyphens or underscores only, with their clips, group by group."""
-    counts = Counter(label for clip in clips for label in clip["labels"])
-    groups = defaultdict[str, Counter[str]](Counter)
-    for label, count in counts.items():
-        groups[_BLANKS.sub(" ", label.strip()).casefold()][label] = count
+SPELLING = "case, blanks, hyphens or underscores only"
+"""What the labels of a group differ in. Letters composed in another way (NFC, NFD) look the same, and count as such."""
+
+
+def group_spellings(labels: Iterable[str]) -> list[list[str]]:
+    """Labels that differ in their spelling only, two or more a list, in the order given."""
+    groups = defaultdict[str, list[str]](list)
+    for label in labels:
+        groups[_fold_spelling(label)].append(label)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def find_spellings(clips: Sequence[Mapping[str, Any]]) -> list[Counter[str]]:
+    """The groups of labels that differ in their spelling only, each label with how many clips have it."""
+    counts = Counter(label for clip in clips for label in clip["labels"])
+    return [Counter({label: counts[label] for label in group}) for group in group_spellings(counts)]
 
 
 def warn_of_spellings(groups: Sequence[Counter[str]]) -> list[str]:
@@ -35,7 +45,7 @@ def warn_of_spellings(groups: Sequence[Counter[str]]) -> list[str]:
 def normalise_labels(
     clips: Sequence[Mapping[str, Any]], groups: Sequence[Counter[str]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Give the labels of a group one spelling: the most frequent one, without blanks around it.
+    """Give the labels of a group one spelling: the most frequent one, composed (NFC), without blanks around it.
 
     Returns
     -------
@@ -44,13 +54,20 @@ def normalise_labels(
     """
     names: dict[str, str] = {}
     for group in groups:
-        chosen = min(group, key=lambda label: (-group[label], label)).strip()
-        names |= dict.fromkeys(group, chosen)
+        chosen = min(group, key=lambda label: (-group[label], label))
+        names |= dict.fromkeys(group, unicodedata.normalize("NFC", chosen).strip())
     changed = [
         {**clip, "labels": list(dict.fromkeys(names.get(label, label) for label in clip["labels"]))} for clip in clips
     ]
     return changed, [f"{_describe(group)} became '{names[next(iter(group))]}'" for group in groups]
 
 
+def _fold_spelling(label: str) -> str:
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).casefold())
+    return _BLANKS.sub(" ", folded).strip() or label  # "-" and "_" alone are two marks, and no spellings of one label
+
+
 def _describe(group: Counter[str]) -> str:
-    return ", ".join(f"'{label}' {count}" for label, count in group.most_common())
+    looks_alike = len({unicodedata.normalize("NFC", label) for label in group}) < len(group)
+    alike = " (letters composed in two ways)" if looks_alike else ""
+    return ", ".join(f"'{label}' {count}" for label, count in group.most_common()) + alike

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from hubbub.clips.sources.table_files import decode_head, read_frame, read_head
+from hubbub.clips.sources.table_files import read_frame, read_head
+from hubbub.clips.sources.table_text import decode
 from hubbub.downloads.addresses import parse_address
 from hubbub.downloads.failures import FetchFailure
 from hubbub.downloads.pages import Link
@@ -66,7 +67,11 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
 
 def _is_plain(source: StoragePath) -> bool:
     """Tell whether the first lines are addresses alone."""
-    lines = [line.strip() for line in decode_head(read_head(source)).splitlines()]
+    try:
+        text = decode(read_head(source), is_head=True)[0]
+    except ValueError as error:
+        raise UsageError(f"{source} is no list of addresses: {error}; expected one a line, or a table") from None
+    lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     return bool(lines) and lines[0].lower().startswith(_SCHEMES) and len(lines[0].split()) == 1
 

@@ -6,13 +6,13 @@ causes.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from hubbub.clips.labels import SPELLING, group_spellings
 from hubbub.io.text import count_noun, list_few
 from hubbub.learn.splits import Split
 from hubbub.learn.targets import pair_labels
@@ -52,26 +52,18 @@ def find_split_warnings(split: Split) -> list[str]:
     single = sorted(clips[clips == 1].index)
     if single:
         warnings.append(f"{list_few(single, 'label')} with one clip to train on: expected ten or more")
-    warnings += _find_labels_that_differ_in_case(present)
+    warnings += _find_labels_spelt_alike(present)
     if split.skipped:
         warnings.append(f"{count_noun(split.skipped, 'row')} without a label left out")
     return warnings
 
 
-def _find_labels_that_differ_in_case(labels: set[str]) -> list[str]:
+def _find_labels_spelt_alike(labels: set[str]) -> list[str]:
     return [
-        f"labels {' and '.join(map(repr, same))} differ in case or spaces only, and count as different labels; "
+        f"labels {' and '.join(map(repr, same))} differ in {SPELLING}, and count as different labels; "
         "rename one of them if they are the same"
-        for same in group_spellings(labels)
+        for same in group_spellings(sorted(labels))
     ]
-
-
-def group_spellings(labels: Iterable[str]) -> list[list[str]]:
-    """Return the labels that differ in case or blanks only, two or more a list, sorted."""
-    spellings = defaultdict(list)
-    for label in sorted(labels):
-        spellings[" ".join(label.casefold().split())].append(label)
-    return [same for same in spellings.values() if len(same) > 1]
 
 
 def loss_at_chance(shares: npt.NDArray[np.float64], activation: Literal["softmax", "sigmoid"]) -> float:

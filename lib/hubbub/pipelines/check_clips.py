@@ -8,7 +8,7 @@ Training would be wrong, and the check fails, where
 - one stretch of one recording, or two recordings with the same samples, carry different labels;
 - a group, a recording, or two recordings with the same samples lie in several folds, splits or groups, or could come to
   lie on two sides of a split that training draws (`check_leakage`);
-- labels differ in case or blanks only;
+- labels differ in case, blanks, hyphens or underscores only;
 - some labelled clips have no fold or split while others have one, or have an unknown split.
 
 All else is a warning: silent, clipped, very short and offset recordings, identical ones on one side of every split,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from hubbub.clips.labels import SPELLING, group_spellings
 from hubbub.io.text import count_noun
-from hubbub.learn.diagnosis import group_spellings
 from hubbub.pipelines.findings import MAX_NAMES, Finding, make_finding
 
 TOLERANCE_S = 0.1
@@ -27,13 +27,13 @@ def find_label_problems(pairs: pd.DataFrame) -> list[Finding]:
         One row a clip and label, column label.
     """
     counts = pairs["label"].value_counts()
-    same = group_spellings(counts.index)
+    same = group_spellings(sorted(counts.index))
     names = [" and ".join(f"{label!r} ({counts[label]})" for label in labels) for labels in same]
     return make_finding(
         "spellings",
         names,
         "set of labels",
-        "that differ in case or blanks only, and count as different labels",
+        f"that differ in {SPELLING}, and count as different labels",
         plural="sets of labels",
         advice="rename them, or index with --normalise-labels",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.errors import ClipTableError
-from tests.lib.clips.trees import labels, listed, touch, write
+from tests.trees import labels, listed, touch, write
 
 URBANSOUND = """slice_file_name,fsID,start,end,salience,fold,classID,class
 100032-3-0-0.wav,100032,0,0.317551,1,5,3,dog_bark

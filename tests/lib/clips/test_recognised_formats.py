@@ -9,7 +9,7 @@ import pytest
 
 from hubbub.clips.sources import Columns, list_formats, list_source
 from hubbub.errors import ClipTableError
-from tests.lib.clips.trees import labels, listed, touch
+from tests.trees import labels, listed, touch
 
 
 @pytest.mark.parametrize("format", list_formats().values(), ids=lambda format: format.name)

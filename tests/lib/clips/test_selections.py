@@ -8,7 +8,7 @@ import pytest
 
 from hubbub.clips.index import index_listing
 from hubbub.errors import ClipTableError
-from tests.lib.clips.trees import listed, touch, write
+from tests.trees import listed, touch, write
 
 RAVEN = """Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies
 1\tWaveform 1\t1\t1.5\t2.25\t\t\twren

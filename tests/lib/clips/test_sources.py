@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.errors import ClipTableError
-from tests.lib.clips.trees import labels, listed, touch, write
+from tests.trees import labels, listed, touch, write
 
 STRANGE_NAMES = [
     "two words.wav",
@@ -210,7 +210,7 @@ def test_file_addresses_stay_what_they_are(tmp_path: Path):
         ("file\na.wav\n", {"path": "file", "label": "kind"}, r"no column 'kind' \(--label-column\): .*known: file"),
         ("file\na.wav\n", {"path": "file", "start_s": "t"}, r"'t' \(--start-column\)"),
         ("file,fold\na.wav,1\n", {"path": "file"}, r"'fold' has a meaning .*--fold-column fold"),
-        ("file,kind\na.wav,dog\n,cat\n", {"path": "file"}, "column 'file' has 1 empty names"),
+        ("file,kind\na.wav,dog\n,cat\n", {"path": "file"}, "column 'file' has 1 empty name, the first in row 2"),
         (
             "file,cv\na.wav,first\n",
             {"path": "file", "fold": "cv"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.errors import ClipTableError
-from tests.lib.clips.trees import labels, listed, touch, write
+from tests.trees import labels, listed, touch, write
 
 
 def test_xeno_canto_is_labelled_by_species(tmp_path: Path):

@@ -83,7 +83,8 @@ def test_a_good_split_has_no_warnings():
         (split(list("aabb"), [], list("ab")), "no rows validate: 4 groups to train on"),
         (split(list("aabb"), list("ab"), list("a")), "1 label (b) without a test row"),
         (split(list("aab"), list("a"), list("ab")), "1 label (b) with one clip to train on"),
-        (split(["Dog", "dog"] * 2, ["dog"], ["Dog", "dog"]), "labels 'Dog' and 'dog' differ in case or spaces only"),
+        (split(["Dog", "dog"] * 2, ["dog"], ["Dog", "dog"]), "labels 'Dog' and 'dog' differ in case, blanks"),
+        (split(["car_horn", "car horn"] * 2, ["car horn"], ["car_horn", "car horn"]), "differ in case, blanks, hyph"),
         (split(list("aabb"), list("ab"), list("ab"), skipped=3), "3 rows without a label left out"),
     ],
 )

@@ -285,6 +285,7 @@ ROWS: tuple[tuple[str, list[dict[str, Any]], set[str], set[str]], ...] = (
     ("an unknown split", [{"split": "dev"}], {"without_split", "unknown_split"}, set()),
     ("two spellings", [{"labels": ["Dog"]}], {"spellings"}, {"single_clip"}),
     ("blanks", [{"labels": ["dog "]}], {"spellings"}, {"single_clip"}),
+    ("hyphens", [{"labels": ["dog-"]}], {"spellings"}, {"single_clip"}),
     ("a label of its own", [{"labels": ["owl"]}], set(), {"single_clip"}),
     (
         "a label in one fold",
@@ -335,7 +336,7 @@ def test_the_hint_for_spellings(good: list[dict[str, Any]], tmp_path: Path) -> N
     write(tmp_path / "new.wav", noise(70))
     done = check(tmp_path, [*good, clip("new.wav", labels=["Dog"])])
     assert str(done.problems[0]) == (
-        "1 set of labels that differ in case or blanks only, and count as different labels: "
+        "1 set of labels that differ in case, blanks, hyphens or underscores only, and count as different labels: "
         "'Dog' (1) and 'dog' (4); rename them, or index with --normalise-labels"
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hubbub.clips.sources.events import merge_events
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import AUDIO_SUFFIXES, Tree
 from hubbub.errors import ClipTableError, suggest_nearest
@@ -62,8 +63,10 @@ def list_source(source: StoragePath, name: str | None, columns: Columns, *, patt
         else:
             chosen, evidence = _recognise(tree, options, known)
         listing = chosen.read(tree, options)
-        notes = [*listing.notes, *tree.survey.describe_gaps()]
-        return replace(listing, notes=notes, evidence=f"read as {chosen.name}: {evidence}" if evidence else "")
+        clips, merged = merge_events(listing.clips)
+        notes = [*listing.notes, *merged, *tree.survey.describe_gaps()]
+        evidence = f"read as {chosen.name}: {evidence}" if evidence else ""
+        return replace(listing, clips=clips, notes=notes, evidence=evidence)
 
 
 def _recognise(tree: Tree, options: Options, known: dict[str, Format]) -> tuple[Format, str]:

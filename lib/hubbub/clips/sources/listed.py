@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hubbub.clips.sources.tree import Tree
+from hubbub.clips.sources import bucket
+from hubbub.clips.sources.tree import Tree, is_audio
 from hubbub.errors import ClipTableError
+from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun, list_few
 
 
@@ -25,6 +29,44 @@ def note_differences(tree: Tree, clips: Iterable[Mapping[str, Any]]) -> list[str
             "keep the folders of the data set as they were downloaded"
         )
     return describe_differences(sorted(listed - there), sorted(there - listed))
+
+
+def note_differences_beside(root: StoragePath, uris: Iterable[str]) -> list[str]:
+    """Say which listed recordings are missing, and which lie in the folders of listed ones and are not listed.
+
+    Whole addresses, such as ``s3://bucket/key``, are not looked at.
+    """
+    listed = defaultdict[str, set[str]](set)
+    for uri in dict.fromkeys(uris):
+        if "://" not in uri:
+            folder, _, name = uri.rpartition("/")
+            listed[folder if name != uri else "."].add(name)
+    there = _list_folders(root, listed)
+    missing, extra = [], []
+    for folder, names in listed.items():
+        path = "" if folder == "." else f"{folder}/"
+        missing += [path + name for name in sorted(names - there[folder])]
+        extra += [path + name for name in sorted(there[folder] - names) if is_audio(name) and not name.startswith(".")]
+    return describe_differences(missing, extra)
+
+
+def _list_folders(root: StoragePath, folders: Iterable[str]) -> dict[str, set[str]]:
+    """Names of the files in each folder; none where it is not there."""
+    if is_local(root):
+        return {folder: _list_folder(os.path.join(root, folder)) for folder in folders}
+    found = defaultdict[str, set[str]](set)
+    for held in bucket.list_objects(root):
+        folder, _, name = held.name.rpartition("/")
+        found[folder if name != held.name else "."].add(name)
+    return found
+
+
+def _list_folder(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except (OSError, ValueError):  # ValueError: a table may give names that no file has, with a null byte
+        return set()
 
 
 def describe_differences(missing: list[str], extra: list[str]) -> list[str]:

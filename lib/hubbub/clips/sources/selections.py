@@ -27,7 +27,8 @@ from hubbub.clips.annotations import (
     strip_suffix,
 )
 from hubbub.clips.sources.recording_names import RecordingNames
-from hubbub.clips.sources.table_files import decode_head, read_head
+from hubbub.clips.sources.table_files import read_head
+from hubbub.clips.sources.table_text import decode
 from hubbub.clips.sources.template import Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.clips.table import IS_EVENT
@@ -75,7 +76,10 @@ def _list_texts(tree: Tree) -> list[str]:
 def _find_tables(tree: Tree, paths: Sequence[str]) -> Iterator[_Table]:
     """Those of the text files that hold annotations."""
     for path in paths:
-        head = decode_head(read_head(tree.root / path))
+        try:
+            head = decode(read_head(tree.root / path), is_head=True)[0]
+        except ValueError:
+            continue  # no text, whatever its name says
         if is_raven_table(head) or is_audacity_track(head):
             yield _Table(tree, path, is_raven_table(head))
 

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.extensions import ExtensionArray
 
+from hubbub.clips.sources.table_numbers import Cells, Mask, parse_numbers, replace_decimal_commas
+from hubbub.clips.sources.table_text import HEAD_SIZE, SEPARATORS, decode, drop_hint, find_separator, split_header
 from hubbub.clips.sources.template import Columns
 from hubbub.errors import ClipTableError
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath, is_local
-
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_SAMPLE_LINES = 5
-_HEAD_BYTES = 2**16
+from hubbub.io.text import list_few
 
 
 def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFrame:
@@ -38,14 +32,14 @@ def read_frame(source: StoragePath, columns: Columns | None = None) -> pd.DataFr
 def read_table_file(source: StoragePath, columns: Columns | None = None) -> tuple[pd.DataFrame, list[str]]:
     """Read a table as text and numbers.
 
-    A column of a CSV is numbers where every cell that is not empty reads as one and would be written the same: ``007``
-    is no 7, and ``NA`` no gap.
+    A column of a CSV is numbers where every cell that is not empty reads as one and nothing is lost by it: ``007`` is
+    no 7, and ``NA`` no gap. ``0,5`` is a number where commas part no columns.
 
     Parameters
     ----------
     source
-        ``.parquet``, ``.jsonl``, ``.ndjson``, ``.json``; anything else is read as a CSV, whose encoding and separator
-        are found out.
+        ``.parquet``, ``.pq``, ``.jsonl``, ``.ndjson``, ``.json``; anything else is read as a CSV, whose encoding and
+        separator are found out.
     columns
         Names, labels, splits and groups stay text, whatever they look like.
 
@@ -64,19 +58,23 @@ def read_table_file(source: StoragePath, columns: Columns | None = None) -> tupl
     read, kind = _READERS.get(PurePosixPath(source.name).suffix.lower(), (_read_csv, "CSV"))
     try:
         frame, notes = read(_read_content(source), columns.text if columns is not None else set())
-    except (OSError, ValueError, pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ClipTableError(f"{source} cannot be read as {kind}: {error}") from None
+    except RecursionError:
+        raise ClipTableError(f"{source} cannot be read as {kind}: its values are nested too deeply") from None
+    except (OSError, ValueError, pa.ArrowException, pd.errors.ParserError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]  # Arrow goes on with what it read
+        reason = reason.removeprefix("Error tokenizing data. C error: ")
+        raise ClipTableError(f"{source} cannot be read as {kind}: {reason}") from None
     if frame.empty:
-        raise ClipTableError(f"{source} has a header and no rows; expected one row a clip")
+        there = "a header and no rows" if kind == "CSV" else "no rows"
+        raise ClipTableError(f"{source} has {there}; expected one row a clip")
     return frame, [f"{source.name}: {note}" for note in notes]
 
 
 def read_header(source: StoragePath) -> list[str]:
     """Names of a CSV's columns; none where it is no text. Reads its first bytes only."""
     try:
-        text = decode_head(read_head(source))
-        return next(csv.reader([_first_lines(text)[0]], delimiter=_find_separator(text)), [])
-    except (OSError, ValueError, IndexError, csv.Error):
+        return split_header(decode(read_head(source), is_head=True)[0])
+    except (OSError, ValueError, csv.Error):
         return []
 
 
@@ -84,14 +82,8 @@ def read_head(source: StoragePath) -> bytes:
     """The first 64 KiB of a file; errors of the disk or the bucket."""
     if is_local(source):
         with open(source, "rb") as file:
-            return file.read(_HEAD_BYTES)
-    return bytes(source.fs.cat_file(source.path, start=0, end=_HEAD_BYTES))
-
-
-def decode_head(head: bytes) -> str:
-    """Text of a file's first bytes, the last character of which may be cut."""
-    mark = next((encoding for start, encoding in _BYTE_ORDER_MARKS if head.startswith(start)), None)
-    return head.decode(mark, errors="ignore") if mark else _decode(head[: head.rfind(b"\n") + 1] or head)[0]
+            return file.read(HEAD_SIZE)
+    return bytes(source.fs.cat_file(source.path, start=0, end=HEAD_SIZE))
 
 
 def _read_content(source: StoragePath) -> bytes:
@@ -102,104 +94,131 @@ def _read_content(source: StoragePath) -> bytes:
 
 
 def _read_csv(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
-    text, notes = _decode(content)
-    separator = _find_separator(text)
+    text, notes = decode(content)
+    text = drop_hint(text)
+    if not text.strip():
+        raise ValueError("it is empty; expected a header and one row a clip")
+    separator = find_separator(text)
     if separator != ",":
-        notes.append(f"its columns are parted by {_SEPARATORS[separator]}")
-    frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, na_values=[""])
-    frame.columns = [str(name).strip() for name in frame.columns]
-    return frame.apply(lambda column: column if column.name in text_columns else _as_numbers(column)), notes
+        notes.append(f"its columns are parted by {SEPARATORS[separator]}")
+    # The header is read as a row: pandas would number columns of one name, and take extra cells for an index.
+    table = pd.read_csv(
+        io.StringIO(text), sep=separator, header=None, dtype=object, keep_default_na=False, na_values=[""]
+    )
+    is_missing: Mask = table.isna().to_numpy()
+    cells: Cells = table.to_numpy(dtype=object, copy=True)
+    cells[is_missing] = None
+    names = _name_columns(["" if name is None else name for name in cells[0]])
+    columns: dict[str, Cells | ExtensionArray] = {}
+    with_commas = []
+    for number, name in enumerate(names):
+        column, missing = cells[1:, number], is_missing[1:, number]
+        plain = None if separator == "," or name in text_columns else replace_decimal_commas(column, missing)
+        if plain is not None:
+            column = plain
+            with_commas.append(name)
+        if not is_missing[:, number].all():  # lines that end in a separator make a column without name and cells
+            columns[name] = column if name in text_columns else parse_numbers(column, missing)
+    if with_commas:
+        notes.append(f"decimal commas were read in {list_few(with_commas, 'column')}: 0,5 is 0.5")
+    return pd.DataFrame(columns), notes
 
 
-def _decode(content: bytes) -> tuple[str, list[str]]:
-    """The text of a file, and a note where its encoding is a guess."""
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if content.startswith(mark):
-            return content.decode(encoding), []
-    try:
-        return content.decode("utf-8"), []
-    except UnicodeDecodeError:
-        pass
-    try:
-        text = content.decode("cp1252")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return text, ["is no UTF-8 and was read as Windows-1252; save it as UTF-8 where letters come out wrong"]
-
-
-def _find_separator(text: str) -> str:
-    """The separator that parts the first lines into the most columns, as many in each; a comma where none does."""
-    lines = _first_lines(text)
-
-    def count_columns(separator: str) -> int:
-        try:
-            counts = {len(row) for row in csv.reader(lines, delimiter=separator)}
-        except csv.Error:
-            return 0
-        return counts.pop() if len(counts) == 1 else 0
-
-    return max(_SEPARATORS, key=lambda separator: (count_columns(separator), separator == ","))
-
-
-def _first_lines(text: str) -> list[str]:
-    return io.StringIO(text[: 2**16]).read().splitlines()[:_SAMPLE_LINES]
-
-
-def _as_numbers(column: pd.Series) -> pd.Series:
-    """A column of text as whole or other numbers where nothing is lost by it."""
-    there = column.dropna()
-    for dtype in ("Int64", "Float64"):
-        try:
-            numbers = there.astype(float).astype(dtype)
-        except (ValueError, TypeError):
-            continue
-        if len(there) and (dtype == "Float64" or (numbers.astype(str) == there).all()):
-            lost = there.str.fullmatch(r"[+-]?0\d+.*") | ~np.isfinite(there.astype(float))
-            return column if lost.any() else column.astype(float).astype(dtype)
-    return column
+def _name_columns(names: Iterable[Any]) -> list[str]:
+    """Names without the blanks around them; columns without one are numbered, as pandas does."""
+    stripped = [str(name).strip() or f"Unnamed: {number}" for number, name in enumerate(names)]
+    if doubled := [name for name, count in Counter(stripped).items() if count > 1]:
+        raise ValueError(f"{list_few([repr(name) for name in doubled], 'name')} of several columns; rename all but one")
+    return stripped
 
 
 def _read_parquet(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
-    table = pq.read_table(pa.BufferReader(content))
-    if b"hubbub" in (table.schema.metadata or {}):
+    file = pq.ParquetFile(pa.BufferReader(content))
+    schema = file.schema_arrow
+    if b"hubbub" in (schema.metadata or {}):
         raise ValueError("it is a table of hubbub's already; a clip table needs no index, and --check checks it")
-    rows = table.to_pylist()
-    return _frame_objects(rows, list(table.column_names), text_columns), []
-
-
-def _read_json_lines(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
-    return _frame_json([json.loads(line) for line in _decode(content)[0].splitlines() if line.strip()], text_columns)
-
-
-def _read_json(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
-    return _frame_json(json.loads(_decode(content)[0]), text_columns)
-
-
-def _frame_json(rows: Any, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("expected one object a clip, each with the same names")
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    if binary := [column.name for column in schema if _holds_bytes(column.type)]:
+        raise ValueError(
+            f"{list_few(binary, 'column')} of bytes; expected text and numbers. Write recordings to files, and their "
+            "names into the table"
+        )
+    names = _name_columns(schema.names)
+    rows = file.read().rename_columns(names).to_pylist()
     return _frame_objects(rows, names, text_columns), []
 
 
-def _frame_objects(rows: list[dict[str, Any]], names: list[str], text_columns: set[str | None]) -> pd.DataFrame:
-    """A frame of values as they are; lists of text stay, other nested values become JSON."""
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    if pa.types.is_nested(kind):
+        return any(_holds_bytes(kind.field(number).type) for number in range(kind.num_fields))
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(is_kind(kind) for is_kind in kinds)
 
-    def convert(name: str, value: Any) -> Any:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return value if name in text_columns else ";".join(value)
-        if isinstance(value, (list, dict)):
-            return json.dumps(value, ensure_ascii=False, default=str)
-        return str(value) if name in text_columns and value is not None else value
 
-    return pd.DataFrame(
-        {name: pd.Series([convert(name, row.get(name)) for row in rows], dtype=object) for name in names}
-    )
+def _read_json_lines(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
+    rows = []
+    text, notes = decode(content)
+    for number, line in enumerate(text.split("\n"), start=1):  # text may hold what else ends a line, such as U+2028
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}: {error.msg} at letter {error.colno}") from None
+    return _frame_json(rows, text_columns), notes
+
+
+def _read_json(content: bytes, text_columns: set[str | None]) -> tuple[pd.DataFrame, list[str]]:
+    text, notes = decode(content)
+    return _frame_json(json.loads(text), text_columns), notes
+
+
+def _frame_json(rows: Any, text_columns: set[str | None]) -> pd.DataFrame:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("expected one object a clip, each with the same names")
+    return _frame_objects(rows, list(dict.fromkeys(name for row in rows for name in row)), text_columns)
+
+
+def _frame_objects(rows: Sequence[dict[str, Any]], names: Sequence[str], text_columns: set[str | None]) -> pd.DataFrame:
+    """A frame of values as they are; lists in columns of text stay, other nested values become text."""
+    columns = {}
+    for key, name in zip(names, _name_columns(names), strict=True):
+        if name in text_columns:
+            values = [_convert_text(row.get(key), name) for row in rows]
+        else:
+            values = [_convert_value(row.get(key)) for row in rows]
+        if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
+            values = [None if value is None else str(value) for value in values]  # more than a column of numbers holds
+        columns[name] = pd.Series(values, dtype=object)
+    return pd.DataFrame(columns)
+
+
+def _convert_text(value: Any, column: str) -> Any:
+    """Text, or a list of text: several labels. A gap in a column of floats is no text."""
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, (list, dict)) for item in items):
+        raise ValueError(f"column '{column}' holds {_to_json(value)}; expected text, or a list of texts")
+    texts = [str(item) for item in items if not _is_gap(item)]
+    return texts if isinstance(value, list) else next(iter(texts), None)
+
+
+def _is_gap(value: Any) -> bool:
+    return value is None or value != value
+
+
+def _convert_value(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ";".join(value)
+    return _to_json(value) if isinstance(value, (list, dict)) else value
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 _Reader = Callable[[bytes, set[str | None]], tuple[pd.DataFrame, list[str]]]
 _READERS: dict[str, tuple[_Reader, str]] = {
     ".parquet": (_read_parquet, "Parquet"),
+    ".pq": (_read_parquet, "Parquet"),
     ".jsonl": (_read_json_lines, "JSON lines"),
     ".ndjson": (_read_json_lines, "JSON lines"),
     ".json": (_read_json, "JSON"),

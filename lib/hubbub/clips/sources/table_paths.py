@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -55,9 +56,10 @@ def find_paths(source: StoragePath, names: Sequence[str]) -> TablePaths:
     tried = _audio_folders(source)
     tests = [_existence_test(folder) for folder in tried]
     for sample in (names[:: max(1, len(names) // _SAMPLED)], names):  # all of them where the sample has none
-        found = [sum(map(exists, sample)) for exists in tests]
+        found = [sum(_find_spelling(name, exists) is not None for name in sample) for exists in tests]
         if max(found):
-            return TablePaths(tried[found.index(max(found))], names)
+            best = found.index(max(found))
+            return _respell(names, tried[best], tests[best])
     for paths in (_without_foreign_folders(names, tried, tests), _by_name(source, names)):
         if paths is not None:
             return paths
@@ -80,9 +82,41 @@ def _existence_test(folder: StoragePath) -> Callable[[str], bool]:
     below = set() if is_local(folder) else {found.name for found in bucket.list_objects(folder)}
 
     def exists(name: str) -> bool:
-        return resolve_uri(name, folder).exists() if is_local(folder) or "://" in name else name in below
+        if not is_local(folder) and "://" not in name:
+            return name in below
+        try:
+            return resolve_uri(name, folder).exists()
+        except OSError:  # too long for a name, or in a folder that cannot be read
+            return False
 
     return exists
+
+
+def _spell(name: str) -> Iterator[str]:
+    """A name as it stands, without blanks around it, with plain slashes, and composed as on other machines."""
+    yield name
+    if name.isascii() and "\\" not in name and name == name.strip():
+        return
+    for plain in dict.fromkeys((name.strip(), name.strip().replace("\\", "/"))):
+        yield from (plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain))
+
+
+def _find_spelling(name: str, exists: Callable[[str], bool]) -> str | None:
+    return next((spelling for spelling in _spell(name) if exists(spelling)), None)
+
+
+def _respell(names: Sequence[str], folder: StoragePath, exists: Callable[[str], bool]) -> TablePaths:
+    """The names as the files are called."""
+    is_plain = [len(list(_spell(name))) == 1 for name in names]  # most are; looking for each would take long
+    found = [
+        name if plain else _find_spelling(name, exists) or name for name, plain in zip(names, is_plain, strict=True)
+    ]
+    other = next(((old, new) for old, new in zip(names, found, strict=True) if old != new), None)
+    if other is None:
+        return TablePaths(folder, found)
+    looks_alike = len({unicodedata.normalize("NFC", one) for one in other}) == 1
+    alike = ", whose letters are composed otherwise," if looks_alike else ""
+    return TablePaths(folder, found, [f"paths such as {other[0]} were read as {other[1]}{alike} below {folder}"])
 
 
 def _without_foreign_folders(
@@ -110,9 +144,9 @@ def _by_name(source: StoragePath, names: Sequence[str]) -> TablePaths | None:
     tree = Tree(source.resolve().parent if is_local(source) else source.parent)
     known: dict[str, str | None] = {}
     for path, _ in tree.recordings():
-        name = PurePosixPath(path).name
+        name = unicodedata.normalize("NFC", PurePosixPath(path).name)
         known[name] = path if name not in known else None
-    paths = [known.get(_split(name)[-1]) for name in names]
+    paths = [known.get(unicodedata.normalize("NFC", _split(name)[-1])) for name in names]
     there = sum(path is not None for path in paths)
     if not there:
         return None
