@@ -13,6 +13,7 @@ import hubbub
 from hubbub.config import parse_settings
 from hubbub.config.grids import load_grid
 from hubbub.config.variants import load_variants
+from hubbub.downloads.recipe import parse_recipe
 from tests.docs.pages import PAGES, Block, list_blocks
 
 BLOCKS = [block for page in PAGES for block in list_blocks(page)]
@@ -41,8 +42,10 @@ def test_yaml_is_read_as_what_it_shows(block: Block, tmp_path: Path, esc10_mini:
         assert load_grid(file).settings
     elif "frontend" in data or "windows" in data:
         assert parse_settings(data, where=str(block))
+    elif "recordings" in data:
+        assert parse_recipe(block.text, str(block)).recordings
     else:
-        pytest.fail(f"{block} shows YAML that no test reads; expected a policy, a sweep or settings")
+        pytest.fail(f"{block} shows YAML that no test reads; expected a policy, a sweep, settings or a recipe")
 
 
 def test_there_is_code_to_check() -> None:
