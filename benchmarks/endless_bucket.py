@@ -69,7 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
         where = urlsplit(self.path)
         bucket, _, key = unquote(where.path).lstrip("/").partition("/")
         if not key:
-            self._list(int(bucket.rpartition("-")[2]), {name: given[0] for name, given in parse_qs(where.query).items()})
+            self._list(
+                int(bucket.rpartition("-")[2]), {name: given[0] for name, given in parse_qs(where.query).items()}
+            )
             return
         headers = {"ETag": '"0123456789abcdef"', "Last-Modified": "Sun, 17 May 2026 04:30:00 GMT"}
         headers["Content-Range"] = f"bytes 0-{len(self.sound) - 1}/{len(self.sound)}"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from hubbub.clips.sources.template import StreamedClips
 from hubbub.io.text import count_noun
 
 _BLANKS = re.compile(r"[\s_-]+")
 _SHOWN = 3
 
 
-def find_spellings(clips: Sequence[Mapping[str, Any]]) -> list[Counter[str]]:
+def find_spellings(clips: Iterable[Mapping[str, Any]]) -> list[Counter[str]]:
     """Labels that differ in case, blanks, hyphens or underscores only, with their clips, group by group."""
     counts = Counter(label for clip in clips for label in clip["labels"])
     groups = defaultdict[str, Counter[str]](Counter)
@@ -33,8 +34,8 @@ def warn_of_spellings(groups: Sequence[Counter[str]]) -> list[str]:
 
 
 def normalise_labels(
-    clips: Sequence[Mapping[str, Any]], groups: Sequence[Counter[str]]
-) -> tuple[list[dict[str, Any]], list[str]]:
+    clips: Collection[dict[str, Any]], groups: Sequence[Counter[str]]
+) -> tuple[Collection[dict[str, Any]], list[str]]:
     """Give the labels of a group one spelling: the most frequent one, without blanks around it.
 
     Returns
@@ -46,9 +47,11 @@ def normalise_labels(
     for group in groups:
         chosen = min(group, key=lambda label: (-group[label], label)).strip()
         names |= dict.fromkeys(group, chosen)
-    changed = [
-        {**clip, "labels": list(dict.fromkeys(names.get(label, label) for label in clip["labels"]))} for clip in clips
-    ]
+
+    def change(clip: Mapping[str, Any]) -> dict[str, Any]:
+        return {**clip, "labels": list(dict.fromkeys(names.get(label, label) for label in clip["labels"]))}
+
+    changed = StreamedClips(len(clips), lambda: map(change, clips)) if names else clips
     return changed, [f"{_describe(group)} became '{names[next(iter(group))]}'" for group in groups]
 
 

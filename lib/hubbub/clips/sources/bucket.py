@@ -49,13 +49,13 @@ def list_names(folder: UPath) -> Iterator[str]:
 
 
 def list_files(folder: UPath) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names of what is not hidden under a folder, with version and size, in the order that a folder on disk would have.
+    """Names of what is not hidden under a folder, with version and size, as the server lists them.
 
     A name that would be taken for an address of another kind, ``odd://name.wav``, has its whole address for `uri`.
     """
-    shown = (held for held in list_objects(folder) if held.name and not _is_hidden(held.name))
-    for held in sorted(shown, key=lambda held: _walk_order(held.name)):
-        if not held.name.endswith("/"):  # else what stands for an empty folder
+    for held in list_objects(folder):
+        stands_for_folder = held.name.endswith("/")
+        if held.name and not stands_for_folder and not _is_hidden(held.name):
             whole = {"uri": f"s3://{folder.path.rstrip('/')}/{held.name}"} if "://" in held.name else {}
             yield held.name, {"version": held.version, "size_bytes": held.size_bytes, **whole}
 
@@ -95,9 +95,3 @@ def _prefix(folder: UPath) -> str:
 def _is_hidden(name: str) -> bool:
     """Whether a name on a disk would be hidden. Parts ``.`` and ``..`` are plain letters in a key."""
     return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
-
-
-def _walk_order(name: str) -> list[tuple[bool, str]]:
-    """A key to sort by: the files of a folder before its sub-folders."""
-    *folders, last = name.split("/")
-    return [*((True, folder) for folder in folders), (False, last)]

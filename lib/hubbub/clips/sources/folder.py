@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hubbub.clips.sources.template import Columns, Format, Listing, Options
-from hubbub.clips.sources.tree import Tree, is_audio
+from hubbub.clips.sources.template import Columns, Format, Listing, Options, StreamedClips
+from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
 from hubbub.io.text import count_noun, list_few
 
@@ -127,16 +127,16 @@ def list_recordings(tree: Tree, options: Options, describe: Callable[[str], dict
         raise ClipTableError(
             f"{tree.source} is a folder; the --…-column options and --label-separator are for CSV files"
         )
-    clips: list[dict[str, Any]] = []
-    for path, known in tree.files():
-        if is_audio(path):
-            clips.append({"uri": path, **describe(path), **known})
-    if not clips:
+
+    def list_clips() -> Iterator[dict[str, Any]]:
+        return ({"uri": path, **describe(path), **known} for path, known in tree.recordings())
+
+    if not tree.survey.recordings:
         raise ClipTableError(
             f"{tree.source} holds no recordings{_describe_others(tree.survey.others)}; "
             "expected files such as .wav, .flac, .ogg, .mp3"
         )
-    return Listing(tree.root, clips, note_others(tree))
+    return Listing(tree.root, StreamedClips(tree.survey.recordings, list_clips), note_others(tree))
 
 
 def note_others(tree: Tree) -> list[str]:
