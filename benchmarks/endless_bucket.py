@@ -81,6 +81,12 @@ class _Handler(BaseHTTPRequestHandler):
         first = int(asked.get("continuation-token", "0"))
         last = min(count, first + min(_PAGE, int(asked.get("max-keys", str(_PAGE)))))
         more = f"<NextContinuationToken>{last}</NextContinuationToken>" if last < count else ""
+        if asked.get("delimiter") == "/":
+            first = last = count
+            more = "".join(
+                f"<CommonPrefixes><Prefix>{PREFIX}site-{number:03d}/</Prefix></CommonPrefixes>"
+                for number in range(FOLDERS)
+            )
         objects = "".join(
             f"<Contents><Key>{_name(number, count)}</Key><LastModified>2026-05-17T04:30:00.000Z</LastModified>"
             f"<ETag>&quot;{number:032x}&quot;</ETag><Size>{len(self.sound)}</Size><StorageClass>STANDARD</StorageClass>"
@@ -90,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
             f"<Prefix>{PREFIX}</Prefix><KeyCount>{last - first}</KeyCount><MaxKeys>{_PAGE}</MaxKeys>"
-            f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>{more}{objects}</ListBucketResult>"
+            f"<IsTruncated>{str(last < count).lower()}</IsTruncated>{more}{objects}</ListBucketResult>"
         )
         self._answer(200, body.encode(), {"Content-Type": "application/xml"})
 

@@ -7,6 +7,7 @@ import itertools
 import pickle
 import tempfile
 import threading
+import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,7 +27,8 @@ class Spool(Generic[T]):
     """Items by their number, pickled in a temporary file that ends with this object."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, prefix="hubbub-")  # noqa: SIM115  # ends with us
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, prefix="hubbub-")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._begins, self._end, self._lock = array("q"), 0, threading.Lock()
 
     def __len__(self) -> int:

@@ -32,6 +32,11 @@ class Object:
     size_bytes: int
 
 
+def is_folder(place: UPath) -> bool:
+    """Whether it is a bucket, or objects lie under it. Asks for one of them; s3fs would list all. Errors of s3fs."""
+    return "/" not in place.path.strip("/") or bool(next(_pages(place, MaxKeys=1)).get("Contents"))
+
+
 def list_objects(folder: UPath) -> Iterator[Object]:
     """Everything under a folder, as the server lists it. Errors of s3fs."""
     prefix = _prefix(folder)
@@ -78,7 +83,7 @@ def find_folders_beside(source: UPath, names: Sequence[str]) -> list[StoragePath
     return found
 
 
-def _pages(folder: UPath, **options: str) -> Iterator[dict[str, Any]]:
+def _pages(folder: UPath, **options: str | int) -> Iterator[dict[str, Any]]:
     where = {"Bucket": folder.path.partition("/")[0], "Prefix": _prefix(folder), **options}
     page = folder.fs.call_s3("list_objects_v2", **where)
     yield page

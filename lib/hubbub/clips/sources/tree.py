@@ -113,7 +113,7 @@ class Tree:
 
     def __init__(self, source: StoragePath) -> None:
         self.source = source
-        self.is_folder = source.is_dir()
+        self.is_folder = source.is_dir() if is_local(source) else bucket.is_folder(source)
         self.root = absolute_path(source) if self.is_folder else absolute_path(source).parent
         self._unreadable: list[str] = []
 
