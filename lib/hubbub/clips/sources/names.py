@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import Any
 
 from hubbub.clips.sources.csv import parse_time, parse_whole_number
@@ -43,9 +43,8 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
 
 def _match_name(pattern: re.Pattern[str], path: str) -> re.Match[str] | None:
     """Match the whole of a file's name, with or without its ending; with a slash in the pattern, of its path."""
-    whole = path if "/" in pattern.pattern else PurePosixPath(path).name
-    stem = whole.removesuffix(PurePosixPath(whole).suffix)
-    return pattern.fullmatch(stem) or pattern.fullmatch(whole)
+    whole = path if "/" in pattern.pattern else posixpath.basename(path)
+    return pattern.fullmatch(posixpath.splitext(whole)[0]) or pattern.fullmatch(whole)
 
 
 def _columns_of(match: re.Match[str], path: str) -> dict[str, Any]:
