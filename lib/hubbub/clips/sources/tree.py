@@ -88,7 +88,7 @@ class Survey:
         """Count one file."""
         if is_audio(path):
             self.recordings += 1
-            self.by_folder.add(posixpath.dirname(path) or ".")
+            self.by_folder.add(path.rpartition("/")[0] or ".")
             return
         suffix = PurePosixPath(path).suffix
         ending = suffix or "no ending"
