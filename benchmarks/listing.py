@@ -26,7 +26,7 @@ from high_water import peak_bytes
 from table import print_table
 
 MB = 1e6
-MOST_TIMES = 1.6
+MOST_TIMES = 1.4
 """Longest that the peak of the most objects may be against that of the fewest, the interpreter's own included."""
 DRY_RUN, NO_HEADERS, HEADERS = "listed, --dry-run", "indexed, headers not read", "indexed, headers by range"
 
