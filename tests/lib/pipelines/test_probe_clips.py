@@ -73,6 +73,14 @@ def test_engines_give_the_table_that_threads_give(options: ClusterOptions, listi
     assert [line.partition(":")[0] for line in notes.unreadable] == ["text.wav", "none.wav"]
 
 
+def test_engines_read_clips_that_are_listed_anew_each_time(options: ClusterOptions, listing: Listing) -> None:
+    streamed = list_source(listing.root, "flat", Columns())
+    parts = TableParts(streamed.root)
+    probe_listing(make_run(options), streamed, parts, notes=ProbeNotes(), clips_a_unit=3)
+    assert parts.make_table().rows.equals(index_listing(streamed)[0].rows)
+    assert parts.summary.clips == len(streamed.clips) == 21
+
+
 KILLER = """
 import sys
 from pathlib import Path
