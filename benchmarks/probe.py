@@ -16,9 +16,9 @@ from pathlib import Path
 from arguments import positive
 from table import print_table
 
-from hubbub.clips.index import index_listing
+from hubbub.clips.index import ProbeNotes, index_listing
 from hubbub.clips.sources import Columns, list_source
-from hubbub.clips.table import make_table
+from hubbub.clips.table_parts import TableParts
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.probe_clips import probe_listing
 from hubbub.pipelines.run_folder import ClusterOptions, Run
@@ -63,8 +63,9 @@ def main() -> int:
         listing = list_source(Path(folder), None, Columns())
 
         def on(cluster: ClusterOptions) -> None:
-            clips, _ = probe_listing(Run("index", cluster, JsonLog(None, "index")), listing)
-            make_table(clips, listing.root)
+            parts = TableParts(listing.root)
+            probe_listing(Run("index", cluster, JsonLog(None, "index")), listing, parts, notes=ProbeNotes())
+            parts.make_table()
 
         ways: dict[str, Callable[[], object]] = {
             "threads in the driver": lambda: index_listing(listing),

@@ -1,4 +1,4 @@
-"""The benchmarks of the data-set check and of headers start, and print a line a way."""
+"""The benchmarks of the data-set check, of headers and of listings start, and print a line a way."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
     ("script", "arguments", "lines"),
     [
         ("check.py", ["--tiny", "20"], ["tiny WAVs"]),
+        (
+            "listing.py",
+            ["--objects", "50,2000", "--headers", "20", "--check"],
+            ["listed, --dry-run", "indexed, headers not read", "indexed, headers by range"],
+        ),
         ("probe.py", ["--files", "20", "--check"], ["threads in the driver", "serial", "local cluster, 2 workers"]),
     ],
 )

@@ -12,21 +12,19 @@ from typing import Any
 from hubbub.audio.decode import AudioInfo, read_audio_info
 from hubbub.audio.recorders import HeaderNotes, RecordingFacts, describe_recording, read_header_notes
 from hubbub.audio.remote_header import read_remote_header
+from hubbub.clips.ids import ClipIds
 from hubbub.clips.sources import Listing
-from hubbub.clips.table import (
-    ClipTable,
-    clip_id,
-    content_version,
-    make_table,
-    resolve_uri,
-)
+from hubbub.clips.sources.template import StreamedClips
+from hubbub.clips.table import ClipTable, clip_id, content_version, resolve_uri
+from hubbub.clips.table_parts import TableParts
 from hubbub.errors import AudioError
 from hubbub.io.paths import StoragePath, is_local
 
 _LOCAL_THREADS = 2  # one waits for the disk while the other computes; more contend for the interpreter's lock
 _BUCKET_THREADS = 8  # requests wait more than they compute
 _AHEAD = 1000  # clips that are given to threads at once
-_KEPT = 1000  # sentences about odd times that are kept; more say nothing new
+MOST_LINES = 1000
+"""Sentences of a kind that are kept; more say nothing new."""
 
 
 @dataclass
@@ -36,8 +34,10 @@ class ProbeNotes:
     Attributes
     ----------
     unreadable
-        A line for each clip whose header cannot be read. Such clips stay in the table, with null duration, so that they
-        end as failed rows and not in silence.
+        A line for each clip whose header cannot be read, a thousand lines at most. Such clips stay in the table, with
+        null duration, so that they end as failed rows and not in silence.
+    n_unreadable
+        How many such clips there are.
     timed, local
         Clips whose recorder tells when they begin: with a time zone, and without one.
     problems
@@ -45,6 +45,7 @@ class ProbeNotes:
     """
 
     unreadable: list[str] = field(default_factory=list)
+    n_unreadable: int = 0
     timed: int = 0
     local: int = 0
     problems: list[str] = field(default_factory=list)
@@ -53,14 +54,19 @@ class ProbeNotes:
         """Count what a recorder tells of one clip."""
         self.timed += facts.recorded_at is not None
         self.local += facts.local_time is not None
-        if facts.problem is not None and len(self.problems) < _KEPT:
+        if facts.problem is not None and len(self.problems) < MOST_LINES:
             self.problems.append(f"{uri}: {facts.problem}")
 
+    def add_unreadable(self, line: str) -> None:
+        """Count a clip whose header cannot be read."""
+        self.n_unreadable += 1
+        if len(self.unreadable) < MOST_LINES:
+            self.unreadable.append(line)
+
     def merge(self, other: ProbeNotes) -> None:
-        """Add what was odd about other recordings."""
-        self.unreadable += other.unreadable
+        """Add what recorders told of other recordings."""
         self.timed, self.local = self.timed + other.timed, self.local + other.local
-        self.problems = (self.problems + other.problems)[:_KEPT]
+        self.problems = (self.problems + other.problems)[:MOST_LINES]
 
 
 def index_listing(
@@ -70,18 +76,12 @@ def index_listing(
     notes: ProbeNotes | None = None,
     on_clip: Callable[[], object] = lambda: None,
 ) -> tuple[ClipTable, list[str]]:
-    """Probe every listed clip and make the table.
+    """Probe every listed clip and make the table in memory.
 
     Parameters
     ----------
-    listing
-        What a source reader found.
-    timezone
-        Of recorders whose names and headers tell none; None: unknown, such times are not used.
-    notes
-        Gets what was odd, where given.
-    on_clip
-        Called after each clip.
+    listing, timezone, notes, on_clip
+        As in `probe_parts`.
 
     Returns
     -------
@@ -96,29 +96,68 @@ def index_listing(
         When a bucket cannot be read at all.
     """
     notes = ProbeNotes() if notes is None else notes
-    clips: list[dict[str, Any]] = []
+    parts = TableParts(listing.root)
+    probe_parts(listing, parts, timezone=timezone, notes=notes, on_clip=on_clip)
+    return parts.make_table(), notes.unreadable
+
+
+def probe_parts(
+    listing: Listing,
+    parts: TableParts,
+    *,
+    timezone: tzinfo | None = None,
+    notes: ProbeNotes,
+    on_clip: Callable[[], object] = lambda: None,
+) -> None:
+    """Probe every listed clip in threads of this process.
+
+    Parameters
+    ----------
+    listing
+        What a source reader found.
+    parts
+        Gets the clips, some at a time.
+    timezone
+        Of recorders whose names and headers tell none; None: unknown, such times are not used.
+    notes
+        Gets what was odd.
+    on_clip
+        Called after each clip.
+
+    Raises
+    ------
+    ClipTableError
+        For clips that break the contract of clip tables.
+    BucketError
+        When a bucket cannot be read at all.
+    """
     with ThreadPoolExecutor(_LOCAL_THREADS if is_local(listing.root) else _BUCKET_THREADS) as pool:
-        for clip, complaint, facts in _probe_all(pool, listing, timezone):
-            clips.append(clip)
-            notes.unreadable += [complaint] if complaint else []
-            notes.add(clip["uri"], facts)
-            on_clip()
-    return make_table(clips, listing.root), notes.unreadable
+        for number, listed in enumerate(_take_parts(listing)):
+            clips = []
+            for clip, complaint, facts in pool.map(lambda clip: probe_clip(clip, listing.root, timezone), listed):
+                clips.append(clip)
+                notes.add(clip["uri"], facts)
+                if complaint is not None:
+                    notes.add_unreadable(complaint)
+                on_clip()
+            parts.add(number, clips)
 
 
-def _probe_all(
-    pool: ThreadPoolExecutor, listing: Listing, timezone: tzinfo | None
-) -> Iterator[tuple[dict[str, Any], str | None, RecordingFacts]]:
+def _take_parts(listing: Listing) -> Iterator[list[dict[str, Any]]]:
     left = iter(listing.clips)
     while part := list(islice(left, _AHEAD)):
-        yield from pool.map(lambda listed: probe_clip(listed, listing.root, timezone), part)
+        yield part
 
 
-def leave_out_known(listing: Listing, known: ClipTable) -> Listing:
+def leave_out_known(listing: Listing, known: ClipIds) -> Listing:
     """Leave clips out that a table has already."""
-    ids = set(known.rows["clip_id"].to_pylist())
-    new = [clip for clip in listing.clips if _clip_id(clip) not in ids]
-    return replace(listing, clips=new)
+
+    def list_new() -> Iterator[dict[str, Any]]:
+        for part in _take_parts(listing):
+            is_known = known.contain([_clip_id(clip) for clip in part])
+            yield from (clip for clip, there in zip(part, is_known, strict=True) if not there)
+
+    return replace(listing, clips=StreamedClips(sum(1 for _ in list_new()), list_new))
 
 
 def _clip_id(listed: Mapping[str, Any]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from hubbub.clips.sources.template import StreamedClips
 from hubbub.io.text import count_noun
 
 _BLANKS = re.compile(r"[\s_-]+")
@@ -26,7 +27,7 @@ def group_spellings(labels: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def find_spellings(clips: Sequence[Mapping[str, Any]]) -> list[Counter[str]]:
+def find_spellings(clips: Iterable[Mapping[str, Any]]) -> list[Counter[str]]:
     """The groups of labels that differ in their spelling only, each label with how many clips have it."""
     counts = Counter(label for clip in clips for label in clip["labels"])
     return [Counter({label: counts[label] for label in group}) for group in group_spellings(counts)]
@@ -43,8 +44,8 @@ def warn_of_spellings(groups: Sequence[Counter[str]]) -> list[str]:
 
 
 def normalise_labels(
-    clips: Sequence[Mapping[str, Any]], groups: Sequence[Counter[str]]
-) -> tuple[list[dict[str, Any]], list[str]]:
+    clips: Collection[dict[str, Any]], groups: Sequence[Counter[str]]
+) -> tuple[Collection[dict[str, Any]], list[str]]:
     """Give the labels of a group one spelling: the most frequent one, composed (NFC), without blanks around it.
 
     Returns
@@ -56,9 +57,11 @@ def normalise_labels(
     for group in groups:
         chosen = min(group, key=lambda label: (-group[label], label))
         names |= dict.fromkeys(group, unicodedata.normalize("NFC", chosen).strip())
-    changed = [
-        {**clip, "labels": list(dict.fromkeys(names.get(label, label) for label in clip["labels"]))} for clip in clips
-    ]
+
+    def change(clip: Mapping[str, Any]) -> dict[str, Any]:
+        return {**clip, "labels": list(dict.fromkeys(names.get(label, label) for label in clip["labels"]))}
+
+    changed = StreamedClips(len(clips), lambda: map(change, clips)) if names else clips
     return changed, [f"{_describe(group)} became '{names[next(iter(group))]}'" for group in groups]
 
 

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path, re
 from hubbub.io.text import count_noun, list_few
 
 FORMAT = "hubbub-clips/1"
+_ROWS_READ = 10_000  # at once, of a table that is read in parts
 
 CLIP_SCHEMA = pa.schema(
     [
@@ -162,44 +164,38 @@ def make_table(clips: Sequence[Mapping[str, Any]], root: StoragePath) -> ClipTab
     ClipTableError
         For a table that breaks the contract: says which clip and how.
     """
-    names = dict.fromkeys(name for clip in clips for name in clip)
-    carried = [name for name in names if name not in CLIP_SCHEMA.names]
-    try:
-        columns = [pa.array([clip.get(field.name) for clip in clips], field.type) for field in CLIP_SCHEMA]
-        columns += [_infer_type([clip.get(name) for clip in clips]) for name in carried]
-    except UnicodeEncodeError as error:
-        raise ClipTableError(f"the name {error.object!r} is not UTF-8; rename the file") from None
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ClipTableError(
-            f"the clips do not fit the clip table: {error}; give each column values of one type"
-        ) from None
-    schema = pa.schema(
-        [
-            *CLIP_SCHEMA,
-            *((name, column.type) for name, column in zip(carried, columns[len(CLIP_SCHEMA) :], strict=True)),
-        ]
-    )
-    return _validate(pa.table(columns, schema=schema), root, where="the clips")
+    rows = make_rows(clips)
+    return _validate(rows.cast(name_null_types(rows.schema)), root, where="the clips")
 
 
-def append_table(known: ClipTable, new: ClipTable) -> ClipTable:
-    """Append clips to a table; columns that either lacks are null there.
+def make_rows(clips: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Build rows of a clip table; of a column that holds nothing, the type is null.
 
     Raises
     ------
     ClipTableError
-        When the two have other roots, a clip in common, or a column of other types.
+        For values that do not fit their column.
     """
-    if str(known.root) != str(new.root):
-        raise ClipTableError(
-            f"the clips lie below {new.root}, those of the table below {known.root}; make another table for them: "
-            "hubbub index SOURCE -o FILE"
-        )
+    names = dict.fromkeys(name for clip in clips for name in clip)
+    carried = [name for name in names if name not in CLIP_SCHEMA.names]
     try:
-        rows = pa.concat_tables([known.rows, new.rows], promote_options="permissive")
-    except pa.ArrowInvalid as error:
-        raise ClipTableError(f"the clips do not fit the table: {error}; make another table for them") from None
-    return _validate(rows, known.root, where="the clips")
+        columns = [pa.array([clip.get(field.name) for clip in clips], field.type) for field in CLIP_SCHEMA]
+        columns += [pa.array([clip.get(name) for clip in clips]) for name in carried]
+    except UnicodeEncodeError as error:
+        raise ClipTableError(f"the name {error.object!r} is not UTF-8; rename the file") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise explain_misfit(error) from None
+    return pa.table(dict(zip([*CLIP_SCHEMA.names, *carried], columns, strict=True)))
+
+
+def explain_misfit(error: pa.ArrowException) -> ClipTableError:
+    """Say that the values of a column are of several types."""
+    return ClipTableError(f"the clips do not fit the clip table: {error}; give each column values of one type")
+
+
+def name_null_types(schema: pa.Schema) -> pa.Schema:
+    """Make text of the columns that hold nothing."""
+    return pa.schema([field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema])
 
 
 def write_table(table: ClipTable, path: StoragePath) -> None:
@@ -210,9 +206,15 @@ def write_table(table: ClipTable, path: StoragePath) -> None:
     StorageError
         When the place cannot be written.
     """
-    metadata = {b"hubbub": json.dumps({"format": FORMAT, "root": str(table.root)}).encode()}
-    with atomic_write(path) as partial, open(partial, "wb") as file:
-        pq.write_table(table.rows.replace_schema_metadata(metadata), file)
+    write_rows([table.rows], table.rows.schema, table.root, path)
+
+
+def write_rows(parts: Iterable[pa.Table], schema: pa.Schema, root: StoragePath, path: StoragePath) -> None:
+    """Write the rows of a clip table part by part; `schema` is that of each. Errors of `write_table`."""
+    metadata = {b"hubbub": json.dumps({"format": FORMAT, "root": str(root)}).encode()}
+    with atomic_write(path) as partial, pq.ParquetWriter(partial, schema.with_metadata(metadata)) as writer:
+        for rows in parts:
+            writer.write_table(rows.replace_schema_metadata(metadata))
 
 
 def read_table(path: StoragePath) -> ClipTable:
@@ -225,18 +227,33 @@ def read_table(path: StoragePath) -> ClipTable:
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
+    with _open_parquet(path) as file:
+        rows = file.read()
+    root = _read_root(rows.schema.metadata or {}, path)
+    return replace(_validate(rows.replace_schema_metadata(None), root, where=str(path)), source=path)
+
+
+def read_parts(path: StoragePath) -> Iterator[ClipTable]:
+    """Read a clip table some thousand rows at a time, without a look for doubled clips; errors of `read_table`."""
+    with _open_parquet(path) as file:
+        root = _read_root(file.schema_arrow.metadata or {}, path)
+        for batch in file.iter_batches(_ROWS_READ):
+            rows = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            yield ClipTable(check_rows(rows, where=str(path)), root, path)
+
+
+@contextmanager
+def _open_parquet(path: StoragePath) -> Iterator[pq.ParquetFile]:
     with explain_read_errors(path):
         there = path.exists()
     if not there:
         raise ClipTableError(f"{path} does not exist; make a clip table with: hubbub index SOURCE -o {path}")
     try:
-        with local_file(path) as local:
-            # One reader of one file: pq.read_table would treat a path with '=' as a partitioned set.
-            rows = pq.ParquetFile(local).read()
+        # One reader of one file: pq.read_table would treat a path with '=' as a partitioned set.
+        with local_file(path) as local, pq.ParquetFile(local) as file:
+            yield file
     except (OSError, pa.ArrowException) as error:
         raise ClipTableError(f"{path} is no clip table ({error}); make one with: hubbub index SOURCE -o FILE") from None
-    root = _read_root(rows.schema.metadata or {}, path)
-    return replace(_validate(rows.replace_schema_metadata(None), root, where=str(path)), source=path)
 
 
 def _read_root(metadata: Mapping[bytes, bytes], path: StoragePath) -> StoragePath:
@@ -251,15 +268,23 @@ def _read_root(metadata: Mapping[bytes, bytes], path: StoragePath) -> StoragePat
         raise ClipTableError(f"{path} is another table of hubbub's; a clip table is made by: hubbub index") from None
 
 
-def _infer_type(values: list[Any]) -> pa.Array:
-    array = pa.array(values)
-    return array.cast(pa.string()) if pa.types.is_null(array.type) else array
-
-
 def _validate(rows: pa.Table, root: StoragePath, *, where: str) -> ClipTable:
-    rows = _cast_columns(rows, where)
     if rows.num_rows == 0:
         raise ClipTableError(f"{where}: no clips; expected at least one")
+    rows = check_rows(rows, where)
+    _refuse_duplicates(rows, where)
+    return ClipTable(rows, root)
+
+
+def check_rows(rows: pa.Table, where: str) -> pa.Table:
+    """Give rows the columns of `CLIP_SCHEMA`, and refuse those that break the contract by themselves.
+
+    Raises
+    ------
+    ClipTableError
+        For rows that break it; `where` is what they are called.
+    """
+    rows = _cast_columns(rows, where)
     clash = sorted(RESERVED_COLUMNS & set(rows.column_names))
     if clash:
         raise ClipTableError(f"{where}: column '{clash[0]}' has a name that hubbub's outputs use; rename it")
@@ -268,10 +293,9 @@ def _validate(rows: pa.Table, root: StoragePath, *, where: str) -> ClipTable:
             raise ClipTableError(
                 f"{where}: column '{name}' has {rows[name].null_count} empty values; every clip needs one"
             )
-    _refuse_duplicates(rows, where)
     _refuse_bad_segments(rows, where)
     _refuse_bad_addresses(rows, where)
-    return ClipTable(rows, root)
+    return rows
 
 
 def _cast_columns(rows: pa.Table, where: str) -> pa.Table:
@@ -303,9 +327,12 @@ def _refuse_duplicates(rows: pa.Table, where: str) -> None:
             for name, uri in zip(rows["clip_id"].to_pylist(), rows["uri"].to_pylist(), strict=True)
             if name == doubled[0]
         ]
-        raise ClipTableError(
-            f"{where}: {count_noun(len(doubled), 'clip')} more than once, such as {uris[0]}; keep one row each"
-        )
+        raise explain_doubled(len(doubled), uris[0], where)
+
+
+def explain_doubled(count: int, uri: str, where: str) -> ClipTableError:
+    """Say that clips are there more than once, and which is one of them."""
+    return ClipTableError(f"{where}: {count_noun(count, 'clip')} more than once, such as {uri}; keep one row each")
 
 
 def _refuse_bad_segments(rows: pa.Table, where: str) -> None:

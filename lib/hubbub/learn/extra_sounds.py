@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import compute_stream
-from hubbub.clips.sources.folder import is_audio
+from hubbub.clips.sources.tree import is_audio
 from hubbub.config import Settings, describe_difference
 from hubbub.errors import AudioError, TrainingError
 from hubbub.io.text import count_noun

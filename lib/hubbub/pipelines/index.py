@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from hubbub.audio.recorders import parse_timezone
-from hubbub.clips.index import ProbeNotes, index_listing, leave_out_known
+from hubbub.clips.index import ProbeNotes, leave_out_known, probe_parts
 from hubbub.clips.labels import find_spellings, warn_of_spellings
 from hubbub.clips.labels import normalise_labels as make_labels_one
 from hubbub.clips.sources import Columns, Listing, list_source
-from hubbub.clips.table import ClipTable, append_table, make_table, read_table, write_table
+from hubbub.clips.table import ClipTable, read_table
+from hubbub.clips.table_parts import TableParts, TableSummary
 from hubbub.io.folders import refuse_foreign_file
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
@@ -37,32 +40,28 @@ class IndexResult:
 
     Attributes
     ----------
-    table
-        The clips.
-    unreadable
-        A line for each file that cannot be read; the clips stay in the table and become failed rows.
+    summary
+        What the table holds.
     added
         Clips that this run added to the table.
+    notes
+        What was odd about recordings. Those that cannot be read stay in the table and become failed rows.
+    parts
+        The rows.
+    source
+        The file that holds the table; None: it was not written.
     """
 
-    table: ClipTable
-    unreadable: list[str] = field(default_factory=list)
-    added: int = 0
+    summary: TableSummary
+    added: int
+    notes: ProbeNotes
+    parts: TableParts = field(repr=False)
+    source: StoragePath | None = None
 
-    @property
-    def labels(self) -> Counter[str]:
-        """Clips a label."""
-        return Counter(label for labels in self.table.rows["labels"].to_pylist() for label in labels)
-
-    @property
-    def folds(self) -> list[int]:
-        """Folds of the clips, sorted."""
-        return sorted({fold for fold in self.table.rows["fold"].to_pylist() if fold is not None})
-
-    @property
-    def audio_s(self) -> float:
-        """Duration of all clips whose duration is known."""
-        return sum(value or 0.0 for value in self.table.rows["duration_s"].to_pylist())
+    @cached_property
+    def table(self) -> ClipTable:
+        """The clips, in memory."""
+        return self.parts.make_table() if self.source is None else read_table(self.source)
 
 
 def index(
@@ -86,55 +85,51 @@ def index(
     output = None if out is None else as_path(out, "out")
     options = ClusterOptions(cluster, workers, client=client)
     options.check()
-    known = _read_known(output) if append else None
     if output is not None:
         refuse_foreign_file(output, b"PAR1", "a clip table")
     zone = None if timezone is None else parse_timezone(timezone)
     listing = _list(source, format, columns, pattern, reporter, normalise=normalise_labels)
-    if known is not None:
-        listing = leave_out_known(listing, known)
+    parts, notes = TableParts(listing.root), ProbeNotes()
+    if append and output is not None and output.exists():
+        listing = leave_out_known(listing, parts.add_table(output))
         new = len(listing.clips)
-        reporter.say(f"{output} has {count_noun(len(known), 'clip')}; {new} {'is' if new == 1 else 'are'} new")
-        if not listing.clips:
-            return IndexResult(known)
-    notes = ProbeNotes()
+        known = count_noun(parts.summary.clips, "clip")
+        reporter.say(f"{output} has {known}; {new} {'is' if new == 1 else 'are'} new")
+        if not new:
+            return IndexResult(parts.summary, 0, notes, parts, output)
     if options == ClusterOptions():
         with reporter.show_progress("index", len(listing.clips), "clips") as advance:
-            table, unreadable = index_listing(listing, timezone=zone, notes=notes, on_clip=lambda: advance(1))
+            probe_parts(listing, parts, timezone=zone, notes=notes, on_clip=lambda: advance(1))
     else:
         run = Run("index", options, JsonLog(None, "index", reporter.warn), reporter)
-        clips, unreadable = probe_listing(run, listing, timezone=zone, notes=notes)
-        table = make_table(clips, listing.root)
+        probe_listing(run, listing, parts, timezone=zone, notes=notes)
     _tell_times(notes, reporter)
-    added = len(table)
-    table = table if known is None else append_table(known, table)
     if output is not None:
-        write_table(table, output)
-        table = replace(table, source=output)
-    return IndexResult(table, unreadable, added)
+        parts.write(output)
+    return IndexResult(parts.summary, len(listing.clips), notes, parts, output)
 
 
 def report_index(result: IndexResult, output: StoragePath, reporter: Reporter) -> None:
     """Show what a clip table holds, and which of its files cannot be read."""
-    unreadable = result.unreadable
+    held, lines, unreadable = result.summary, result.notes.unreadable, result.notes.n_unreadable
     reporter.show_table(
         "index: done",
         {
-            "clips": len(result.table),
-            **({} if result.added == len(result.table) else {"added": result.added}),
-            "audio": f"{result.audio_s / 3600:.3g} h in all files",
-            "labels": describe_labels(result.labels),
-            "folds": ", ".join(map(str, result.folds)) or "none",
-            "unreadable": len(unreadable),
+            "clips": held.clips,
+            **({} if result.added == held.clips else {"added": result.added}),
+            "audio": f"{held.audio_s / 3600:.3g} h in all files",
+            "labels": describe_labels(held.labels),
+            "folds": ", ".join(map(str, sorted(held.folds))) or "none",
+            "unreadable": unreadable,
             "result": output,
         },
     )
-    for line in unreadable[:_SHOWN]:
+    for line in lines[:_SHOWN]:
         reporter.warn(f"unreadable: {line}")
-    if len(unreadable) > _SHOWN:
-        reporter.warn(f"… and {len(unreadable) - _SHOWN} more: the clips in {output} without a duration_s")
+    if unreadable > _SHOWN:
+        reporter.warn(f"… and {unreadable - _SHOWN} more: the clips in {output} without a duration_s")
     if unreadable:
-        files = count_noun(len(unreadable), "file")
+        files = count_noun(unreadable, "file")
         reporter.warn(f"{files} cannot be read; the clips stay in the table and become failed rows")
 
 
@@ -151,22 +146,29 @@ def show_listing(
     reporter = choose_reporter(reporter)
     listing = _list(source, format, columns, pattern, reporter, normalise=normalise_labels)
     step = max(1, len(listing.clips) // _EXAMPLES)
-    for clip in listing.clips[::step][:_EXAMPLES]:
-        others = (f"{name} {value}" for name, value in clip.items() if name not in ("uri", "labels", "version"))
-        reporter.say(
-            f"{clip['uri']}: {', '.join(clip['labels']) or 'unlabelled'}" + "".join(f"; {text}" for text in others)
-        )
-    labels = Counter(label for clip in listing.clips for label in clip["labels"])
+    labels, unlabelled = Counter[str](), 0
+    for number, clip in enumerate(listing.clips):
+        labels.update(clip["labels"])
+        unlabelled += not clip["labels"]
+        if number % step == 0 and number < step * _EXAMPLES:
+            _show_example(clip, reporter)
     reporter.show_table(
         "index: the plan",
         {
             "clips": len(listing.clips),
-            "unlabelled": sum(not clip["labels"] for clip in listing.clips),
+            "unlabelled": unlabelled,
             "labels": describe_labels(labels),
             "root": listing.root,
         },
     )
     return listing
+
+
+def _show_example(clip: Mapping[str, Any], reporter: Reporter) -> None:
+    others = (f"{name} {value}" for name, value in clip.items() if name not in ("uri", "labels", "version"))
+    reporter.say(
+        f"{clip['uri']}: {', '.join(clip['labels']) or 'unlabelled'}" + "".join(f"; {text}" for text in others)
+    )
 
 
 def describe_labels(labels: Counter[str], most: int = 50) -> str:
@@ -187,7 +189,9 @@ def _list(
     *,
     normalise: bool,
 ) -> Listing:
-    listing = list_source(as_path(source, "source"), format, columns or Columns(), pattern=pattern)
+    where = as_path(source, "source")
+    with reporter.show_waiting(f"list {where}"):
+        listing = list_source(where, format, columns or Columns(), pattern=pattern)
     if listing.evidence:
         reporter.say(listing.evidence)
     clips, groups = listing.clips, find_spellings(listing.clips)
@@ -197,11 +201,6 @@ def _list(
     for note in [*listing.notes, *notes]:
         reporter.warn(note)
     return replace(listing, clips=clips)
-
-
-def _read_known(output: StoragePath | None) -> ClipTable | None:
-    """The table that clips are appended to; None where there is none yet."""
-    return read_table(output) if output is not None and output.exists() else None
 
 
 def _tell_times(notes: ProbeNotes, reporter: Reporter) -> None:

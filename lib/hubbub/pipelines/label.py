@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Columns, Listing, list_source
-from hubbub.clips.sources.folder import is_audio
+from hubbub.clips.sources.tree import is_audio
 from hubbub.clips.table import ClipTable, read_table
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import ClipTableError, LabelsError, UsageError

@@ -13,7 +13,7 @@ import numpy as np
 from hubbub.audio import decode
 from hubbub.audio.remote import local_copy
 from hubbub.audio.soundscape import Soundscape, find_stretches, mix_soundscape
-from hubbub.clips.sources.folder import is_audio
+from hubbub.clips.sources.tree import is_audio
 from hubbub.clips.table import ClipTable, read_table, resolve_uri
 from hubbub.errors import AudioError, ClipTableError, EmptyAudio, UsageError
 from hubbub.io.atomic import explain_write_errors, write_json, write_text

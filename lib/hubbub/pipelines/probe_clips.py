@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from datetime import tzinfo
-from typing import Any
+from itertools import islice
+from operator import itemgetter
 
-from hubbub.clips.index import ProbeNotes
+from hubbub.clips.index import MOST_LINES, ProbeNotes
 from hubbub.clips.sources import Listing
 from hubbub.clips.table import resolve_uri
+from hubbub.clips.table_parts import TableParts
 from hubbub.errors import RunStopped
 from hubbub.io.paths import absolute_path, is_local
 from hubbub.io.text import count_noun
@@ -16,9 +20,9 @@ from hubbub.pipelines.progress import Goal
 from hubbub.pipelines.run_folder import Run, make_path_checks
 from hubbub.tasks.probe import (
     CLIPS_A_UNIT,
-    ProbeItem,
     ProbeResult,
     ProbeTask,
+    ProbeUnit,
     add_nothing,
     group_listed,
     merge_probed,
@@ -31,68 +35,74 @@ _BUCKET_THREADS = 8  # of a worker; requests to a bucket wait more than they com
 def probe_listing(
     run: Run,
     listing: Listing,
+    parts: TableParts,
     *,
     timezone: tzinfo | None = None,
-    notes: ProbeNotes | None = None,
+    notes: ProbeNotes,
     clips_a_unit: int = CLIPS_A_UNIT,
-) -> tuple[list[dict[str, Any]], list[str]]:
+) -> None:
     """Probe every listed clip on the engine of a run.
 
     Parameters
     ----------
     run
         Says where, and shows the progress.
-    listing
-        What a source reader found.
-    timezone, notes
-        As in `hubbub.clips.index.index_listing`.
+    listing, parts, timezone, notes
+        As in `hubbub.clips.index.probe_parts`.
     clips_a_unit
         Clips that a worker takes at once.
-
-    Returns
-    -------
-    clips, unreadable
-        One mapping a clip for `hubbub.clips.table.make_table`, in the order of the listing; and a line for each clip
-        whose header cannot be read. Such clips stay, without a duration.
 
     Raises
     ------
     BucketError
         When a bucket cannot be read at all.
+    ClipTableError
+        For clips that break the contract of clip tables.
     RunStopped
         When Ctrl-C drained the run.
     """
-    listed, root = listing.clips, absolute_path(listing.root)
-    clips: list[dict[str, Any] | None] = [None] * len(listed)
-    complaints: list[str | None] = [None] * len(listed)
+    n_clips, root = len(listing.clips), absolute_path(listing.root)
+    in_flight: dict[int, ProbeUnit] = {}
+    unreadable: list[tuple[int, str]] = []  # with the number of the unit, since units end in any order
+
+    def take_units() -> Iterator[ProbeUnit]:
+        for unit in group_listed(listing.clips, clips_a_unit=clips_a_unit):
+            in_flight[unit.index] = unit
+            yield unit
 
     def convert(result: ProbeResult | UnitLost) -> UnitResult | UnitLost:
-        first = result.unit * clips_a_unit
-        part = listed[first : first + clips_a_unit]
+        unit = in_flight.pop(result.unit)
         if isinstance(result, UnitLost):
             reason = f"could not be read: {result.reason}"
-            pairs = [add_nothing(clip, reason) for clip in part]
+            pairs = [add_nothing(item.listed, reason) for item in unit.items]
         else:
-            if notes is not None:
-                notes.merge(result.notes)
-            pairs = list(zip(merge_probed([ProbeItem(clip) for clip in part], result), result.complaints, strict=True))
-        clips[first : first + len(part)] = [clip for clip, _ in pairs]
-        complaints[first : first + len(part)] = [complaint for _, complaint in pairs]
+            notes.merge(result.notes)
+            pairs = list(zip(merge_probed(unit.items, result), result.complaints, strict=True))
+        parts.add(unit.index, [clip for clip, _ in pairs])
+        lines = [(unit.index, complaint) for _, complaint in pairs if complaint is not None]
+        unreadable.extend(lines[: MOST_LINES - len(unreadable)])
+        notes.n_unreadable += len(lines)
         if isinstance(result, UnitLost):
             return result
         return UnitResult(**{name: getattr(result, name) for name in UnitResult.__dataclass_fields__})
 
-    ends = [listed[at]["uri"] for at in (0, -1)] if listed else []
+    before = parts.summary.clips
     run_units(
         run,
         "index",
-        group_listed(listed, clips_a_unit=clips_a_unit),
+        take_units(),
         ProbeTask(root, 1 if is_local(root) else _BUCKET_THREADS, timezone),
-        Goal(len(listed), -(-len(listed) // clips_a_unit), counted="clips"),
-        path_checks=make_path_checks("the recordings", *(resolve_uri(uri, root) for uri in ends)),
+        Goal(n_clips, -(-n_clips // clips_a_unit), counted="clips"),
+        path_checks=make_path_checks("the recordings", *(resolve_uri(uri, root) for uri in _find_ends(listing))),
         convert=convert,
     )
+    notes.unreadable += [line for _, line in sorted(unreadable, key=itemgetter(0))]
     if run.is_stopped:
-        done = sum(clip is not None for clip in clips)
-        raise RunStopped(f"stopped: {done} of {count_noun(len(listed), 'clip')} indexed; run it again")
-    return [clip for clip in clips if clip is not None], [complaint for complaint in complaints if complaint]
+        done = parts.summary.clips - before
+        raise RunStopped(f"stopped: {done} of {count_noun(n_clips, 'clip')} indexed; run it again")
+
+
+def _find_ends(listing: Listing) -> list[str]:
+    """Uris of the first clip and the last."""
+    first = [clip["uri"] for clip in islice(listing.clips, 1)]
+    return first + [clip["uri"] for clip in deque(listing.clips, maxlen=1)]

@@ -150,7 +150,14 @@ def test_a_bucket_is_listed_like_the_folder_that_it_was(s3: str, moto_server: Se
     assert there.notes == here.notes
     assert str(there.root) == f"{s3}/set"
     assert uris(listed(f"{s3}/set2")) == ["other.wav"]
-    assert listed(f"{s3}/set2").clips[0]["labels"] == []  # flat: recordings lie in the folder itself
+    assert next(iter(listed(f"{s3}/set2").clips))["labels"] == []  # flat: recordings lie in the folder itself
+
+
+def test_keys_with_doubled_slashes_are_listed_in_every_format(s3: str, moto_server: Server):
+    for key in ("train//x.wav", "train/dog/1.wav", "test/cat/2.wav", "test/cat//3.wav"):
+        put(moto_server, s3, key, b"x")
+    for name in (None, "splits", "folder", "flat"):
+        assert set(uris(listed(s3, name))) == {"train//x.wav", "train/dog/1.wav", "test/cat/2.wav", "test/cat//3.wav"}
 
 
 def test_listings_of_many_pages_are_whole(s3: str, moto_server: Server, monkeypatch: pytest.MonkeyPatch):

@@ -285,7 +285,7 @@ def test_columns_of_a_table_are_splits_and_classes(tmp_path: Path):
 def test_names_of_city_archives_give_city_and_mood(tmp_path: Path):
     touch(tmp_path, "berlin/berlin_calm_17.mp3", "new-york/new-york_chaotic_3.mp3")
     listing = listed(tmp_path)
-    assert listing.clips == [
+    assert list(listing.clips) == [
         {"uri": "berlin/berlin_calm_17.mp3", "labels": [], "city": "berlin", "mood": "calm", "archive_id": "17"},
         {"uri": "new-york/new-york_chaotic_3.mp3", "labels": [], "city": "new-york", "mood": "chaotic"}
         | {"archive_id": "3"},

@@ -18,9 +18,9 @@ from distributed import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.clips.index import index_listing
+from hubbub.clips.index import ProbeNotes, index_listing
 from hubbub.clips.sources import Columns, Listing, list_source
-from hubbub.clips.table import make_table
+from hubbub.clips.table_parts import TableParts
 from hubbub.errors import RunStopped
 from hubbub.io.paths import parse_path
 from hubbub.pipelines.json_log import JsonLog
@@ -65,23 +65,37 @@ def listing(tmp_path_factory: pytest.TempPathFactory) -> Listing:
 @pytest.mark.parametrize("clips_a_unit", [1, 7, 1000])
 def test_engines_give_the_table_that_threads_give(options: ClusterOptions, listing: Listing, clips_a_unit: int) -> None:
     table, unreadable = index_listing(listing)
-    clips, complaints = probe_listing(make_run(options), listing, clips_a_unit=clips_a_unit)
-    assert make_table(clips, listing.root).rows.equals(table.rows)
-    assert complaints == unreadable
-    assert [line.partition(":")[0] for line in complaints] == ["text.wav", "none.wav"]
+    parts, notes = TableParts(listing.root), ProbeNotes()
+    probe_listing(make_run(options), listing, parts, notes=notes, clips_a_unit=clips_a_unit)
+    assert parts.make_table().rows.equals(table.rows)
+    assert notes.unreadable == unreadable
+    assert notes.n_unreadable == 2
+    assert [line.partition(":")[0] for line in notes.unreadable] == ["text.wav", "none.wav"]
+
+
+def test_engines_read_clips_that_are_listed_anew_each_time(options: ClusterOptions, listing: Listing) -> None:
+    streamed = list_source(listing.root, "flat", Columns())
+    parts = TableParts(streamed.root)
+    probe_listing(make_run(options), streamed, parts, notes=ProbeNotes(), clips_a_unit=3)
+    assert parts.make_table().rows.equals(index_listing(streamed)[0].rows)
+    assert parts.summary.clips == len(streamed.clips) == 21
 
 
 KILLER = """
 import sys
 from pathlib import Path
+from hubbub.clips.index import ProbeNotes
 from hubbub.clips.sources import Columns, list_source
+from hubbub.clips.table_parts import TableParts
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.probe_clips import probe_listing
 from hubbub.pipelines.run_folder import ClusterOptions, Run
 if __name__ == "__main__":
     listing = list_source(Path(sys.argv[1]), "flat", Columns())
-    clips, complaints = probe_listing(Run("index", ClusterOptions("local", 2), JsonLog(None, "index")), listing)
-    print(len(clips), sum("duration_s" in clip for clip in clips), *complaints)
+    parts, notes = TableParts(listing.root), ProbeNotes()
+    probe_listing(Run("index", ClusterOptions("local", 2), JsonLog(None, "index")), listing, parts, notes=notes)
+    durations = parts.make_table().rows["duration_s"]
+    print(len(durations), len(durations) - durations.null_count, *notes.unreadable)
 """
 
 
@@ -119,8 +133,9 @@ def test_a_stopped_run_gives_no_table(listing: Listing) -> None:
             stop.set()
             yield
 
+    parts = TableParts(listing.root)
     with pytest.raises(RunStopped, match="stopped: 0 of 24 clips indexed; run it again"):
-        probe_listing(make_run(ClusterOptions("serial"), Stops()), listing)
+        probe_listing(make_run(ClusterOptions("serial"), Stops()), listing, parts, notes=ProbeNotes())
 
 
 def test_only_what_headers_add_is_sent_back(listing: Listing) -> None:

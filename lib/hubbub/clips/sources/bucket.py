@@ -32,6 +32,11 @@ class Object:
     size_bytes: int
 
 
+def is_folder(place: UPath) -> bool:
+    """Whether it is a bucket, or objects lie under it. Asks for one of them; s3fs would list all. Errors of s3fs."""
+    return "/" not in place.path.strip("/") or bool(next(_pages(place, MaxKeys=1)).get("Contents"))
+
+
 def list_objects(folder: UPath) -> Iterator[Object]:
     """Everything under a folder, as the server lists it. Errors of s3fs."""
     prefix = _prefix(folder)
@@ -49,13 +54,13 @@ def list_names(folder: UPath) -> Iterator[str]:
 
 
 def list_files(folder: UPath) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names of what is not hidden under a folder, with version and size, in the order that a folder on disk would have.
+    """Names of what is not hidden under a folder, with version and size, as the server lists them.
 
     A name that would be taken for an address of another kind, ``odd://name.wav``, has its whole address for `uri`.
     """
-    shown = (held for held in list_objects(folder) if held.name and not _is_hidden(held.name))
-    for held in sorted(shown, key=lambda held: _walk_order(held.name)):
-        if not held.name.endswith("/"):  # else what stands for an empty folder
+    for held in list_objects(folder):
+        stands_for_folder = held.name.endswith("/")
+        if held.name and not stands_for_folder and not _is_hidden(held.name):
             whole = {"uri": f"s3://{folder.path.rstrip('/')}/{held.name}"} if "://" in held.name else {}
             yield held.name, {"version": held.version, "size_bytes": held.size_bytes, **whole}
 
@@ -78,7 +83,7 @@ def find_folders_beside(source: UPath, names: Sequence[str]) -> list[StoragePath
     return found
 
 
-def _pages(folder: UPath, **options: str) -> Iterator[dict[str, Any]]:
+def _pages(folder: UPath, **options: str | int) -> Iterator[dict[str, Any]]:
     where = {"Bucket": folder.path.partition("/")[0], "Prefix": _prefix(folder), **options}
     page = folder.fs.call_s3("list_objects_v2", **where)
     yield page
@@ -95,9 +100,3 @@ def _prefix(folder: UPath) -> str:
 def _is_hidden(name: str) -> bool:
     """Whether a name on a disk would be hidden. Parts ``.`` and ``..`` are plain letters in a key."""
     return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
-
-
-def _walk_order(name: str) -> list[tuple[bool, str]]:
-    """A key to sort by: the files of a folder before its sub-folders."""
-    *folders, last = name.split("/")
-    return [*((True, folder) for folder in folders), (False, last)]

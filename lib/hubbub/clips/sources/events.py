@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
+from hubbub.clips.sources.template import StreamedClips
 from hubbub.clips.table import IS_EVENT
 from hubbub.io.text import count_noun
 
 
-def merge_events(clips: Sequence[dict[str, Any]]) -> tuple[Sequence[dict[str, Any]], list[str]]:
-    """Merge events that are equal in everything but their labels.
+def merge_events(clips: Collection[dict[str, Any]]) -> tuple[Collection[dict[str, Any]], list[str]]:
+    """Merge events that are equal in everything but their labels; streamed clips, of names, are no events.
 
     Returns
     -------
     clips, notes
         The clips in their order; a sentence where some were merged.
     """
+    if isinstance(clips, StreamedClips):
+        return clips, []
     times = Counter(_times(clip) for clip in clips if clip.get(IS_EVENT))
     if max(times.values(), default=1) == 1:
         return clips, []

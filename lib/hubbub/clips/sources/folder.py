@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hubbub.clips.sources.template import Columns, Format, Listing, Options
-from hubbub.clips.sources.tree import Tree, is_audio
+from hubbub.clips.sources.template import Columns, Format, Listing, Options, StreamedClips
+from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
 from hubbub.io.text import count_noun, list_few
 
@@ -151,11 +151,11 @@ def list_recordings(tree: Tree, options: Options, describe: Callable[[str], dict
         raise ClipTableError(
             f"{tree.source} is a folder; the --…-column options and --label-separator are for CSV files"
         )
-    clips: list[dict[str, Any]] = []
-    for path, known in tree.files():
-        if is_audio(path):
-            clips.append({"uri": path, **describe(path), **known})
-    if not clips:
+
+    def list_clips() -> Iterator[dict[str, Any]]:
+        return ({"uri": path, **describe(path), **known} for path, known in tree.recordings())
+
+    if not tree.survey.recordings:
         gaps = "".join(f"; {note}" for note in tree.survey.describe_gaps())
         raise ClipTableError(
             f"{tree.source} holds no recordings{_describe_others(tree.survey.others)}; "
@@ -164,7 +164,7 @@ def list_recordings(tree: Tree, options: Options, describe: Callable[[str], dict
     others = tree.survey.others
     files = count_noun(others.total(), "file")
     note = f"passed over {files} whose names are not those of recordings{_describe_others(others)}"
-    return Listing(tree.root, clips, [note] if others else [])
+    return Listing(tree.root, StreamedClips(tree.survey.recordings, list_clips), [note] if others else [])
 
 
 def _describe_others(others: Counter[str]) -> str:

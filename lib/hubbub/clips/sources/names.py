@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import Any
 
 from hubbub.clips.sources.csv import parse_time, parse_whole_number
@@ -43,9 +43,8 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
 
 def _match_name(pattern: re.Pattern[str], path: str) -> re.Match[str] | None:
     """Match the whole of a file's name, with or without its ending; with a slash in the pattern, of its path."""
-    whole = path if "/" in pattern.pattern else PurePosixPath(path).name
-    stem = whole.removesuffix(PurePosixPath(whole).suffix)
-    return pattern.fullmatch(stem) or pattern.fullmatch(whole)
+    whole = path if "/" in pattern.pattern else posixpath.basename(path)
+    return pattern.fullmatch(posixpath.splitext(whole)[0]) or pattern.fullmatch(whole)
 
 
 def _columns_of(match: re.Match[str], path: str) -> dict[str, Any]:
@@ -75,25 +74,25 @@ def _list_matches(
     tree: Tree, options: Options, pattern: re.Pattern[str], what: str, refine: Callable[[dict[str, Any]], Any]
 ) -> Listing:
     """List recordings with the columns of their names; names that do not match are unlabelled, and told."""
-    unmatched: list[str] = []
-    blank: dict[str, Any] = {"labels": []}
 
-    def describe(path: str) -> dict[str, Any]:
+    def describe(path: str) -> dict[str, Any] | None:
         match = _match_name(pattern, path)
-        if match is None:
-            unmatched.append(path)
-        return blank if match is None else refine(_columns_of(match, path))
+        return None if match is None else refine(_columns_of(match, path))
 
-    listing = list_recordings(tree, options, describe)
-    total = len(listing.clips)
-    if len(unmatched) == total:
-        names = "".join(f"\n  {name}" for name in unmatched[:_SHOWN])
+    listing = list_recordings(tree, options, lambda path: describe(path) or {"labels": []})
+    total, unmatched, shown = len(listing.clips), 0, list[str]()
+    for path, _ in tree.recordings():  # and values that do not fit are refused before any recording is opened
+        if describe(path) is None:
+            unmatched += 1
+            shown += [path] if unmatched <= _SHOWN else []
+    if unmatched == total:
+        names = "".join(f"\n  {name}" for name in shown)
         raise ClipTableError(f"{what} matches none of {count_noun(total, 'name')}; make it fit names such as:{names}")
     notes = list(listing.notes)
     if unmatched:
         notes.append(
-            f"{count_noun(len(unmatched), 'name')} of {total} {'does' if len(unmatched) == 1 else 'do'} not match "
-            f"{what} and {'stays' if len(unmatched) == 1 else 'stay'} unlabelled: {', '.join(unmatched[:_SHOWN])}"
+            f"{count_noun(unmatched, 'name')} of {total} {'does' if unmatched == 1 else 'do'} not match "
+            f"{what} and {'stays' if unmatched == 1 else 'stay'} unlabelled: {', '.join(shown)}"
         )
     return Listing(listing.root, listing.clips, notes)
 
@@ -106,12 +105,15 @@ def _make_preset(
     def recognise(tree: Tree) -> str | None:
         if not tree.is_folder or not tree.survey.recordings:
             return None
-        matches = [match for path, _ in tree.recordings() if (match := _match_name(compiled, path))]
-        has_labels = "label" in compiled.groupindex
-        if len(matches) < _ENOUGH * tree.survey.recordings or (has_labels and len({m["label"] for m in matches}) < 2):
+        has_labels, matching, labels = "label" in compiled.groupindex, 0, set[str]()
+        for path, _ in tree.recordings():
+            if match := _match_name(compiled, path):
+                matching += 1
+                labels |= {match["label"]} if has_labels else set()
+        if matching < _ENOUGH * tree.survey.recordings or (has_labels and len(labels) < 2):
             return None
         shape = example.splitlines()[0]
-        return f"{len(matches)} of {count_noun(tree.survey.recordings, 'name')} have the shape of {shape}"
+        return f"{matching} of {count_noun(tree.survey.recordings, 'name')} have the shape of {shape}"
 
     def read(tree: Tree, options: Options) -> Listing:
         options.refuse(tree.source, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,33 @@ class Options:
             )
 
 
+class StreamedClips(Collection[dict[str, Any]]):
+    """Clips that are made anew each time that they are gone through, and never held in memory together.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    make
+        Called each time; gives them in order.
+    """
+
+    def __init__(self, count: int, make: Callable[[], Iterator[dict[str, Any]]]) -> None:
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return self._count
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Go through the clips."""
+        return self._make()
+
+    def __contains__(self, clip: object) -> bool:
+        """Look at one clip after the other."""
+        return any(clip == one for one in self)
+
+
 @dataclass(frozen=True)
 class Listing:
     """What a reader found.
@@ -85,7 +112,8 @@ class Listing:
     root
         What the clips' uris are relative to.
     clips
-        One mapping a clip: uri, labels, and any other column.
+        One mapping a clip: uri, labels, and any other column. Gone through several times; `StreamedClips` where
+        memory should not hold them.
     notes
         Sentences for the user, such as which files were passed over.
     evidence
@@ -93,7 +121,7 @@ class Listing:
     """
 
     root: StoragePath
-    clips: Sequence[dict[str, Any]]
+    clips: Collection[dict[str, Any]]
     notes: Sequence[str] = field(default_factory=tuple)
     evidence: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 from hubbub.clips.sources import bucket
 from hubbub.io.paths import StoragePath, absolute_path, is_local
+from hubbub.io.spool import SortedSpool, Spool
 from hubbub.io.text import list_few
 
 AUDIO_SUFFIXES = frozenset(
@@ -24,12 +26,39 @@ AUDIO_SUFFIXES = frozenset(
 """File names with these endings are taken for recordings when a folder is listed; what a file is, its content says."""
 
 _MOST_TABLES = 100_000  # annotations may lie beside every recording; more is an archive of something else
+_MOST_ENDINGS = 1000  # of names that are no recordings' and are counted one by one
+_MOST_OPEN = 100  # folders within each other that are open at once
 _NO_TABLES = {"", ".jpg", ".jpeg", ".png", ".gif", ".zip", ".gz", ".pdf", ".py", ".ipynb", ".html", ".md"}
 
 
 def is_audio(name: str) -> bool:
     """Whether a file is taken for a recording, by its name."""
-    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+    return posixpath.splitext(name)[1].lower() in AUDIO_SUFFIXES
+
+
+class FolderCounts:
+    """Recordings a folder, by its path below the source; ``.`` is the source itself. Not held in memory."""
+
+    def __init__(self) -> None:
+        self._done = Spool[tuple[str, int]]()
+        self._folder, self._count = ".", 0
+
+    def add(self, folder: str) -> None:
+        """Count a recording; those of one folder come one after the other."""
+        if folder != self._folder and self._count:
+            self._done.put((self._folder, self._count))
+            self._count = 0
+        self._folder, self._count = folder, self._count + 1
+
+    def items(self) -> Iterator[tuple[str, int]]:
+        """Folders with their counts, in the order of the listing."""
+        yield from self._done
+        if self._count:
+            yield self._folder, self._count
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the folders."""
+        return (folder for folder, _ in self.items())
 
 
 def step_out(folder: StoragePath, *names: str) -> StoragePath:
@@ -46,9 +75,9 @@ class Survey:
     recordings
         How many files are taken for recordings.
     by_folder
-        Recordings a folder, by its path below the source; ``.`` is the source itself.
+        Recordings a folder.
     others
-        Other files, by the ending of their name.
+        Other files, by the ending of their name; where there are too many endings, the later ones together.
     tables
         Paths of other files that may be tables or notes, sorted as listed.
     unreadable
@@ -58,7 +87,7 @@ class Survey:
     """
 
     recordings: int = 0
-    by_folder: Counter[str] = field(default_factory=Counter)
+    by_folder: FolderCounts = field(default_factory=FolderCounts)
     others: Counter[str] = field(default_factory=Counter)
     tables: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
@@ -80,10 +109,12 @@ class Survey:
         """Count one file."""
         if is_audio(path):
             self.recordings += 1
-            self.by_folder[str(PurePosixPath(path).parent)] += 1
+            self.by_folder.add(path.rpartition("/")[0] or ".")
             return
         suffix = PurePosixPath(path).suffix
-        self.others[suffix or "no ending"] += 1
+        ending = suffix or "no ending"
+        is_counted = ending in self.others or len(self.others) < _MOST_ENDINGS
+        self.others[ending if is_counted else "other endings"] += 1
         if suffix.lower() not in _NO_TABLES and len(self.tables) < _MOST_TABLES:
             self.tables.append(path)
 
@@ -103,7 +134,7 @@ class Tree:
 
     def __init__(self, source: StoragePath) -> None:
         self.source = source
-        self.is_folder = source.is_dir()
+        self.is_folder = source.is_dir() if is_local(source) else bucket.is_folder(source)
         self.root = absolute_path(source) if self.is_folder else absolute_path(source).parent
         self._unreadable: dict[str, str] = {}
         self._links: dict[str, None] = {}
@@ -115,8 +146,8 @@ class Tree:
         if self.is_folder:
             for path, _ in self.files():
                 survey.add(path)
-        survey.unreadable = [f"{where} ({why})" for where, why in self._unreadable.items()]
-        survey.links = list(self._links)
+        survey.unreadable = sorted(f"{where} ({why})" for where, why in self._unreadable.items())
+        survey.links = sorted(self._links)
         return survey
 
     def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -125,10 +156,13 @@ class Tree:
         The files of a folder come before those of its sub-folders, both sorted. Links to folders are not followed, so
         that circles end.
         """
-        if is_local(self.source):
-            yield from self._walk(self.source)
-        else:
-            yield from bucket.list_files(self.source)
+        return iter(self._listed)
+
+    @cached_property
+    def _listed(self) -> SortedSpool[tuple[str, dict[str, Any]]]:
+        """The files: listed once, and not held in memory."""
+        found = self._walk(self.source) if is_local(self.source) else bucket.list_files(self.source)
+        return SortedSpool(found, key=_walk_order)
 
     def recordings(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The files that are taken for recordings."""
@@ -145,20 +179,53 @@ class Tree:
         return [path for path in self.survey.tables if PurePosixPath(path).name.lower() in wanted]
 
     def _walk(self, source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        def note(error: OSError) -> None:
-            where = os.path.relpath(error.filename or source, source)
-            self._unreadable[where] = str(error.strerror)
+        """Files of a local folder, in any order."""
+        folders = [self._scan(source, "")]
+        while folders:
+            entry = next(folders[-1], None)
+            if entry is None:
+                folders.pop()
+                continue
+            path, is_folder = entry
+            if is_folder:
+                found = self._scan(source, path)
+                folders.append(found if len(folders) < _MOST_OPEN else iter(list(found)))
+            else:
+                yield path, {}
 
-        for folder, folders, names in os.walk(source, onerror=note):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for link in filter(Path.is_symlink, (Path(folder) / name for name in folders)):
-                if self._leads_elsewhere(link):
-                    self._links[link.relative_to(source).as_posix()] = None
-            for name in sorted(names):
-                if not name.startswith("."):
-                    yield (Path(folder) / name).relative_to(source).as_posix(), {}
+    def _scan(self, source: Path, folder: str) -> Iterator[tuple[str, bool]]:
+        """What is not hidden in a folder: paths, and whether each is a folder; links to folders are left out."""
+        try:
+            with os.scandir(source / folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    is_folder = _is_folder(entry)
+                    if not (is_folder and entry.is_symlink()):
+                        yield path, is_folder
+                    elif self._leads_elsewhere(source / path):
+                        self._links[path] = None
+        except OSError as error:
+            self._unreadable[folder or "."] = str(error.strerror)
 
     def _leads_elsewhere(self, link: Path) -> bool:
         """Whether a link leads out of the tree; recordings of one that leads to a part of it are listed there."""
         target, root = link.resolve(), Path(str(self.root))
         return not (target.is_relative_to(root) or root.is_relative_to(target))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle: a file that cannot be opened
+        return False
+
+
+def _walk_order(file: tuple[str, Any]) -> str:
+    """A key to sort by: the files of a folder before its sub-folders."""
+    folders, slash, name = file[0].rpartition("/")
+    return f"\1{folders.replace('/', _BELOW)}\0\0{name}" if slash else f"\0{name}"
+
+
+_BELOW = "\0\1"
