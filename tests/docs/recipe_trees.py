@@ -151,10 +151,10 @@ def make_heart_sounds(out: Path, seed: int = 3) -> None:
     for number in range(64):
         label = sorted(HEARTS)[number % 4]
         duration_s = rng.uniform(3, 7)
-        noise = "_noisynormal" if label == "normal" and number % 8 == 3 else ""
-        name = f"{label}{noise}_{101 + number}_{1305030823364 + number}_{'ABCD'[number // 4 % 4]}.wav"
+        noise = "noisynormal" if label == "normal" and number % 8 == 3 else ""
+        name = f"{label}_{noise}_{101 + number}_{1305030823364 + number}_{'ABCD'[number // 4 % 4]}.wav"
         if number < 32:
-            name, noise = f"{label}__2011010709{number:02d}.wav", ""
+            name = f"{label}__2011010709{number:02d}.wav"
         folder = "set_a" if number < 32 else "set_b"
         samples = synthesise(HEARTS[label], rng, rate_hz=4000, duration_s=duration_s)
         _write(out / "heart-sounds" / folder / name, samples, 4000)
