@@ -116,7 +116,8 @@ def make_urban_sounds(out: Path, seed: int = 1) -> dict[str, str]:
     rng.shuffle(names)
     for number, name in enumerate(names):
         part = "Test" if number % 4 == 3 else "Train"
-        _write(tree / part / f"{number}.wav", synthesise(URBAN[name], rng, rate_hz=22050), 22050)
+        samples = synthesise(URBAN[name], rng, rate_hz=22050, duration_s=rng.uniform(2.5, 4))
+        _write(tree / part / f"{number}.wav", samples, 22050)
     numbered = list(enumerate(names))
     _write_csv(tree / "train.csv", ("ID", "Class"), [row for row in numbered if row[0] % 4 != 3])
     _write_csv(tree / "test.csv", ("ID",), [row[:1] for row in numbered if row[0] % 4 == 3])
@@ -124,7 +125,7 @@ def make_urban_sounds(out: Path, seed: int = 1) -> dict[str, str]:
     moods = [("berlin", "chaotic", "siren"), ("berlin", "calm", "street_music")]
     moods += [("lisbon", "chaotic", "drilling"), ("lisbon", "calm", "dog_bark")]
     for number, (city, mood, name) in enumerate(moods * 2):
-        samples = [synthesise(URBAN[name], rng, rate_hz=22050) for _ in range(4)]
+        samples = [synthesise(URBAN[name], rng, rate_hz=22050, duration_s=4) for _ in range(3)]
         path = f"mp3s/{city}/{city}_{mood}_{number}.mp3"
         _write(out / "archive" / path, np.concatenate(samples), 22050)
         truth[path] = name
@@ -138,7 +139,7 @@ def make_images(out: Path, seed: int = 2) -> None:
         target, fold, source = number % 3, number // 6 % 5 + 1, 1000 + number // 6 * 3 + number % 3
         name = f"{fold}-{source}-{'AB'[number // 3 % 2]}-{target}.wav"
         label = sorted(IMAGES)[target]
-        _write(out / "sounds/audio" / name, synthesise(IMAGES[label], rng, rate_hz=44100), 44100)
+        _write(out / "sounds/audio" / name, synthesise(IMAGES[label], rng, rate_hz=44100, duration_s=5), 44100)
         rows.append((name, fold, target, label, False, source, name[7]))
     _write_csv(
         out / "sounds/meta/esc50.csv", ("filename", "fold", "target", "category", "esc10", "src_file", "take"), rows
@@ -152,7 +153,8 @@ def make_heart_sounds(out: Path, seed: int = 3) -> None:
         label = sorted(HEARTS)[number % 4]
         duration_s = rng.uniform(3, 7)
         noise = "noisynormal" if label == "normal" and number % 8 == 3 else ""
-        name = f"{label}_{noise}_{101 + number}_{1305030823364 + number}_{'ABCD'[number // 4 % 4]}.wav"
+        patient = 101 + number // 8 * 4 + number % 4  # two recordings each
+        name = f"{label}_{noise}_{patient}_{1305030823364 + number}_{'AB'[number // 4 % 2]}.wav"
         if number < 32:
             name = f"{label}__2011010709{number:02d}.wav"
         folder = "set_a" if number < 32 else "set_b"
@@ -183,7 +185,10 @@ def make_cats_and_dogs(out: Path, seed: int = 4) -> None:
 
 
 def make_urbansound8k(out: Path, seed: int = 5) -> None:
-    """Write ``UrbanSound8K/`` as downloaded: ten folds, stereo, classes of unequal size."""
+    """Write ``UrbanSound8K/`` as downloaded: ten folds, stereo, classes of unequal size.
+
+    A siren of fold 10 is labelled as music: a mistake for the model to make.
+    """
     rng, rows = np.random.default_rng(seed), []
     head = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
     for fold in range(1, 11):
@@ -191,10 +196,11 @@ def make_urbansound8k(out: Path, seed: int = 5) -> None:
             for take in range(1 if label == "drilling" else 2):
                 fs_id = 100_000 + fold * 100 + class_id * 10 + take
                 name = f"{fs_id}-{class_id}-0-{take}.wav"
-                sound = synthesise(URBAN[label], rng, rate_hz=22050)
+                is_wrong = label == "street_music" and fold == 10 and take == 1
+                sound = synthesise(URBAN["siren" if is_wrong else label], rng, rate_hz=22050, duration_s=4)
                 sides = [sound * gain + _make_background(len(sound), rng) * 0.004 for gain in rng.uniform(0.3, 1, 2)]
                 _write(out / f"UrbanSound8K/audio/fold{fold}" / name, np.stack(sides, axis=1), 22050)
-                rows.append((name, fs_id, 0.0, 1.0, 1 + take, fold, class_id, label))
+                rows.append((name, fs_id, 0.0, 4.0, 1 + take, fold, class_id, label))
     _write_csv(out / "UrbanSound8K/metadata/UrbanSound8K.csv", head, rows)
 
 
