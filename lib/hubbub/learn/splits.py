@@ -75,6 +75,8 @@ class Split:
 def choose_rule(rows: pd.DataFrame, *, by: str | None, test_fold: int | None, **options: Any) -> SplitRule:
     """Complete what a user asked for: a test fold means `fold`, a `split` column `split`, no folds at all `group`.
 
+    Test rows without labels, as of a challenge, are no split: none of them could be scored.
+
     Raises
     ------
     TrainingError
@@ -83,7 +85,7 @@ def choose_rule(rows: pd.DataFrame, *, by: str | None, test_fold: int | None, **
     if by is not None and by not in ("fold", "split", "group"):
         raise TrainingError(f"cannot split by '{by}': {suggest_nearest(by, ['fold', 'split', 'group'])}")
     if by is None:
-        by = "fold" if test_fold is not None else "split" if _has(rows, "split", "test") else None
+        by = "fold" if test_fold is not None else "split" if _has_labelled_test(rows) else None
     if by is None and rows["fold"].isna().all():
         by = "group"
     if by is None:
@@ -210,7 +212,10 @@ def _by_split(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
             f"column 'split' of {odd['uri']} is {odd['split']!r}; expected train, val or test for every clip"
         )
     if not is_test.any() or not (labelled["split"] == "train").any():
-        raise TrainingError(f"column 'split' has no 'train' or no 'test' (there are: {', '.join(there)})")
+        raise TrainingError(
+            f"column 'split' has no 'train' or no 'test' among the labelled rows (there are: {', '.join(there)}); "
+            "correct the column, or use --split-by group"
+        )
     return is_test
 
 
@@ -298,8 +303,10 @@ def _keep_known(part: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _has(rows: pd.DataFrame, column: str, value: str) -> bool:
-    return column in rows.columns and bool((rows[column] == value).fillna(False).any())
+def _has_labelled_test(rows: pd.DataFrame) -> bool:
+    if "split" not in rows.columns:
+        return False
+    return bool(((rows["split"] == "test").fillna(False) & (rows["labels"].map(len) > 0)).any())
 
 
 def _list_folds(rows: pd.DataFrame) -> str:

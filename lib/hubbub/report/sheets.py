@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ MOST_LABELS = 24
 
 _ONE_BLOCK = 5  # labels, at most, that stand under each other; more are set in two blocks
 _WIDTH_IN, _HEIGHT_IN, _HEAD_IN = 3.0, 1.75, 0.9
+_LETTERS_AN_INCH = 10  # of the title, at most: those of its font are 0.1 inch wide or less, on average
 _DPI = 100
 _OUTLIERS = 0.5  # percent of values at either end that do not widen the scale of colours
 _MOST_TICKS = 6
@@ -89,7 +91,8 @@ def _figure(store: FeatureStore, rows: pd.DataFrame, values: npt.NDArray[np.floa
     mappable = ScalarMappable(Normalize(scale["vmin"], scale["vmax"]), scale["cmap"])
     figure.colorbar(mappable, ax=axes, label=unit, aspect=12 * lines, fraction=0.03, pad=0.01)
     what = get_frontend(store.settings.frontend).long_name
-    figure.suptitle(f"{store.path.name}: {what}", fontsize=11, parse_math=False)
+    title = textwrap.fill(f"{store.path.name}: {what}", round(size[0] * _LETTERS_AN_INCH))
+    figure.suptitle(title, fontsize=11, parse_math=False)
     return figure
 
 

@@ -199,7 +199,7 @@ REFUSED = [
         "group 'y' would be in both training and test",
     ),
     (table(labels=one_each("ab"), split=["train", "tset"]), {"by": "split"}, "is 'tset'; expected train, val or test"),
-    (table(labels=one_each("ab"), split=["train", "train"]), {"by": "split"}, "no 'train' or no 'test'"),
+    (table(labels=one_each("ab"), split=["train", "train"]), {"by": "split"}, "no 'test'.*--split-by group"),
     (table(labels=one_each("ab"), fold=[1, 2]), {"by": "folds"}, "did you mean 'fold'"),
     (table(labels=one_each("ab"), fold=[1, 2]), {}, r"which rows test\? .*there are: 1, 2"),
     (table(labels=one_each("ab"), fold=[1, 2]), {"by": "fold"}, "needs a test fold"),
@@ -217,6 +217,12 @@ def test_what_tests_follows_from_the_rows():
     folds, marked = table(labels=[["a"]], fold=[1]), table(labels=[["a"]], split=["test"])
     assert choose_rule(folds, by=None, test_fold=1) == SplitRule(by="fold", test_fold=1)
     assert choose_rule(marked, by=None, test_fold=None) == SplitRule(by="split")
+
+
+def test_a_test_without_labels_is_no_split():
+    """As of a challenge: nothing could be scored on it, so that some of the training rows test."""
+    rows = table(labels=[["a"], ["b"], []], split=["train", "train", "test"])
+    assert choose_rule(rows, by=None, test_fold=None) == SplitRule(by="group")
 
 
 def test_segments_of_one_file_stay_together_where_no_group_is_given():

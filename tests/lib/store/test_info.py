@@ -248,13 +248,17 @@ def test_samples_are_rows_of_their_label_and_of_different_clips(store: FeatureSt
     assert set(sample_rows(store, per_label=2, most_labels=1)["label"]) == {"dog"}
 
 
-@pytest.mark.parametrize("more", [["frontend.n_mels=16"], ["frontend.name=mfcc"], ["frontend.name=chroma"]])
+@pytest.mark.parametrize(
+    "more",
+    [["frontend.n_mels=16"], ["frontend.name=mfcc"], ["frontend.name=chroma"], ["frontend.name=descriptors"]],
+)
 def test_a_sheet_is_a_picture(tmp_path: Path, more: list[str]):
     store, _ = built(tmp_path / "sounds", tmp_path / "store", *more)
     assert draw_sheet(store, tmp_path / "sheet.png") == 4
     pixels = image.imread(tmp_path / "sheet.png")
     assert pixels.shape[0] > 300
     assert pixels.shape[1] > 600
+    assert (pixels[:, [0, -1], :3] == 1).all(), "something runs out of the picture at the left or right"
     assert len(np.unique((pixels[..., :3] * 255).astype(np.uint8).reshape(-1, 3), axis=0)) > 100
 
 
