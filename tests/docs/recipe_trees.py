@@ -103,7 +103,7 @@ def _write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]
 
 
 def make_urban_sounds(out: Path, seed: int = 1) -> dict[str, str]:
-    """Write ``urban-sounds/`` of the Kaggle shape, and ``archive/`` of recordings of cities.
+    """Write ``urban-sounds/`` of the Kaggle shape, and ``site/``, recordings of cities to be put on a web server.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def make_urban_sounds(out: Path, seed: int = 1) -> dict[str, str]:
     for number, (city, mood, name) in enumerate(moods * 2):
         samples = [synthesise(URBAN[name], rng, rate_hz=22050, duration_s=4) for _ in range(3)]
         path = f"mp3s/{city}/{city}_{mood}_{number}.mp3"
-        _write(out / "archive" / path, np.concatenate(samples), 22050)
+        _write(out / "site" / path, np.concatenate(samples), 22050)
         truth[path] = name
     return truth
 

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,9 @@ from selectolax.lexbor import LexborHTMLParser
 
 from tests.docs.pages import ROOT, Block, list_blocks
 from tests.docs.recipe_trees import TREES
+from tests.docs.serve_archive import make_archive_site
 from tests.jobs.command import COMMAND
+from tests.servers.web import serve
 
 PAGES = {page.stem: page for page in sorted((ROOT / "docs" / "recipes").glob("*.md"))}
 
@@ -29,7 +31,7 @@ ENVIRONMENT = {
 }
 
 
-def run_page(page: Path, folder: Path) -> None:
+def run_page(page: Path, folder: Path, **environment: str) -> None:
     """Do in `folder` what a page says: run shell and Python, save YAML under the name in its first line.
 
     A block of text is what the blocks above it print: each of its lines is looked for, blanks and the frames of tables
@@ -42,20 +44,20 @@ def run_page(page: Path, folder: Path) -> None:
             assert name, f"{block} does not begin with the name of the file that it is, such as # grid.yaml"
             (folder / name[1]).write_text(block.text, encoding="utf-8")
         elif block.language in ("sh", "console", "python"):
-            printed += run_block(block, folder)
+            printed += run_block(block, folder, environment)
         elif block.language == "text":
             known = normalise(printed)
             missing = [line for line in block.text.split("\n") if normalise(line) not in known]
             assert not missing, f"{block} shows what is not printed: {missing}\n{printed}"
 
 
-def run_block(block: Block, folder: Path) -> str:
+def run_block(block: Block, folder: Path, environment: Mapping[str, str]) -> str:
     """Run a block of a page as a reader would paste it; return what it printed."""
     command = [sys.executable, "-c"] if block.language == "python" else ["bash", "-e", "-o", "pipefail", "-c"]
     done = subprocess.run(
         [*command, block.text],
         cwd=folder,
-        env=os.environ | ENVIRONMENT,
+        env=os.environ | ENVIRONMENT | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -111,8 +113,8 @@ def check_urban_sounds(folder: Path, truth: dict[str, str]) -> None:
     assert sorted(predictions["ID"], key=int) == sorted(expected, key=int)
     assert (predictions["Class"] == predictions["ID"].map(expected)).mean() >= 0.6
 
-    archive = read_clips(folder / "archive.parquet")
-    assert set(archive["uri"]) == {name for name in truth if not name.isdigit()}
+    archive = read_clips(folder / "archive" / "clips.parquet")
+    assert {uri.split("/", 1)[1] for uri in archive["uri"]} == {name for name in truth if not name.isdigit()}
     assert set(zip(archive["city"], archive["mood"], strict=True)) == {
         ("berlin", "calm"),
         ("berlin", "chaotic"),
@@ -203,7 +205,8 @@ CHECKS: dict[str, Callable[[Path, object], None]] = {
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_walk_through_runs(name: str, tmp_path: Path) -> None:
     truth = TREES[name](tmp_path)
-    run_page(PAGES[name], tmp_path)
+    with serve(make_archive_site(tmp_path / "site")) as archive:
+        run_page(PAGES[name], tmp_path, ARCHIVE=f"{archive.url}/")
     CHECKS[name](tmp_path, truth)
 
 

@@ -126,7 +126,9 @@ def test_heart_sounds_are_known_by_their_names(tmp_path: Path):
     assert held["extrahls"] == {"uri": "extrahls__201101070953.wav", "labels": ["extrahls"], "noise": None} | {
         "take": "201101070953",
         "split": None,
+        "group": None,
     }
+    assert (held["normal"]["group"], held["Bunlabelledtest"]["group"]) == ("101", "101"), "one patient's"
     assert held["normal"]["noise"] == "noisynormal"
     assert (held["Bunlabelledtest"]["labels"], held["Bunlabelledtest"]["split"]) == ([], "test")
 

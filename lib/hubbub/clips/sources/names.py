@@ -17,6 +17,7 @@ from hubbub.io.text import count_noun
 
 _MEANINGS = frozenset({"label", "fold", "split", "group", "recorded_at"})
 _SHOWN = 10
+_PATIENT = re.compile(r"(\d+)_\d{6,}_")  # before the time: 101_1305030823364_A
 _ENOUGH = 0.95
 """Share of the names that must match a preset for a folder to be recognised by it."""
 
@@ -123,10 +124,12 @@ def _make_preset(
 
 
 def _refine_heart_sound(columns: dict[str, Any]) -> dict[str, Any]:
-    """Files of the challenge's tests have no label; noisy ones carry the noise beside their class."""
+    """Files of the challenge's tests have no label; recordings of one patient are a group, where the name says whose."""
     (label,) = columns["labels"] or [None]
     is_test = label is None or label.lower().endswith("unlabelledtest")
-    return columns | {"labels": [] if is_test else [label], "split": "test" if is_test else None}
+    patient = _PATIENT.match(columns["take"])
+    group = None if patient is None else patient[1]
+    return columns | {"labels": [] if is_test else [label], "split": "test" if is_test else None, "group": group}
 
 
 PRESETS = (
