@@ -124,7 +124,7 @@ def _make_preset(
 
 
 def _refine_heart_sound(columns: dict[str, Any]) -> dict[str, Any]:
-    """Files of the challenge's tests have no label; recordings of one patient are a group, where the name says whose."""
+    """Files of the challenge's tests have no label; those of one patient are a group, where the name says whose."""
     (label,) = columns["labels"] or [None]
     is_test = label is None or label.lower().endswith("unlabelledtest")
     patient = _PATIENT.match(columns["take"])
