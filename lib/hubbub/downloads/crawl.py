@@ -15,6 +15,7 @@ from typing import Any
 
 from hubbub.downloads.addresses import host_of
 from hubbub.downloads.failures import FetchFailure, HostUnavailable, NotModified
+from hubbub.downloads.headers import read_version
 from hubbub.downloads.journal import JournalWriter, list_parts, read_journal, remove_parts
 from hubbub.downloads.pages import Link, read_page
 from hubbub.downloads.recipe import Recipe
@@ -159,10 +160,9 @@ async def _read(session: Session, recipe: Recipe, link: Link, start: str, walk: 
             content = await answer.read_whole(session.policy.most_page_bytes, "the page")
             kind = answer.headers.get("content-type", "")
             page = read_page(content, kind, answer.address, recipe, link.columns, start)
-            names = ("etag", "last-modified")
             return {
                 **head,
-                **{name.replace("-", "_"): answer.headers.get(name) for name in names},
+                **read_version(answer.headers),
                 "links": [[one.address, one.columns] for one in page.pages],
                 "recordings": [[one.address, {**one.columns, "page": link.address}] for one in page.recordings],
                 "bad": page.bad,

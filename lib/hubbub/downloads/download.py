@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +16,13 @@ from typing import Any
 
 from hubbub.downloads.content import Content, inspect_content
 from hubbub.downloads.failures import FetchFailure, TotalReached
+from hubbub.downloads.headers import parse_content_range, read_version
 from hubbub.downloads.policy import Policy
 from hubbub.downloads.session import Session
 from hubbub.downloads.transfer import Answer
 from hubbub.errors import StorageError
 from hubbub.io.atomic import explain_write_errors
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _SPACE_EVERY_BYTES = 32 * 2**20  # written between two looks at the free space
 _READ_BYTES = 2**20
 _OUT_OF_RANGE = 416
@@ -85,9 +84,9 @@ class PartialFile:
         """Start anew, with what this answer says."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"")
-        notes = {name: answer.headers.get(name.replace("_", "-")) for name in ("etag", "last_modified")}
         total = None if answer.is_encoded else answer.length
-        self._notes.write_text(json.dumps(notes | {"total": total, "resumable": not answer.is_encoded}), "utf-8")
+        notes = {**read_version(answer.headers), "total": total, "resumable": not answer.is_encoded}
+        self._notes.write_text(json.dumps(notes), "utf-8")
 
     def remove(self) -> None:
         """Remove both files, if they are there."""
@@ -158,15 +157,16 @@ async def download(
         received += await _receive(session, address, file, known, budget)
 
     try:
-        with explain_write_errors(partial):
-            async with asyncio.timeout(session.policy.longest_file_s):
+        async with asyncio.timeout(session.policy.longest_file_s):  # its error is no error of the disk
+            with explain_write_errors(partial):
                 await session.retry(attempt, host)
+        with explain_write_errors(partial):
             content = inspect_content(partial)
             notes = file.read_notes()
             sha256 = await asyncio.to_thread(_hash_file, partial)
     except TimeoutError:
         file.remove()
-        raise FetchFailure(f"takes longer than {session.policy.longest_file_s / 60:.0f} minutes") from None
+        raise FetchFailure(f"takes longer than {session.policy.longest_file_s / 60:.3g} minutes") from None
     except FetchFailure as failure:
         if not failure.is_transient:  # else the rest may come with the next run
             file.remove()
@@ -182,7 +182,7 @@ async def _receive(session: Session, address: str, file: PartialFile, known: dic
     headers = _resume_headers(notes, here) or _condition_headers(known)
     try:
         async with session.get(address, headers) as answer:
-            start = here if _continues(answer, notes, here) else 0
+            start = here if _continues(answer, file, notes, here if "Range" in headers else 0) else 0
             _check_size(answer, session.policy)
             budget.take(answer.length or 0)
             if not start:
@@ -208,15 +208,30 @@ def _condition_headers(known: dict[str, Any]) -> dict[str, str]:
     return {header: known[name] for name, header in names.items() if known.get(name)}
 
 
-def _continues(answer: Answer, notes: dict[str, Any], here: int) -> bool:
-    """Tell whether an answer is the rest of what is here; raises `FetchFailure` for a part that nobody asked for."""
+def _continues(answer: Answer, file: PartialFile, notes: dict[str, Any], asked_from: int) -> bool:
+    """Tell whether an answer is the rest of what is here.
+
+    Raises
+    ------
+    FetchFailure
+        For a part that nobody asked for. After one that is not the rest of this version the next try begins anew:
+        there are servers that know Range but not If-Range, and some that know neither well.
+    """
     if answer.status != 206:
         return False
-    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
-    if found is None or int(found[1]) != here or not here:
+    if not asked_from:
         raise FetchFailure("the server sends another part of the file than was asked for")
-    if notes.get("total") is not None and found[3] not in ("*", str(notes["total"])):
-        raise FetchFailure("the file changed while it was fetched", is_transient=True)
+    part, etag = parse_content_range(answer.headers.get("content-range")), read_version(answer.headers)["etag"]
+    reason = ""
+    if part is None or part.first != asked_from:
+        reason = "the server sends another part of the file than was asked for"
+    elif part.total not in (None, notes.get("total")) and notes.get("total") is not None:
+        reason = "the file changed while it was fetched"
+    elif etag and notes.get("etag") and etag != notes["etag"]:
+        reason = "the file changed while it was fetched"
+    if reason:
+        file.remove()
+        raise FetchFailure(reason, is_transient=True)
     return True
 
 
@@ -233,7 +248,8 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
         async for part in answer.read_parts():
             unchecked += len(part)
             if unchecked >= _SPACE_EVERY_BYTES:
-                check_free_space(file.path.parent, policy.least_free_bytes + max(0, (answer.length or 0) - size))
+                rest = max(0, start + (answer.length or 0) - size)
+                check_free_space(file.path.parent, policy.least_free_bytes + rest)
                 unchecked = 0
             out.write(part)
             size += len(part)
@@ -245,7 +261,9 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
                 taken = size - start
         out.flush()
         os.fsync(out.fileno())
-    expected = None if answer.is_encoded or answer.length is None else start + answer.length
+    part = parse_content_range(answer.headers.get("content-range")) if start else None
+    whole = start + answer.length if answer.length is not None and not answer.is_encoded else None
+    expected = part.total if part is not None and part.total is not None else whole
     if expected is not None and size != expected:
         raise FetchFailure(f"ended after {size} of {expected} bytes", is_transient=True)
     return size - start

@@ -17,6 +17,8 @@ from hubbub.downloads.robots import MOST_BYTES, Robots, read_robots
 from hubbub.downloads.transfer import Answer, Transfer
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_NOT_MODIFIED = 304
+_CONDITIONS = {"If-None-Match", "If-Modified-Since"}
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _SILENT_IN_A_ROW = 3  # requests that a host does not answer at all, after which it is given up
 
@@ -68,6 +70,8 @@ class Session:
             await self._ask_leave(address)
             async with self._transfer.send(address, {**(headers or {}), **self._secrets(address)}) as answer:
                 self._silent[host_of(address)] = 0
+                if answer.status == _NOT_MODIFIED and not _CONDITIONS & (headers or {}).keys():
+                    raise FetchFailure("the server says that nothing changed (304), though nothing was here before")
                 if answer.status not in _REDIRECTS:
                     _check_status(answer)
                     yield answer
@@ -192,7 +196,7 @@ def _check_status(answer: Answer) -> None:
     status = answer.status
     if status in (200, 206):
         return
-    if status == 304:
+    if status == _NOT_MODIFIED:
         raise NotModified
     words = {401: "asks for a password", 403: "is forbidden", 404: "is not there", 410: "is gone"}
     raise FetchFailure(

@@ -7,13 +7,13 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Listing
 from hubbub.clips.sources.csv import parse_time, parse_whole_number
 from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS, write_table
+from hubbub.downloads.headers import parse_http_date
 from hubbub.downloads.journal import list_parts, read_journal, remove_parts
 from hubbub.downloads.links import LinkTable
 from hubbub.downloads.records import (
@@ -177,10 +177,7 @@ def _describe_clip(record: Record, columns: Mapping[str, Any]) -> dict[str, Any]
 
 def _parse_http_date(text: str | None) -> str | None:
     """Write the date of a header as ISO 8601, UTC; None for none, or nonsense."""
-    try:
-        when = None if text is None else parsedate_to_datetime(text)
-    except ValueError:
-        return None
+    when = parse_http_date(text)
     return None if when is None else when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
