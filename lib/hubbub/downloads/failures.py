@@ -46,6 +46,6 @@ class TotalReached(Exception):
 
 
 def shorten(text: str, most: int = 300) -> str:
-    """Put a text on one line of at most `most` characters."""
-    line = " ".join(text.split())
+    """Put a text on one line of at most `most` characters, without halves of characters, which no file can hold."""
+    line = " ".join(text.encode("utf-8", errors="replace").decode("utf-8").split())
     return line if len(line) <= most else line[: most - 1] + "…"

@@ -8,8 +8,6 @@ import unicodedata
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-import httpx
-
 from hubbub.downloads.addresses import host_of
 
 _FORBIDDEN = re.compile(r'[<>:"|?*\\/]')
@@ -36,14 +34,14 @@ def choose_file_name(address: str) -> str:
     >>> choose_file_name("https://sounds.example/%2e%2e/CON.wav")
     'sounds.example/_/CON_-45dea4da.wav'
     """
-    url = httpx.URL(address)
-    raw_path = url.raw_path.decode("ascii").partition("?")[0]
-    given = [unquote(part) for part in raw_path.split("/") if part]
+    host_given = host_of(address)
+    path_given, _, query = address.partition("://")[2][len(host_given) :].partition("?")
+    given = [unquote(part) for part in path_given.split("/") if part]
     parts = [_clean(part) for part in given] or ["index"]
     *folders, name = parts
-    host = re.sub(r"[^A-Za-z0-9.-]", "_", host_of(address)).strip(".") or "_"
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", host_given).strip(".") or "_"
     path = "/".join([host, *folders[:_MOST_FOLDERS], name])
-    is_exact = parts == given and "\ufffd" not in path and not url.query and len(folders) <= _MOST_FOLDERS
+    is_exact = parts == given and "\ufffd" not in path and not query and len(folders) <= _MOST_FOLDERS
     return path if is_exact else add_hash(path, address)
 
 

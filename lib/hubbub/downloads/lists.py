@@ -9,7 +9,7 @@ import pandas as pd
 
 from hubbub.clips.sources.table_files import read_frame, read_head
 from hubbub.clips.sources.table_text import decode
-from hubbub.downloads.addresses import parse_address
+from hubbub.downloads.addresses import hide_password, parse_address
 from hubbub.downloads.failures import FetchFailure
 from hubbub.downloads.pages import Link
 from hubbub.errors import UsageError, suggest_nearest
@@ -57,7 +57,7 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
         try:
             address = parse_address(text)
         except FetchFailure as failure:
-            bad.append((text, str(failure)))
+            bad.append((hide_password(text), str(failure)))
             continue
         links.setdefault(address, Link(address, columns))
     if not links:
@@ -67,19 +67,23 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
 
 def _is_plain(source: StoragePath) -> bool:
     """Tell whether the first lines are addresses alone."""
-    try:
-        text = decode(read_head(source), is_head=True)[0]
-    except ValueError as error:
-        raise UsageError(f"{source} is no list of addresses: {error}; expected one a line, or a table") from None
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
+    lines = _split_lines(source, read_head(source), is_head=True)
     return bool(lines) and lines[0].lower().startswith(_SCHEMES) and len(lines[0].split()) == 1
 
 
 def _read_lines(source: StoragePath) -> list[str]:
     with explain_read_errors(source):
-        lines = read_bytes(source).decode("utf-8-sig", errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        content = read_bytes(source)
+    return _split_lines(source, content)
+
+
+def _split_lines(source: StoragePath, content: bytes, *, is_head: bool = False) -> list[str]:
+    try:
+        text = decode(content, is_head=is_head)[0]
+    except ValueError as error:
+        raise UsageError(f"{source} is no list of addresses: {error}; expected one a line, or a table") from None
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _read_table(source: StoragePath, url_column: str | None) -> list[tuple[str, dict[str, Any]]]:

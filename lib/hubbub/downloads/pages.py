@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from hubbub.downloads.addresses import parse_address
+from hubbub.downloads.addresses import hide_password, parse_address
 from hubbub.downloads.failures import FetchFailure, shorten
 from hubbub.downloads.recipe import HtmlColumn, HtmlRule, JsonRule, Recipe
 
@@ -104,7 +104,7 @@ class _Found:
             address = parse_address(text, self.base)
         except FetchFailure as failure:
             if match is None or re.search(match, text):
-                self.bad.append((shorten(text), str(failure)))
+                self.bad.append((hide_password(text), str(failure)))
             return
         found = re.search(match, address) if match is not None else None
         if (match is not None and found is None) or address == self.address or not address.startswith(self._below):

@@ -138,14 +138,15 @@ class Transfer:
     async def _ask(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         """Send a request to the network addresses of its host, one after the other, until one answers."""
         port = find_port(str(url))
-        numbers = await resolve_host(url.host, port, allow_private=self._policy.allow_private)
+        host = url.raw_host.decode("ascii")  # Python spells letters beyond ASCII otherwise, and asks another host
+        numbers = await resolve_host(host, port, allow_private=self._policy.allow_private)
         client = self._client(url, port)
         for number in numbers[:_NETWORK_ADDRESSES]:
             request = client.build_request(
                 "GET",
                 url.copy_with(host=number),
                 headers={**headers, "Host": url.netloc.decode("ascii")},
-                extensions={"sni_hostname": url.host},  # the certificate has to be that of the name
+                extensions={"sni_hostname": host},  # the certificate has to be that of the name
             )
             try:
                 return await client.send(request, stream=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hubbub.clips.table import read_table
 from hubbub.errors import UsageError
 from tests.lib.pipelines.test_fetch import QUICK, failures, recordings, run, write_list
 from tests.servers import web
@@ -139,6 +140,47 @@ def test_a_first_page_that_says_it_is_unchanged_is_refused_in_words(site: Site, 
     site.answers["/r/"] = web.answer(304)
     with pytest.raises(UsageError, match="though nothing was here before"):
         run(f"{site.url}/r/", tmp_path / "out")
+
+
+def test_addresses_that_want_the_same_name_are_all_kept(site: Site, tmp_path: Path) -> None:
+    """A file that is a folder elsewhere, an ending that comes from the content, on any disk."""
+    paths = [
+        "/a.wav",
+        "/a.wav/b.wav",
+        "/c.wav/d.wav",
+        "/c.wav",
+        "/e",
+        "/e.wav",
+        "/F.WAV",
+        "/f",
+        "/g",
+        "/G",
+        "/h/i",
+        "/h",
+    ]
+    paths += ["/j", "/j.wav/k.wav"]
+    site.files = {path: make_audio(number) for number, path in enumerate(paths)}
+    source = write_list(tmp_path, site, *paths)
+    done = run(source, tmp_path / "out")
+    assert (done.ok, done.failed, done.left) == (len(paths), 0, 0)
+    assert sorted(recordings(tmp_path / "out").values()) == sorted(site.files.values())
+    names = [name.casefold() for name in recordings(tmp_path / "out")]
+    assert len(set(names)) == len(names)
+    before = len(site.requests)
+    assert run(source, tmp_path / "out").is_complete
+    assert len(site.requests) == before, "the next run knows them all"
+
+
+def test_half_characters_of_a_page_do_no_harm(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "sounds.yaml").write_text(
+        "recordings:\n - items: list\n   address: '{at}'\n   columns: {title: '{t}'}\n", "utf-8"
+    )
+    site.files["/a.wav"] = make_audio(1)
+    page = f'{{"list": [{{"at": "{site.url}/a.wav", "t": "x\\ud800y"}}, {{"at": "h\\udfff://x", "t": "z"}}]}}'
+    site.answers["/list"] = web.answer(200, page.encode(), Content_Type="application/json")
+    done = run(f"{site.url}/list", tmp_path / "out", recipe=str(tmp_path / "sounds.yaml"))
+    assert (done.ok, done.failed) == (1, 1)
+    assert list(read_table(tmp_path / "out" / "clips.parquet").rows["title"].to_pylist()) == ["x?y"]
 
 
 def test_a_file_that_takes_too_long_is_its_own_failure_and_no_disk_trouble(site: Site, tmp_path: Path) -> None:
