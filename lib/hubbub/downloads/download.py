@@ -248,8 +248,8 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
         async for part in answer.read_parts():
             unchecked += len(part)
             if unchecked >= _SPACE_EVERY_BYTES:
-                rest = max(0, start + (answer.length or 0) - size)
-                check_free_space(file.path.parent, policy.least_free_bytes + rest)
+                to_come = max(0, start + (answer.length or 0) - size)
+                check_free_space(file.path.parent, policy.least_free_bytes + to_come)
                 unchecked = 0
             out.write(part)
             size += len(part)
@@ -261,9 +261,9 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
                 taken = size - start
         out.flush()
         os.fsync(out.fileno())
-    part = parse_content_range(answer.headers.get("content-range")) if start else None
+    rest = parse_content_range(answer.headers.get("content-range")) if start else None
     whole = start + answer.length if answer.length is not None and not answer.is_encoded else None
-    expected = part.total if part is not None and part.total is not None else whole
+    expected = rest.total if rest is not None and rest.total is not None else whole
     if expected is not None and size != expected:
         raise FetchFailure(f"ended after {size} of {expected} bytes", is_transient=True)
     return size - start

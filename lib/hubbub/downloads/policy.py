@@ -42,8 +42,8 @@ class Policy:
         Longest time from a request to the end of the answer's headers.
     least_bytes_s
         Slowest rate of a file, bytes a second over half a minute.
-    longest_file_s
-        Longest time for one file.
+    longest_file_s, longest_page_s
+        Longest time for one file, and for the body of one page.
     most_file_bytes
         Largest file.
     most_page_bytes
@@ -69,6 +69,7 @@ class Policy:
     least_bytes_s: float = 500.0
     slow_after_s: float = 30.0
     longest_file_s: float = 6 * 3600.0
+    longest_page_s: float = 300.0
     most_file_bytes: int = 4 * GIB
     most_page_bytes: int = 10 * MIB
     most_redirects: int = 5

@@ -121,6 +121,11 @@ class Session:
         rules = self.robots[host]
         if rules.why_closed:
             raise HostUnavailable(f"{host} is given up for now: {rules.why_closed}")
+        if rules.interval_s > self.policy.longest_wait_s:
+            raise HostUnavailable(
+                f"{host} is given up: its robots.txt asks for {rules.interval_s:.3g} s between two requests; expected "
+                f"at most {self.policy.longest_wait_s:g}"
+            )
         if not rules.allows(address):
             raise FetchFailure(f"robots.txt of {host} does not allow {httpx.URL(address).raw_path.decode()}")
         await self._pace(host).wait()
@@ -142,12 +147,16 @@ class Session:
                     if answer.status in _PASSING:
                         _check_status(answer)
                     is_there = answer.status == 200
-                    return read_robots(answer.status, await _read_start(answer) if is_there else b"")
+                    within_s = self.policy.answer_timeout_s
+                    content = await answer.read_start(MOST_BYTES, "it", within_s=within_s) if is_there else b""
+                    return read_robots(answer.status, content)
             return Robots()  # RFC 9309: too many redirects count as none there
 
         try:
             return await self.retry(ask, host)
         except FetchFailure as failure:
+            if failure.is_of_host and failure.is_transient:  # it was asked several times
+                raise HostUnavailable(f"{host} is given up for now: {failure}") from failure
             if failure.is_of_host:
                 raise
             if failure.is_transient:
@@ -170,15 +179,6 @@ class Session:
         """Secret headers of an address's host; over an open connection they go to private addresses only."""
         is_safe = address.startswith("https://") or self.policy.allow_private
         return self.policy.secret_headers.get(host_of(address), {}) if is_safe else {}
-
-
-async def _read_start(answer: Answer) -> bytes:
-    held = bytearray()
-    async for part in answer.read_parts():
-        held += part
-        if len(held) >= MOST_BYTES:
-            break
-    return bytes(held)
 
 
 def _find_target(answer: Answer) -> str:

@@ -68,15 +68,26 @@ class Answer:
         except httpx.HTTPError as error:
             raise _explain(error, self.address) from None
 
-    async def read_whole(self, most_bytes: int, what: str) -> bytes:
-        """Read the whole body, of at most `most_bytes`; raises `FetchFailure` beyond that."""
+    async def read_whole(self, most_bytes: int, what: str, *, within_s: float) -> bytes:
+        """Read the whole body, of at most `most_bytes`; raises `FetchFailure` beyond that, and after `within_s`."""
         if (self.length or 0) > most_bytes:
             raise FetchFailure(f"{what} has {self.length} bytes; expected at most {most_bytes}")
+        held = await self.read_start(most_bytes + 1, what, within_s=within_s)
+        if len(held) > most_bytes:
+            raise FetchFailure(f"{what} has more than {most_bytes} bytes, and is not read further")
+        return held
+
+    async def read_start(self, most_bytes: int, what: str, *, within_s: float) -> bytes:
+        """Read until there are `most_bytes`, or a few more; raises `FetchFailure` after `within_s`."""
         held = bytearray()
-        async for part in self.read_parts():
-            held += part
-            if len(held) > most_bytes:
-                raise FetchFailure(f"{what} has more than {most_bytes} bytes, and is not read further")
+        try:
+            async with asyncio.timeout(within_s):
+                async for part in self.read_parts():
+                    held += part
+                    if len(held) >= most_bytes:
+                        break
+        except TimeoutError:
+            raise FetchFailure(f"{what} takes longer than {within_s:g} s", is_transient=True) from None
         return bytes(held)
 
 

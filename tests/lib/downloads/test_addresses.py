@@ -63,7 +63,7 @@ def test_hosts_are_allowed_by_name_and_by_what_they_lie_below() -> None:
 
 @pytest.mark.parametrize("text", ["https://h.example/", "*", "", "a b", "h.example/x", "*.*.example", "u@h.example"])
 def test_a_host_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="expected a host such as"):
+    with pytest.raises(UsageError, match="expected a name such as"):
         AllowedHosts.of([text])
 
 
