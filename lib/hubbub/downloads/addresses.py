@@ -109,9 +109,7 @@ def _parse_host(name: str) -> str:
     except FetchFailure:
         address = ""
     if not address or set(rest) & set("/?#@\\ ") or "*" in rest:
-        raise UsageError(
-            f"host {name!r}: expected a name such as cdn.example.org, its port behind it, or '*.example.org'"
-        )
+        raise UsageError(f"host {name!r}: expected a name such as cdn.example.org, one:8080, or '*.example.org'")
     return star + host_of(address)
 
 

@@ -42,8 +42,6 @@ class Downloaded:
         What it is.
     etag, last_modified
         What the server knows this version by; None where it says nothing.
-    received_bytes
-        What came over the network this time.
     """
 
     path: Path
@@ -52,7 +50,6 @@ class Downloaded:
     content: Content
     etag: str | None
     last_modified: str | None
-    received_bytes: int
 
 
 class PartialFile:
@@ -108,7 +105,12 @@ class Budget:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._left = most_bytes
+        self._left = self._most_bytes = most_bytes
+
+    @property
+    def taken_bytes(self) -> int:
+        """What came so far, also of files that failed then."""
+        return self._most_bytes - self._left
 
     def take(self, count: int) -> None:
         """Take bytes, before they come where their number is known; raises `TotalReached` where fewer are left."""
@@ -150,11 +152,10 @@ async def download(
     StorageError
         When the disk is full, or cannot be written.
     """
-    file, received = PartialFile(partial), 0
+    file = PartialFile(partial)
 
     async def attempt() -> None:
-        nonlocal received
-        received += await _receive(session, address, file, known, budget)
+        await _receive(session, address, file, known, budget)
 
     try:
         async with asyncio.timeout(session.policy.longest_file_s):  # its error is no error of the disk
@@ -171,14 +172,14 @@ async def download(
         if not failure.is_transient:  # else the rest may come with the next run
             file.remove()
         raise
-    return Downloaded(partial, file.size, sha256, content, notes.get("etag"), notes.get("last_modified"), received)
+    return Downloaded(partial, file.size, sha256, content, notes.get("etag"), notes.get("last_modified"))
 
 
-async def _receive(session: Session, address: str, file: PartialFile, known: dict[str, Any], budget: Budget) -> int:
-    """Make one request and append what comes; return the bytes that came. The file is whole when this returns."""
+async def _receive(session: Session, address: str, file: PartialFile, known: dict[str, Any], budget: Budget) -> None:
+    """Make one request and append what comes. The file is whole when this returns."""
     notes, here = file.read_notes(), file.size
     if here and notes.get("total") == here:
-        return 0  # a kill came between the last byte and the name
+        return  # a kill came between the last byte and the name
     headers = _resume_headers(notes, here) or _condition_headers(known)
     try:
         async with session.get(address, headers) as answer:
@@ -187,7 +188,7 @@ async def _receive(session: Session, address: str, file: PartialFile, known: dic
             budget.take(answer.length or 0)
             if not start:
                 file.begin(answer)
-            return await _append(answer, session.policy, file, start, budget)
+            await _append(answer, session.policy, file, start, budget)
     except FetchFailure as failure:
         if failure.status == _OUT_OF_RANGE and here:  # what is here is longer than what the server has now
             file.remove()
@@ -240,7 +241,7 @@ def _check_size(answer: Answer, policy: Policy) -> None:
         raise FetchFailure(f"has {size} bytes; expected at most {policy.most_file_bytes} (--max-file-gb)")
 
 
-async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int, budget: Budget) -> int:
+async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int, budget: Budget) -> None:
     """Write the body behind what is there; see to its size, its rate and the free space on the way."""
     size, unchecked = start, _SPACE_EVERY_BYTES
     rate, taken = _RateWatch(policy), answer.length or 0
@@ -266,7 +267,6 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
     expected = rest.total if rest is not None and rest.total is not None else whole
     if expected is not None and size != expected:
         raise FetchFailure(f"ended after {size} of {expected} bytes", is_transient=True)
-    return size - start
 
 
 @contextmanager

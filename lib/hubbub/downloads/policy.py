@@ -10,6 +10,7 @@ from hubbub.downloads.addresses import AllowedHosts
 from hubbub.errors import UsageError
 
 MIB, GIB = 2**20, 2**30
+MOST_GIB = 1e6
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,13 @@ def make_policy(
     UsageError
         For a number out of its range.
     """
-    for name, value, most in (("--rate", rate, 1000.0), ("--max-file-gb", max_file_gb, 1e6)):
+    for name, value, most in (("--rate", rate, 1000.0), ("--max-file-gb", max_file_gb, MOST_GIB)):
         if not 0 < value <= most:
             raise UsageError(f"{name} {value:g}: expected more than 0 and at most {most:g}")
     if not 1 <= connections <= 8:
         raise UsageError(f"--connections {connections}: expected 1 to 8; more is not polite")
-    if keep_free_gb < 0:
-        raise UsageError(f"--keep-free-gb {keep_free_gb:g}: expected at least 0")
+    if not 0 <= keep_free_gb <= MOST_GIB:
+        raise UsageError(f"--keep-free-gb {keep_free_gb:g}: expected at least 0 and at most {MOST_GIB:g}")
     if contact is not None and (not contact.isprintable() or not contact.isascii()):
         raise UsageError(f"--contact {contact!r}: expected an e-mail address or a page, in ASCII")
     return Policy(

@@ -13,9 +13,10 @@ from hubbub.downloads.addresses import host_of
 from hubbub.downloads.download import check_free_space
 from hubbub.downloads.journal import JournalWriter
 from hubbub.downloads.links import LinkTable
-from hubbub.downloads.policy import GIB, Policy, make_policy
+from hubbub.downloads.policy import GIB, MOST_GIB, Policy, make_policy
 from hubbub.downloads.records import JOURNAL, STATE, Record, describe_record
 from hubbub.engine.cluster import THREADS
+from hubbub.errors import UsageError
 from hubbub.io.folders import refuse_foreign_folder
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path, is_local
@@ -64,6 +65,11 @@ class FetchLimits:
     total_gb: float | None = None
     hours: float | None = None
     pages: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("--max-total-gb", self.total_gb, MOST_GIB), ("--max-hours", self.hours, 1e6)):
+            if value is not None and not 0 <= value <= most:
+                raise UsageError(f"{name} {value:g}: expected at least 0 and at most {most:g}")
 
 
 @dataclass(frozen=True)
@@ -186,8 +192,9 @@ def _choose_items(
             items.append(FetchItem(link.address, file))
         elif record.status == "failed" and retry_failed:
             items.append(FetchItem(link.address, file, attempt=record.attempts + 1))
-        elif record.status == "ok" and refresh:
-            items.append(FetchItem(link.address, record.file, record.etag, record.last_modified))
+        elif record.is_done and refresh:
+            own_file = record.file if record.status == "ok" else file
+            items.append(FetchItem(link.address, own_file, record.etag, record.last_modified))
     return items[: limits.files]
 
 
@@ -272,7 +279,7 @@ class _FetchJob:
         return run_units(run, "fetch", turns, task, Goal(files, None, counted="files"), convert=convert)
 
     def _settle(self, run: Run, found: Found, links: LinkTable, turns: HostTurns, summary: RunSummary) -> FetchOutcome:
-        records = settle_files(self._output, links)
+        records = settle_files(self._output, links, {text for text, _ in found.bad})
         unreadable = write_clip_table(self._output, links, records, self._reporter)
         counts = {status: sum(one.status == status for one in records.values()) for status in _STATUSES}
         left = sum(link.address not in records for link in found.links)
