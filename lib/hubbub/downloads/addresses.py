@@ -54,7 +54,7 @@ def parse_address(text: str, base: str | None = None) -> str:
         raise FetchFailure(f"{told} is no address of the web; expected https://host/path")
     if url.userinfo:
         raise FetchFailure(f"the address of {url.host} holds a user name or password; leave it out")
-    return str(url.copy_with(fragment=None))
+    return str(url.copy_with(fragment=None) if "#" in text else url)
 
 
 def host_of(address: str) -> str:

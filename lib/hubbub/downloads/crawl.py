@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -38,7 +37,8 @@ class Crawl:
     failed
         Pages that could not be read, and why.
     left
-        Pages that were not read since the run was stopped, the host was given up or there were too many.
+        Pages that are known and were not read: not yet, or since the run was stopped, the host was given up or there
+        were too many.
     why_left
         Why; empty where none is left.
     """
@@ -51,6 +51,12 @@ class Crawl:
     left: int = 0
     why_left: str = ""
 
+    @property
+    def fraction_read(self) -> float:
+        """Share of the pages known so far that were read, 0…1."""
+        read = self.pages + len(self.failed)
+        return read / max(1, read + self.left)
+
 
 async def crawl(
     session: Session,
@@ -60,8 +66,8 @@ async def crawl(
     *,
     most_pages: int,
     stop: Event,
-    on_page: Callable[[Crawl], object] = lambda found: None,
-) -> Crawl:
+    found: Crawl,
+) -> None:
     """Walk the pages of a site, nearest first.
 
     Parameters
@@ -76,11 +82,11 @@ async def crawl(
         Pages that are asked for at most; those that a walk that was broken off has read do not count.
     stop
         Set to break off after the current page.
-    on_page
-        Called after each page.
+    found
+        Filled page by page; `left` is then the number of those that are known and not read yet.
     """
     walk, first = _Walk(journal, recipe, start), start
-    found, queue, seen, asked = Crawl(), deque([Link(start)]), {start}, 0
+    queue, seen, asked = deque([Link(start)]), {start}, 0
     with JournalWriter(journal) as writer:
         while queue:
             if stop.is_set() or asked >= most_pages:
@@ -107,12 +113,11 @@ async def crawl(
                 if further.address not in seen:
                     seen.add(further.address)
                     queue.append(further)
-            on_page(found)
+            found.left = len(queue)
         found.left = len(queue)
         if not queue:
             writer.add({"walk": walk.number, "end": True, "key": walk.key})
             walk.tidy()
-    return found
 
 
 class _Walk:

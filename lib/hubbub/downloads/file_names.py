@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from hubbub.downloads.addresses import host_of
@@ -17,7 +16,7 @@ _RESERVED = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _MOST_BYTES = 100  # of one part: with a hash and an ending it stays below the 255 that disks allow
 _MOST_FOLDERS = 8
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
+_ENDING = re.compile(r"[A-Za-z0-9]{1,5}")
 
 
 def choose_file_name(address: str) -> str:
@@ -58,8 +57,9 @@ def hash_address(address: str) -> str:
 
 def split_suffix(name: str) -> tuple[str, str]:
     """Part a path and its ending, such as ``.mp3``; an ending has one to five letters or digits."""
-    suffix = PurePosixPath(name).suffix
-    return (name[: -len(suffix)], suffix) if _SUFFIX.fullmatch(suffix) else (name, "")
+    head, dot, ending = name.rpartition(".")
+    is_ending = bool(head) and head[-1] != "/" and _ENDING.fullmatch(ending) is not None
+    return (head, dot + ending) if is_ending else (name, "")
 
 
 def _clean(part: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path, is_local
 from hubbub.io.text import count_noun
 from hubbub.pipelines.execution import run_units
+from hubbub.pipelines.fetch_progress import describe_under_way
 from hubbub.pipelines.fetch_settle import CLIPS, FAILURES, Held, collect_records, settle_files, write_clip_table
 from hubbub.pipelines.fetch_sources import Found, Site, open_source, read_site
 from hubbub.pipelines.fetch_turns import HostTurns
@@ -210,7 +212,7 @@ def _describe_plan(
         "failed before": failed,
         "to fetch": len(items),
         "from": count_noun(len(hosts), "host") + (f" ({', '.join(sorted(hosts)[:3])})" if hosts else ""),
-        "requests": f"one every {policy.interval_s:g} s a host, or as robots.txt asks; "
+        "requests": f"one every {policy.interval_s:.2g} s a host, or as robots.txt asks; "
         f"{count_noun(policy.connections, 'file')} at a time",
         "to": output,
     }
@@ -276,7 +278,9 @@ class _FetchJob:
             return UnitResult(**{name: getattr(result, name) for name in UnitResult.__dataclass_fields__})
 
         task = FetchTask(absolute_path(self._output), self._policy)
-        return run_units(run, "fetch", turns, task, Goal(files, None, counted="files"), convert=convert)
+        goal = Goal(files, None, counted="files")
+        under_way = partial(describe_under_way, self._output)
+        return run_units(run, "fetch", turns, task, goal, convert=convert, describe_further=under_way)
 
     def _settle(self, run: Run, found: Found, links: LinkTable, turns: HostTurns, summary: RunSummary) -> FetchOutcome:
         records = settle_files(self._output, links, {text for text, _ in found.bad})
