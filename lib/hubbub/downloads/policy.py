@@ -36,7 +36,8 @@ class Policy:
     backoff_s
         Pause after the first failure; each further one is four times as long, up to a minute.
     longest_wait_s
-        The longest that a host may ask to wait (Retry-After); where it asks for longer, it is given up for this run.
+        The longest that a host may ask to wait (Retry-After), or to leave between two requests (robots.txt); where it
+        asks for longer, it is given up for this run.
     connect_timeout_s, silence_timeout_s
         Longest time for a connection, and without a single byte.
     answer_timeout_s

@@ -197,6 +197,7 @@ def _choose_items(
         elif record.is_done and refresh:
             own_file = record.file if record.status == "ok" else file
             items.append(FetchItem(link.address, own_file, record.etag, record.last_modified))
+    items.sort(key=lambda item: item.attempt)  # what fails again and again keeps nothing else from coming
     return items[: limits.files]
 
 

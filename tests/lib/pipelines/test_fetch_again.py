@@ -44,6 +44,14 @@ def test_refresh_sees_that_one_of_two_files_with_the_same_bytes_changed(site: Si
     assert recordings(tmp_path / "out") == {"a.wav": make_audio(1), "b.wav": make_audio(2)}
 
 
+def test_a_limited_retry_tries_what_failed_least_often(site: Site, tmp_path: Path) -> None:
+    source = write_list(tmp_path, site, "/never.wav", "/a.wav", "/b.wav")
+    run(source, tmp_path / "out", limits=FetchLimits(files=2))
+    site.files = {"/a.wav": make_audio(1), "/b.wav": make_audio(2)}
+    done = [run(source, tmp_path / "out", retry_failed=True, limits=FetchLimits(files=1)).ok for _ in range(4)]
+    assert done == [1, 1, 2, 2]
+
+
 def test_failed_files_count_against_the_bytes_of_a_run(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
