@@ -10,13 +10,14 @@ import pandas as pd
 from hubbub.clips.sources.table_files import read_frame, read_head
 from hubbub.clips.sources.table_text import decode
 from hubbub.downloads.addresses import hide_password, parse_address
-from hubbub.downloads.failures import FetchFailure
+from hubbub.downloads.failures import FetchFailure, mend_text
 from hubbub.downloads.pages import Link
 from hubbub.errors import UsageError, suggest_nearest
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath
 
 _SCHEMES = ("http://", "https://")
+_LARGE = 2**63  # numbers from here on are in no column of whole numbers, and are kept as text
 _TABLES = {".csv", ".tsv", ".tab", ".parquet", ".pq", ".jsonl", ".ndjson", ".json"}
 
 
@@ -107,15 +108,16 @@ def _read_table(source: StoragePath, url_column: str | None) -> list[tuple[str, 
 def _to_json(value: Any) -> Any:
     """A cell as JSON has it: numbers and texts as they are, anything else as text."""
     plain = value.item() if hasattr(value, "item") else value
-    return plain if isinstance(plain, str | int | float | bool) else str(plain)
+    is_number = isinstance(plain, float | bool) or (isinstance(plain, int) and abs(plain) < _LARGE)
+    return plain if is_number else mend_text(str(plain))
 
 
 def _find_column(source: StoragePath, frame: pd.DataFrame) -> str:
     """The one column that holds addresses and nothing else."""
 
     def holds_addresses(name: str) -> bool:
-        values = frame[name].dropna().astype(str).str.strip().str.lower()
-        return len(values) > 0 and bool(values.str.startswith(_SCHEMES).mean() > 0.5)
+        values = frame[name].dropna().tolist()
+        return 2 * sum(str(value).strip().lower().startswith(_SCHEMES) for value in values) > len(values)
 
     found = [str(name) for name in frame.columns if holds_addresses(name)]
     if len(found) == 1:

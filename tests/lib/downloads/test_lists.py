@@ -34,6 +34,13 @@ def test_addresses_are_found_in_texts_and_tables(tmp_path: Path, name: str, cont
     assert not bad
 
 
+def test_values_that_no_table_can_hold_are_kept_as_text(tmp_path: Path) -> None:
+    large = 10**30
+    (tmp_path / "t.jsonl").write_text(f'{{"url": "{A}", "t": "x\\ud800y", "n": {large}}}\n', "utf-8")
+    links, _ = read_list(tmp_path / "t.jsonl")
+    assert links[0].columns == {"t": "x?y", "n": str(large)}
+
+
 def test_passwords_of_addresses_that_are_refused_are_not_repeated(tmp_path: Path) -> None:
     (tmp_path / "urls.txt").write_text(
         f"{A}\nhttps://me:s3cret@h.example/b.wav\nhttps://me:s3cret@h:x/b.wav\n", "utf-8"
