@@ -12,11 +12,17 @@ from dataclasses import dataclass
 import httpx
 
 from hubbub.downloads.failures import FetchFailure, shorten
+from hubbub.errors import UsageError
 
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 4096
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_HOST_OF = re.compile(r"https?://([^/?#]+)")
+_WITH_IPV4 = [ipaddress.IPv6Network(net) for net in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")]
+"""Networks whose last 32 bits are an IPv4 address: the old compatible form, and those of translators."""
+_ONLY_LOCAL = [ipaddress.IPv6Network(net) for net in ("fec0::/10", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")]
+"""Private networks that older versions of Python take for public ones."""
+_PASSWORD = re.compile(r"//[^/?#\s]*@")
 
 
 def parse_address(text: str, base: str | None = None) -> str:
@@ -41,19 +47,21 @@ def parse_address(text: str, base: str | None = None) -> str:
         url = httpx.URL(text) if base is None else httpx.URL(base).join(text)
         _ = url.port, url.host  # parsed when asked for
     except (httpx.InvalidURL, ValueError) as error:
-        raise FetchFailure(f"{shorten(repr(text), 80)} is no address: {error}; expected https://host/path") from None
+        told = shorten(repr(hide_password(text)), 80)
+        raise FetchFailure(f"{told} is no address: {hide_password(str(error))}; expected https://host/path") from None
     if url.scheme not in _PORTS or not (":" in url.host or _HOST.fullmatch(url.raw_host.decode("ascii"))):
-        raise FetchFailure(f"{shorten(repr(text), 80)} is no address of the web; expected https://host/path")
+        told = shorten(repr(hide_password(text)), 80)
+        raise FetchFailure(f"{told} is no address of the web; expected https://host/path")
     if url.userinfo:
         raise FetchFailure(f"the address of {url.host} holds a user name or password; leave it out")
-    return str(url.copy_with(fragment=None))
+    return str(url.copy_with(fragment=None) if "#" in text else url)
 
 
 def host_of(address: str) -> str:
     """Return the host of a parsed address, with its port where it is not the usual one."""
-    url = httpx.URL(address)
-    host = f"[{url.host}]" if ":" in url.host else url.raw_host.decode("ascii")
-    return host if url.port in (None, _PORTS[url.scheme]) else f"{host}:{url.port}"
+    found = _HOST_OF.match(address)
+    assert found is not None, address
+    return found[1]
 
 
 def find_port(address: str) -> int:
@@ -76,8 +84,8 @@ class AllowedHosts:
 
     @classmethod
     def of(cls, names: Iterable[str]) -> AllowedHosts:
-        """Take hosts as people write them."""
-        return cls(frozenset(name.strip().lower() for name in names))
+        """Take hosts as people write them; raises `UsageError` for what is none."""
+        return cls(frozenset(map(_parse_host, names)))
 
     def allows(self, host: str) -> bool:
         """Tell whether a host is among them."""
@@ -91,6 +99,23 @@ class AllowedHosts:
         host = host_of(address)
         if not self.allows(host):
             raise FetchFailure(f"leads to {host}, which is not among the hosts given; allow it with --host {host}")
+
+
+def _parse_host(name: str) -> str:
+    """Write a host as `host_of` does, behind ``*.`` where it stands for all below it."""
+    star, rest = ("*.", name.strip()[2:]) if name.strip().startswith("*.") else ("", name.strip())
+    try:
+        address = parse_address(f"https://{rest}")
+    except FetchFailure:
+        address = ""
+    if not address or set(rest) & set("/?#@\\ ") or "*" in rest:
+        raise UsageError(f"host {name!r}: expected a name such as cdn.example.org, one:8080, or '*.example.org'")
+    return star + host_of(address)
+
+
+def hide_password(text: str) -> str:
+    """Return what somebody gave as an address, on one line, without a user name or password."""
+    return _PASSWORD.sub("//…@", shorten(text))
 
 
 async def resolve_host(host: str, port: int, *, allow_private: bool) -> list[str]:
@@ -123,8 +148,10 @@ def is_private(number: str) -> bool:
     address = ipaddress.ip_address(number.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         within = address.ipv4_mapped or address.sixtofour
-        if within is None and address in _NAT64:
+        if within is None and any(address in network for network in _WITH_IPV4):
             within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if within is not None:
-            return is_private(str(within))
+        if within is not None and is_private(str(within)):
+            return True
+        if any(address in network for network in _ONLY_LOCAL):
+            return True
     return not address.is_global or address.is_multicast

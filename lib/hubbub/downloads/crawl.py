@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
 from hubbub.downloads.addresses import host_of
 from hubbub.downloads.failures import FetchFailure, HostUnavailable, NotModified
+from hubbub.downloads.headers import read_version
 from hubbub.downloads.journal import JournalWriter, list_parts, read_journal, remove_parts
 from hubbub.downloads.pages import Link, read_page
 from hubbub.downloads.recipe import Recipe
@@ -37,7 +37,8 @@ class Crawl:
     failed
         Pages that could not be read, and why.
     left
-        Pages that were not read since the run was stopped, the host was given up or there were too many.
+        Pages that are known and were not read: not yet, or since the run was stopped, the host was given up or there
+        were too many.
     why_left
         Why; empty where none is left.
     """
@@ -50,6 +51,12 @@ class Crawl:
     left: int = 0
     why_left: str = ""
 
+    @property
+    def fraction_read(self) -> float:
+        """Share of the pages known so far that were read, 0…1."""
+        read = self.pages + len(self.failed)
+        return read / max(1, read + self.left)
+
 
 async def crawl(
     session: Session,
@@ -59,8 +66,8 @@ async def crawl(
     *,
     most_pages: int,
     stop: Event,
-    on_page: Callable[[Crawl], object] = lambda found: None,
-) -> Crawl:
+    found: Crawl,
+) -> None:
     """Walk the pages of a site, nearest first.
 
     Parameters
@@ -72,22 +79,24 @@ async def crawl(
     journal
         Folder of what was read so far.
     most_pages
-        Pages that are read at most.
+        Pages that are asked for at most; those that a walk that was broken off has read do not count.
     stop
         Set to break off after the current page.
-    on_page
-        Called after each page.
+    found
+        Filled page by page; `left` is then the number of those that are known and not read yet.
     """
-    walk = _Walk(journal, recipe, start)
-    found, queue, seen = Crawl(), deque([Link(start)]), {start}
+    walk, first = _Walk(journal, recipe, start), start
+    queue, seen, asked = deque([Link(start)]), {start}, 0
     with JournalWriter(journal) as writer:
         while queue:
-            if stop.is_set() or found.pages + len(found.failed) >= most_pages:
+            if stop.is_set() or asked >= most_pages:
                 found.why_left = "the run was stopped" if stop.is_set() else f"--max-pages is {most_pages}"
                 break
             link = queue.popleft()
+            entry = walk.find(link.address)
+            asked += entry is None
             try:
-                entry = walk.find(link.address) or await _read(session, recipe, link, start, walk)
+                entry = entry or await _read(session, recipe, link, start, walk)
             except FetchFailure as failure:
                 found.failed.append((link.address, str(failure)))
                 continue
@@ -98,16 +107,17 @@ async def crawl(
             if entry.get("is_new"):
                 writer.add({**entry, "is_new": False})
             _add_entry(found, entry)
+            if link.address == first:
+                start = entry.get("at", first)  # "http://h/sounds" leads to "https://h/sounds/"
             for further in _read_links(entry["links"]):
                 if further.address not in seen:
                     seen.add(further.address)
                     queue.append(further)
-            on_page(found)
+            found.left = len(queue)
         found.left = len(queue)
         if not queue:
             writer.add({"walk": walk.number, "end": True, "key": walk.key})
-    walk.tidy()
-    return found
+            walk.tidy()
 
 
 class _Walk:
@@ -118,14 +128,17 @@ class _Walk:
 
     def __init__(self, journal: StoragePath, recipe: Recipe, start: str) -> None:
         self.key = hashlib.sha256(f"{start}\n{recipe.model_dump_json()}".encode()).hexdigest()[:16]
-        self._parts, self._pages, ended = list_parts(journal), dict[str, dict[str, Any]](), 0
-        for entry in read_journal(self._parts):
-            if entry.get("key") != self.key:
-                continue
-            if entry.get("end"):
-                ended = max(ended, entry["walk"])
-            elif entry["walk"] >= self._pages.get(entry["address"], entry)["walk"]:
-                self._pages[entry["address"]] = entry
+        self._pages, self._last_walks, ended = dict[str, dict[str, Any]](), dict[StoragePath, int](), 0
+        for part in list_parts(journal):
+            entries = list(read_journal([part]))
+            own = [entry for entry in entries if entry.get("key") == self.key]
+            if len(own) == len(entries):
+                self._last_walks[part] = max((entry["walk"] for entry in own), default=0)
+            for entry in own:
+                if entry.get("end"):
+                    ended = max(ended, entry["walk"])
+                elif entry["walk"] >= self._pages.get(entry["address"], entry)["walk"]:
+                    self._pages[entry["address"]] = entry
         self.number = ended + 1
 
     def find(self, address: str) -> dict[str, Any] | None:
@@ -138,9 +151,8 @@ class _Walk:
         return self._pages.get(address, {})
 
     def tidy(self) -> None:
-        """Remove what only earlier walks need: with every page of the last one, it is there twice."""
-        if self._parts and all(entry["walk"] < self.number - 1 for entry in self._pages.values()):
-            remove_parts(self._parts)
+        """Remove what only earlier walks need, once this one came to its end; other recipes' pages stay."""
+        remove_parts(part for part, walk in self._last_walks.items() if walk < self.number)
 
 
 async def _read(session: Session, recipe: Recipe, link: Link, start: str, walk: _Walk) -> dict[str, Any]:
@@ -156,13 +168,15 @@ async def _read(session: Session, recipe: Recipe, link: Link, start: str, walk: 
 
     async def ask() -> dict[str, Any]:
         async with session.get(link.address, condition) as answer:
-            content = await answer.read_whole(session.policy.most_page_bytes, "the page")
+            policy = session.policy
+            content = await answer.read_whole(policy.most_page_bytes, "the page", within_s=policy.longest_page_s)
             kind = answer.headers.get("content-type", "")
-            page = read_page(content, kind, answer.address, recipe, link.columns, start)
-            names = ("etag", "last-modified")
+            first = answer.address if link.address == start else start
+            page = read_page(content, kind, answer.address, recipe, link.columns, first)
             return {
                 **head,
-                **{name.replace("-", "_"): answer.headers.get(name) for name in names},
+                **read_version(answer.headers),
+                "at": answer.address,
                 "links": [[one.address, one.columns] for one in page.pages],
                 "recordings": [[one.address, {**one.columns, "page": link.address}] for one in page.recordings],
                 "bad": page.bad,

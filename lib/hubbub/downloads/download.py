@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +16,13 @@ from typing import Any
 
 from hubbub.downloads.content import Content, inspect_content
 from hubbub.downloads.failures import FetchFailure, TotalReached
+from hubbub.downloads.headers import parse_content_range, read_version
 from hubbub.downloads.policy import Policy
 from hubbub.downloads.session import Session
 from hubbub.downloads.transfer import Answer
 from hubbub.errors import StorageError
 from hubbub.io.atomic import explain_write_errors
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _SPACE_EVERY_BYTES = 32 * 2**20  # written between two looks at the free space
 _READ_BYTES = 2**20
 _OUT_OF_RANGE = 416
@@ -43,8 +42,6 @@ class Downloaded:
         What it is.
     etag, last_modified
         What the server knows this version by; None where it says nothing.
-    received_bytes
-        What came over the network this time.
     """
 
     path: Path
@@ -53,7 +50,6 @@ class Downloaded:
     content: Content
     etag: str | None
     last_modified: str | None
-    received_bytes: int
 
 
 class PartialFile:
@@ -85,9 +81,9 @@ class PartialFile:
         """Start anew, with what this answer says."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"")
-        notes = {name: answer.headers.get(name.replace("_", "-")) for name in ("etag", "last_modified")}
         total = None if answer.is_encoded else answer.length
-        self._notes.write_text(json.dumps(notes | {"total": total, "resumable": not answer.is_encoded}), "utf-8")
+        notes = {**read_version(answer.headers), "total": total, "resumable": not answer.is_encoded}
+        self._notes.write_text(json.dumps(notes), "utf-8")
 
     def remove(self) -> None:
         """Remove both files, if they are there."""
@@ -109,7 +105,12 @@ class Budget:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._left = most_bytes
+        self._left = self._most_bytes = most_bytes
+
+    @property
+    def taken_bytes(self) -> int:
+        """What came so far, also of files that failed then."""
+        return self._most_bytes - self._left
 
     def take(self, count: int) -> None:
         """Take bytes, before they come where their number is known; raises `TotalReached` where fewer are left."""
@@ -151,43 +152,43 @@ async def download(
     StorageError
         When the disk is full, or cannot be written.
     """
-    file, received = PartialFile(partial), 0
+    file = PartialFile(partial)
 
     async def attempt() -> None:
-        nonlocal received
-        received += await _receive(session, address, file, known, budget)
+        await _receive(session, address, file, known, budget)
 
     try:
-        with explain_write_errors(partial):
-            async with asyncio.timeout(session.policy.longest_file_s):
+        async with asyncio.timeout(session.policy.longest_file_s):  # its error is no error of the disk
+            with explain_write_errors(partial):
                 await session.retry(attempt, host)
+        with explain_write_errors(partial):
             content = inspect_content(partial)
             notes = file.read_notes()
             sha256 = await asyncio.to_thread(_hash_file, partial)
     except TimeoutError:
         file.remove()
-        raise FetchFailure(f"takes longer than {session.policy.longest_file_s / 60:.0f} minutes") from None
+        raise FetchFailure(f"takes longer than {session.policy.longest_file_s / 60:.3g} minutes") from None
     except FetchFailure as failure:
         if not failure.is_transient:  # else the rest may come with the next run
             file.remove()
         raise
-    return Downloaded(partial, file.size, sha256, content, notes.get("etag"), notes.get("last_modified"), received)
+    return Downloaded(partial, file.size, sha256, content, notes.get("etag"), notes.get("last_modified"))
 
 
-async def _receive(session: Session, address: str, file: PartialFile, known: dict[str, Any], budget: Budget) -> int:
-    """Make one request and append what comes; return the bytes that came. The file is whole when this returns."""
+async def _receive(session: Session, address: str, file: PartialFile, known: dict[str, Any], budget: Budget) -> None:
+    """Make one request and append what comes. The file is whole when this returns."""
     notes, here = file.read_notes(), file.size
     if here and notes.get("total") == here:
-        return 0  # a kill came between the last byte and the name
+        return  # a kill came between the last byte and the name
     headers = _resume_headers(notes, here) or _condition_headers(known)
     try:
         async with session.get(address, headers) as answer:
-            start = here if _continues(answer, notes, here) else 0
+            start = here if _continues(answer, file, notes, here if "Range" in headers else 0) else 0
             _check_size(answer, session.policy)
             budget.take(answer.length or 0)
             if not start:
                 file.begin(answer)
-            return await _append(answer, session.policy, file, start, budget)
+            await _append(answer, session.policy, file, start, budget)
     except FetchFailure as failure:
         if failure.status == _OUT_OF_RANGE and here:  # what is here is longer than what the server has now
             file.remove()
@@ -208,15 +209,30 @@ def _condition_headers(known: dict[str, Any]) -> dict[str, str]:
     return {header: known[name] for name, header in names.items() if known.get(name)}
 
 
-def _continues(answer: Answer, notes: dict[str, Any], here: int) -> bool:
-    """Tell whether an answer is the rest of what is here; raises `FetchFailure` for a part that nobody asked for."""
+def _continues(answer: Answer, file: PartialFile, notes: dict[str, Any], asked_from: int) -> bool:
+    """Tell whether an answer is the rest of what is here.
+
+    Raises
+    ------
+    FetchFailure
+        For a part that nobody asked for. After one that is not the rest of this version the next try begins anew:
+        there are servers that know Range but not If-Range, and some that know neither well.
+    """
     if answer.status != 206:
         return False
-    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
-    if found is None or int(found[1]) != here or not here:
+    if not asked_from:
         raise FetchFailure("the server sends another part of the file than was asked for")
-    if notes.get("total") is not None and found[3] not in ("*", str(notes["total"])):
-        raise FetchFailure("the file changed while it was fetched", is_transient=True)
+    part, etag = parse_content_range(answer.headers.get("content-range")), read_version(answer.headers)["etag"]
+    reason = ""
+    if part is None or part.first != asked_from:
+        reason = "the server sends another part of the file than was asked for"
+    elif part.total not in (None, notes.get("total")) and notes.get("total") is not None:
+        reason = "the file changed while it was fetched"
+    elif etag and notes.get("etag") and etag != notes["etag"]:
+        reason = "the file changed while it was fetched"
+    if reason:
+        file.remove()
+        raise FetchFailure(reason, is_transient=True)
     return True
 
 
@@ -225,7 +241,7 @@ def _check_size(answer: Answer, policy: Policy) -> None:
         raise FetchFailure(f"has {size} bytes; expected at most {policy.most_file_bytes} (--max-file-gb)")
 
 
-async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int, budget: Budget) -> int:
+async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int, budget: Budget) -> None:
     """Write the body behind what is there; see to its size, its rate and the free space on the way."""
     size, unchecked = start, _SPACE_EVERY_BYTES
     rate, taken = _RateWatch(policy), answer.length or 0
@@ -233,7 +249,8 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
         async for part in answer.read_parts():
             unchecked += len(part)
             if unchecked >= _SPACE_EVERY_BYTES:
-                check_free_space(file.path.parent, policy.least_free_bytes + max(0, (answer.length or 0) - size))
+                to_come = max(0, start + (answer.length or 0) - size)
+                check_free_space(file.path.parent, policy.least_free_bytes + to_come)
                 unchecked = 0
             out.write(part)
             size += len(part)
@@ -245,10 +262,11 @@ async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int,
                 taken = size - start
         out.flush()
         os.fsync(out.fileno())
-    expected = None if answer.is_encoded or answer.length is None else start + answer.length
+    rest = parse_content_range(answer.headers.get("content-range")) if start else None
+    whole = start + answer.length if answer.length is not None and not answer.is_encoded else None
+    expected = rest.total if rest is not None and rest.total is not None else whole
     if expected is not None and size != expected:
         raise FetchFailure(f"ended after {size} of {expected} bytes", is_transient=True)
-    return size - start
 
 
 @contextmanager

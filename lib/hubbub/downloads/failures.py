@@ -46,6 +46,11 @@ class TotalReached(Exception):
 
 
 def shorten(text: str, most: int = 300) -> str:
-    """Put a text on one line of at most `most` characters."""
-    line = " ".join(text.split())
+    """Put a text on one line of at most `most` characters, mended."""
+    line = " ".join(mend_text(text).split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def mend_text(text: str) -> str:
+    """Replace halves of characters, which JSON may hold and no file of ours can."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")

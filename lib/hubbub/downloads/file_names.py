@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from pathlib import PurePosixPath
 from urllib.parse import unquote
-
-import httpx
 
 from hubbub.downloads.addresses import host_of
 
@@ -19,7 +16,7 @@ _RESERVED = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _MOST_BYTES = 100  # of one part: with a hash and an ending it stays below the 255 that disks allow
 _MOST_FOLDERS = 8
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
+_ENDING = re.compile(r"[A-Za-z0-9]{1,5}")
 
 
 def choose_file_name(address: str) -> str:
@@ -36,14 +33,14 @@ def choose_file_name(address: str) -> str:
     >>> choose_file_name("https://sounds.example/%2e%2e/CON.wav")
     'sounds.example/_/CON_-45dea4da.wav'
     """
-    url = httpx.URL(address)
-    raw_path = url.raw_path.decode("ascii").partition("?")[0]
-    given = [unquote(part) for part in raw_path.split("/") if part]
+    host_given = host_of(address)
+    path_given, _, query = address.partition("://")[2][len(host_given) :].partition("?")
+    given = [unquote(part) for part in path_given.split("/") if part]
     parts = [_clean(part) for part in given] or ["index"]
     *folders, name = parts
-    host = re.sub(r"[^A-Za-z0-9.-]", "_", host_of(address)).strip(".") or "_"
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", host_given).strip(".") or "_"
     path = "/".join([host, *folders[:_MOST_FOLDERS], name])
-    is_exact = parts == given and "\ufffd" not in path and not url.query and len(folders) <= _MOST_FOLDERS
+    is_exact = parts == given and "\ufffd" not in path and not query and len(folders) <= _MOST_FOLDERS
     return path if is_exact else add_hash(path, address)
 
 
@@ -60,8 +57,9 @@ def hash_address(address: str) -> str:
 
 def split_suffix(name: str) -> tuple[str, str]:
     """Part a path and its ending, such as ``.mp3``; an ending has one to five letters or digits."""
-    suffix = PurePosixPath(name).suffix
-    return (name[: -len(suffix)], suffix) if _SUFFIX.fullmatch(suffix) else (name, "")
+    head, dot, ending = name.rpartition(".")
+    is_ending = bool(head) and head[-1] != "/" and _ENDING.fullmatch(ending) is not None
+    return (head, dot + ending) if is_ending else (name, "")
 
 
 def _clean(part: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hubbub.downloads.file_names import add_hash, choose_file_name
+from hubbub.clips.sources.tree import is_audio
+from hubbub.downloads.file_names import add_hash, choose_file_name, split_suffix
 from hubbub.downloads.pages import Link
 from hubbub.downloads.records import STATE
 from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
@@ -28,7 +29,8 @@ class KnownLink:
     Attributes
     ----------
     file
-        Relative to the output folder; no two links share one, in whatever case a disk compares names.
+        Relative to the output folder; no two links share one, in whatever case a disk compares names, nor is one the
+        other's folder.
     columns
         As the list or the page had them when it was read last.
     """
@@ -54,7 +56,9 @@ class LinkTable:
                 with local_file(self._path) as local:
                     rows = pq.ParquetFile(local).read().to_pylist()
                 self._links = {row["url"]: KnownLink(row["file"], json.loads(row["columns"])) for row in rows}
-        self._taken = {_fold(link.file) for link in self._links.values()}
+        self._names = _TakenNames()
+        for link in self._links.values():
+            self._names.take(link.file)
 
     def __getitem__(self, url: str) -> KnownLink:
         return self._links[url]
@@ -83,10 +87,55 @@ class LinkTable:
 
     def _choose_file(self, address: str) -> str:
         file = choose_file_name(address)
-        if _fold(file) in self._taken:
+        if self._names.has_file_above(file):
+            host, *_, name = file.split("/")
+            file = add_hash(f"{host}/{name}", address)
+        elif self._names.has(file):
             file = add_hash(file, address)
-        self._taken.add(_fold(file))
+        self._names.take(file)
         return file
+
+
+class _TakenNames:
+    """Names of files and folders, as disks compare them; a file that has no ending of a recording may get any."""
+
+    def __init__(self) -> None:
+        self._files, self._folders = set[str](), set[str]()
+        self._stems, self._without_ending = set[str](), set[str]()
+
+    def take(self, file: str) -> None:
+        """Keep a name for one file, and those of its folders for folders."""
+        name = _fold(file)
+        if is_audio(name):
+            self._files.add(name)
+            self._stems.add(split_suffix(name)[0])
+        else:
+            self._without_ending.add(name)
+        for folder in self._list_new_folders(name):
+            self._folders.add(folder)
+            if is_audio(folder):
+                self._stems.add(split_suffix(folder)[0])
+
+    def has(self, file: str) -> bool:
+        """Tell whether the name of a file is taken."""
+        name = _fold(file)
+        if is_audio(name):
+            return name in self._folders or self._is_file(name)
+        return name in self._without_ending or name in self._stems
+
+    def has_file_above(self, file: str) -> bool:
+        """Tell whether a folder of a file has the name of another file."""
+        return any(map(self._is_file, self._list_new_folders(_fold(file))))
+
+    def _is_file(self, name: str) -> bool:
+        return name in self._files or (is_audio(name) and split_suffix(name)[0] in self._without_ending)
+
+    def _list_new_folders(self, name: str) -> list[str]:
+        """Folders of a file that no other one has; those above a known folder are known, too."""
+        found = []
+        while (name := name.rpartition("/")[0]) and name not in self._folders:
+            found.append(name)
+        return found
 
 
 def _fold(file: str) -> str:

@@ -9,14 +9,15 @@ import pandas as pd
 
 from hubbub.clips.sources.table_files import read_frame, read_head
 from hubbub.clips.sources.table_text import decode
-from hubbub.downloads.addresses import parse_address
-from hubbub.downloads.failures import FetchFailure
+from hubbub.downloads.addresses import hide_password, parse_address
+from hubbub.downloads.failures import FetchFailure, mend_text
 from hubbub.downloads.pages import Link
 from hubbub.errors import UsageError, suggest_nearest
 from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.paths import StoragePath
 
 _SCHEMES = ("http://", "https://")
+_LARGE = 2**63  # numbers from here on are in no column of whole numbers, and are kept as text
 _TABLES = {".csv", ".tsv", ".tab", ".parquet", ".pq", ".jsonl", ".ndjson", ".json"}
 
 
@@ -57,7 +58,7 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
         try:
             address = parse_address(text)
         except FetchFailure as failure:
-            bad.append((text, str(failure)))
+            bad.append((hide_password(text), str(failure)))
             continue
         links.setdefault(address, Link(address, columns))
     if not links:
@@ -67,19 +68,23 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
 
 def _is_plain(source: StoragePath) -> bool:
     """Tell whether the first lines are addresses alone."""
-    try:
-        text = decode(read_head(source), is_head=True)[0]
-    except ValueError as error:
-        raise UsageError(f"{source} is no list of addresses: {error}; expected one a line, or a table") from None
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
+    lines = _split_lines(source, read_head(source), is_head=True)
     return bool(lines) and lines[0].lower().startswith(_SCHEMES) and len(lines[0].split()) == 1
 
 
 def _read_lines(source: StoragePath) -> list[str]:
     with explain_read_errors(source):
-        lines = read_bytes(source).decode("utf-8-sig", errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        content = read_bytes(source)
+    return _split_lines(source, content)
+
+
+def _split_lines(source: StoragePath, content: bytes, *, is_head: bool = False) -> list[str]:
+    try:
+        text = decode(content, is_head=is_head)[0]
+    except ValueError as error:
+        raise UsageError(f"{source} is no list of addresses: {error}; expected one a line, or a table") from None
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _read_table(source: StoragePath, url_column: str | None) -> list[tuple[str, dict[str, Any]]]:
@@ -103,15 +108,16 @@ def _read_table(source: StoragePath, url_column: str | None) -> list[tuple[str, 
 def _to_json(value: Any) -> Any:
     """A cell as JSON has it: numbers and texts as they are, anything else as text."""
     plain = value.item() if hasattr(value, "item") else value
-    return plain if isinstance(plain, str | int | float | bool) else str(plain)
+    is_number = isinstance(plain, float | bool) or (isinstance(plain, int) and abs(plain) < _LARGE)
+    return plain if is_number else mend_text(str(plain))
 
 
 def _find_column(source: StoragePath, frame: pd.DataFrame) -> str:
     """The one column that holds addresses and nothing else."""
 
     def holds_addresses(name: str) -> bool:
-        values = frame[name].dropna().astype(str).str.strip().str.lower()
-        return len(values) > 0 and bool(values.str.startswith(_SCHEMES).mean() > 0.5)
+        values = frame[name].dropna().tolist()
+        return 2 * sum(str(value).strip().lower().startswith(_SCHEMES) for value in values) > len(values)
 
     found = [str(name) for name in frame.columns if holds_addresses(name)]
     if len(found) == 1:

@@ -7,7 +7,8 @@ import random
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from hubbub.downloads.headers import parse_http_date
 
 _LONGEST_BACKOFF_S = 60.0
 
@@ -52,9 +53,5 @@ def parse_retry_after(value: str | None) -> float | None:
     value = value.strip()
     if value.isdecimal():
         return float(value[:9])
-    try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    when = parse_http_date(value)
+    return None if when is None else max(0.0, (when - datetime.now(UTC)).total_seconds())

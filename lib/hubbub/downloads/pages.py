@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from hubbub.downloads.addresses import parse_address
+from hubbub.downloads.addresses import hide_password, parse_address
 from hubbub.downloads.failures import FetchFailure, shorten
+from hubbub.downloads.nesting import check_nesting
 from hubbub.downloads.recipe import HtmlColumn, HtmlRule, JsonRule, Recipe
 
 _NAME = re.compile(r"\{([^{}]+)\}")
@@ -81,7 +82,7 @@ def read_page(
     Raises
     ------
     FetchFailure
-        When the recipe wants JSON and this is none.
+        When the recipe wants JSON and this is none, and for HTML that nests too deep to be parsed.
     """
     found = _Found(address, inherited, _folder_of(start) if recipe.below_start else "")
     if "json" in content_type.lower() or content.lstrip()[:1] in (b"{", b"["):
@@ -96,16 +97,18 @@ class _Found:
         self.address = self.base = address
         self._inherited, self._below = inherited, below
         self._links: dict[str, dict[str, Link]] = {"pages": {}, "recordings": {}}
+        self._parsed: dict[str, str] = {}
         self.bad: list[tuple[str, str]] = []
 
     def add(self, kind: str, text: str, match: str | None, columns: Mapping[str, str]) -> None:
         """Add a link, if its address holds `match`."""
         try:
-            address = parse_address(text, self.base)
+            address = self._parsed.get(text) or parse_address(text, self.base)
         except FetchFailure as failure:
             if match is None or re.search(match, text):
-                self.bad.append((shorten(text), str(failure)))
+                self.bad.append((hide_password(text), str(failure)))
             return
+        self._parsed[text] = address  # several rules look at the same links
         found = re.search(match, address) if match is not None else None
         if (match is not None and found is None) or address == self.address or not address.startswith(self._below):
             return
@@ -122,6 +125,7 @@ class _Found:
 
 
 def _read_html(text: str, found: _Found, recipe: Recipe) -> Page:
+    check_nesting(text)
     tree = LexborHTMLParser(text)
     found.base = _find_base(tree.css_first("base[href]"), found.address)
     of_page = _read_columns(recipe.columns, tree, None)

@@ -10,6 +10,7 @@ from hubbub.downloads.addresses import AllowedHosts
 from hubbub.errors import UsageError
 
 MIB, GIB = 2**20, 2**30
+MOST_GIB = 1e6
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,16 @@ class Policy:
     backoff_s
         Pause after the first failure; each further one is four times as long, up to a minute.
     longest_wait_s
-        The longest that a host may ask to wait (Retry-After); where it asks for longer, it is given up for this run.
+        The longest that a host may ask to wait (Retry-After), or to leave between two requests (robots.txt); where it
+        asks for longer, it is given up for this run.
     connect_timeout_s, silence_timeout_s
         Longest time for a connection, and without a single byte.
     answer_timeout_s
         Longest time from a request to the end of the answer's headers.
     least_bytes_s
         Slowest rate of a file, bytes a second over half a minute.
-    longest_file_s
-        Longest time for one file.
+    longest_file_s, longest_page_s
+        Longest time for one file, and for the body of one page.
     most_file_bytes
         Largest file.
     most_page_bytes
@@ -69,6 +71,7 @@ class Policy:
     least_bytes_s: float = 500.0
     slow_after_s: float = 30.0
     longest_file_s: float = 6 * 3600.0
+    longest_page_s: float = 300.0
     most_file_bytes: int = 4 * GIB
     most_page_bytes: int = 10 * MIB
     most_redirects: int = 5
@@ -110,13 +113,13 @@ def make_policy(
     UsageError
         For a number out of its range.
     """
-    for name, value, most in (("--rate", rate, 1000.0), ("--max-file-gb", max_file_gb, 1e6)):
+    for name, value, most in (("--rate", rate, 1000.0), ("--max-file-gb", max_file_gb, MOST_GIB)):
         if not 0 < value <= most:
             raise UsageError(f"{name} {value:g}: expected more than 0 and at most {most:g}")
     if not 1 <= connections <= 8:
         raise UsageError(f"--connections {connections}: expected 1 to 8; more is not polite")
-    if keep_free_gb < 0:
-        raise UsageError(f"--keep-free-gb {keep_free_gb:g}: expected at least 0")
+    if not 0 <= keep_free_gb <= MOST_GIB:
+        raise UsageError(f"--keep-free-gb {keep_free_gb:g}: expected at least 0 and at most {MOST_GIB:g}")
     if contact is not None and (not contact.isprintable() or not contact.isascii()):
         raise UsageError(f"--contact {contact!r}: expected an e-mail address or a page, in ASCII")
     return Policy(

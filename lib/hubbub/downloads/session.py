@@ -17,6 +17,8 @@ from hubbub.downloads.robots import MOST_BYTES, Robots, read_robots
 from hubbub.downloads.transfer import Answer, Transfer
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_NOT_MODIFIED = 304
+_CONDITIONS = {"If-None-Match", "If-Modified-Since"}
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _SILENT_IN_A_ROW = 3  # requests that a host does not answer at all, after which it is given up
 
@@ -68,6 +70,8 @@ class Session:
             await self._ask_leave(address)
             async with self._transfer.send(address, {**(headers or {}), **self._secrets(address)}) as answer:
                 self._silent[host_of(address)] = 0
+                if answer.status == _NOT_MODIFIED and not _CONDITIONS & (headers or {}).keys():
+                    raise FetchFailure("the server says that nothing changed (304), though nothing was here before")
                 if answer.status not in _REDIRECTS:
                     _check_status(answer)
                     yield answer
@@ -117,6 +121,11 @@ class Session:
         rules = self.robots[host]
         if rules.why_closed:
             raise HostUnavailable(f"{host} is given up for now: {rules.why_closed}")
+        if rules.interval_s > self.policy.longest_wait_s:
+            raise HostUnavailable(
+                f"{host} is given up: its robots.txt asks for {rules.interval_s:.3g} s between two requests; expected "
+                f"at most {self.policy.longest_wait_s:g}"
+            )
         if not rules.allows(address):
             raise FetchFailure(f"robots.txt of {host} does not allow {httpx.URL(address).raw_path.decode()}")
         await self._pace(host).wait()
@@ -138,12 +147,16 @@ class Session:
                     if answer.status in _PASSING:
                         _check_status(answer)
                     is_there = answer.status == 200
-                    return read_robots(answer.status, await _read_start(answer) if is_there else b"")
+                    within_s = self.policy.answer_timeout_s
+                    content = await answer.read_start(MOST_BYTES, "it", within_s=within_s) if is_there else b""
+                    return read_robots(answer.status, content)
             return Robots()  # RFC 9309: too many redirects count as none there
 
         try:
             return await self.retry(ask, host)
         except FetchFailure as failure:
+            if failure.is_of_host and failure.is_transient:  # it was asked several times
+                raise HostUnavailable(f"{host} is given up for now: {failure}") from failure
             if failure.is_of_host:
                 raise
             if failure.is_transient:
@@ -168,15 +181,6 @@ class Session:
         return self.policy.secret_headers.get(host_of(address), {}) if is_safe else {}
 
 
-async def _read_start(answer: Answer) -> bytes:
-    held = bytearray()
-    async for part in answer.read_parts():
-        held += part
-        if len(held) >= MOST_BYTES:
-            break
-    return bytes(held)
-
-
 def _find_target(answer: Answer) -> str:
     """Return where a redirect leads; raises `FetchFailure` for nowhere, and from a safe to an open connection."""
     location = answer.headers.get("location")
@@ -192,7 +196,7 @@ def _check_status(answer: Answer) -> None:
     status = answer.status
     if status in (200, 206):
         return
-    if status == 304:
+    if status == _NOT_MODIFIED:
         raise NotModified
     words = {401: "asks for a password", 403: "is forbidden", 404: "is not there", 410: "is gone"}
     raise FetchFailure(

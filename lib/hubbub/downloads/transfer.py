@@ -68,15 +68,26 @@ class Answer:
         except httpx.HTTPError as error:
             raise _explain(error, self.address) from None
 
-    async def read_whole(self, most_bytes: int, what: str) -> bytes:
-        """Read the whole body, of at most `most_bytes`; raises `FetchFailure` beyond that."""
+    async def read_whole(self, most_bytes: int, what: str, *, within_s: float) -> bytes:
+        """Read the whole body, of at most `most_bytes`; raises `FetchFailure` beyond that, and after `within_s`."""
         if (self.length or 0) > most_bytes:
             raise FetchFailure(f"{what} has {self.length} bytes; expected at most {most_bytes}")
+        held = await self.read_start(most_bytes + 1, what, within_s=within_s)
+        if len(held) > most_bytes:
+            raise FetchFailure(f"{what} has more than {most_bytes} bytes, and is not read further")
+        return held
+
+    async def read_start(self, most_bytes: int, what: str, *, within_s: float) -> bytes:
+        """Read until there are `most_bytes`, or a few more; raises `FetchFailure` after `within_s`."""
         held = bytearray()
-        async for part in self.read_parts():
-            held += part
-            if len(held) > most_bytes:
-                raise FetchFailure(f"{what} has more than {most_bytes} bytes, and is not read further")
+        try:
+            async with asyncio.timeout(within_s):
+                async for part in self.read_parts():
+                    held += part
+                    if len(held) >= most_bytes:
+                        break
+        except TimeoutError:
+            raise FetchFailure(f"{what} takes longer than {within_s:g} s", is_transient=True) from None
         return bytes(held)
 
 
@@ -138,14 +149,15 @@ class Transfer:
     async def _ask(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         """Send a request to the network addresses of its host, one after the other, until one answers."""
         port = find_port(str(url))
-        numbers = await resolve_host(url.host, port, allow_private=self._policy.allow_private)
+        host = url.raw_host.decode("ascii")  # Python spells letters beyond ASCII otherwise, and asks another host
+        numbers = await resolve_host(host, port, allow_private=self._policy.allow_private)
         client = self._client(url, port)
         for number in numbers[:_NETWORK_ADDRESSES]:
             request = client.build_request(
                 "GET",
                 url.copy_with(host=number),
                 headers={**headers, "Host": url.netloc.decode("ascii")},
-                extensions={"sni_hostname": url.host},  # the certificate has to be that of the name
+                extensions={"sni_hostname": host},  # the certificate has to be that of the name
             )
             try:
                 return await client.send(request, stream=True)

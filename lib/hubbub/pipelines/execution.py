@@ -71,6 +71,7 @@ def run_units(
     path_checks: tuple[PathCheck, ...] = (),
     convert: Callable[[Any], UnitResult | UnitLost | None] = lambda result: result,
     summary: RunSummary | None = None,
+    describe_further: Callable[[], str] = lambda: "",
 ) -> RunSummary:
     """Run units on the engine of a run, with progress; a drained run leaves units and sets `run.is_stopped`.
 
@@ -84,6 +85,8 @@ def run_units(
         Called with each result; returns what the summary adds, None for nothing.
     summary
         Continued, if given; `goal` is then that of all its stages.
+    describe_further
+        Says what the progress line has at its end, such as the state of units that take long.
     """
     summary, cluster = summary or RunSummary(), run.cluster
     if run.stop.is_set():
@@ -103,7 +106,7 @@ def run_units(
         run.reporter.say(engine.note)
         started, meter = time.monotonic(), ProgressMeter(stage, goal, summary, engine)
         try:
-            with _show_stage(run, stage, engine, meter):
+            with _show_stage(run, stage, engine, meter, describe_further):
                 for result in engine.run(task, units, run.stop):
                     _add_result(run, convert(result), summary)
                     meter.add_sample()
@@ -122,12 +125,14 @@ def _add_result(run: Run, result: UnitResult | UnitLost | None, summary: RunSumm
 
 
 @contextmanager
-def _show_stage(run: Run, stage: str, engine: Engine, meter: ProgressMeter) -> Iterator[None]:
+def _show_stage(
+    run: Run, stage: str, engine: Engine, meter: ProgressMeter, describe_further: Callable[[], str]
+) -> Iterator[None]:
     """Show the progress of a stage on the reporter and in the run folder, and let Ctrl-C drain the run."""
 
     def look() -> tuple[float, str]:
         progress = meter.measure()
-        return progress.fraction_done, str(progress)
+        return progress.fraction_done, "; ".join(part for part in (str(progress), describe_further()) if part)
 
     def is_settled() -> bool:
         state = engine.state()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,16 @@ from hubbub.downloads.addresses import host_of
 from hubbub.downloads.download import check_free_space
 from hubbub.downloads.journal import JournalWriter
 from hubbub.downloads.links import LinkTable
-from hubbub.downloads.policy import GIB, Policy, make_policy
+from hubbub.downloads.policy import GIB, MOST_GIB, Policy, make_policy
 from hubbub.downloads.records import JOURNAL, STATE, Record, describe_record
 from hubbub.engine.cluster import THREADS
+from hubbub.errors import UsageError
 from hubbub.io.folders import refuse_foreign_folder
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path, is_local
 from hubbub.io.text import count_noun
 from hubbub.pipelines.execution import run_units
+from hubbub.pipelines.fetch_progress import describe_under_way
 from hubbub.pipelines.fetch_settle import CLIPS, FAILURES, Held, collect_records, settle_files, write_clip_table
 from hubbub.pipelines.fetch_sources import Found, Site, open_source, read_site
 from hubbub.pipelines.fetch_turns import HostTurns
@@ -64,6 +67,11 @@ class FetchLimits:
     total_gb: float | None = None
     hours: float | None = None
     pages: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("--max-total-gb", self.total_gb, MOST_GIB), ("--max-hours", self.hours, 1e6)):
+            if value is not None and not 0 <= value <= most:
+                raise UsageError(f"{name} {value:g}: expected at least 0 and at most {most:g}")
 
 
 @dataclass(frozen=True)
@@ -186,8 +194,10 @@ def _choose_items(
             items.append(FetchItem(link.address, file))
         elif record.status == "failed" and retry_failed:
             items.append(FetchItem(link.address, file, attempt=record.attempts + 1))
-        elif record.status == "ok" and refresh:
-            items.append(FetchItem(link.address, record.file, record.etag, record.last_modified))
+        elif record.is_done and refresh:
+            own_file = record.file if record.status == "ok" else file
+            items.append(FetchItem(link.address, own_file, record.etag, record.last_modified))
+    items.sort(key=lambda item: item.attempt)  # what fails again and again keeps nothing else from coming
     return items[: limits.files]
 
 
@@ -203,7 +213,7 @@ def _describe_plan(
         "failed before": failed,
         "to fetch": len(items),
         "from": count_noun(len(hosts), "host") + (f" ({', '.join(sorted(hosts)[:3])})" if hosts else ""),
-        "requests": f"one every {policy.interval_s:g} s a host, or as robots.txt asks; "
+        "requests": f"one every {policy.interval_s:.2g} s a host, or as robots.txt asks; "
         f"{count_noun(policy.connections, 'file')} at a time",
         "to": output,
     }
@@ -269,10 +279,12 @@ class _FetchJob:
             return UnitResult(**{name: getattr(result, name) for name in UnitResult.__dataclass_fields__})
 
         task = FetchTask(absolute_path(self._output), self._policy)
-        return run_units(run, "fetch", turns, task, Goal(files, None, counted="files"), convert=convert)
+        goal = Goal(files, None, counted="files")
+        under_way = partial(describe_under_way, self._output)
+        return run_units(run, "fetch", turns, task, goal, convert=convert, describe_further=under_way)
 
     def _settle(self, run: Run, found: Found, links: LinkTable, turns: HostTurns, summary: RunSummary) -> FetchOutcome:
-        records = settle_files(self._output, links)
+        records = settle_files(self._output, links, {text for text, _ in found.bad})
         unreadable = write_clip_table(self._output, links, records, self._reporter)
         counts = {status: sum(one.status == status for one in records.values()) for status in _STATUSES}
         left = sum(link.address not in records for link in found.links)

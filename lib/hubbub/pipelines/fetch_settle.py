@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Listing
 from hubbub.clips.sources.csv import parse_time, parse_whole_number
 from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS, write_table
+from hubbub.downloads.headers import parse_http_date
 from hubbub.downloads.journal import list_parts, read_journal, remove_parts
 from hubbub.downloads.links import LinkTable
 from hubbub.downloads.records import (
@@ -36,6 +37,7 @@ CLIPS, FAILURES = "clips.parquet", "failures.csv"
 
 _TAKEN = {*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,19 @@ def collect_records(output: StoragePath) -> Held:
         for url, record in records.items()
         if record.is_done and (record.file not in sizes or contents.get(record.file) != record.sha256)
     ]
-    return Held({url: record for url, record in records.items() if url not in set(gone)}, gone)
+    lost = set(gone)
+    return Held({url: record for url, record in records.items() if url not in lost}, gone)
 
 
-def settle_files(output: StoragePath, links: LinkTable) -> dict[str, Record]:
+def settle_files(output: StoragePath, links: LinkTable, bad: Container[str] = ()) -> dict[str, Record]:
     """Merge what was fetched into the table; of addresses that gave the same bytes one file is kept.
+
+    Parameters
+    ----------
+    links
+        All that were ever met.
+    bad
+        Texts of the source that are no addresses; those of earlier runs that were mended since are left out.
 
     Returns
     -------
@@ -94,7 +104,7 @@ def settle_files(output: StoragePath, links: LinkTable) -> dict[str, Record]:
         All records, by address.
     """
     parts = list_parts(output / JOURNAL)
-    held = collect_records(output).records
+    held = {url: one for url, one in collect_records(output).records.items() if url in links or url in bad}
     order = [url for url in links if url in held]
     records = find_duplicates(held, order)
     write_records(output, records.values())
@@ -117,17 +127,18 @@ def _write_failures(output: StoragePath, links: LinkTable, records: Mapping[str,
     taken = ("url", "error", "attempts", "tried_at")
     text = io.StringIO()
     rows = csv.writer(text)
-    rows.writerow([*taken, *(f"source_{name}" if name in taken else name for name in names)])
+    rows.writerow([*taken, *(_disarm(f"source_{name}" if name in taken else name) for name in names)])
     for one in failed:
         columns = links[one.url].columns if one.url in links else {}
         cells = [one.url, one.error, one.attempts, one.fetched_at, *(columns.get(name) for name in names)]
-        rows.writerow([_disarm(cell) for cell in cells])
+        rows.writerow(map(_disarm, cells))
     write_text(output / FAILURES, text.getvalue())
 
 
 def _disarm(cell: Any) -> Any:
     """Keep spreadsheets from taking a text of a stranger for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 def write_clip_table(
@@ -177,10 +188,7 @@ def _describe_clip(record: Record, columns: Mapping[str, Any]) -> dict[str, Any]
 
 def _parse_http_date(text: str | None) -> str | None:
     """Write the date of a header as ISO 8601, UTC; None for none, or nonsense."""
-    try:
-        when = None if text is None else parsedate_to_datetime(text)
-    except ValueError:
-        return None
+    when = parse_http_date(text)
     return None if when is None else when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

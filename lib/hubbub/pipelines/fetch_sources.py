@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -92,7 +92,7 @@ def open_source(
     if recipe is not None:
         raise UsageError(f"{text} is no address; with --recipe give the first page: hubbub fetch https://… --recipe …")
     links, bad = read_list(parse_path(text) if isinstance(source, str) else source, url_column)
-    return Found(links, bad), allow_hosts(policy, [host_of(link.address) for link in links])
+    return Found(links, bad), allow_hosts(policy, {host_of(link.address) for link in links})
 
 
 def _open_address(text: str, recipe: str | None, url_column: str | None, policy: Policy) -> tuple[Site | Found, Policy]:
@@ -118,7 +118,7 @@ def _parse_start(text: str, where: str) -> str:
         raise UsageError(f"{where}: {failure}") from None
 
 
-def allow_hosts(policy: Policy, names: Sequence[str]) -> Policy:
+def allow_hosts(policy: Policy, names: Collection[str]) -> Policy:
     """Return a policy that allows further hosts."""
     return replace(policy, hosts=AllowedHosts.of([*policy.hosts.names, *names]))
 
@@ -138,9 +138,18 @@ def read_site(
     UsageError
         When no recording was found: says how many pages were read, and what failed.
     """
-    with _journal_folder(output) as journal, reporter.show_waiting(f"reading pages from {site.start}"):
-        with reporter.drain_on_signal(stop, lambda: 0, lambda: True):
-            found = asyncio.run(_crawl(site, policy, journal, most_pages, stop))
+    found = Crawl()
+
+    def look() -> tuple[float, str]:
+        links = count_noun(len(found.recordings), "link")
+        return found.fraction_read, f"{found.pages} read, {found.left} more known, {links} to recordings"
+
+    with (
+        _journal_folder(output) as journal,
+        reporter.follow("pages", look),
+        reporter.drain_on_signal(stop, lambda: 0, lambda: True),
+    ):
+        asyncio.run(_crawl(site, policy, journal, most_pages, stop, found))
     reporter.say(
         f"{count_noun(found.pages, 'page')} read"
         + (f", {found.unchanged} of them unchanged" if found.unchanged else "")
@@ -161,9 +170,9 @@ def read_site(
     return Found(list(found.recordings.values()), found.bad, bool(found.left or found.failed))
 
 
-async def _crawl(site: Site, policy: Policy, journal: StoragePath, most_pages: int, stop: Event) -> Crawl:
+async def _crawl(site: Site, policy: Policy, journal: StoragePath, most_pages: int, stop: Event, found: Crawl) -> None:
     async with Session(policy) as session:
-        return await crawl(session, site.recipe, site.start, journal, most_pages=most_pages, stop=stop)
+        await crawl(session, site.recipe, site.start, journal, most_pages=most_pages, stop=stop, found=found)
 
 
 @contextmanager

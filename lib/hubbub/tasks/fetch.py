@@ -18,16 +18,17 @@ from pathlib import Path
 
 from hubbub.clips.sources.tree import is_audio
 from hubbub.downloads.download import Budget, Downloaded, PartialFile, download
-from hubbub.downloads.failures import FetchFailure, HostUnavailable, NotModified, TotalReached
+from hubbub.downloads.failures import FetchFailure, HostUnavailable, NotModified, TotalReached, shorten
 from hubbub.downloads.file_names import hash_address
 from hubbub.downloads.journal import JournalWriter
 from hubbub.downloads.policy import Policy
 from hubbub.downloads.records import JOURNAL, PARTIAL, Record, describe_record
 from hubbub.downloads.robots import Robots
 from hubbub.downloads.session import Session
+from hubbub.errors import HubbubError
 from hubbub.io.atomic import explain_write_errors
 from hubbub.io.paths import StoragePath, is_local
-from hubbub.tasks.result import MOST_REASONS, UnitResult
+from hubbub.tasks.result import MOST_REASONS, UnitResult, describe_failure
 
 FILES_A_TURN = 50
 _MARGIN_S = 600.0
@@ -73,11 +74,11 @@ class FetchUnit:
     index
         Number of the turn.
     items
-        Files of the host, the first of which is always tried.
+        Files of the host, at least one.
     host
         As `hubbub.downloads.addresses.host_of` writes it.
     turn_s
-        Time after which no further file is begun.
+        Time after which no further file is begun; more than 0, so that a turn always begins one.
     robots
         Rules that an earlier turn read, by host; empty in the first turn.
     most_bytes
@@ -160,7 +161,7 @@ class _Turn:
         self._partials, self._journal = partials, journal
         self._queue, self._budget = deque(unit.items), Budget(unit.most_bytes)
         self._given_up, self._reached_total = "", False
-        self._ok = self._unchanged = self._received = 0
+        self._ok = self._unchanged = 0
         self._reasons: list[tuple[str, str]] = []
 
     async def run(self) -> FetchResult:
@@ -169,8 +170,8 @@ class _Turn:
         deadline = time.monotonic() + self._unit.turn_s
         robots = dict(self._unit.robots)
         async with Session(self._policy, robots, paced=bool(robots)) as session:
-            first = self._queue.popleft()
-            await self._fetch(session, first)  # alone, so that robots.txt and a host that is down are met once
+            if not robots:  # one alone, so that robots.txt and a host that is down are met once
+                await self._fetch(session, self._queue.popleft())
             await asyncio.gather(*(self._work(session, deadline) for _ in range(self._policy.connections)))
         failed = len(self._reasons)
         return FetchResult(
@@ -180,7 +181,7 @@ class _Turn:
             windows=self._ok + self._unchanged + failed,
             rows=self._ok,
             audio_s=0.0,
-            bytes_read=self._received,
+            bytes_read=self._budget.taken_bytes,
             seconds={"fetch": time.perf_counter() - started},
             reasons=tuple(self._reasons[:MOST_REASONS]),
             host=self._unit.host,
@@ -213,18 +214,25 @@ class _Turn:
         except NotModified:
             self._unchanged += 1
         except FetchFailure as failure:
-            self._reasons.append((item.url, str(failure)))
-            self._journal.add(describe_record(_make_failed(item, str(failure))))
+            self._fail(item, str(failure))
         except HostUnavailable as error:
             self._given_up = str(error)
             self._queue.append(item)
         except TotalReached:
             self._reached_total = True
             self._queue.append(item)
+        except (HubbubError, MemoryError):  # every other file would fail as well
+            raise
+        except Exception as error:  # whatever a strange server makes a library raise costs that file alone
+            PartialFile(self._partials / key).remove()
+            self._fail(item, shorten(describe_failure(error)))
         else:
-            self._received += found.received_bytes
             self._ok += 1
             self._keep(item, found)
+
+    def _fail(self, item: FetchItem, reason: str) -> None:
+        self._reasons.append((item.url, reason))
+        self._journal.add(describe_record(_make_failed(item, reason)))
 
     def _keep(self, item: FetchItem, found: Downloaded) -> None:
         """Give a file its name, with a record of it: whatever kills us in between, the next run can tell."""

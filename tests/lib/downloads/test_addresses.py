@@ -9,7 +9,10 @@ import pytest
 from hubbub.downloads.addresses import AllowedHosts, host_of, is_private, parse_address, resolve_host
 from hubbub.downloads.failures import FetchFailure
 from hubbub.downloads.pace import parse_retry_after
+from hubbub.downloads.policy import make_policy
 from hubbub.downloads.robots import read_robots
+from hubbub.downloads.transfer import Transfer
+from hubbub.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -18,11 +21,31 @@ from hubbub.downloads.robots import read_robots
         *((number, True) for number in ("127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254")),
         *((number, True) for number in ("0.0.0.0", "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fc00::1")),
         *((number, True) for number in ("::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::")),
+        *((number, True) for number in ("::127.0.0.1", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "fec0::1", "3fff::1")),
         *((number, False) for number in ("8.8.8.8", "2606:4700::1", "64:ff9b::808:808", "::ffff:8.8.8.8")),
     ],
 )
 def test_private_network_addresses_are_known(number: str, private: bool) -> None:
     assert is_private(number) is private
+
+
+def test_a_host_in_other_letters_is_asked_by_the_name_that_was_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def look_up(loop: object, host: str, port: int, **_: object) -> list[object]:
+        asked.append(host)
+        raise OSError
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up)
+
+    async def ask() -> None:
+        transfer = Transfer(make_policy())
+        async with transfer.send("https://xn--fa-hia.de/a.wav", {}):
+            pass
+
+    with pytest.raises(FetchFailure, match="cannot be found"):
+        asyncio.run(ask())
+    assert asked == ["xn--fa-hia.de"], "Python's own spelling of faß.de is fass.de, another host"
 
 
 def test_a_name_of_this_machine_is_private() -> None:
@@ -34,7 +57,14 @@ def test_a_name_of_this_machine_is_private() -> None:
 def test_hosts_are_allowed_by_name_and_by_what_they_lie_below() -> None:
     allowed = AllowedHosts.of(["a.example", "*.b.example", "c.example:8080"])
     assert all(map(allowed.allows, ["a.example", "x.b.example", "y.x.b.example", "c.example:8080"]))
+    assert AllowedHosts.of(["Bücher.example", "d.example:443"]).names == {"xn--bcher-kva.example", "d.example"}
     assert not any(map(allowed.allows, ["x.a.example", "b.example", "c.example", "evilb.example", "a.example:8080"]))
+
+
+@pytest.mark.parametrize("text", ["https://h.example/", "*", "", "a b", "h.example/x", "*.*.example", "u@h.example"])
+def test_a_host_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a name such as"):
+        AllowedHosts.of([text])
 
 
 @pytest.mark.parametrize(

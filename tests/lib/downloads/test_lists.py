@@ -19,6 +19,7 @@ A, B = "https://h.example/a.wav", "https://h.example/b.wav"
     [
         ("urls.txt", f"{A}\n{B}\n".encode()),
         ("urls.txt", f"\ufeff# mine\r\n{A}\r\n\r\n  {B}  ".encode()),
+        ("urls.txt", f"{A}\r\n{B}\r\n".encode("utf-16")),
         ("urls", f"{A}\n{B}\n{A}".encode()),
         ("t.csv", f"id,url\n1,{A}\n2,{B}\n".encode()),
         ("t.csv", f"id;link\n1;{A}\n2;{B}\n".encode("utf-16")),
@@ -31,6 +32,23 @@ def test_addresses_are_found_in_texts_and_tables(tmp_path: Path, name: str, cont
     links, bad = read_list(tmp_path / name)
     assert [link.address for link in links] == [A, B]
     assert not bad
+
+
+def test_values_that_no_table_can_hold_are_kept_as_text(tmp_path: Path) -> None:
+    large = 10**30
+    (tmp_path / "t.jsonl").write_text(f'{{"url": "{A}", "t": "x\\ud800y", "n": {large}}}\n', "utf-8")
+    links, _ = read_list(tmp_path / "t.jsonl")
+    assert links[0].columns == {"t": "x?y", "n": str(large)}
+
+
+def test_passwords_of_addresses_that_are_refused_are_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text(
+        f"{A}\nhttps://me:s3cret@h.example/b.wav\nhttps://me:s3cret@h:x/b.wav\n", "utf-8"
+    )
+    _, bad = read_list(tmp_path / "urls.txt")
+    assert len(bad) == 2
+    assert "s3cret" not in str(bad)
+    assert bad[0][0] == "https://…@h.example/b.wav"
 
 
 def test_other_columns_are_carried_with_their_types(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from hubbub.downloads.failures import FetchFailure
 from hubbub.downloads.pages import read_page
 from hubbub.downloads.recipe import Recipe, list_recipes, load_recipe, parse_recipe, resolve_headers
 from hubbub.errors import UsageError
@@ -122,3 +124,30 @@ def test_json_gives_addresses_by_templates_and_escapes_what_it_puts_in() -> None
     assert links(document, recipe, "application/json") == [
         ("https://h.example/x%20y/a%20b%3F.wav", {"tags": "p; q", "n": "3"})
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<div>" * 100_000,
+        b"<ul><li>" * 60_000,
+        b"<div><!--</div>-->" * 40_000,
+        b"<div></x>" * 60_000,
+        b"".join(b"<p><b c=%d>" % number for number in range(5_000)),
+    ],
+    ids=["div", "list", "comments", "stray ends", "formats"],
+)
+def test_a_page_that_is_made_to_keep_the_parser_busy_is_refused(content: bytes) -> None:
+    started = time.monotonic()
+    with pytest.raises(FetchFailure, match="elements within each other"):
+        read_page(content, "text/html", PAGE, list_recipes()["city-sounds"], {}, PAGE)
+    assert time.monotonic() - started < 3
+
+
+def test_long_pages_with_few_ends_are_read() -> None:
+    rows = "".join(f'<tr><td><a href="{number}/"><b>{number}<b><br><img src=x>' for number in range(5_000))
+    cards = "".join(f'<div class="x"><ul><li><font color=red>{number}</font></ul></div>' for number in range(10_000))
+    text = f"<table>{rows}</table>{cards}<script>if (a < b) '<div>'</script>"
+    recipe = list_recipes()["directory-listing"]
+    page = read_page(text.encode(), "text/html", "https://h.example/", recipe, {}, "https://h.example/")
+    assert len(page.pages) == 5_000
