@@ -16,8 +16,9 @@ MARKS := $(if $(CI),not slow,not slow and not chaos)
 
 CONTRACT := tests/lib/audio/test_frontend_contract.py
 # A process more than cores, since tests that wait for clusters leave one idle, four at most; a file stays in one process,
-# so that what its tests share is made once.
-PARALLEL ?= -n $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n < 4 ? n : 4 ))) --dist loadfile
+# so that what its tests share is made once. Files are begun in the order of tests/conftest.py, the longest first.
+PARALLEL ?= -n $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n < 4 ? n : 4 ))) --dist loadfile \
+  --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

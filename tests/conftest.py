@@ -39,6 +39,22 @@ def esc10() -> Path:
     return folder
 
 
+LONGEST = (
+    "docs/test_recipes.py",
+    *(f"lib/learn/test_{name}.py" for name in ("train", "sweep", "backends", "crossval", "several_labels")),
+    *(f"jobs/test_{name}.py" for name in ("demo", "learning", "features", "status", "compact")),
+    *(f"chaos/test_{name}.py" for name in ("faults", "moments", "kill", "network")),
+    *(f"lib/engine/test_{name}.py" for name in ("poison", "scheduler_lost", "cluster_files")),
+)
+"""Files that take half a minute and more: begun first, so that none is left over when all other processes are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files in front."""
+    ranks = {str(ROOT / "tests" / name): number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(str(item.path), len(ranks)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures of tests that break runs off at random moments."""
     reports = [report for kind in terminalreporter.stats.values() for report in kind if hasattr(report, "nodeid")]

@@ -110,6 +110,7 @@ VERBS = {
         "List",
         "Print",
         "Compute",
+        "Fetch",
         "Show",
         "Check",
         "Rewrite",

@@ -90,10 +90,6 @@ class PartialFile:
         self.path.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
 
-    def forget(self) -> None:
-        """Remove what the server said, once the file is whole."""
-        self._notes.unlink(missing_ok=True)
-
 
 class Budget:
     """What may still be fetched, shared by files that are fetched at once.
