@@ -123,7 +123,7 @@ def open_own_cluster(start: Callable[[], Cluster], *, here: bool) -> Iterator[tu
         defer_interrupts() if here else nullcontext(nullcontext) as let_through,
         _ignore_port_warnings(),
         start() as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         if here:
             client.register_plugin(IgnoreInterrupts())
@@ -165,7 +165,7 @@ def connect_external(address: str) -> Iterator[Connection]:
     def connected() -> Client:
         try:
             asyncio.run(asyncio.wait_for(_probe_scheduler(address), _CONNECT_TIMEOUT_S))
-            clients.append(Client(address, timeout=_CONNECT_TIMEOUT_S))
+            clients.append(Client(address, timeout=_CONNECT_TIMEOUT_S, set_as_default=False))
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
                 f"no Dask scheduler answers at {address} within {_ANSWER_TIMEOUT_S} s: {_describe_address(address)} "

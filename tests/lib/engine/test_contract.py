@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
 import pytest
 
 from hubbub.engine import Engine
@@ -151,3 +152,10 @@ def test_an_address_where_nobody_answers(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9.*Connection refused"):
         with open_engine("tcp://127.0.0.1:9"):
             pass
+
+
+def test_an_engine_leaves_other_uses_of_dask_in_this_process_alone():
+    before = dask.config.get("scheduler", None)
+    with open_engine("local", 1):
+        assert dask.config.get("scheduler", None) == before
+    assert dask.config.get("scheduler", None) == before
