@@ -142,7 +142,9 @@ def test_folds_without_class_folders_are_no_labels(tmp_path: Path):
     touch(tmp_path, "audio/fold1/1.wav", "audio/fold2/2.wav")
     listing = listed(tmp_path)
     assert set(map(tuple, labels(listing).values())) == {()}
-    assert listing.evidence == "read as flat: the recordings are unlabelled: 1 folder (audio) name no classes"
+    assert (
+        listing.evidence == "read as flat: the recordings are unlabelled: the names of 1 folder (audio) are no classes"
+    )
 
 
 def test_fsd50k_has_its_own_splits(tmp_path: Path):
