@@ -27,7 +27,7 @@ _NO_CLASS = re.compile(
     r"|\d{4}([-_.]?\d\d){0,2}([T_ -]?\d\d([-_.:]?\d\d){0,2})?",
     re.IGNORECASE,
 )
-"""Names of folders that say how files are kept or where they come from, not what sounds: formats, splits, dates, sites."""
+"""Names of folders that say how files are kept or where they were made, not what sounds: formats, splits, sites."""
 
 
 def is_class_name(name: str) -> bool:
