@@ -146,3 +146,12 @@ def test_a_table_without_labels_is_not_called_right_for_training(tmp_path: Path)
     assert "check: right for labelling" in ran.stdout
     assert "none; training needs labels" in ran.stdout
     assert "right for training" not in ran.stdout
+
+
+def test_segments_after_the_end_of_their_recording_are_told(tmp_path: Path):
+    """Recordings that were cut already, under the names of whole ones."""
+    (make_set(tmp_path, "a.wav") / "clips.csv").write_text("file,kind,begin,end\na.wav,dog,30,40\na.wav,rain,0,0.2\n")
+    columns = ("--path-column", "file", "--label-column", "kind", "--start-column", "begin", "--end-column", "end")
+    ran = hubbub("index", tmp_path / "clips.csv", "-o", tmp_path / "c.parquet", *columns)
+    assert "1 clip begins after the end of the recording" in ran.stderr
+    assert f"hubbub index {tmp_path}/c.parquet --check names them" in ran.stderr.replace("\n", " ")

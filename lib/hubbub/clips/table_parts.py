@@ -41,6 +41,8 @@ class TableSummary:
         Clips a label.
     unlabelled, timed
         Clips without a label, and clips whose beginning is known.
+    beyond
+        Segments that begin after the end of their recording.
     folds
         Folds of the clips.
     splits
@@ -53,6 +55,7 @@ class TableSummary:
     labels: Counter[str] = field(default_factory=Counter)
     unlabelled: int = 0
     timed: int = 0
+    beyond: int = 0
     folds: set[int] = field(default_factory=set)
     splits: Counter[str] = field(default_factory=Counter)
     audio_s: float = 0.0
@@ -69,6 +72,7 @@ class TableSummary:
         begins_s = pc.fill_null(rows["start_s"], 0.0)
         lengths_s = pc.subtract(pc.min_element_wise(rows["duration_s"], rows["end_s"]), begins_s)
         known_s = pc.if_else(pc.is_valid(rows["duration_s"]), pc.max_element_wise(lengths_s, 0.0), 0.0)
+        self.beyond += pc.sum(pc.fill_null(pc.greater_equal(begins_s, rows["duration_s"]), False)).as_py() or 0
         self.audio_s += pc.sum(known_s).as_py() or 0.0
 
 

@@ -128,6 +128,12 @@ def report_index(result: IndexResult, output: StoragePath, reporter: Reporter) -
             "result": output,
         },
     )
+    if held.beyond:
+        clips = count_noun(held.beyond, "clip begins", "clips begin")
+        reporter.warn(
+            f"{clips} after the end of the recording, as if it were cut already or the times were of another; "
+            f"hubbub index {output} --check names them"
+        )
     for line in lines[:_SHOWN]:
         reporter.warn(f"unreadable: {line}")
     if unreadable > _SHOWN:

@@ -500,6 +500,15 @@ def test_a_dry_run_writes_nothing_and_fetches_no_recording(tmp_path: Path) -> No
         assert "City1_calm_1.mp3" in lines.text
 
 
+def test_a_dry_run_shows_no_recording_that_is_here(site: Site, tmp_path: Path) -> None:
+    site.files = {"/here.wav": make_audio(1), "/new.wav": make_audio(2)}
+    run(write_list(tmp_path, site, "/here.wav"), tmp_path / "out")
+    lines = Lines()
+    run(write_list(tmp_path, site, "/here.wav", "/new.wav"), tmp_path / "out", dry_run=True, reporter=lines)
+    assert "new.wav" in lines.text
+    assert "here.wav" not in lines.text
+
+
 def test_a_host_is_asked_by_few_at_once_and_in_its_rhythm(site: Site, tmp_path: Path) -> None:
     site.files = {f"/{number}.wav": make_audio(number) for number in range(8)}
     policy = replace(QUICK, interval_s=0.1, connections=2)
