@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 
 from hubbub.clips.sources import bucket
-from hubbub.clips.sources.tree import Tree
+from hubbub.clips.sources.tree import Tree, step_out
 from hubbub.clips.table import resolve_uri
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath, is_local
@@ -143,7 +143,7 @@ def _split(name: str) -> list[str]:
 def _by_name(source: StoragePath, names: Sequence[str]) -> TablePaths | None:
     """Recordings anywhere below the set's folder that alone have the names, such as ``audio/fold1/a.wav``."""
     folder = source.resolve().parent if is_local(source) else source.parent
-    tree = Tree(folder.parent if folder.name.lower() in _TABLE_FOLDERS else folder)
+    tree = Tree(step_out(folder, *_TABLE_FOLDERS))
     known: dict[str, str | None] = {}
     for path, _ in tree.recordings():
         name = unicodedata.normalize("NFC", PurePosixPath(path).name)
