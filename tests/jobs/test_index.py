@@ -109,3 +109,49 @@ def test_a_forgotten_output_is_asked_for(two_classes: Path):
     ran = hubbub("index", two_classes)
     assert ran.returncode == 2
     assert f"say where the clip table goes: hubbub index {two_classes} -o clips.parquet" in ran.stderr
+
+
+def find_rows(said: str) -> dict[str, str]:
+    """Rows of the last table that was shown."""
+    lines = said[said.rindex("index: done") :].splitlines()
+    cells = (line.replace("\u2502", " ").split(None, 1) for line in lines[1:])
+    return {cell[0]: cell[1].strip() for cell in cells if len(cell) == 2}
+
+
+def test_what_is_unlabelled_split_and_timed_is_counted(tmp_path: Path):
+    """A test split of unlabelled clips ended as `folds none`, and nothing else."""
+    make_set(tmp_path / "set", *(f"{name}.wav" for name in "abc"), "20260517T043000Z.wav")
+    (tmp_path / "set/clips.csv").write_text(
+        "file,kind,part\na.wav,dog,train\nb.wav,,test\nc.wav,,test\n20260517T043000Z.wav,rain,\n"
+    )
+    columns = ("--path-column", "file", "--label-column", "kind", "--split-column", "part")
+    rows = find_rows(hubbub("index", tmp_path / "set/clips.csv", "-o", tmp_path / "c.parquet", *columns).stdout)
+    assert rows["unlabelled"] == "2"
+    assert rows["splits"] == "test 2, train 1"
+    assert rows["times"] == "of 1 of 4 clips"
+
+
+def test_audio_of_segments_is_their_own(tmp_path: Path):
+    """Each segment counted as its whole recording."""
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(1).uniform(-0.5, 0.5, 40 * 8000), 8000)
+    (tmp_path / "long.txt").write_text("1.0\t5.0\train\n30.0\t60.0\tdog\n")
+    rows = find_rows(hubbub("index", tmp_path, "-o", tmp_path / "c.parquet").stdout)
+    assert rows["audio"] == "14 s in all clips"
+
+
+def test_a_table_without_labels_is_not_called_right_for_training(tmp_path: Path):
+    make_set(tmp_path / "set", "a.wav", "b.wav")
+    ran = hubbub("index", tmp_path / "set", "-o", tmp_path / "c.parquet", "--check")
+    assert ran.returncode == 0
+    assert "check: right for labelling" in ran.stdout
+    assert "none; training needs labels" in ran.stdout
+    assert "right for training" not in ran.stdout
+
+
+def test_segments_after_the_end_of_their_recording_are_told(tmp_path: Path):
+    """Recordings that were cut already, under the names of whole ones."""
+    (make_set(tmp_path, "a.wav") / "clips.csv").write_text("file,kind,begin,end\na.wav,dog,30,40\na.wav,rain,0,0.2\n")
+    columns = ("--path-column", "file", "--label-column", "kind", "--start-column", "begin", "--end-column", "end")
+    ran = hubbub("index", tmp_path / "clips.csv", "-o", tmp_path / "c.parquet", *columns)
+    assert "1 clip begins after the end of the recording" in ran.stderr
+    assert f"hubbub index {tmp_path}/c.parquet --check names them" in ran.stderr.replace("\n", " ")

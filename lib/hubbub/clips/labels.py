@@ -40,7 +40,7 @@ def warn_of_spellings(groups: Sequence[Counter[str]]) -> list[str]:
     shown = "; ".join(_describe(group) for group in groups[:_SHOWN])
     more = f"; and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else ""
     labels = count_noun(len(groups), "label")
-    return [f"{labels} in several spellings: {shown}{more}; --normalise-labels makes each one"]
+    return [f"{labels} in several spellings: {shown}{more}; --normalise-labels makes each of them one label"]
 
 
 def normalise_labels(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hubbub.clips.ids import ClipIds
 from hubbub.clips.table import (
@@ -38,23 +39,41 @@ class TableSummary:
         Rows.
     labels
         Clips a label.
+    unlabelled, timed
+        Clips without a label, and clips whose beginning is known.
+    beyond
+        Segments that begin after the end of their recording.
     folds
         Folds of the clips.
+    splits
+        Clips a split.
     audio_s
-        Duration of all clips whose duration is known.
+        Duration of all clips whose duration is known, s: of segments that of the segment.
     """
 
     clips: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    unlabelled: int = 0
+    timed: int = 0
+    beyond: int = 0
     folds: set[int] = field(default_factory=set)
+    splits: Counter[str] = field(default_factory=Counter)
     audio_s: float = 0.0
 
     def add(self, rows: pa.Table) -> None:
         """Count some rows."""
         self.clips += len(rows)
-        self.labels.update(label for labels in rows["labels"].to_pylist() for label in labels)
+        labels = rows["labels"].to_pylist()
+        self.labels.update(label for names in labels for label in names)
+        self.unlabelled += sum(not names for names in labels)
+        self.timed += len(rows) - rows["recorded_at"].null_count
+        self.splits.update(rows["split"].drop_null().to_pylist())
         self.folds |= set(rows["fold"].drop_null().unique().to_pylist())
-        self.audio_s += sum(value or 0.0 for value in rows["duration_s"].to_pylist())
+        begins_s = pc.fill_null(rows["start_s"], 0.0)
+        lengths_s = pc.subtract(pc.min_element_wise(rows["duration_s"], rows["end_s"]), begins_s)
+        known_s = pc.if_else(pc.is_valid(rows["duration_s"]), pc.max_element_wise(lengths_s, 0.0), 0.0)
+        self.beyond += pc.sum(pc.fill_null(pc.greater_equal(begins_s, rows["duration_s"]), False)).as_py() or 0
+        self.audio_s += pc.sum(known_s).as_py() or 0.0
 
 
 class TableParts:

@@ -137,9 +137,8 @@ async def resolve_host(host: str, port: int, *, allow_private: bool) -> list[str
         ) from None
     numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and (private := [number for number in numbers if is_private(number)]):
-        raise FetchFailure(
-            f"{host} is at {private[0]}, a private network address; --allow-private allows such addresses"
-        )
+        at = "is" if private[0] == host else f"is at {private[0]},"
+        raise FetchFailure(f"{host} {at} a private network address; if that is meant: --allow-private --retry-failed")
     return numbers
 
 

@@ -44,8 +44,9 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
     """
     with explain_read_errors(source):
         if not source.is_file():
+            what = "is a folder" if source.exists() else "does not exist"
             raise UsageError(
-                f"{source} does not exist; expected a list of addresses, a recipe (recipe.yaml), or the address of a "
+                f"{source} {what}; expected a list of addresses, a recipe (recipe.yaml), or the address of a "
                 "site, such as https://sounds.example/"
             )
     if PurePosixPath(source.name).suffix.lower() in _TABLES or (url_column is not None) or not _is_plain(source):
@@ -69,7 +70,7 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
 def _is_plain(source: StoragePath) -> bool:
     """Tell whether the first lines are addresses alone."""
     lines = _split_lines(source, read_head(source), is_head=True)
-    return bool(lines) and lines[0].lower().startswith(_SCHEMES) and len(lines[0].split()) == 1
+    return not lines or (lines[0].lower().startswith(_SCHEMES) and len(lines[0].split()) == 1)
 
 
 def _read_lines(source: StoragePath) -> list[str]:

@@ -188,7 +188,7 @@ class _Plan:
         return {
             "clips": len(self.table),
             "recordings": len(self.recordings),
-            "to decode": f"{format_size(size_bytes)}, {durations / 3600:.3g} h of audio as indexed",
+            "to decode": f"{format_size(size_bytes)}, {format_duration(durations)} of audio as indexed",
             "time": f"some {format_duration(self.work_s)} of one core",
         }
 
@@ -305,6 +305,12 @@ def _frame_clips(table: ClipTable, facts: pd.DataFrame) -> pd.DataFrame:
     return clips
 
 
+def _describe_outcome(check: ClipCheck) -> str:
+    if not check.is_ok:
+        return "training would be wrong"
+    return "right for training" if len(check.labels) else "right for labelling"
+
+
 def _report(check: ClipCheck, table: ClipTable, summary: RunSummary, log: JsonLog, reporter: Reporter) -> None:
     for line in draw_label_bars(check.labels):
         reporter.say(line)
@@ -313,11 +319,13 @@ def _report(check: ClipCheck, table: ClipTable, summary: RunSummary, log: JsonLo
             log.write(kind, kind=one.kind, count=one.count, text=str(one))
             (reporter.say if kind == "note" else reporter.warn)(f"{kind}: {one}")
     n_labelled = int((pc.list_value_length(table.rows["labels"]).to_numpy() > 0).sum())
-    balance = describe_balance(check.labels, len(table) - n_labelled) if len(check.labels) else "none"
+    balance = (
+        describe_balance(check.labels, len(table) - n_labelled) if len(check.labels) else "none; training needs labels"
+    )
     reporter.show_table(
-        "check: " + ("right for training" if check.is_ok else "training would be wrong"),
+        f"check: {_describe_outcome(check)}",
         {
-            "recordings": f"{len(check.facts)}, {summary.audio_s / 3600:.3g} h of audio",
+            "recordings": f"{len(check.facts)}, {format_duration(summary.audio_s)} of audio",
             "labels": balance,
             "problems": len(check.problems),
             "warnings": len(check.warnings),

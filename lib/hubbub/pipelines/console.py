@@ -19,7 +19,7 @@ from rich.table import Table
 
 from hubbub.io.text import make_visible
 from hubbub.pipelines.periodic import call_every
-from hubbub.pipelines.quantities import format_duration
+from hubbub.pipelines.quantities import format_duration, format_rate
 from hubbub.pipelines.reporting import Advance, Reporter
 
 out = Console(highlight=False)
@@ -82,7 +82,7 @@ class _Counter:
         self.done += count
         rate = (self.done - self._before) / max(time.monotonic() - self._started, 1e-9)
         left_s = (self.total - self.done) / rate if rate else float("inf")
-        return f"{self.unit}, {rate:.3g} a second, {format_duration(left_s)} left"
+        return f"{self.unit}, {format_rate(rate)} a second, {format_duration(left_s)} left"
 
 
 def _printable(text: str) -> str:

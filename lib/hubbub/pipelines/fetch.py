@@ -175,7 +175,9 @@ def _show_plan(
     links = LinkTable(output)
     links.add(found.links)
     items = _choose_items(found, links, held, limits, refresh=refresh, retry_failed=retry_failed)
-    for link in found.links[:: max(1, len(found.links) // _SHOWN)][:_SHOWN]:
+    chosen = {item.url for item in items}
+    shown = [link for link in found.links if link.address in chosen]
+    for link in shown[:: max(1, len(shown) // _SHOWN)][:_SHOWN]:
         told = "".join(f"; {name} {value}" for name, value in link.columns.items() if name != "page")
         reporter.say(f"{links[link.address].file}: {link.address}{told}")
     reporter.show_table("fetch: the plan", _describe_plan(found, held, items, policy, output))

@@ -162,10 +162,10 @@ def read_site(
     if found.why_left:
         reporter.warn(f"{count_noun(found.left, 'page')} not read: {found.why_left}; the same command goes on there")
     if not found.recordings and not stop.is_set():
-        why = f"; the first page: {found.failed[0][1]}" if found.failed and not found.pages else ""
+        why = f"the first page: {found.failed[0][1]}" if found.failed and not found.pages else found.why_left
         raise UsageError(
-            f"{site.start}: no recordings found on {count_noun(found.pages, 'page')}{why or found.why_left}; check the "
-            "address, or give a recipe that fits the site with --recipe (hubbub fetch --recipes shows some)"
+            f"{site.start}: no recordings found on {count_noun(found.pages, 'page')}{f'; {why}' if why else ''}; check "
+            "the address, or give a recipe that fits the site with --recipe (hubbub fetch --recipes shows some)"
         )
     return Found(list(found.recordings.values()), found.bad, bool(found.left or found.failed))
 

@@ -21,6 +21,7 @@ from hubbub.io.text import count_noun
 from hubbub.pipelines.inputs import as_path
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.probe_clips import probe_listing
+from hubbub.pipelines.quantities import format_duration
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.run_folder import ClusterOptions, Run
 
@@ -117,13 +118,22 @@ def report_index(result: IndexResult, output: StoragePath, reporter: Reporter) -
         {
             "clips": held.clips,
             **({} if result.added == held.clips else {"added": result.added}),
-            "audio": f"{held.audio_s / 3600:.3g} h in all files",
+            "audio": f"{format_duration(held.audio_s)} in all clips",
             "labels": describe_labels(held.labels),
+            "unlabelled": held.unlabelled,
             "folds": ", ".join(map(str, sorted(held.folds))) or "none",
+            "splits": describe_labels(held.splits),
+            **({"times": f"of {held.timed} of {count_noun(held.clips, 'clip')}"} if held.timed else {}),
             "unreadable": unreadable,
             "result": output,
         },
     )
+    if held.beyond:
+        clips = count_noun(held.beyond, "clip begins", "clips begin")
+        reporter.warn(
+            f"{clips} after the end of the recording, as if it were cut already or the times were of another; "
+            f"hubbub index {output} --check names them"
+        )
     for line in lines[:_SHOWN]:
         reporter.warn(f"unreadable: {line}")
     if unreadable > _SHOWN:
@@ -165,7 +175,8 @@ def show_listing(
 
 
 def _show_example(clip: Mapping[str, Any], reporter: Reporter) -> None:
-    others = (f"{name} {value}" for name, value in clip.items() if name not in ("uri", "labels", "version"))
+    told = {name: value for name, value in clip.items() if name not in ("uri", "labels", "version")}
+    others = (f"{name} {value}" for name, value in told.items() if value is not None)
     reporter.say(
         f"{clip['uri']}: {', '.join(clip['labels']) or 'unlabelled'}" + "".join(f"; {text}" for text in others)
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from hubbub.engine import Engine
 from hubbub.io.text import count_noun
-from hubbub.pipelines.quantities import format_duration, format_size
+from hubbub.pipelines.quantities import format_duration, format_rate, format_size
 from hubbub.pipelines.rates import RateMeter
 from hubbub.pipelines.run_summary import RunSummary
 
@@ -96,8 +96,10 @@ class Progress:
     def _rate(self) -> str:
         if self.clips.total is None:
             return ""
-        audio = f", {self.audio_h_a_second_last_minute:.3g} h of audio a second" if self.audio_h_a_second else ""
-        return f"{self.clips_a_second_last_minute:.3g} a second{audio}"
+        audio = (
+            f", {format_rate(self.audio_h_a_second_last_minute)} h of audio a second" if self.audio_h_a_second else ""
+        )
+        return f"{format_rate(self.clips_a_second_last_minute)} a second{audio}"
 
 
 def parse_progress(stored: Mapping[str, Any]) -> Progress:

@@ -1,4 +1,4 @@
-"""Durations and sizes as text that fits a table."""
+"""Durations, rates and sizes as text that fits a table."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def format_rate(value: float) -> str:
+    """Write a rate with three digits, and no powers of ten: ``0.123``, ``45.6``, ``7120``."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def format_size(n_bytes: float) -> str:

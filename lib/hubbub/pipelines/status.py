@@ -15,7 +15,7 @@ from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.pipelines.processes import find_process
 from hubbub.pipelines.progress import Progress, parse_progress
-from hubbub.pipelines.quantities import format_duration
+from hubbub.pipelines.quantities import format_duration, format_rate
 from hubbub.pipelines.run_folder import FORMAT, RUNS, STATUS
 
 _MISSED_BEATS = 3
@@ -179,7 +179,9 @@ def describe_status(folder: StoragePath, status: RunStatus) -> dict[str, Any]:
 
 
 def _describe_rate(progress: Progress) -> str:
-    rates = f"{progress.clips_a_second:.3g} clips and {progress.audio_h_a_second:.3g} h of audio a second"
+    rates = (
+        f"{format_rate(progress.clips_a_second)} clips and {format_rate(progress.audio_h_a_second)} h of audio a second"
+    )
     minute = f"{progress.clips_a_second_last_minute:.3g} and {progress.audio_h_a_second_last_minute:.3g}"
     return f"{rates}; in the last minute {minute}"
 

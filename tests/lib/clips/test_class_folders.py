@@ -31,6 +31,38 @@ def test_folders_whose_class_is_plain_are_labels(tmp_path: Path, names: tuple[st
     assert labels(listed(touch(tmp_path, *names))) == {name: [name.split("/")[0]] for name in names}
 
 
+def test_places_that_share_their_class_folders_are_refused_with_what_settles_it(tmp_path: Path):
+    """The places were taken for classes, without a word."""
+    touch(tmp_path, *(f"{place}/{kind}/1.wav" for place in ("park", "road") for kind in ("cat", "dog")))
+    with pytest.raises(ClipTableError) as told:
+        listed(tmp_path)
+    assert "2 folders (park, road) share 2 folders (cat, dog), so either may be the classes" in str(told.value)
+    assert "--pattern '(?P<place>[^/]+)/(?P<label>[^/]+)/.+'" in str(told.value)
+    found = listed(tmp_path, pattern="(?P<place>[^/]+)/(?P<label>[^/]+)/.+")
+    assert {(clip["place"], *clip["labels"]) for clip in found.clips} == {
+        (place, kind) for place in ("park", "road") for kind in ("cat", "dog")
+    }
+
+
+def test_classes_that_share_folders_of_sessions_are_labels(tmp_path: Path):
+    names = [f"{kind}/{session}/1.wav" for kind in ("cat", "dog") for session in ("day1", "day2")]
+    assert labels(listed(touch(tmp_path, *names))) == {name: [name[:3]] for name in names}
+
+
+@pytest.mark.parametrize("folders", [("siteA", "siteB"), ("site 1", "site 2"), ("Plot_3", "plot-4"), ("sensors",)])
+def test_places_and_devices_are_no_labels(tmp_path: Path, folders: tuple[str, ...]):
+    names = [f"{folder}/20260501_000000.wav" for folder in folders]
+    assert labels(listed(touch(tmp_path, *names))) == {name: [] for name in names}
+
+
+def test_a_table_beside_recordings_that_is_not_read_is_told(tmp_path: Path):
+    touch(tmp_path, "sounds/1.wav", "sounds/2.wav")
+    write(tmp_path / "clips.csv", "file,kind\n1.wav,dog\n2.wav,rain\n")
+    (told,) = [note for note in listed(tmp_path).notes if "table" in note]
+    assert told.startswith("1 table (clips.csv) not read")
+    assert f"hubbub index {tmp_path}/clips.csv -o FILE --path-column NAME --label-column NAME" in told
+
+
 def test_recordings_of_a_split_without_class_folders_stay_unlabelled(tmp_path: Path):
     touch(tmp_path, *(f"train/{kind}/{number}.wav" for kind in ("cat", "dog") for number in range(2)))
     touch(tmp_path, "test/cats/7.wav", "test/test/8.wav", "test/test/9.wav")

@@ -44,6 +44,19 @@ def test_urbansound8k_has_its_folds_and_groups(urbansound: Path):
         assert Counter(clip["fold"] for clip in listing.clips) == {5: 2, 1: 1}
 
 
+def test_recordings_beside_a_data_set_are_told(urbansound: Path):
+    """A folder of several sets was read as one of them, without a word of the others."""
+    touch(urbansound.parent / "mine", "a.wav", "b.wav")
+    (told,) = listed(urbansound.parent).notes
+    assert told.startswith(f"2 recordings lie outside {urbansound}, in 1 folder (mine), and not in this table; ")
+
+
+def test_folds_that_esc50_does_not_have_are_told(tmp_path: Path):
+    write(tmp_path / "meta/esc50.csv", "filename,fold,category\n1-1-A-0.wav,1,dog\n9-2-A-1.wav,9,rain\n")
+    touch(tmp_path / "audio", "1-1-A-0.wav", "9-2-A-1.wav")
+    assert listed(tmp_path).notes == ["1 fold (9) not of ESC-50, which has 1 to 5"]
+
+
 def test_urbansound8k_names_what_is_missing_and_what_is_not_listed(urbansound: Path):
     (urbansound / "audio" / "fold1" / "101415-3-0-2.wav").unlink()
     touch(urbansound, "audio/fold2/extra.wav")
@@ -142,7 +155,9 @@ def test_folds_without_class_folders_are_no_labels(tmp_path: Path):
     touch(tmp_path, "audio/fold1/1.wav", "audio/fold2/2.wav")
     listing = listed(tmp_path)
     assert set(map(tuple, labels(listing).values())) == {()}
-    assert listing.evidence == "read as flat: the recordings are unlabelled: 1 folder (audio) name no classes"
+    assert (
+        listing.evidence == "read as flat: the recordings are unlabelled: the names of 1 folder (audio) are no classes"
+    )
 
 
 def test_fsd50k_has_its_own_splits(tmp_path: Path):
@@ -187,7 +202,10 @@ def test_audioset_segments_lie_over_whole_and_over_cut_recordings(tmp_path: Path
             {"uri": "audio/Y--ZhevVpy1s_50.000.flac", "labels": ["Toothbrush"], "split": "train"}
             | {"group": "--ZhevVpy1s", "mids": "/m/012xff"},
         ]
-        assert listing.notes == ["1 listed video (--aE2O5G5WE) not here; passed over"]
+        assert listing.notes == [
+            "1 listed video (--aE2O5G5WE) not here; passed over",
+            "1 id (/t/dd00088) without a name among the classes; as labels they stay ids",
+        ]
 
 
 def test_audioset_without_names_keeps_ids_and_says_so(tmp_path: Path):

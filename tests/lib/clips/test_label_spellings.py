@@ -18,7 +18,7 @@ def test_labels_in_several_spellings_are_told_and_made_one():
     groups = find_spellings(clips)
     assert warn_of_spellings(groups) == [
         "2 labels in several spellings: 'Dog' 2, 'dog ' 1; 'car horn' 2, 'car_horn' 1, 'car-horn' 1; "
-        "--normalise-labels makes each one"
+        "--normalise-labels makes each of them one label"
     ]
     changed, notes = normalise_labels(clips, groups)
     assert Counter(clip["labels"][0] for clip in changed) == {"Dog": 3, "car horn": 4, "rain": 1}

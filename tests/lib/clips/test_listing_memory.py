@@ -28,7 +28,7 @@ def measure_peak(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> i
 
     def walk(tree: Tree, source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         numbers = range(count)
-        return ((f"site-{number % 7}/night-{number % 50}/{number:06d}.wav", {}) for number in numbers)
+        return ((f"kind-{number % 7}/night-{number % 50}/{number:06d}.wav", {}) for number in numbers)
 
     monkeypatch.setattr(Tree, "_walk", walk)
     gc.collect()

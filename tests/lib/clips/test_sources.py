@@ -217,7 +217,11 @@ def test_file_addresses_stay_what_they_are(tmp_path: Path):
             "column 'cv' holds 'first'; expected whole numbers",
         ),
         ("file,cv\na.wav,1.5\n", {"path": "file", "fold": "cv"}, "expected whole numbers"),  # not silently fold 1
-        ("file,t\na.wav,soon\n", {"path": "file", "start_s": "t"}, "column 't' holds 'soon'; expected seconds"),
+        (
+            "file,t\na.wav,soon\n",
+            {"path": "file", "start_s": "t"},
+            r"x\.csv: row 1 below the header: column 't' holds 'soon'; expected seconds",
+        ),
         ("file\nno.wav\n", {"path": "file"}, r"none of its 1 file exists, not even no\.wav \(looked in .*audio"),
         ("file\n", {"path": "file"}, "has a header and no rows"),
         ("", {"path": "file"}, "cannot be read as CSV"),

@@ -13,7 +13,7 @@ import pytest
 
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.errors import ClipTableError
-from tests.trees import labels, touch
+from tests.trees import labels, touch, write
 
 
 def listed(source: Path, **columns: str) -> Listing:
@@ -26,7 +26,7 @@ def listed(source: Path, **columns: str) -> Listing:
         ("file,kind\na.wav,größer\n".encode(), None),
         ("\ufefffile,kind\na.wav,größer\n".encode(), None),  # Excel's UTF-8
         ("file,kind\na.wav,größer\n".encode("utf-16"), None),
-        ("file,kind\na.wav,größer\n".encode("cp1252"), "was read as Windows-1252; save it as UTF-8 where letters"),
+        ("file,kind\na.wav,größer\n".encode("cp1252"), "was read as Windows-1252; if letters come out wrong"),
         ("file;kind\na.wav;größer\n".encode(), "its columns are parted by semicolons"),  # Excel where 1,5 is a number
         ("file\tkind\na.wav\tgrößer\n".encode(), "its columns are parted by tabs"),
         ("file|kind\na.wav|größer\n".encode(), "its columns are parted by bars"),
@@ -78,6 +78,23 @@ def test_files_are_found_by_name_below_the_table(tmp_path: Path):
         f"2 of 3 files found by name below {tmp_path}",
         "1 listed file (c.wav) missing; it becomes a failed row",
     ]
+
+
+@pytest.mark.parametrize("folder", ["metadata", "Meta", "annotations"])
+def test_files_are_found_by_name_beside_a_folder_of_tables(tmp_path: Path, folder: str):
+    """UrbanSound8K's own table, its columns named, was refused."""
+    touch(tmp_path, "audio/fold1/a.wav", "audio/fold2/b.wav")
+    table = write(tmp_path / folder / "t.csv", "file,kind\na.wav,dog\nb.wav,rain\n")
+    listing = listed(table)
+    assert labels(listing) == {"audio/fold1/a.wav": ["dog"], "audio/fold2/b.wav": ["rain"]}
+    assert listing.notes == [f"2 of 2 files found by name below {tmp_path}"]
+
+
+def test_files_are_not_sought_around_any_other_folder(tmp_path: Path):
+    touch(tmp_path, "audio/fold1/a.wav")
+    table = write(tmp_path / "elsewhere" / "t.csv", "file,kind\na.wav,dog\n")
+    with pytest.raises(ClipTableError, match="none of its 1 file exists"):
+        listed(table)
 
 
 def test_names_that_two_files_have_are_not_guessed(tmp_path: Path):

@@ -60,10 +60,10 @@ TEXT = "file,kind\na.wav,gr\u00f6\u00dfer\n"
         (TEXT.encode("utf-16-be"), "t.csv: does not say its encoding and was read as UTF-16-BE"),
         (TEXT.encode("utf-32-le"), "t.csv: does not say its encoding and was read as UTF-32-LE"),
         (TEXT.encode("utf-32-be"), "t.csv: does not say its encoding and was read as UTF-32-BE"),
-        (TEXT.encode("cp1252"), "was read as Windows-1252; save it as UTF-8 where letters come out wrong"),
+        (TEXT.encode("cp1252"), "was read as Windows-1252; if letters come out wrong, save it as UTF-8"),
         (
             TEXT.replace("file", "\x90,file").replace("a.wav", "1,a.wav").encode("latin-1"),
-            "was read as Latin-1; save it",
+            "was read as Latin-1; if letters come out wrong",
         ),
     ],
 )

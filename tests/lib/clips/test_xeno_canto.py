@@ -35,6 +35,14 @@ def test_xeno_canto_is_labelled_by_species(tmp_path: Path):
     ]
 
 
+def test_metadata_in_a_folder_of_its_own_open_the_set(tmp_path: Path):
+    """The list of formats shows this tree, and says that a set opens by one of its tables."""
+    write(tmp_path / "metadata" / "page-1.json", page(WREN))
+    touch(tmp_path, "XC12-Wren.mp3")
+    listing = listed(tmp_path / "metadata" / "page-1.json")
+    assert (listing.root, set(labels(listing))) == (tmp_path, {"XC12-Wren.mp3"})
+
+
 def test_json_of_others_is_not_xeno_canto(tmp_path: Path):
     write(tmp_path / "settings.json", '{"recordings": [{"id": 1}]}')
     write(tmp_path / "broken.json", "{")

@@ -54,6 +54,11 @@ def test_a_name_of_this_machine_is_private() -> None:
     assert asyncio.run(resolve_host("localhost", 80, allow_private=True))
 
 
+def test_an_address_of_numbers_is_named_once() -> None:
+    with pytest.raises(FetchFailure, match=r"^127\.0\.0\.1 is a private network address; .*--retry-failed"):
+        asyncio.run(resolve_host("127.0.0.1", 80, allow_private=False))
+
+
 def test_hosts_are_allowed_by_name_and_by_what_they_lie_below() -> None:
     allowed = AllowedHosts.of(["a.example", "*.b.example", "c.example:8080"])
     assert all(map(allowed.allows, ["a.example", "x.b.example", "y.x.b.example", "c.example:8080"]))

@@ -101,3 +101,16 @@ def test_a_journal_in_a_bucket_is_there_after_each_line(s3: str) -> None:
             if number in (0, 99, 119):
                 assert len(list(read_journal(list_parts(folder)))) == number + 1
     assert len(list_parts(folder)) == 2
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder; expected a list of addresses"):
+        read_list(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# none yet\n"])
+def test_an_empty_text_is_a_list_without_addresses(tmp_path: Path, content: str) -> None:
+    """Asked for a header and one row a clip."""
+    (tmp_path / "urls.txt").write_text(content, "utf-8")
+    with pytest.raises(UsageError, match="holds no addresses; expected one a line"):
+        read_list(tmp_path / "urls.txt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -498,6 +499,22 @@ def test_a_dry_run_writes_nothing_and_fetches_no_recording(tmp_path: Path) -> No
         assert not (tmp_path / "out").exists()
         assert not [path for path, _, _ in site.requests if path.endswith(".mp3")]
         assert "City1_calm_1.mp3" in lines.text
+
+
+def test_a_dry_run_shows_no_recording_that_is_here(site: Site, tmp_path: Path) -> None:
+    site.files = {"/here.wav": make_audio(1), "/new.wav": make_audio(2)}
+    run(write_list(tmp_path, site, "/here.wav"), tmp_path / "out")
+    lines = Lines()
+    run(write_list(tmp_path, site, "/here.wav", "/new.wav"), tmp_path / "out", dry_run=True, reporter=lines)
+    assert "new.wav" in lines.text
+    assert "here.wav" not in lines.text
+
+
+def test_a_site_that_does_not_answer_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as closed:  # bound and not listening
+        closed.bind(("127.0.0.1", 0))
+        with pytest.raises(UsageError, match=r"no recordings found on 0 pages; 127\.0\.0\.1:\d+ is given up"):
+            run(f"http://127.0.0.1:{closed.getsockname()[1]}/", tmp_path / "out", QUICK)
 
 
 def test_a_host_is_asked_by_few_at_once_and_in_its_rhythm(site: Site, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hubbub.clips.sources.events import merge_events
+from hubbub.clips.sources.listed import note_elsewhere
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import AUDIO_SUFFIXES, Tree
 from hubbub.errors import ClipTableError, suggest_nearest
@@ -64,7 +65,7 @@ def list_source(source: StoragePath, name: str | None, columns: Columns, *, patt
             chosen, evidence = _recognise(tree, options, known)
         listing = chosen.read(tree, options)
         clips, merged = merge_events(listing.clips)
-        notes = [*listing.notes, *merged, *tree.survey.describe_gaps()]
+        notes = [*listing.notes, *merged, *note_elsewhere(tree, listing.root), *tree.survey.describe_gaps()]
         evidence = f"read as {chosen.name}: {evidence}" if evidence else ""
         return replace(listing, clips=clips, notes=notes, evidence=evidence)
 

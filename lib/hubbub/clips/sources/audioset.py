@@ -85,13 +85,16 @@ def _read(tree: Tree, options: Options) -> Listing:
             f"such as {missing[0] if missing else 'YTID'}.wav below {around.root}"
         )
     extra = [path for path, _ in around.recordings() if path not in used]
-    return Listing(around.root, clips, _make_notes(missing, extra, has_names=bool(names)))
+    unnamed = sorted({mid for clip in clips for mid in clip["mids"].split(",") if mid not in names}) if names else []
+    return Listing(around.root, clips, _make_notes(missing, extra, unnamed, has_names=bool(names)))
 
 
-def _make_notes(missing: list[str], extra: list[str], *, has_names: bool) -> list[str]:
+def _make_notes(missing: list[str], extra: list[str], unnamed: list[str], *, has_names: bool) -> list[str]:
     notes = describe_differences([], extra)
     if missing:
         notes.append(f"{list_few(sorted(set(missing)), 'listed video')} not here; passed over")
+    if unnamed:
+        notes.append(f"{list_few(unnamed, 'id')} without a name among the classes; as labels they stay ids")
     if not has_names:
         notes.append(f"labels stay ids such as /m/09x0r: no {' or '.join(_CLASSES)} lies beside the recordings")
     return notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -103,8 +103,15 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
         {**dict(zip(frame.columns, row, strict=True)), named["path"]: name}
         for row, name in zip(zip(*cells, strict=True), paths.names, strict=True)
     )
-    listed = (_clip(row, named, carried, columns.label_separator, is_path=is_path) for row in rows)
-    clips, notes = _drop_repeated(source, listed)
+
+    def list_clips() -> Iterator[dict[str, Any]]:
+        for number, row in enumerate(rows, start=1):
+            try:
+                yield _clip(row, named, carried, columns.label_separator, is_path=is_path)
+            except ClipTableError as error:
+                raise ClipTableError(f"{source}: row {number} below the header: {error}") from None
+
+    clips, notes = _drop_repeated(source, list_clips())
     differences = note_differences_beside(paths.root, [clip["uri"] for clip in clips])
     return Listing(paths.root, clips, [*notes, *paths.notes, *differences])
 

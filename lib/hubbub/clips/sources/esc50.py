@@ -14,7 +14,9 @@ from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
+from hubbub.io.text import list_few
 
+_FOLDS = range(1, 6)
 _COLUMNS = Columns(path="filename", label="category", fold="fold")
 
 
@@ -47,7 +49,13 @@ def _read(tree: Tree, options: Options) -> Listing:
     frame = read_frame(table, shape)
     names, notes = name_carried(table, frame, {name for name in vars(shape).values() if name is not None})
     found = listing(table, frame.rename(columns=names), shape if "src_file" in frame else _COLUMNS)
-    return replace(found, notes=[*notes, *found.notes])
+    return replace(found, notes=[*notes, *_note_folds(found), *found.notes])
+
+
+def _note_folds(found: Listing) -> list[str]:
+    """Say which folds ESC-50 does not have; a set of its shape may have others."""
+    others = sorted({clip["fold"] for clip in found.clips} - set(_FOLDS) - {None})
+    return [f"{list_few([str(fold) for fold in others], 'fold')} not of ESC-50, which has 1 to 5"] if others else []
 
 
 FORMAT = Format(

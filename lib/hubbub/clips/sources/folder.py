@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from hubbub.clips.sources.template import Columns, Format, Listing, Options, StreamedClips
@@ -13,16 +14,20 @@ from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
 from hubbub.io.text import count_noun, list_few
 
+_MOST_COMPARED = 10_000  # folders within folders whose names are in memory
 _MOST_LOOSE = 0.1  # share of recordings beside class folders above which the folders may be no classes
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 _NO_CLASS = re.compile(
     r"(audio|sound|recording|wave?|flac|mp3|ogg|clip|sample|file|data|dataset|train|training|test|testing|val|valid|"
     r"validation|dev|eval|evaluation|unlabell?ed)s?([_ -]?(audio|set|data|files?|clips?|\d+))?"
-    r"|(fold|split|part|set|disc|disk|cd|session|day|week|batch|channel|ch)[_ -]?\d+"
+    r"|(fold|split|part|set|disc|disk|cd|session|day|night|week|month|batch|channel|ch)[_ -]?\d+"
+    r"|(site|plot|station|location|recorder|device|sensor|node)s?([_ -]?(\d+|[a-z]))?"
     r"|\d{4}([-_.]?\d\d){0,2}([T_ -]?\d\d([-_.:]?\d\d){0,2})?",
     re.IGNORECASE,
 )
-"""Names of folders that say how files are kept, not what sounds: formats, splits, folds, dates."""
+"""Names of folders that say how files are kept or where they were made, not what sounds: formats, splits, sites."""
 
 
 def is_class_name(name: str) -> bool:
@@ -72,7 +77,7 @@ def _recognise_classes(tree: Tree) -> str | None:
             f"{_describe_folders(found.classes)} and {beside} beside them, so the folders may be classes or not; "
             f"{_say_commands(tree)}"
         )
-    _refuse_wrapping(tree, found)
+    _refuse_nested(tree, found)
     stay = f"; {beside} beside them {'stays' if beside == 1 else 'stay'} unlabelled" if beside else ""
     return (
         f"{in_classes} of {count_noun(total, 'file')} {'lies' if in_classes == 1 else 'lie'} in "
@@ -80,21 +85,41 @@ def _recognise_classes(tree: Tree) -> str | None:
     )
 
 
-def _refuse_wrapping(tree: Tree, found: _Folders) -> None:
-    """Refuse one folder with folders in it, which may be a class, or hold the classes."""
+def _refuse_nested(tree: Tree, found: _Folders) -> None:
+    """Refuse folders within folders where either may be the classes: one that holds all, or places that share them."""
+    folders = tree.survey.by_folder.items()
     if len(found.classes) > 1:
+        _refuse_shared(tree, found, _count_inner(islice(folders, _MOST_COMPARED), found))
         return
+    inner = _count_inner(folders, found)
     (outer,) = found.classes
-    inner = Counter[str]()
-    for path, count in tree.survey.by_folder.items():
-        if path.startswith(f"{outer}/"):
-            inner[path.split("/")[1]] += count
-    if inner:
+    if inner[outer]:
         raise ClipTableError(
-            f"{tree.source}: its recordings lie in one folder, {outer}, which holds {_describe_folders(inner)}, so it "
-            f"may be a class or what the set is called; where the folders in it are the classes, say: "
+            f"{tree.source}: its recordings lie in one folder, {outer}, which holds {_describe_folders(inner[outer])}, "
+            f"so it may be a class or what the set is called; where the folders in it are the classes, say: "
             f"hubbub index {tree.source / outer} -o FILE; {_say_commands(tree)}"
         )
+
+
+def _refuse_shared(tree: Tree, found: _Folders, inner: Mapping[str, Counter[str]]) -> None:
+    """Refuse a tree such as ``park/dog`` and ``road/dog``."""
+    outer = Counter(name for names in inner.values() for name in names if is_class_name(name))
+    if shared := sorted(name for name, count in outer.items() if count > 1):
+        raise ClipTableError(
+            f"{tree.source}: {_describe_folders(found.classes)} share {_describe_folders(Counter(shared))}, so either "
+            f"may be the classes; where the inner folders are the classes, say: hubbub index {tree.source} "
+            f"--pattern '(?P<place>[^/]+)/(?P<label>[^/]+)/.+' -o FILE; {_say_commands(tree)}"
+        )
+
+
+def _count_inner(folders: Iterable[tuple[str, int]], found: _Folders) -> dict[str, Counter[str]]:
+    """Recordings a folder, of the folders within each folder that may be a class."""
+    inner = {name: Counter[str]() for name in found.classes}
+    for path, count in folders:
+        outer, *within = path.split("/")
+        if outer in inner and within:
+            inner[outer][within[0]] += count
+    return inner
 
 
 def _say_commands(tree: Tree) -> str:
@@ -110,7 +135,7 @@ def _recognise_flat(tree: Tree) -> str | None:
     found = _sort_folders(tree)
     if not found.others:
         return "the recordings lie in the folder itself, unlabelled" if found.loose else ""
-    return f"the recordings are unlabelled: {_describe_folders(found.others)} name no classes"
+    return f"the recordings are unlabelled: the names of {_describe_folders(found.others)} are no classes"
 
 
 def _describe_folders(folders: Counter[str]) -> str:
@@ -163,8 +188,20 @@ def list_recordings(tree: Tree, options: Options, describe: Callable[[str], dict
         )
     others = tree.survey.others
     files = count_noun(others.total(), "file")
-    note = f"passed over {files} whose names are not those of recordings{_describe_others(others)}"
-    return Listing(tree.root, StreamedClips(tree.survey.recordings, list_clips), [note] if others else [])
+    notes = [f"passed over {files} whose names are not those of recordings{_describe_others(others)}"] if others else []
+    notes += _offer_table(tree)
+    return Listing(tree.root, StreamedClips(tree.survey.recordings, list_clips), notes)
+
+
+def _offer_table(tree: Tree) -> list[str]:
+    """Say how the first table beside the recordings is read, which may hold the labels."""
+    tables = [path for path in tree.survey.tables if path.lower().endswith(_TABLES)]
+    if not tables:
+        return []
+    return [
+        f"{list_few(tables, 'table')} not read; for labels of a table, name its columns: "
+        f"hubbub index {tree.root / tables[0]} -o FILE --path-column NAME --label-column NAME"
+    ]
 
 
 def _describe_others(others: Counter[str]) -> str:

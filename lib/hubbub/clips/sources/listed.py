@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,6 +48,25 @@ def note_differences_beside(root: StoragePath, uris: Iterable[str]) -> list[str]
         missing += [path + name for name in sorted(names - there[folder])]
         extra += [path + name for name in sorted(there[folder] - names) if is_audio(name) and not name.startswith(".")]
     return describe_differences(missing, extra)
+
+
+def note_elsewhere(tree: Tree, root: StoragePath) -> list[str]:
+    """Say which recordings of a folder lie outside the part of it that was read as a data set."""
+    whole, part = (str(path.resolve() if is_local(path) else path).rstrip("/") for path in (tree.root, root))
+    if not tree.is_folder or not part.startswith(f"{whole}/"):
+        return []
+    inside = f"{part.removeprefix(whole)}/"
+    outside = Counter[str]()
+    for folder, count in tree.survey.by_folder.items():
+        if not f"/{folder}/".startswith(inside):
+            outside[folder.split("/")[0]] += count
+    if not outside:
+        return []
+    lie = count_noun(outside.total(), "recording lies", "recordings lie")
+    return [
+        f"{lie} outside {root}, in {list_few(sorted(outside), 'folder')}, and not in this table; index each data set "
+        "by itself: hubbub index FOLDER -o FILE"
+    ]
 
 
 def _list_folders(root: StoragePath, folders: Iterable[str]) -> dict[str, set[str]]:

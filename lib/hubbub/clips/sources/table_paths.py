@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 
 from hubbub.clips.sources import bucket
-from hubbub.clips.sources.tree import Tree
+from hubbub.clips.sources.tree import Tree, step_out
 from hubbub.clips.table import resolve_uri
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 
 _AUDIO_FOLDERS = (".", "audio", "../audio")  # where a table's recordings may lie, seen from it
+_TABLE_FOLDERS = ("meta", "metadata", "annotations", "labels", "csv")  # beside the recordings' folder, not around it
 _SAMPLED = 1000  # names by which the folder is found out; what is missing, reading its header tells
 _TRIED = 50  # names by which the drive and folders of another machine are found out
 
@@ -140,8 +141,9 @@ def _split(name: str) -> list[str]:
 
 
 def _by_name(source: StoragePath, names: Sequence[str]) -> TablePaths | None:
-    """Recordings anywhere below the table's folder that alone have the names, such as ``audio/fold1/a.wav``."""
-    tree = Tree(source.resolve().parent if is_local(source) else source.parent)
+    """Recordings anywhere below the set's folder that alone have the names, such as ``audio/fold1/a.wav``."""
+    folder = source.resolve().parent if is_local(source) else source.parent
+    tree = Tree(step_out(folder, *_TABLE_FOLDERS))
     known: dict[str, str | None] = {}
     for path, _ in tree.recordings():
         name = unicodedata.normalize("NFC", PurePosixPath(path).name)

@@ -68,7 +68,7 @@ def decode(content: bytes, *, is_head: bool = False) -> tuple[str, list[str]]:
             break
     if encoding == "utf-8":
         return text or "", []
-    note = f"is no UTF-8 and was read as {_GUESSED[encoding]}; save it as UTF-8 where letters come out wrong"
+    note = f"it is not UTF-8, and was read as {_GUESSED[encoding]}; if letters come out wrong, save it as UTF-8"
     return text or "", [note]
 
 

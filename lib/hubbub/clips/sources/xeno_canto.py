@@ -14,7 +14,7 @@ from typing import Any
 
 from hubbub.clips.sources.listed import describe_differences
 from hubbub.clips.sources.template import Format, Listing, Options
-from hubbub.clips.sources.tree import Tree
+from hubbub.clips.sources.tree import Tree, step_out
 from hubbub.errors import ClipTableError
 from hubbub.io.atomic import read_bytes
 from hubbub.io.text import count_noun, list_few
@@ -108,7 +108,8 @@ def _read(tree: Tree, options: Options) -> Listing:
     there: dict[str, list[str]] = {}
     extra: list[str] = []
     told = {str(one["id"]): one for page in pages for one in page.recordings}
-    for path, _ in (tree if tree.is_folder else Tree(tree.root)).recordings():
+    around = tree if tree.is_folder else Tree(step_out(tree.root, "meta", "metadata"))
+    for path, _ in around.recordings():
         found = _ID.search(PurePosixPath(path).name)
         if found and found[1] in told:
             there.setdefault(found[1], []).append(path)
@@ -118,13 +119,13 @@ def _read(tree: Tree, options: Options) -> Listing:
     if not clips:
         raise ClipTableError(
             f"{tree.source}: none of the {count_noun(len(told), 'recording')} that its metadata tells of is in "
-            f"{tree.root}; expected names such as XC{next(iter(told))}.mp3, in this folder or below"
+            f"{around.root}; expected names such as XC{next(iter(told))}.mp3, in this folder or below"
         )
     missing = [f"XC{number}" for number in told if number not in there]
     notes = describe_differences([], extra) + _note_missing(missing) + _note_cut(pages)
     if unnamed := [clip["uri"] for clip in clips if not clip["labels"]]:
         notes.append(f"{list_few(unnamed, 'recording')} without a species in the metadata, and so without a label")
-    return Listing(tree.root, clips, notes)
+    return Listing(around.root, clips, notes)
 
 
 def _note_missing(missing: list[str]) -> list[str]:
