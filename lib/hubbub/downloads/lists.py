@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -68,9 +69,10 @@ def read_list(source: StoragePath, url_column: str | None = None) -> tuple[list[
 
 
 def _is_plain(source: StoragePath) -> bool:
-    """Tell whether the first lines are addresses alone."""
+    """Tell whether the first lines are addresses alone; where the very first one is none, all others have to be."""
     lines = _split_lines(source, read_head(source), is_head=True)
-    return not lines or (lines[0].lower().startswith(_SCHEMES) and len(lines[0].split()) == 1)
+    alone = [line.lower().startswith(_SCHEMES) and not re.search(r"[\s,;|]", line) for line in lines]
+    return not lines or alone[0] or (len(lines) > 2 and all(alone[1:-1]))
 
 
 def _read_lines(source: StoragePath) -> list[str]:

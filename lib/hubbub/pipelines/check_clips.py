@@ -308,7 +308,7 @@ def _frame_clips(table: ClipTable, facts: pd.DataFrame) -> pd.DataFrame:
 def _describe_outcome(check: ClipCheck) -> str:
     if not check.is_ok:
         return "training would be wrong"
-    return "right for training" if len(check.labels) else "right for labelling"
+    return "right for training" if len(check.labels) > 1 else "right for labelling"
 
 
 def _report(check: ClipCheck, table: ClipTable, summary: RunSummary, log: JsonLog, reporter: Reporter) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from hubbub.errors import ClipTableError
 from tests.trees import labels, listed, touch, write
@@ -56,6 +58,18 @@ def audioset(folder: Path, *names: str, starts_s: tuple[float, ...] = (30.0,)) -
     write(folder / "eval_segments.csv", f"# YTID, start_seconds, end_seconds, positive_labels\n{rows}")
     write(folder / "class_labels_indices.csv", 'index,mid,display_name\n0,/m/09x0r,"Speech"\n')
     return touch(folder, *names)
+
+
+@pytest.mark.parametrize(("length_s", "is_cut"), [(9.98, True), (60.0, False)])
+def test_recordings_without_a_start_are_cut_where_they_are_no_longer_than_their_segments(
+    tmp_path: Path, length_s: float, is_cut: bool
+):
+    audioset(tmp_path)
+    soundfile.write(tmp_path / "--PJHxphWEs.wav", np.zeros(int(8000 * length_s)), 8000)
+    listing = listed(tmp_path)
+    (clip,) = listing.clips
+    assert ("start_s" not in clip) is is_cut
+    assert any("taken for cut already" in note for note in listing.notes) is is_cut
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 J. F. Gemmeke and others, Audio Set: an Ontology and Human-Labeled Dataset for Audio Events, ICASSP 2017, doi
 10.1109/ICASSP.2017.7952261. Recordings are named by the video's id, and often by the segment's start, after it: those
-with a start are cut already, and are whole clips.
+with a start are cut already, and are whole clips. So are those named by the id alone where they are no longer than
+their segments.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from hubbub.audio.decode import read_audio_info
+from hubbub.audio.remote_header import read_remote_header
 from hubbub.clips.sources.listed import describe_differences
 from hubbub.clips.sources.table_files import read_head
 from hubbub.clips.sources.template import Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
-from hubbub.errors import ClipTableError
+from hubbub.errors import AudioError, ClipTableError
 from hubbub.io.atomic import read_bytes
-from hubbub.io.paths import StoragePath
+from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun, list_few
 
 _HEADER = "# YTID, start_seconds, end_seconds, positive_labels"
@@ -30,6 +33,7 @@ _NAME = re.compile(r"Y?(?P<id>[\w-]{11})(?:_(?P<start>\d+(?:\.\d+)?)(?:_(?P<end>
 _LEAST_MS = 100  # a segment is of 10 s at most: start and end in whole numbers this far apart are in ms
 _MOST_DIGITS_S = 3  # whole seconds with more digits may be milliseconds
 _NEAR_S = 0.5  # names round starts
+_MEASURED = 20  # recordings named by the id alone, whose headers tell whether all of these are cut already
 _CLASSES = ("class_labels_indices.csv", "ontology.json")
 
 
@@ -84,9 +88,41 @@ def _read(tree: Tree, options: Options) -> Listing:
             f"{tree.source}: no recording of the {count_noun(len(missing), 'listed segment')} is there; expected files "
             f"such as {missing[0] if missing else 'YTID'}.wav below {around.root}"
         )
+    notes = _take_cut(around.root, clips)
     extra = [path for path, _ in around.recordings() if path not in used]
     unnamed = sorted({mid for clip in clips for mid in clip["mids"].split(",") if mid not in names}) if names else []
-    return Listing(around.root, clips, _make_notes(missing, extra, unnamed, has_names=bool(names)))
+    return Listing(around.root, clips, [*notes, *_make_notes(missing, extra, unnamed, has_names=bool(names))])
+
+
+def _take_cut(root: StoragePath, clips: list[dict[str, Any]]) -> list[str]:
+    """Take recordings named by the id alone for cut already, where none of some is longer than its segment.
+
+    Segments that begin at 0 s tell nothing, nor do headers that cannot be read.
+    """
+    whole = [clip for clip in clips if "start_s" in clip]
+    if len({clip["uri"] for clip in whole}) < len(whole):
+        return []  # several segments of one recording, which is therefore whole
+    telling = [clip for clip in whole if clip["start_s"] > _NEAR_S]
+    sample = telling[:: max(1, len(telling) // _MEASURED)][:_MEASURED]
+    lengths = [(clip, length_s) for clip in sample if (length_s := _measure(root / clip["uri"])) is not None]
+    if not lengths or any(length_s > clip["end_s"] - clip["start_s"] + _NEAR_S for clip, length_s in lengths):
+        return []
+    for clip in whole:
+        del clip["start_s"], clip["end_s"]
+    segments = count_noun(len(whole), "segment")
+    return [
+        f"{segments} of recordings named by the video alone, {len(lengths)} of them measured: the recordings are no "
+        "longer than their segments, and were taken for cut already"
+    ]
+
+
+def _measure(path: StoragePath) -> float | None:
+    """Length of a recording by its header, s; None where it cannot be read."""
+    try:
+        info = read_audio_info(path) if is_local(path) else read_remote_header(path).info
+    except (AudioError, OSError):
+        return None
+    return None if isinstance(info, AudioError) else info.duration_s
 
 
 def _make_notes(missing: list[str], extra: list[str], unnamed: list[str], *, has_names: bool) -> list[str]:
