@@ -26,7 +26,14 @@ def test_one_folder_that_holds_folders_is_refused_with_what_settles_it(tmp_path:
         assert set(map(tuple, labels(listed(tmp_path / "set")).values())) == {("dog",), ("rain",)}
 
 
-@pytest.mark.parametrize("names", [("dog/1.wav", "dog/2.wav"), ("dog/deep/1.wav", "dog/2.wav", "rain/3.wav")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("dog/1.wav", "dog/2.wav"),
+        ("dog/deep/1.wav", "dog/2.wav", "rain/3.wav"),
+        ("dog/deep/1.wav", "rain/deep/3.wav"),  # one name in all of them tells no classes apart
+    ],
+)
 def test_folders_whose_class_is_plain_are_labels(tmp_path: Path, names: tuple[str, ...]):
     assert labels(listed(touch(tmp_path, *names))) == {name: [name.split("/")[0]] for name in names}
 

@@ -102,9 +102,10 @@ def _refuse_nested(tree: Tree, found: _Folders) -> None:
 
 
 def _refuse_shared(tree: Tree, found: _Folders, inner: Mapping[str, Counter[str]]) -> None:
-    """Refuse a tree such as ``park/dog`` and ``road/dog``."""
+    """Refuse a tree such as ``park/dog``, ``park/rain``, ``road/dog``, ``road/rain``; one name alone is no classes."""
     outer = Counter(name for names in inner.values() for name in names if is_class_name(name))
-    if shared := sorted(name for name, count in outer.items() if count > 1):
+    shared = sorted(name for name, count in outer.items() if count > 1)
+    if len(shared) > 1:
         raise ClipTableError(
             f"{tree.source}: {_describe_folders(found.classes)} share {_describe_folders(Counter(shared))}, so either "
             f"may be the classes; where the inner folders are the classes, say: hubbub index {tree.source} "
