@@ -51,6 +51,13 @@ def test_places_that_share_their_class_folders_are_refused_with_what_settles_it(
     }
 
 
+def test_the_background_noise_of_speech_commands_is_no_class(tmp_path: Path):
+    words = [f"{word}/{number}.wav" for word in ("yes", "no") for number in range(10)]
+    listing = listed(touch(tmp_path, *words, "_background_noise_/pink_noise.wav"))
+    assert labels(listing)["_background_noise_/pink_noise.wav"] == []
+    assert listing.evidence.endswith("20 of 21 files lie in 2 class folders; 1 beside them stays unlabelled")
+
+
 def test_classes_that_share_folders_of_sessions_are_labels(tmp_path: Path):
     names = [f"{kind}/{session}/1.wav" for kind in ("cat", "dog") for session in ("day1", "day2")]
     assert labels(listed(touch(tmp_path, *names))) == {name: [name[:3]] for name in names}

@@ -24,6 +24,7 @@ _NO_CLASS = re.compile(
     r"validation|dev|eval|evaluation|unlabell?ed)s?([_ -]?(audio|set|data|files?|clips?|\d+))?"
     r"|(fold|split|part|set|disc|disk|cd|session|day|night|week|month|batch|channel|ch)[_ -]?\d+"
     r"|(site|plot|station|location|recorder|device|sensor|node)s?([_ -]?(\d+|[a-z]))?"
+    r"|_background_noise_"  # of Speech Commands: recordings to mix with
     r"|\d{4}([-_.]?\d\d){0,2}([T_ -]?\d\d([-_.:]?\d\d){0,2})?",
     re.IGNORECASE,
 )
