@@ -60,6 +60,9 @@ RESERVED_COLUMNS = frozenset(
 )
 """Names that hubbub's outputs give to columns of their own; a carried column cannot have one."""
 
+TAKEN_COLUMNS = RESERVED_COLUMNS | {*CLIP_SCHEMA.names, IS_EVENT}
+"""Every name that has a meaning in hubbub's tables."""
+
 
 @dataclass(frozen=True)
 class ClipTable:

@@ -138,7 +138,9 @@ async def resolve_host(host: str, port: int, *, allow_private: bool) -> list[str
     numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and (private := [number for number in numbers if is_private(number)]):
         at = "is" if private[0] == host else f"is at {private[0]},"
-        raise FetchFailure(f"{host} {at} a private network address; if that is meant: --allow-private --retry-failed")
+        raise FetchFailure(
+            f"{host} {at} a private network address; if that is meant: --allow-private --retry-failed", is_of_host=True
+        )
     return numbers
 
 

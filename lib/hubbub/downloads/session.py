@@ -159,9 +159,7 @@ class Session:
                 raise HostUnavailable(f"{host} is given up for now: {failure}") from failure
             if failure.is_of_host:
                 raise
-            if failure.is_transient:
-                return Robots(why_closed=f"its robots.txt cannot be read: {failure}")
-            return Robots()
+            return Robots(why_closed=f"its robots.txt cannot be read: {failure}")
 
     def _pace(self, host: str) -> Pace:
         if host not in self._paces:

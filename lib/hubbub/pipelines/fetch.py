@@ -171,7 +171,7 @@ def _show_plan(
     reporter: Reporter,
 ) -> FetchOutcome:
     """Show what a run would fetch, and ten of the recordings with their columns; writes nothing."""
-    held = collect_records(output) if (output / STATE).exists() else Held({}, [])
+    held = collect_records(output, finish=False) if (output / STATE).exists() else Held({}, [])
     links = LinkTable(output)
     links.add(found.links)
     items = _choose_items(found, links, held, limits, refresh=refresh, retry_failed=retry_failed)

@@ -13,7 +13,7 @@ from typing import Any
 from hubbub.clips.index import index_listing
 from hubbub.clips.sources import Listing
 from hubbub.clips.sources.csv import parse_time, parse_whole_number
-from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS, write_table
+from hubbub.clips.table import TAKEN_COLUMNS, write_table
 from hubbub.downloads.headers import parse_http_date
 from hubbub.downloads.journal import list_parts, read_journal, remove_parts
 from hubbub.downloads.links import LinkTable
@@ -35,7 +35,6 @@ from hubbub.tasks.fetch import place_file
 
 CLIPS, FAILURES = "clips.parquet", "failures.csv"
 
-_TAKEN = {*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
@@ -56,11 +55,16 @@ class Held:
     gone: list[str]
 
 
-def collect_records(output: StoragePath) -> Held:
+def collect_records(output: StoragePath, *, finish: bool = True) -> Held:
     """Read what became of every address so far, and finish what a kill broke off.
 
     A file whose record was written and that did not get its name yet gets it now. A record whose file is nowhere is no
     record: the address is fetched again.
+
+    Parameters
+    ----------
+    finish
+        Whether files get their names; without it nothing is written, and the result is the same.
 
     Raises
     ------
@@ -75,7 +79,8 @@ def collect_records(output: StoragePath) -> Held:
     for record in fresh.values():
         partial = f"{PARTIAL}/{record.key}"
         if record.status == "ok" and is_local(output) and sizes.get(partial) == record.size_bytes:
-            place_file(output / partial, output / record.file)
+            if finish:
+                place_file(output / partial, output / record.file)
             sizes[record.file] = record.size_bytes
     records |= fresh
     contents = {record.file: record.sha256 for record in records.values() if record.status == "ok"}
@@ -193,7 +198,7 @@ def _parse_http_date(text: str | None) -> str | None:
 
 
 def _free_name(name: str) -> str:
-    return f"source_{name}" if name in _TAKEN | {"url", "format", "modified_at", "fetched_at"} else name
+    return f"source_{name}" if name in TAKEN_COLUMNS | {"url", "format", "modified_at", "fetched_at"} else name
 
 
 def _unify_types(clips: list[dict[str, Any]]) -> None:

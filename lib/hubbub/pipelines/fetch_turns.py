@@ -54,11 +54,6 @@ class HostTurns:
         self.unchanged = self.received_bytes = 0
 
     @property
-    def hosts(self) -> int:
-        """Number of hosts."""
-        return len(self._queues)
-
-    @property
     def left(self) -> int:
         """Files that were not tried."""
         return sum(map(len, self._queues.values()))

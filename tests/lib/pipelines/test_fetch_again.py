@@ -9,7 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hubbub.downloads.file_names import hash_address
+from hubbub.downloads.journal import JournalWriter
 from hubbub.downloads.policy import make_policy
+from hubbub.downloads.records import JOURNAL, PARTIAL
 from hubbub.errors import UsageError
 from hubbub.pipelines.fetch import FetchLimits
 from tests.lib.pipelines.test_fetch import failures, recordings, run, write_list
@@ -127,3 +130,22 @@ def test_files_that_are_gone_are_found_quickly_however_many(tmp_path: Path, site
     started = time.monotonic()
     assert len(collect_records(tmp_path / "out").gone) == 20_000
     assert time.monotonic() - started < 5
+
+
+def test_a_dry_run_after_a_kill_gives_no_file_its_name(site: Site, tmp_path: Path) -> None:
+    site.files["/a.wav"] = make_audio(1)
+    source, out = write_list(tmp_path, site, "/a.wav"), tmp_path / "out"
+    run(source, out)
+    (held,) = out.rglob("a.wav")
+    fetched = pd.read_parquet(out / "fetched.parquet").to_dict("records")[0]
+    (out / "fetched.parquet").unlink()
+    with JournalWriter(out / JOURNAL) as journal:  # as a kill between the record and the name leaves it
+        journal.add(fetched)
+    partial = out / PARTIAL / hash_address(fetched["url"])
+    held.rename(partial)
+    before = sorted(out.rglob("*"))
+    run(source, out, dry_run=True)
+    assert sorted(out.rglob("*")) == before
+    run(source, out)
+    assert held.read_bytes() == make_audio(1)
+    assert site.asked("/a.wav") == 1

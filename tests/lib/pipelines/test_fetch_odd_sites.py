@@ -88,3 +88,13 @@ def test_a_silent_host_is_tried_as_often_as_the_policy_says(site: Site, tmp_path
     policy = replace(QUICK, answer_timeout_s=0.1, tries=3)
     assert run(write_list(tmp_path, site, "/a.wav", "/b.wav"), tmp_path / "out", policy).left == 2
     assert site.asked("/robots.txt") == 3
+
+
+def test_a_host_whose_robots_txt_leads_elsewhere_is_not_asked(site: Site, tmp_path: Path) -> None:
+    site.answers["/robots.txt"] = web.answer(302, Location="http://other.example/robots.txt")
+    site.files["/a.wav"] = make_audio(1)
+    lines = Lines()
+    done = run(write_list(tmp_path, site, "/a.wav"), tmp_path / "out", reporter=lines)
+    assert (done.ok, done.failed, done.left) == (0, 0, 1)
+    assert "its robots.txt cannot be read: leads to other.example" in lines.text
+    assert not site.asked("/a.wav")

@@ -17,7 +17,7 @@ from hubbub.clips.sources.table_files import read_header, read_table_file
 from hubbub.clips.sources.table_paths import find_paths
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import Tree, is_audio
-from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS
+from hubbub.clips.table import IS_EVENT, TAKEN_COLUMNS
 from hubbub.errors import ClipTableError, suggest_nearest
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
@@ -129,8 +129,7 @@ def _check_columns(
         raise ClipTableError(f"{source}: --label-separator parts the cells of a column; name it with --label-column")
     _check_onsets(source, named)
     carried = [str(name) for name in frame if name not in named.values()]
-    taken = {*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT}
-    if clash := [name for name in carried if name in taken]:
+    if clash := [name for name in carried if name in TAKEN_COLUMNS]:
         can_be_named = clash[0] in Columns().by_role
         name_it = f"name it ({_option(clash[0])} {clash[0]}) or " if can_be_named else ""
         raise ClipTableError(f"{source}: column '{clash[0]}' has a meaning in hubbub's tables; {name_it}rename it")

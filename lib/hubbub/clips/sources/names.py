@@ -11,7 +11,7 @@ from hubbub.clips.sources.csv import parse_time, parse_whole_number
 from hubbub.clips.sources.folder import list_recordings
 from hubbub.clips.sources.template import Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
-from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS
+from hubbub.clips.table import TAKEN_COLUMNS
 from hubbub.errors import ClipTableError
 from hubbub.io.text import count_noun
 
@@ -33,7 +33,7 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
         raise ClipTableError(
             f"--pattern {pattern!r} has no named group; name what a part is, such as '(?P<label>[a-z]+)_.*'"
         )
-    taken = {*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT} - _MEANINGS
+    taken = TAKEN_COLUMNS - _MEANINGS
     if clash := sorted(taken & set(found.groupindex)):
         raise ClipTableError(
             f"--pattern: the group '{clash[0]}' has a meaning in hubbub's tables; name it otherwise "

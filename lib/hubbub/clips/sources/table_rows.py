@@ -10,11 +10,9 @@ import pandas as pd
 
 from hubbub.clips.sources.table_files import read_frame
 from hubbub.clips.sources.template import Columns
-from hubbub.clips.table import CLIP_SCHEMA, IS_EVENT, RESERVED_COLUMNS
+from hubbub.clips.table import TAKEN_COLUMNS
 from hubbub.errors import ClipTableError
 from hubbub.io.paths import StoragePath
-
-_TAKEN = frozenset({*CLIP_SCHEMA.names, *RESERVED_COLUMNS, IS_EVENT})
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def name_carried(table: StoragePath, frame: pd.DataFrame, held: Collection[str])
         if column in held:
             continue
         new = column
-        while new in _TAKEN or (new != column and new in there):
+        while new in TAKEN_COLUMNS or (new != column and new in there):
             new = f"source_{new}"
         names[column] = new
     renamed = ", ".join(f"{old} as {new}" for old, new in names.items() if old != new)
