@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from hubbub.audio.frontends import compute_features
 from hubbub.config import Settings, describe_difference, parse_settings
 from hubbub.errors import BundleError, SettingsError
 from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
@@ -31,11 +32,10 @@ from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.models.backends import import_keras
 from hubbub.models.frames import FrameLayout, pool_frames
-from hubbub.models.runtimes import ONNX, Scores, export_onnx, has_onnx_runtime, open_onnx
+from hubbub.models.runtimes import ONNX, Runtime, Scores, export_onnx, has_onnx_runtime, open_onnx
 
 FORMAT = "hubbub-bundle/1"
 MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
-Runtime = Literal["onnx", "keras"]
 BATCH_ROWS = 16
 """Rows scored at once. Batches are filled up to it: one compiled graph, and no score depends on its neighbours."""
 
@@ -83,6 +83,26 @@ class Bundle:
     def thresholds(self) -> dict[str, float]:
         """The score at which each label counts as present."""
         return dict(self.description["thresholds"])
+
+    def prepare(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        """Turn windows into the rows that `predict` takes, as the training's store has them.
+
+        Parameters
+        ----------
+        samples
+            float32 [window, sample], at the rate and of the length that the settings say.
+
+        Returns
+        -------
+        features
+            [window, frame, band] in the settings' dtype.
+
+        Raises
+        ------
+        NonFiniteFeatures
+            A value is not a number, or more than the dtype holds.
+        """
+        return np.stack([compute_features(window, self.settings) for window in samples])
 
     def predict(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Score rows.

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from hubbub.errors import BundleError
 from hubbub.models.backends import computes_on_tensorflow
 
 ONNX = "model.onnx"
+
+Runtime = Literal["onnx", "keras"]
+"""What scores the frames of a bundle."""
 
 MOST_DIFFERENCE = 1e-4
 """Largest difference of a score that is taken for rounding."""

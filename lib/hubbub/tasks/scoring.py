@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio import decode
-from hubbub.audio.frontends import compute_features
 from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import Window, WindowGrid, split_windows, window_grid
 from hubbub.clips.table import resolve_uri
@@ -27,7 +26,8 @@ from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.segments import SegmentResult, SegmentWindows
 
 if TYPE_CHECKING:
-    from hubbub.models.bundle import Bundle, Runtime
+    from hubbub.models.opening import WindowModel
+    from hubbub.models.runtimes import Runtime
     from hubbub.tasks.label import LabelTask
 
 
@@ -152,7 +152,7 @@ class WindowScorer(RecordingScorer):
     def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
         model = load_model(self.task.bundle, self.task.tables.run["model_hash"])
         started = time.perf_counter()
-        features = np.stack([compute_features(window.samples, self.settings) for window in batch])
+        features = model.prepare(np.stack([window.samples for window in batch]))
         transformed = time.perf_counter()
         scores = model.predict(features).astype(np.float16)
         self.seconds["features"] += transformed - started
@@ -192,11 +192,11 @@ def choose_channel(settings: Settings) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def load_model(path: StoragePath, model_hash: str, runtime: Runtime = "keras") -> Bundle:
+def load_model(path: StoragePath, model_hash: str, runtime: Runtime = "keras") -> WindowModel:
     """Load the model, once a process; raises `BundleError` where it is no longer that of the run."""
-    from hubbub.models.bundle import load_bundle
+    from hubbub.models.opening import open_model
 
-    model = load_bundle(path, runtime=runtime)
+    model = open_model(path, runtime=runtime)
     if model.model_hash != model_hash:
         raise BundleError(f"{path} is no longer the model this run began with ({model.model_hash}, not {model_hash})")
     return model

@@ -31,7 +31,6 @@ from hubbub.tasks.scoring import Outcome, RecordingScorer, SampleCounter, choose
 from hubbub.tasks.segments import SegmentResult, SegmentWindows
 
 if TYPE_CHECKING:
-    from hubbub.models.bundle import Bundle
     from hubbub.tasks.label import LabelTask
 
 
@@ -139,7 +138,7 @@ class StreamScorer(RecordingScorer):
 
     def _time_model(self, call: Any, *arguments: Any) -> Any:
         run = self.task.tables.run
-        model: Bundle = load_model(self.task.bundle, run["model_hash"], run["frames"]["runtime"])
+        model = load_model(self.task.bundle, run["model_hash"], run["frames"]["runtime"])
         started = time.perf_counter()
         result = call(model, *arguments)
         self.seconds["model"] += time.perf_counter() - started
