@@ -102,6 +102,7 @@ def measure(case: Case, folder: Path, model: str, rows: int, rounds: int) -> Fou
         statistics,
         choose_recipe_settings(model, {"train.precision": case.precision}),
         steps=n_batches * 2 * (rounds + 1),
+        batch_rows=case.batch_rows,
     )
     policy = recipe.policy(Settings()) if recipe.policy and case.augmented else None
     targets, kept = np.arange(rows) % N_LABELS, KeptRows()

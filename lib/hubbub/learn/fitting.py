@@ -15,6 +15,7 @@ from hubbub.errors import TrainingError
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.checkpoints import State, mark_stopped, save_checkpoint
 from hubbub.learn.dataset import BandStatistics
+from hubbub.learn.devices import count_replicas, share_batches
 from hubbub.learn.frames import pool_in_graph
 from hubbub.learn.networks import Recipe, Shape
 from hubbub.learn.precision import use_precision
@@ -68,15 +69,16 @@ class _CheckLoss(keras.callbacks.Callback):
 
 
 def compile_network(
-    recipe: Recipe, shape: Shape, statistics: BandStatistics, settings: RecipeSettings, *, steps: int
+    recipe: Recipe, shape: Shape, statistics: BandStatistics, settings: RecipeSettings, *, steps: int, batch_rows: int
 ) -> keras.Model:
-    """Build a recipe's network, new, with its loss and its optimizer for so many steps."""
-    with use_precision(settings.train.precision):
-        model = recipe.build(shape, statistics, settings.model)
-    optimizer = recipe.optimizer(steps, settings.model)
-    metrics = [LabelledAccuracy(name="accuracy")]
-    model.compile(optimizer, loss=recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
-    model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step that makes variables a second time
+    """Build a recipe's network, new, with its loss and its optimizer for so many steps of so many rows."""
+    with share_batches(batch_rows):
+        with use_precision(settings.train.precision):
+            model = recipe.build(shape, statistics, settings.model)
+        optimizer = recipe.optimizer(steps, settings.model)
+        metrics = [LabelledAccuracy(name="accuracy")]
+        model.compile(optimizer, loss=recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
+        model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step that makes variables a second time
     return model
 
 
@@ -106,16 +108,17 @@ def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, policy: Augment
     """Show the model every training row once; return the epoch's line of the history."""
     _reseed(model, job.seed, epoch)
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    replicas = count_replicas(model)
     training_rows, validation_rows = plan_training_pass(job, epoch), plan_validation_pass(job)
     failures, table, finite = Failures(), job.target_table, _CheckLoss()
     by_frame = job.frames is not None
     validate = job.policy.for_validation() if by_frame and job.policy is not None else None
     with failures.raised(), _explain_memory(job):
         fitted = model.fit(
-            make_dataset(training_rows, table, failures, policy, by_frame=by_frame),
+            make_dataset(training_rows, table, failures, policy, by_frame=by_frame, replicas=replicas),
             steps_per_epoch=training_rows.n_batches,
             validation_data=(
-                make_dataset(validation_rows, table, failures, validate, by_frame=by_frame)
+                make_dataset(validation_rows, table, failures, validate, by_frame=by_frame, replicas=replicas)
                 if validation_rows.n_batches
                 else None
             ),

@@ -16,6 +16,7 @@ from hubbub.learn.balance import needs_balance, sample_balanced
 from hubbub.learn.checksummed_store import ChecksummedStore
 from hubbub.learn.crops import covering_crops, random_crops
 from hubbub.learn.dataset import Pass
+from hubbub.learn.devices import fill_equal_parts
 from hubbub.learn.tf_data import Failures, as_tf_data
 from hubbub.learn.training_job import TrainingJob
 from hubbub.models.backends import computes_on_tensorflow
@@ -87,9 +88,19 @@ def iterate_rows(one: Pass, table: Targets, policy: Augmentation | None = None, 
 
 
 def make_dataset(
-    one: Pass, table: Targets, failures: Failures, policy: Augmentation | None = None, *, by_frame: bool = False
+    one: Pass,
+    table: Targets,
+    failures: Failures,
+    policy: Augmentation | None = None,
+    *,
+    by_frame: bool = False,
+    replicas: int = 1,
 ) -> Any:
-    """Batches in the form that the backend reads fastest; `by_frame`: the policy makes scenes with frame targets."""
+    """Batches in the form that the backend reads fastest.
+
+    `by_frame`: the policy makes scenes with frame targets. `replicas` devices share a batch in equal parts.
+    """
     if not computes_on_tensorflow():
         return iterate_rows(one, table, policy, ahead=min(MOST_AHEAD, os.cpu_count() or 1))
-    return as_tf_data(one, target_table=table, augment=policy, by_frame=by_frame, failures=failures)
+    batches = as_tf_data(one, target_table=table, augment=policy, by_frame=by_frame, failures=failures)
+    return fill_equal_parts(batches, replicas)

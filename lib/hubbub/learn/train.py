@@ -230,7 +230,9 @@ def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
     set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
     steps = job.epochs * count_steps(job)
-    model = compile_network(job.recipe, job.shape, statistics, job.recipe_settings, steps=steps)
+    model = compile_network(
+        job.recipe, job.shape, statistics, job.recipe_settings, steps=steps, batch_rows=job.batch_rows
+    )
     return restore_checkpoint(job.partial / CHECKPOINTS, model), model
 
 

@@ -118,7 +118,7 @@ def test_a_training_step_is_traced_once(precision):
         BandStatistics(np.full(16, -30.0), np.full(16, 10.0)),
     )
     settings = choose_recipe_settings("default", {"train.precision": precision})
-    model = compile_network(find_recipe("default"), shape, statistics, settings, steps=4)
+    model = compile_network(find_recipe("default"), shape, statistics, settings, steps=4, batch_rows=8)
     traced, step = [], model.train_step
 
     def count(batch: object) -> object:
