@@ -46,6 +46,7 @@ def optimizer(steps: int, model: ModelSettings) -> keras.optimizers.Optimizer:
 RECIPE = Recipe(
     name="seed-cnn",
     summary="Four blocks of 3x3 convolution (32, 64, 128, 256 filters), as in many tutorials; no augmentation.",
+    source="the network of the notebook that hubbub began with",
     activation="softmax",
     loss="categorical_crossentropy",
     build=build,
