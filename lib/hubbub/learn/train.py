@@ -34,7 +34,7 @@ from hubbub.learn.checkpoints import State, copy_kept_model, restore_checkpoint
 from hubbub.learn.describe import calibrate_on_validation, describe_bundle
 from hubbub.learn.diagnosis import find_split_warnings, find_training_warnings
 from hubbub.learn.event_rules import fit_event_rules
-from hubbub.learn.fitting import CHECKPOINTS, LOGS, OnEpoch, compile_network, count_steps, fit_epochs
+from hubbub.learn.fitting import CHECKPOINTS, LOGS, OnEpoch, build_network, fit_epochs
 from hubbub.learn.leakage import refuse_leakage
 from hubbub.learn.precision import in_float32
 from hubbub.learn.predictions import score_chosen_rows
@@ -229,9 +229,8 @@ def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
     """A new model, or one as the last whole checkpoint has it."""
     set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
-    steps = job.epochs * count_steps(job)
-    model = compile_network(job.recipe, job.shape, statistics, job.recipe_settings, steps=steps)
-    return restore_checkpoint(job.partial / CHECKPOINTS, model), model
+    network = build_network(job.recipe, job.shape, statistics, job.recipe_settings)
+    return restore_checkpoint(job.partial / CHECKPOINTS, network), network
 
 
 def _finish(job: TrainingJob, state: State, trained: keras.Model, split_warnings: list[str]) -> list[str]:

@@ -27,6 +27,7 @@ from hubbub.learn.extra_sounds import ExtraSounds, load_extra_sounds
 from hubbub.learn.networks import Recipe, Shape, find_recipe
 from hubbub.learn.scenes import WHOLE_EVENT, SceneMixer
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
+from hubbub.learn.stages import Stage
 from hubbub.learn.teaching import Lesson, prepare_lessons
 from hubbub.models.frames import FrameLayout
 from hubbub.store.features import FeatureStore
@@ -111,6 +112,11 @@ class TrainingJob:
     def frames(self) -> FrameLayout | None:
         """How the scores of a network of frames lie; None for one that scores whole rows."""
         return None if self.recipe.plan_frames is None else self.recipe.plan_frames(self.store.settings)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Which part of the network trains in which epochs."""
+        return self.recipe.plan_stages(self.epochs, self.recipe_settings.model)
 
     @cached_property
     def statistics(self) -> BandStatistics:

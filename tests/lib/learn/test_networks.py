@@ -12,7 +12,7 @@ from keras import layers  # noqa: E402
 
 from hubbub.config.recipes import choose_recipe_settings  # noqa: E402
 from hubbub.learn.dataset import BandStatistics  # noqa: E402
-from hubbub.learn.fitting import compile_network  # noqa: E402
+from hubbub.learn.fitting import build_network, compile_model  # noqa: E402
 from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
 from hubbub.learn.networks.fourier import power_spectra  # noqa: E402
 from hubbub.learn.networks.standard import standardise  # noqa: E402
@@ -118,7 +118,9 @@ def test_a_training_step_is_traced_once(precision):
         BandStatistics(np.full(16, -30.0), np.full(16, 10.0)),
     )
     settings = choose_recipe_settings("default", {"train.precision": precision})
-    model = compile_network(find_recipe("default"), shape, statistics, settings, steps=4)
+    recipe = find_recipe("default")
+    model = build_network(recipe, shape, statistics, settings)
+    compile_model(model, recipe, settings, steps=4, learning_rate=0.001)
     traced, step = [], model.train_step
 
     def count(batch: object) -> object:

@@ -16,6 +16,7 @@ from hubbub.config import Settings
 from hubbub.config.network_features import choose_features
 from hubbub.config.recipes import DEFAULTS, ModelSettings, RecipeSettings
 from hubbub.errors import TrainingError, suggest_nearest
+from hubbub.learn.stages import Stage, plan_one_stage
 
 if TYPE_CHECKING:
     from hubbub.learn.augment import Augmentation
@@ -93,6 +94,9 @@ class Recipe:
 
     weights_licence: str | None = None
     """Licence of the weights that training begins with; None where it begins with random ones."""
+
+    plan_stages: Callable[[int, ModelSettings], tuple[Stage, ...]] = plan_one_stage
+    """Divides a number of epochs into stages."""
 
     settled_share: float = 0.0
     """Share of the epochs after which one may be kept: before, a learning rate that still falls makes weights that are
