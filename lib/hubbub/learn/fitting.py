@@ -15,6 +15,7 @@ from hubbub.errors import TrainingError
 from hubbub.learn.checkpoints import State, mark_stopped, restore_optimizer, save_checkpoint
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.frames import pool_in_graph
+from hubbub.learn.frozen import OnRows, open_frozen_source
 from hubbub.learn.networks import Recipe, Shape
 from hubbub.learn.precision import use_precision
 from hubbub.learn.smoothing import smooth_targets
@@ -25,7 +26,6 @@ from hubbub.learn.training_job import TrainingJob
 from hubbub.models.backends import open_log
 
 OnEpoch = Callable[[dict[str, float]], None]
-OnRows = Callable[[int, int], None]
 CHECKPOINTS, LOGS = "checkpoints", "logs"
 
 SMOOTHED_EPOCHS = 5
@@ -143,8 +143,9 @@ def _fit_stage(
 
 def open_source(job: TrainingJob, parts: Parts, on_rows: OnRows | None = None) -> Source:
     """Open what a stage is fitted on: rows, or the outputs of its frozen layers, computed where they are not yet."""
-    policy = smooth_targets(job.policy, job.recipe_settings.train.label_smoothing)
-    return RowSource(job, policy)
+    if parts.frozen is not None:
+        return open_frozen_source(job, parts, on_rows)
+    return RowSource(job, smooth_targets(job.policy, job.recipe_settings.train.label_smoothing))
 
 
 def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, source: Source) -> dict[str, float]:
@@ -190,8 +191,8 @@ def _update_best_epoch(job: TrainingJob, stage: Stage, state: State, line: dict[
     """Enter an epoch into the books: whether it is the best so far, and whether to stop, which the last stage may."""
     state.epoch += 1
     state.history.append(line)
-    recent = state.history[max(stage.first, state.epoch - SMOOTHED_EPOCHS) :]
-    recent = [line["val_loss"] for line in recent if "val_loss" in line]
+    lines = state.history[max(stage.first, state.epoch - SMOOTHED_EPOCHS) :]
+    recent = [line["val_loss"] for line in lines if "val_loss" in line]
     loss = sum(recent) / len(recent) if recent else -math.inf
     settled = job.recipe.settled_share * job.epochs
     # The first epoch that has settled is kept whatever its loss; those before it serve where training breaks off.

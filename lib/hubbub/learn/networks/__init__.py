@@ -10,6 +10,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
@@ -27,6 +28,9 @@ _RECIPES: Mapping[str, str] = {
     "default": "default:RECIPE",
     "detector": "detector:RECIPE",
     "seed-cnn": "seed_cnn:RECIPE",
+    "inception-v3": "images:INCEPTION_V3",
+    "mobilenet-v2": "images:MOBILENET_V2",
+    "efficientnet-b0": "images:EFFICIENTNET_B0",
 }
 """Where the recipe of each model is, below this package; read at the first use, for it brings Keras."""
 
@@ -91,6 +95,9 @@ class Recipe:
     plan_frames: Callable[[Settings], FrameLayout] | None = None
     """For networks that score frames of time, [row, frame, label]: how these lie. Their augmentation makes targets of
     that shape, and scenes of its own length."""
+
+    load_weights: Callable[[Any, Path], None] | None = None
+    """Gives a network that was built the weights of a file; None where training always begins with random ones."""
 
     weights_licence: str | None = None
     """Licence of the weights that training begins with; None where it begins with random ones."""
