@@ -26,6 +26,10 @@ _RECIPES: Mapping[str, str] = {
     "default": "default:RECIPE",
     "detector": "detector:RECIPE",
     "seed-cnn": "seed_cnn:RECIPE",
+    "cnn-64": "cnn_64:RECIPE",
+    "cnn-128": "cnn_128:RECIPE",
+    "cnn-stft-32": "cnn_stft_32:RECIPE",
+    "crnn": "crnn:RECIPE",
 }
 """Where the recipe of each model is, below this package; read at the first use, for it brings Keras."""
 
