@@ -218,8 +218,8 @@ def _write_command(those: Sequence[Training]) -> str:
 def main() -> None:
     """Measure a row, or print the table of those measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", type=list_of(DATA_SETS), help="which data sets; made in the folder where missing")
-    parser.add_argument("--models", type=list_of(MODELS), help=f"which models: {', '.join(MODELS)}")
+    parser.add_argument("--sets", "--set", type=list_of(DATA_SETS), help="which data sets; made where missing")
+    parser.add_argument("--models", "--model", type=list_of(MODELS), help=f"which models: {', '.join(MODELS)}")
     parser.add_argument("--seeds", type=positive, default=1, help="seeds of training (1)")
     every = tuple(range(1, FOLDS + 1))
     parser.add_argument("--folds", type=list_of(map(str, every)), default=every, help="which folds test (all)")

@@ -27,11 +27,12 @@ def models(
 
     from .console import reporter
 
+    with reporter.show_waiting("building networks"):
+        known = list_models() if name is None else (describe_model(name),)
     if name is None:
-        _print_table(list_models(reporter=reporter))
+        _print_table(known)
     else:
-        facts = describe_model(name, reporter=reporter)
-        reporter.show_table(f"models: {name}", _describe(facts))
+        reporter.show_table(f"models: {name}", _describe(known[0]))
     reporter.say(
         f"Counted from each network as it is built for its own features (hubbub settings --for NAME) and {N_LABELS} "
         "labels, windows side by side. Multiply-adds are those of convolutions, dense and recurrent layers."

@@ -1,4 +1,4 @@
-"""What is known of each model that can be trained. What ``hubbub models`` shows."""
+"""The functions of ``import hubbub`` about what can be trained; what ``hubbub models`` shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from hubbub.config.recipes import DEFAULTS, default_settings
 from hubbub.models.backends import import_keras
-from hubbub.pipelines.reporting import Reporter, choose_reporter
 
 if TYPE_CHECKING:
     from hubbub.config import Settings
@@ -61,32 +60,25 @@ class ModelFacts:
     """Epochs at most, by default, where rows are few."""
 
 
-def list_models(*, progress: bool = False, reporter: Reporter | None = None) -> tuple[ModelFacts, ...]:
-    """Tell what is known of each model that can be trained, in the order of ``hubbub models``.
+def list_models() -> tuple[ModelFacts, ...]:
+    """Tell what is known of each model that can be trained.
 
     Each network is built, for the features that it is made for and ten labels, to count what it costs.
-
-    Parameters
-    ----------
-    progress
-        Show that Keras is loading.
 
     Examples
     --------
     >>> {facts.name: facts.parameters for facts in hubbub.list_models()}  # doctest: +SKIP
     """
-    return tuple(describe_model(name, progress=progress, reporter=reporter) for name in DEFAULTS)
+    return tuple(map(describe_model, DEFAULTS))
 
 
-def describe_model(name: str, *, progress: bool = False, reporter: Reporter | None = None) -> ModelFacts:
+def describe_model(name: str) -> ModelFacts:
     """Tell what is known of one model.
 
     Parameters
     ----------
     name
         As ``--model`` takes it.
-    progress
-        Show that Keras is loading.
 
     Raises
     ------
@@ -98,10 +90,10 @@ def describe_model(name: str, *, progress: bool = False, reporter: Reporter | No
     >>> hubbub.describe_model("cnn-128").features  # doctest: +SKIP
     """
     default_settings(name)  # refuses a name that is none before Keras is loaded
-    with choose_reporter(reporter, progress=progress).show_waiting("loading Keras"):
-        import_keras()
-        from hubbub.learn.network_cost import build_for_own_features, count_multiply_adds_per_s
-        from hubbub.learn.networks import find_recipe
+    import_keras()
+    from hubbub.learn.network_cost import build_for_own_features, count_multiply_adds_per_s
+    from hubbub.learn.networks import find_recipe
+
     recipe = find_recipe(name)
     shape, network = build_for_own_features(recipe, n_labels=N_LABELS)
     return ModelFacts(
