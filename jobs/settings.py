@@ -20,7 +20,9 @@ def settings(
     for_: Annotated[
         str | None,
         typer.Option(
-            "--for", help="Print the settings of the features that a model is made for; hubbub models.", metavar="NAME"
+            "--for",
+            help="Print the settings of the features that a model is made for; hubbub models lists the models.",
+            metavar="NAME",
         ),
     ] = None,
     model: Annotated[
@@ -41,7 +43,7 @@ def settings(
 
     if for_ is not None and model is not None:
         raise UsageError(
-            "--for prints the settings of features, and --model those of a recipe: two files; give one of the two"
+            f"--for {for_} prints the settings of features, --model {model} those of a recipe; give one of the two"
         )
     if list_:
         width = max(map(len, FRONTENDS))

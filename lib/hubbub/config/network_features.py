@@ -11,7 +11,31 @@ from typing import Any
 from hubbub.config import Settings, nest_settings, parse_settings
 from hubbub.config.recipes import default_settings
 
-FEATURES: Mapping[str, Mapping[str, Any]] = {}
+FEATURES: Mapping[str, Mapping[str, Any]] = {
+    # Each picture relative to its own peak, as librosa's power_to_db(ref=np.max) makes them.
+    "cnn-64": {"frontend.ref": "max"},
+    # 2.95 s are 128 frames; training takes another stretch of each recording at every epoch.
+    "cnn-128": {
+        "frontend.sample_rate": 44_100,
+        "frontend.n_fft": 1024,
+        "frontend.hop_samples": 1024,
+        "windows.mode": "random",
+        "windows.crop_s": 2.95,
+    },
+    "cnn-stft-32": {
+        "frontend.name": "stft-db",
+        "frontend.sample_rate": 16_000,
+        "frontend.n_fft": 256,
+        "frontend.hop_samples": 128,
+    },
+    # Frames of 40 ms, half of each shared with the next.
+    "crnn": {
+        "frontend.sample_rate": 44_100,
+        "frontend.n_fft": 1764,
+        "frontend.hop_samples": 882,
+        "frontend.n_mels": 40,
+    },
+}
 """Changes to the default settings of features, by the name of a network; networks that are not here take the defaults.
 """
 

@@ -72,12 +72,16 @@ class CrossvalPlan:
 
     rows_hash: str
 
+    weights: str | None
+    """What identifies the weights that every trial begins with; None for models without such."""
+
     @property
     def command(self) -> dict[str, Any]:
         """All that decides the scores: another command needs another folder."""
         return {
             "model": self.model,
             "recipe_settings": self.settings.model_dump(mode="json"),
+            **({} if self.weights is None else {"weights": self.weights}),
             "trials": [one.name for one in self.trials],
             "folds": "official" if self.fold_of is None else "by group",
             "settings_hash": self.store.settings_hash,

@@ -34,7 +34,6 @@ from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
 from hubbub.learn.networks.default import optimizer, policy
 from hubbub.learn.networks.standard import standardise
-from hubbub.learn.pretrained import IMAGENET_LICENCE
 from hubbub.learn.stages import Parts, Stage
 from hubbub.learn.weight_files import Arrays, WeightsFile, list_wanted, open_weights
 
@@ -116,17 +115,9 @@ class ImageNetwork:
         a checkpoint nor an exporter sees.
         """
         made = self.make(include_top=False, weights=None, input_shape=(side_px, side_px, 3))
-
-        def copy(layer: keras.Layer) -> keras.Layer:
-            if isinstance(layer, layers.Normalization):
-                return layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=NORMALISER)
-            config = layer.get_config()
-            if learns and isinstance(layer, layers.BatchNormalization):
-                config["momentum"] = BATCH_NORM_MOMENTUM
-            return type(layer).from_config(config)
-
-        copied = keras.models.clone_model(made, clone_function=copy)
-        return keras.Model(copied.input, copied.output, name=IMAGE_NETWORK)
+        if learns or any(isinstance(layer, layers.Normalization) for layer in made.layers):
+            made = keras.models.clone_model(made, clone_function=partial(_copy_layer, learns=learns))
+        return keras.Model(made.input, made.output, name=IMAGE_NETWORK)
 
     def load(self, network: keras.Model, file: Path) -> None:
         """Give the image network of what `build` made the weights of a file; those of its last layer are left out.
@@ -155,6 +146,15 @@ class ImageNetwork:
             f"{file} holds {held.describe()}{guess}; expected the weights of {self.name}, "
             f"{count_noun(len(having), 'layer')} with {values:,} values, and its last layer or not"
         )
+
+
+def _copy_layer(layer: keras.Layer, *, learns: bool) -> keras.Layer:
+    if isinstance(layer, layers.Normalization):
+        return layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=NORMALISER)
+    config = layer.get_config()
+    if learns and isinstance(layer, layers.BatchNormalization):
+        config["momentum"] = BATCH_NORM_MOMENTUM
+    return type(layer).from_config(config)
 
 
 def _correct(layer: str, arrays: Arrays) -> Arrays:
@@ -301,19 +301,19 @@ def _make_recipe(network: ImageNetwork, source: str) -> Recipe:
         most_epochs=60,
         plan_stages=plan_stages,
         load_weights=network.load,
-        weights_licence=IMAGENET_LICENCE,
+        weights_licence="Apache-2.0; made from ImageNet, for research",
     )
 
 
 INCEPTION_V3 = _make_recipe(
     ImageNetwork("inception-v3", keras.applications.InceptionV3, 299, FROM_BLACK),
-    'C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016',
+    "Szegedy et al., Inception v3, 2016, arXiv 1512.00567",
 )
 MOBILENET_V2 = _make_recipe(
     ImageNetwork("mobilenet-v2", keras.applications.MobileNetV2, 224, FROM_BLACK),
-    'M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018',
+    "Sandler et al., MobileNetV2, 2018, arXiv 1801.04381",
 )
 EFFICIENTNET_B0 = _make_recipe(
     ImageNetwork("efficientnet-b0", keras.applications.EfficientNetB0, 224, FROM_NOUGHT),
-    'M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019',
+    "Tan and Le, EfficientNet, 2019, arXiv 1905.11946",
 )
