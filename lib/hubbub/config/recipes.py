@@ -5,6 +5,7 @@ Networks themselves are in `hubbub.learn.networks`; what is here needs no Keras,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -249,7 +250,7 @@ def choose_recipe_settings(
     for name, value in short.items():
         if value is None:
             continue
-        section = _SHORT[name]
+        value, section = os.fspath(value) if isinstance(value, os.PathLike) else value, _SHORT[name]
         held, default = (one[section].get(name) for one in (data, defaults))
         if name in _GIVEN_ONCE and held not in (default, value):
             raise SettingsError(f"{name} {value}, and {section}.{name} {held}; give one of the two")

@@ -151,6 +151,16 @@ def fix_weights(model: str, settings: RecipeSettings) -> tuple[RecipeSettings, s
     return settings.model_copy(update={"model": chosen}), weights.identity
 
 
+def require_weights(model: str, settings: RecipeSettings, identity: str | None) -> None:
+    """Refuse weights other than those that `fix_weights` found; errors of `find_weights`."""
+    found = find_weights(model, settings)
+    if found is not None and identity not in (None, found.identity):
+        raise TrainingError(
+            f"{found.file} on this machine is another file than where the command was given (SHA-256 "
+            f"{found.identity[:16]}…, expected {str(identity)[:16]}…); copy it, or give a file in a shared folder"
+        )
+
+
 def cache_folder() -> Path:
     """Where Keras keeps the weights of keras.applications."""
     return Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "models"

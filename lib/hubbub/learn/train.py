@@ -94,7 +94,7 @@ def train(
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | None = None,
-    weights: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     validation_share: float | None = None,

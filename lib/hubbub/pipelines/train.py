@@ -63,7 +63,7 @@ def train(
             test_fold=test_fold,
             split_by=split_by,
             settings=chosen,
-            weights=None if weights is None else os.fspath(weights),
+            weights=weights,
             epochs=epochs,
             seed=seed,
             **extra,
