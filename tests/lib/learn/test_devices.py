@@ -23,9 +23,9 @@ store, out = sys.argv[1:]
 counts, losses = [], []
 fit = training.fit_epochs
 
-def count_and_fit(job, state, model, on_epoch):
+def count_and_fit(job, state, model, *rest):
     counts.append(devices.count_replicas(model))
-    return fit(job, state, model, on_epoch)
+    return fit(job, state, model, *rest)
 
 training.fit_epochs = count_and_fit
 settings = {"model.dropout": 0.0, "train.batch_rows": 8, "train.validation_share": 0.2}
