@@ -17,6 +17,7 @@ from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.folders import list_sizes
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import make_visible
+from hubbub.models.refusals import refuse_pickle
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -137,6 +138,7 @@ def _list_network(folder: Path, given: ForeignSettings, path: StoragePath) -> li
     if not whole.is_file():
         what = "is a folder" if whole.is_dir() else "is missing"
         raise BundleError(f"{where} {what}; expected the network, one file, beside {path.name}")
+    refuse_pickle(whole, where)
     return [given.file, *_list_external(folder, given)]
 
 
