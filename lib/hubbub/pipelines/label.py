@@ -51,6 +51,10 @@ if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
 
 
+MOST_COUNTED = 40
+"""Labels whose events are counted on the screen, those with the most."""
+
+
 @dataclass(frozen=True)
 class LabelResult:
     """A run over recordings.
@@ -285,7 +289,8 @@ def _run(
         tables = tables.begin(run.plan.clips)
         summary = _label_missing(run, tables, this)
         counts = sorted(summary.event_counts.items(), key=lambda item: -item[1])
-        found = ", ".join(f"{name} {count}" for name, count in counts)
+        found = ", ".join(f"{name} {count}" for name, count in counts[:MOST_COUNTED])
+        found += f", … {len(counts)} labels in all" if len(counts) > MOST_COUNTED else ""
         reporter.say(f"events: {found or 'none above the thresholds'}")
         return _settle(run, tables, this, summary)
 
