@@ -13,7 +13,7 @@ from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.clips.sources.tree import is_audio
 from hubbub.clips.table import ClipTable, read_table
 from hubbub.config import Settings, parse_settings
-from hubbub.errors import ClipTableError, LabelsError, UsageError
+from hubbub.errors import BundleError, ClipTableError, LabelsError, UsageError
 from hubbub.io.atomic import explain_read_errors
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
@@ -161,6 +161,8 @@ def _prepare_run(
     """Read the model, and the label tables where there are some, and plan the run."""
     description = read_description(model)
     settings = parse_settings(description["settings"], where=str(model))
+    if not description["labels"]:
+        raise BundleError(f"{model} gives embeddings and no scores; train a head on them: hubbub embed, hubbub train")
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
     chosen = _choose_grid(hop_s, tables, settings, description)
