@@ -118,16 +118,16 @@ Labels = Annotated[
 
 
 class Rule(Frozen):
-    """What makes an event of a label's scores; null: as by default."""
+    """What makes an event of a label's scores; null: as for any label."""
 
     threshold: float | None = Field(None, gt=0, le=1, description="a score that an event reaches")
     release: float | None = Field(None, gt=0, le=1, description="an event ends below it; null: 0.7 of the threshold")
     min_duration_s: float | None = Field(None, ge=0, description="shorter events are dropped")
     merge_gap_s: float | None = Field(None, ge=0, description="shorter gaps between a label's events are closed")
     median_s: float | None = Field(None, ge=0, description="seconds of the median that scores are smoothed by")
-    step_s: float | None = Field(None, ge=0, description="as in bundle.json")
-    least_change: float | None = Field(None, gt=0, le=1, description="as in bundle.json")
-    late_s: float | None = Field(None, ge=-0.5, le=0.5, description="as in bundle.json")
+    step_s: float | None = Field(None, ge=0, description="seconds to each side of a border that are compared")
+    least_change: float | None = Field(None, gt=0, le=1, description="with step_s: how far scores of neighbours differ")
+    late_s: float | None = Field(None, ge=-0.5, le=0.5, description="seconds that events begin after their scores")
 
 
 class ForeignSettings(Frozen):
@@ -146,8 +146,8 @@ class ForeignSettings(Frozen):
     hop_s: float | None = Field(
         None, gt=0, description="from one window to the next, where hubbub label --hop does not say; null: a fifth"
     )
-    input: Input = Input()
-    outputs: Outputs = Field(description="such as outputs: {scores: {name: scores}}")
+    input: Input = Field(Input(), description="what the network takes")
+    outputs: Outputs = Field(description="what is used of what it gives, such as outputs: {scores: {name: scores}}")
     labels: Labels | None = Field(None, description="labels, or the file where they stand")
     events: Rule = Field(Rule(), description="what makes an event of any label's scores")
     rules: dict[str, Rule] = Field({}, description="label -> what is different for it")
