@@ -62,6 +62,9 @@ class Input(Frozen):
     layout: Layout | None = Field(
         None, description="its dimensions; null: [batch, sample], or [batch, frame, band] for models of features"
     )
+    frames: int | None = Field(
+        None, ge=1, description="of features: the first so many frames of a window; null: all that it makes"
+    )
     peak: float | None = Field(
         None, gt=0, le=1e6, description="each window is freed of its mean and scaled to this peak; null: neither"
     )
@@ -175,6 +178,9 @@ class ForeignSettings(Frozen):
         _check_layout("input", self.input_layout, wanted)
         if self.features is not None and self.input.peak is not None:
             raise ValueError("input.peak is for models of waveforms: remove it, or the features")
+        if self.input.frames is not None and (self.features is None or self.input.frames > self.count_frames()):
+            most = "models of features" if self.features is None else f"at most {self.count_frames()}, of a window"
+            raise ValueError(f"input.frames {self.input.frames}: expected {most}")
         if self.outputs.scores is None and self.outputs.embeddings is None:
             raise ValueError("expected outputs.scores, outputs.embeddings, or both")
         for name, layout in (("scores", self.scores_layout), ("embeddings", self.embeddings_layout)):
@@ -228,6 +234,11 @@ class ForeignSettings(Frozen):
             return self.window_samples
         assert self.window_s is not None
         return max(1, round(self.window_s * self.sample_rate))
+
+    def count_frames(self) -> int:
+        """Frames of a window, a sample each of a waveform."""
+        frontend = self.settings.frontend
+        return frontend.n_frames(max(1, round(self.settings.windows.input_s * frontend.sample_rate)))
 
     @cached_property
     def settings(self) -> Settings:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import compute_features
-from hubbub.audio.windows import window_grid
 from hubbub.config import Settings
 from hubbub.config.foreign import ForeignSettings, Rule
 from hubbub.errors import BundleError
@@ -163,14 +162,13 @@ def plan_sliding(files: ForeignFiles) -> SlidingWindows | None:
     scores, settings = files.given.outputs.scores, files.given.settings
     if scores is None or scores.frame_s is None:
         return None
-    grid = window_grid(settings, hop_s=settings.windows.input_s)
-    return SlidingWindows.of(settings, settings.frontend.n_frames(grid.window), scores, str(files.path))
+    window = files.given.input.frames or files.given.count_frames()
+    return SlidingWindows.of(settings, window, scores, str(files.path))
 
 
 def describe(files: ForeignFiles) -> dict[str, Any]:
     """Describe a model as `bundle.json` does a bundle."""
     given, settings = files.given, files.given.settings
-    grid = window_grid(settings, hop_s=settings.windows.input_s)
     rules = {label: _make_rule(given, label) for label in files.labels}
     sliding = plan_sliding(files)
     return {
@@ -183,7 +181,7 @@ def describe(files: ForeignFiles) -> dict[str, Any]:
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
         "window_s": settings.windows.input_s,
-        "n_frames": settings.frontend.n_frames(grid.window),
+        "n_frames": given.count_frames(),
         "n_bands": settings.frontend.n_bands,
         **({} if given.hop_s is None else {"hop_s": given.hop_s}),
         **({} if sliding is None else {"frames": asdict(sliding.frames)}),

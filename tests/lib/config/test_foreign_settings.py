@@ -97,6 +97,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"events": {"threshold": 0}}, "events.threshold: expected more than 0"),
     ({"rules": {"dog": {"treshold": 0.5}}}, r"unknown entry 'rules.dog.treshold': did you mean 'threshold'\?"),
     ({"hop_s": -1}, "hop_s: expected more than 0"),
+    ({"input": {"frames": 10}}, "input.frames 10: expected models of features"),
     ({"input": {"peak": 0}}, "input.peak: expected more than 0"),
 ]
 
