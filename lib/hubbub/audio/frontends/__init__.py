@@ -26,6 +26,7 @@ _CLASSES = {
     "chroma": "chroma.Chroma",
     "pcen": "pcen.Pcen",
     "descriptors": "descriptors.Descriptors",
+    "waveform": "waveform.Waveform",
     "embedding": "embedding.Embedding",
 }
 
