@@ -11,6 +11,18 @@ from typing import Any
 from hubbub.config import Settings, nest_settings, parse_settings
 from hubbub.config.recipes import default_settings
 
+HEADS = ("linear", "dense")
+"""Networks that train on embeddings, which a model makes; the first is the default."""
+
+_ANY_EMBEDDING = {
+    "frontend.name": "embedding",
+    "frontend.model": "any",
+    "frontend.model_hash": 16 * "0",
+    "frontend.dimension": 1024,
+    "windows.mode": "all",
+}
+"""Of no model in particular, to build heads for that are only counted."""
+
 FEATURES: Mapping[str, Mapping[str, Any]] = {
     # Each picture relative to its own peak, as librosa's power_to_db(ref=np.max) makes them.
     "cnn-64": {"frontend.ref": "max"},
@@ -35,6 +47,7 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
         "frontend.hop_samples": 882,
         "frontend.n_mels": 40,
     },
+    **dict.fromkeys(HEADS, _ANY_EMBEDDING),
 }
 """Changes to the default settings of features, by the name of a network; networks that are not here take the defaults.
 """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
-from hubbub.config.network_features import choose_features
+from hubbub.config.network_features import HEADS, choose_features
 from hubbub.config.recipes import DEFAULTS, ModelSettings, RecipeSettings
 from hubbub.errors import TrainingError, suggest_nearest
 
@@ -30,6 +30,8 @@ _RECIPES: Mapping[str, str] = {
     "cnn-128": "cnn_128:RECIPE",
     "cnn-stft-32": "cnn_stft_32:RECIPE",
     "crnn": "crnn:RECIPE",
+    "linear": "heads:LINEAR",
+    "dense": "heads:DENSE",
 }
 """Where the recipe of each model is, below this package; read at the first use, for it brings Keras."""
 
@@ -106,6 +108,11 @@ class Recipe:
     def features(self) -> Settings:
         """The features that it is made for."""
         return choose_features(self.name)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it trains on embeddings, and not on spectrograms."""
+        return self.name in HEADS
 
     @property
     def defaults(self) -> RecipeSettings:
