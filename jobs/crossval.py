@@ -20,7 +20,9 @@ def crossval(
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="Folder of the cross-validation.", metavar="RUN"),
     ],
-    model: options.Network = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model, of hubbub models. Default: what suits the store.", metavar="NAME")
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Draw so many folds by group. Default: the clips' own.", metavar="K")
     ] = None,

@@ -88,10 +88,6 @@ RecipeSet = Annotated[
         "--set", help="One recipe setting, such as model.learning_rate=0.001; repeat for more.", metavar="KEY=VALUE"
     ),
 ]
-Network = Annotated[
-    str | None,
-    typer.Option("--model", help="A model; hubbub models lists them. Default: what suits the store.", metavar="NAME"),
-]
 Bundle = Annotated[
     StoragePath,
     typer.Option(

@@ -19,7 +19,14 @@ def train(
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
-    model: options.Network = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="default, detector (says when, for labelling) or another; hubbub models lists them. Default: default, "
+            "or linear for a store of embeddings.",
+            metavar="NAME",
+        ),
+    ] = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
         str | None,
