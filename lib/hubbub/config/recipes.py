@@ -135,6 +135,14 @@ DEFAULTS: Mapping[str, RecipeSettings] = {
     "inception-v3": InceptionRecipeSettings(),
     "mobilenet-v2": ImageRecipeSettings(),
     "efficientnet-b0": ImageRecipeSettings(),
+    "linear": RecipeSettings(
+        model=ModelSettings(learning_rate=1e-2, weight_decay=0.02, dropout=0.2),
+        train=TrainSettings(patience=1.0, augment=False),
+    ),
+    "dense": RecipeSettings(
+        model=ModelSettings(learning_rate=3e-3, weight_decay=0.02, dropout=0.3),
+        train=TrainSettings(patience=1.0, augment=False),
+    ),
 }
 """The settings of each recipe, where nobody changes them."""
 

@@ -26,7 +26,7 @@ def train(
     store: PathLike | FeatureStore,
     out: PathLike,
     *,
-    model: str = "default",
+    model: str | None = None,
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
@@ -50,7 +50,8 @@ def train(
     out
         Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
     model
-        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`.
+        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`; None: ``default``, or
+        ``linear`` for a store of embeddings.
     test_fold
         Fold to keep out and test on.
     split_by

@@ -192,7 +192,7 @@ def choose_channel(settings: Settings) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def load_model(path: StoragePath, model_hash: str, runtime: str = "keras") -> WindowModel:
+def load_model(path: StoragePath, model_hash: str, runtime: str | None = None) -> WindowModel:
     """Load the model, once a process; raises `BundleError` where it is no longer that of the run."""
     from hubbub.models.opening import open_model
 
