@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +32,15 @@ from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.models.backends import import_keras
 from hubbub.models.frames import FrameLayout, pool_frames
-from hubbub.models.runtimes import ONNX, Runtime, Scores, export_onnx, has_onnx_runtime, open_onnx
+from hubbub.models.onnx_export import export_onnx
+from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
 
 FORMAT = "hubbub-bundle/1"
-MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
+MODEL, ONNX, DESCRIPTION, CARD = "model.keras", "model.onnx", "bundle.json", "README.md"
+
+Runtime = Literal["onnx", "keras"]
+"""What scores the frames of a bundle."""
+
 BATCH_ROWS = 16
 """Rows scored at once. Batches are filled up to it: one compiled graph, and no score depends on its neighbours."""
 
@@ -173,13 +178,13 @@ class Bundle:
         return self.frames
 
     @cached_property
-    def _runtime(self) -> Scores:
+    def _runtime(self) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
         if self.runtime == "keras":
             return self._model.predict_on_batch
         with local_file(self.path / ONNX) as local:
             if hash_file(local) != self.description["onnx"]["hash"]:
                 raise BundleError(f"{self.path / ONNX} was changed or cut short; copy the bundle again")
-            return open_onnx(local)
+            return open_onnx(local).run_first
 
     def _score_batch(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self.frames is None:

@@ -1,19 +1,21 @@
 """Models by their path, whatever they are: what all of them offer, and what opens each.
 
-A bundle of hubbub's own is a folder (`hubbub.models.bundle`).
+A bundle of hubbub's own is a folder (`hubbub.models.bundle`), a model of others a YAML file (`hubbub.models.foreign`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from hubbub.config import Settings
 from hubbub.io.paths import StoragePath, parse_path
-from hubbub.models.bundle import check_model, load_bundle, read_description
-from hubbub.models.runtimes import Runtime
+from hubbub.models import bundle
+from hubbub.models.foreign import describe, open_foreign
+from hubbub.models.foreign_files import is_foreign, read_foreign
 
 __all__ = ["WindowModel", "check_model", "open_model", "read_description"]
 
@@ -54,13 +56,13 @@ class WindowModel(Protocol):
         """Score what `prepare` made: float32 [window, label], 0 to 1, each window by itself."""
 
 
-def open_model(path: str | StoragePath, *, runtime: Runtime | None = None) -> WindowModel:
+def open_model(path: str | StoragePath, *, runtime: str | None = None) -> WindowModel:
     """Open a model and load it.
 
     Parameters
     ----------
     path
-        The folder of a bundle, or its address, ``s3://bucket/prefix``.
+        The folder of a bundle, or the YAML file of a model of others; or its address, ``s3://bucket/prefix``.
     runtime
         What scores frames of a bundle; None: the fastest that is installed.
 
@@ -71,4 +73,30 @@ def open_model(path: str | StoragePath, *, runtime: Runtime | None = None) -> Wi
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
-    return load_bundle(parse_path(path), runtime=runtime)
+    path = parse_path(path)
+    return (
+        open_foreign(path)
+        if is_foreign(path)
+        else bundle.load_bundle(path, runtime=cast("bundle.Runtime | None", runtime))
+    )
+
+
+def read_description(path: StoragePath) -> dict[str, Any]:
+    """Describe a model as `bundle.json` does; loads nothing. Errors of `open_model`."""
+    return describe(read_foreign(path)) if is_foreign(path) else bundle.read_description(path)
+
+
+def choose_runtime(description: Mapping[str, Any]) -> str:
+    """What computes a model here, of `hubbub.models.runtimes.FORMATS`."""
+    return description["kind"] if "kind" in description else bundle.choose_runtime(description)
+
+
+def check_model(path: StoragePath) -> None:
+    """Refuse a model that cannot be used, before a run begins; errors of `open_model`.
+
+    A bundle is compared with its description. A model of others is opened, compared with its YAML file, and tried.
+    """
+    if is_foreign(path):
+        open_foreign(path)
+    else:
+        bundle.check_model(path)

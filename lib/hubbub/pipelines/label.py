@@ -27,9 +27,9 @@ from hubbub.labels.tables import (
     open_labels,
     require_run,
 )
-from hubbub.models.bundle import Bundle, choose_runtime
+from hubbub.models.bundle import Bundle
 from hubbub.models.frames import FrameLayout
-from hubbub.models.opening import check_model, read_description
+from hubbub.models.opening import check_model, choose_runtime, read_description
 from hubbub.models.stream import StreamLayout
 from hubbub.pipelines.event_rules import RuleChanges, make_rules
 from hubbub.pipelines.execution import check_recordings, describe_plan, report_result, run_units
