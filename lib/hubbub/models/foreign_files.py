@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hubbub.config import canonical_hash
 from hubbub.config.foreign import ForeignSettings, LabelsFile, check_labels, parse_foreign
@@ -142,7 +142,12 @@ def _list_network(folder: Path, given: ForeignSettings, path: StoragePath) -> li
 
 def _list_external(folder: Path, given: ForeignSettings) -> list[str]:
     """Files beside an ONNX file that hold its weights; none of other formats."""
-    return []
+    if given.kind != "onnx":
+        return []
+    from hubbub.models.runtimes.onnx import list_external_files
+
+    below = PurePosixPath(given.file).parent
+    return [str(below / name) for name in list_external_files(folder / given.file)]
 
 
 def _read_labels(folder: Path, given: ForeignSettings, path: StoragePath) -> tuple[str, ...]:

@@ -56,6 +56,9 @@ class Network(Protocol):
     inputs: Sequence[Port]
     outputs: Sequence[Port]
 
+    def find_inner(self, name: str) -> Port | None:
+        """Find a layer or tensor inside the network, so that `run` gives it; None: there is none, or it cannot be."""
+
     def run(self, values: Mapping[str, npt.NDArray[np.float32]], outputs: Sequence[str]) -> list[np.ndarray]:
         """Compute outputs, in the order of their names, for inputs by name.
 
@@ -118,6 +121,11 @@ def open_network(kind: str, path: Path, *, signature: str = "serving_default", t
 def count_threads() -> int:
     """Threads that compute a network: as many as OMP_NUM_THREADS says, which workers set, else one."""
     return int(os.environ.get("OMP_NUM_THREADS") or 1)
+
+
+def say_error(error: Exception) -> str:
+    """Write the first line of what a runtime said, control characters as escapes."""
+    return make_visible((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def list_ports(ports: Sequence[Port]) -> str:
