@@ -137,11 +137,16 @@ def _list_network(folder: Path, given: ForeignSettings, path: StoragePath) -> li
     if not whole.is_file():
         what = "is a folder" if whole.is_dir() else "is missing"
         raise BundleError(f"{where} {what}; expected the network, one file, beside {path.name}")
-    return [given.file, *_list_external(folder, given)]
+    external = _list_external(folder, given)
+    if missing := [name for name in external if not (folder / name).is_file()]:
+        raise BundleError(f"{path.parent / missing[0]} is missing, which has weights of {given.file}; copy it there")
+    return [given.file, *external]
 
 
 def _list_external(folder: Path, given: ForeignSettings) -> list[str]:
-    """Files beside an ONNX file that hold its weights; none of other formats."""
+    """Files beside an ONNX or OpenVINO file that hold its weights; none of other formats."""
+    if given.kind == "openvino":
+        return [str(PurePosixPath(given.file).with_suffix(".bin"))]
     if given.kind != "onnx":
         return []
     from hubbub.models.runtimes.onnx import list_external_files
