@@ -112,7 +112,7 @@ def _export(
             write_json(partial / RECORD, {})
             exporter.write(bundle.network, partial / exporter.file, count_frames(bundle))
             write_beside(partial, bundle, exporter)
-            exported = open_foreign(partial / YAML)
+            exported = _open_again(partial / YAML, exporter)
             found = {"rows": len(rows.values), "of": rows.source, "max_difference": _compare(bundle, exported, rows)}
             made = {"identity": identity, "model_hash": exported.model_hash}
             write_json(partial / RECORD, describe_record(bundle, exporter, found) | made)
@@ -129,6 +129,18 @@ def _open(path: StoragePath, exporter: Exporter) -> Bundle:
     return load_bundle(path, runtime="keras")
 
 
+def _open_again(path: Path, exporter: Exporter) -> ForeignModel:
+    """Open what was written; raises `BundleError` where its runtime does not take it."""
+    try:
+        return open_foreign(path)
+    except BundleError as error:
+        reason = str(error).replace(f"{path.parent}{os.sep}", "")
+        raise BundleError(
+            f"the network was written as {exporter.format}, and does not run: {reason}. Nothing was kept; try another "
+            f"--format ({exporter.list_others()})"
+        ) from None
+
+
 def _compare(bundle: Bundle, exported: ForeignModel, rows: ComparedRows) -> float:
     """Largest difference of any score.
 
@@ -143,7 +155,7 @@ def _compare(bundle: Bundle, exported: ForeignModel, rows: ComparedRows) -> floa
         raise BundleError(
             f"{exported.given.file} gives other scores than {bundle.path}, by up to {difference:.3g} on "
             f"{count_noun(len(rows.values), 'window')} of {rows.source}; expected {MOST_DIFFERENCE:g} at most. Nothing "
-            "was written; try another --format"
+            "was kept; try another --format"
         )
     return difference
 

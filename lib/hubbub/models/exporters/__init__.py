@@ -85,10 +85,13 @@ class Exporter:
             raise  # a full disk, which is told as one
         except Exception as error:  # exporters fail in ways of their own
             reason = make_visible((str(error).strip().splitlines() or [type(error).__name__])[0])
-            others = ", ".join(name for name in EXPORTERS if name != self.format)
             raise BundleError(
-                f"the network cannot be written as {self.format}: {reason}; try another --format ({others})"
+                f"the network cannot be written as {self.format}: {reason}; try another --format ({self.list_others()})"
             ) from error
+
+    def list_others(self) -> str:
+        """Write the other formats for a message."""
+        return ", ".join(name for name in EXPORTERS if name != self.format)
 
 
 EXPORTERS = {
@@ -96,7 +99,7 @@ EXPORTERS = {
     for exporter in (
         Exporter("onnx", "model.onnx", "onnx.write_onnx", {"tf2onnx": "cpu", "onnx": "onnx"}),
         Exporter("litert", "model.tflite", "litert.write_litert", {"ai_edge_litert": "litert"}),
-        Exporter("openvino", "model.xml", "openvino.write_openvino", {"tf2onnx": "cpu", "openvino": "openvino"}),
+        Exporter("openvino", "model.xml", "openvino.write_openvino", {"openvino": "openvino"}),
     )
 }
 """By the format that a user names."""

@@ -1,7 +1,6 @@
-"""OpenVINO: an .xml, and its weights in a .bin; float32.
+"""OpenVINO: an .xml, and its weights in a .bin; float32; any number of rows, and of frames where the network takes any.
 
-It is made of the ONNX file, which OpenVINO reads by itself. Its converter of Keras networks reports to its makers what
-it is used for, unless somebody has switched that off.
+OpenVINO reads a SavedModel by itself. Its Python converter would do the same, and report to its makers that it did.
 """
 
 from __future__ import annotations
@@ -10,14 +9,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hubbub.models.exporters.onnx import write_onnx
+from hubbub.models.runtimes.openvino import explain_failure
 
 
 def write_openvino(model: Any, path: Path, n_frames: int) -> None:
-    """Write a network by way of ONNX; see `hubbub.models.exporters.Exporter.write`."""
+    """Write a network by way of a SavedModel; see `hubbub.models.exporters.Exporter.write`."""
     import openvino
 
     with tempfile.TemporaryDirectory(prefix="hubbub-") as folder:
-        onnx = Path(folder) / "model.onnx"
-        write_onnx(model, onnx, n_frames)
-        openvino.serialize(openvino.Core().read_model(onnx), path, path.with_suffix(".bin"))
+        model.export(folder, format="tf_saved_model", verbose=False)
+        try:
+            graph = openvino.Core().read_model(folder)
+        except Exception as error:
+            raise RuntimeError(explain_failure(error)) from None
+        openvino.serialize(graph, path, path.with_suffix(".bin"))

@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.errors import BundleError
-from hubbub.models.runtimes import Network, Port, say_error
+from hubbub.io.text import make_visible
+from hubbub.models.runtimes import Network, Port
 
 _HEAD = 200
 """Bytes in which the mark of the format stands."""
+
+_PREFACES = ("Exception from", "Check ", "[ GENERAL_ERROR", "FrontEnd API failed", "Model wasn't", "Summary:")
+"""How lines begin that come before the reason."""
 
 
 class OpenVinoNetwork:
@@ -35,7 +39,7 @@ class OpenVinoNetwork:
             found = self._compiled(held)
         except Exception as error:  # OpenVINO raises RuntimeError, and others of its own
             shapes = ", ".join(str(list(value.shape)) for value in held)
-            raise BundleError(f"{self._path} cannot take {shapes}: {_say_reason(error)}") from None
+            raise BundleError(f"{self._path} cannot take {shapes}: {explain_failure(error)}") from None
         places = {port.name: number for number, port in enumerate(self.outputs)}
         return [np.array(found[places[name]]) for name in outputs]
 
@@ -61,14 +65,14 @@ def open_openvino(path: Path, *, signature: str, threads: int) -> Network:
         core = openvino.Core()
         return OpenVinoNetwork(path, core.compile_model(core.read_model(path), "CPU", options))
     except Exception as error:
-        raise BundleError(f"{path} cannot be loaded: {_say_reason(error)}; export the network again") from None
+        raise BundleError(f"{path} cannot be loaded: {explain_failure(error)}; export the network again") from None
 
 
-def _say_reason(error: Exception) -> str:
-    """The reason, which OpenVINO writes below the places in its source that it passed."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reasons = [line for line in lines if not line.startswith(("Exception from", "Check ", "[ GENERAL_ERROR"))]
-    return say_error(type(error)((reasons or lines or [type(error).__name__])[0]))
+def explain_failure(error: Exception) -> str:
+    """Write the reason of an error, which OpenVINO says after the places in its source that it passed."""
+    lines = [line.strip().removeprefix("-- ") for line in str(error).splitlines()]
+    reasons = [line for line in lines if line and not line.startswith(_PREFACES)]
+    return make_visible((reasons or [type(error).__name__])[0])
 
 
 def _make_port(value: Any) -> Port:
