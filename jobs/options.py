@@ -89,7 +89,13 @@ RecipeSet = Annotated[
     ),
 ]
 Bundle = Annotated[
-    StoragePath, typer.Option("--model", parser=parse_path, help="The model bundle to label with.", metavar="BUNDLE")
+    StoragePath,
+    typer.Option(
+        "--model",
+        parser=parse_path,
+        help="A model bundle, or the YAML file that describes a model of others.",
+        metavar="BUNDLE|YAML",
+    ),
 ]
 Labels = Annotated[
     StoragePath, typer.Argument(parser=parse_path, help="Label tables, made by hubbub label.", metavar="LABELS")

@@ -299,7 +299,7 @@ def parse_foreign(text: str | bytes, where: str) -> ForeignSettings:
 def _explain(item: Any) -> str:
     """One pydantic complaint in hubbub's words."""
     location = [str(part) for part in item["loc"]]
-    if location[0] == "labels":
+    if location[:1] == ["labels"]:
         del location[1:2]  # pydantic names the way to give them
     name = ".".join(location)
     if item["type"] == "model_type":

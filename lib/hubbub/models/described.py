@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hubbub.audio.frontends import compute_features
 from hubbub.config.foreign import Axis, ForeignSettings, Layout, Output, say_layout
-from hubbub.errors import BundleError
+from hubbub.errors import BundleError, UnusableScores
 from hubbub.io.text import count_noun
 from hubbub.models.layouts import arrange, find_mismatch, read_output
 from hubbub.models.runtimes import Network, Port, list_ports
@@ -177,8 +177,8 @@ class DescribedNetwork:
         if chosen is None:
             asked = output.index if output.name is None else repr(output.name)
             raise BundleError(
-                f"{self._where}: outputs.{what} {'null' if asked is None else asked}: expected the name or index of one "
-                f"of the file's own outputs: {list_ports(ports)}"
+                f"{self._where}: outputs.{what} {'null' if asked is None else asked}: expected the name or index of "
+                f"one of the file's own outputs: {list_ports(ports)}"
             )
         return chosen
 
@@ -195,6 +195,13 @@ class DescribedNetwork:
     def _check_range(self, scores: npt.NDArray[np.float32]) -> None:
         if (why := find_unusable(scores[np.isfinite(scores)])) is not None:
             raise BundleError(f"{self._where}: {why}")
+
+
+def require_usable(scores: npt.NDArray[np.floating], where: str) -> npt.NDArray[np.floating]:
+    """Return scores, rounding beyond 0 and 1 taken off; raises `UnusableScores` where they cannot be stored."""
+    if (why := find_unusable(scores)) is not None:
+        raise UnusableScores(f"{where}: {why}")
+    return scores.clip(0, 1)
 
 
 def find_unusable(scores: npt.NDArray[np.floating]) -> str | None:

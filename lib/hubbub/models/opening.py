@@ -16,6 +16,7 @@ from hubbub.io.paths import StoragePath, parse_path
 from hubbub.models import bundle
 from hubbub.models.foreign import describe, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
+from hubbub.models.refusals import refuse_network
 
 __all__ = ["WindowModel", "check_model", "open_model", "read_description"]
 
@@ -74,16 +75,18 @@ def open_model(path: str | StoragePath, *, runtime: str | None = None) -> Window
         When its bucket cannot be reached, or does not let us in.
     """
     path = parse_path(path)
-    return (
-        open_foreign(path)
-        if is_foreign(path)
-        else bundle.load_bundle(path, runtime=cast("bundle.Runtime | None", runtime))
-    )
+    if is_foreign(path):
+        return open_foreign(path)
+    refuse_network(path)
+    return bundle.load_bundle(path, runtime=cast("bundle.Runtime | None", runtime))
 
 
 def read_description(path: StoragePath) -> dict[str, Any]:
     """Describe a model as `bundle.json` does; loads nothing. Errors of `open_model`."""
-    return describe(read_foreign(path)) if is_foreign(path) else bundle.read_description(path)
+    if is_foreign(path):
+        return describe(read_foreign(path))
+    refuse_network(path)
+    return bundle.read_description(path)
 
 
 def choose_runtime(description: Mapping[str, Any]) -> str:

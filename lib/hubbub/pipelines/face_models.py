@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hubbub.config.recipes import RecipeSettings
+    from hubbub.models.foreign import ForeignModel
     from hubbub.pipelines.evaluate import Evaluation
     from hubbub.pipelines.export_model import ExportResult
     from hubbub.pipelines.inputs import PathLike
@@ -163,7 +164,7 @@ def evaluate(
 
 def label(
     source: PathLike | ClipTable,
-    bundle: PathLike | Bundle,
+    bundle: PathLike | Bundle | ForeignModel,
     out: PathLike,
     *,
     hop_s: float | None = None,
@@ -186,11 +187,12 @@ def label(
     source
         A folder of recordings, one recording, or a clip table.
     bundle
-        The model, or the path of its bundle.
+        The model, the path of its bundle, or that of the YAML file of a model of others.
     out
         The label tables: new, or ones to grow. Only new files are labelled.
     hop_s
-        Seconds from one window to the next, for models that score windows; None: a fifth of a window.
+        Seconds from one window to the next, for models that score windows; None: what
+        the YAML file says, else a fifth of a window.
     thresholds
         Score at which an event begins: one for all labels, or a mapping; None: the bundle's own.
     release

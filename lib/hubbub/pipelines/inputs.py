@@ -14,6 +14,7 @@ from hubbub.config.variants import Variants, load_variants
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.labels.tables import LabelTables, open_labels
 from hubbub.models.bundle import Bundle, load_bundle
+from hubbub.models.foreign import ForeignModel
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
 
@@ -55,9 +56,9 @@ def as_bundle(given: PathLike | Bundle) -> Bundle:
     return given if isinstance(given, Bundle) else load_bundle(_path_or(given, "bundle", Bundle, "hubbub.train"))
 
 
-def as_bundle_path(given: PathLike | Bundle) -> StoragePath:
-    """Take the path of a model bundle, or of an opened one; loads nothing."""
-    return given.path if isinstance(given, Bundle) else _path_or(given, "bundle", Bundle, "hubbub.train")
+def as_model_path(given: PathLike | Bundle | ForeignModel) -> StoragePath:
+    """Take the path of a model bundle, of the YAML file of a model of others, or of an opened one; loads nothing."""
+    return given.path if isinstance(given, Bundle | ForeignModel) else _path_or(given, "bundle", Bundle, "hubbub.train")
 
 
 def as_labels(given: PathLike | LabelTables) -> LabelTables:

@@ -82,10 +82,15 @@ FORMATS = {
     "keras": _Format("keras.open_keras", ("keras",), "cpu"),
     "saved-model": _Format("saved_model.open_saved_model", ("tensorflow",), "cpu"),
     "onnx": _Format("onnx.open_checked_onnx", ("onnxruntime", "onnx"), "onnx"),
-    "litert": _Format("litert.open_litert", ("ai_edge_litert",), "litert"),
+    "litert": _Format("litert.open_litert", ("ai-edge-litert",), "litert"),
     "openvino": _Format("openvino.open_openvino", ("openvino",), "openvino"),
 }
 """By the kind that the YAML file of a model names (`hubbub.config.foreign.Kind`)."""
+
+
+def needed_packages(kind: str, *, is_foreign: bool) -> tuple[str, ...]:
+    """Packages that open a format, by the names they are installed by; bundles of hubbub's own are not looked at."""
+    return FORMATS[kind].packages if is_foreign or kind != "onnx" else ("onnxruntime",)
 
 
 def open_network(kind: str, path: Path, *, signature: str = "serving_default", threads: int | None = None) -> Network:
