@@ -30,6 +30,7 @@ _WITHOUT_CLUSTER = {
         "events",
         "score",
         "export",
+        "export-model",
         "report",
         "info",
         "status",

@@ -25,7 +25,7 @@ from hubbub.models.exporters.folder import RECORD, YAML, describe_record, read_r
 from hubbub.models.foreign import ForeignModel, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
 from hubbub.pipelines.export_rows import ComparedRows, choose_rows
-from hubbub.pipelines.inputs import as_bundle_path, as_path
+from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.train import require_local
 
@@ -69,7 +69,7 @@ def export_model(
     reporter = choose_reporter(reporter, progress=progress)
     exporter = find_exporter(format)
     folder = require_local(as_path(out, "out"), "export into a folder here, then copy it: --model reads s3://, too")
-    path = as_bundle_path(bundle)
+    path = as_model_path(bundle)
     if is_foreign(path):
         raise BundleError(f"{path} is the YAML file of a model, which needs no export; expected the folder of a bundle")
     identity = canonical_hash([read_description(path), exporter.format])
@@ -119,7 +119,12 @@ def _export(
             sync_folder(partial)
             os.rename(partial, folder)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            _clear(partial)
+
+
+def _clear(partial: Path) -> None:
+    """Remove unfinished work."""
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def _open(path: StoragePath, exporter: Exporter) -> Bundle:

@@ -3,7 +3,6 @@
 import sys
 import wave
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,7 +16,7 @@ def read_wav(path: str, rate: int) -> np.ndarray:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2") / np.float32(2**15)
 
 
-def log_mel(samples: np.ndarray, c: dict[str, Any]) -> np.ndarray:
+def log_mel(samples: np.ndarray, c: dict) -> np.ndarray:
     """Compute decibels in mel bands, float32 [frame, band], with the constants of log-mel.npz."""
     padded = np.pad(samples, c["n_fft"] // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, c["n_fft"])[:: c["hop_samples"]]
