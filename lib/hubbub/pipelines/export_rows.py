@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hubbub.audio import decode
 from hubbub.audio.distractors import make_distractor
 from hubbub.audio.noise import make_noise
+from hubbub.audio.windows import window_grid
 from hubbub.clips.sources.tree import is_audio
 from hubbub.errors import AudioError, UsageError
 from hubbub.io.paths import StoragePath, is_local
@@ -81,7 +82,8 @@ def choose_rows(bundle: Bundle, source: StoragePath | None) -> ComparedRows:
 
 def _make_sounds(bundle: Bundle) -> npt.NDArray[np.float32]:
     """Voices, other sounds and noise from loud to soft, and silence: float32 [row, sample]."""
-    rate, length = bundle.settings.frontend.sample_rate, _count_samples(bundle)
+    settings = bundle.settings
+    rate, length = settings.frontend.sample_rate, window_grid(settings, hop_s=settings.windows.input_s).window
     rng, sounds = np.random.default_rng(0), [np.zeros(length, np.float32)]
     for number, level_db in enumerate(np.linspace(LOUDEST_DB, SOFTEST_DB, ROWS - 1)):
         if number % 3:
@@ -110,8 +112,10 @@ def _read_recordings(bundle: Bundle, source: StoragePath) -> npt.NDArray[np.floa
         raise UsageError(f"--compare {source}: expected a feature store, or recordings on this machine: copy some here")
     files = _list_recordings(source)
     some = [files[place] for place in _spread(len(files))]
-    each, length = -(-ROWS // len(some)), _count_samples(bundle)
-    windows = [window for file in some for window in _read_windows(file, bundle, each, length)]
+    each = -(-ROWS // len(some))
+    windows = [window for file in some for window in _read_windows(file, bundle, each)]
+    if not windows:
+        raise UsageError(f"--compare {source}: its recordings hold no samples; expected some that do")
     return np.stack(windows[:ROWS])
 
 
@@ -124,23 +128,19 @@ def _list_recordings(source: Path) -> list[Path]:
     return files
 
 
-def _read_windows(file: Path, bundle: Bundle, most: int, length: int) -> list[npt.NDArray[np.float32]]:
+def _read_windows(file: Path, bundle: Bundle, most: int) -> list[npt.NDArray[np.float32]]:
     settings = bundle.settings
     channel = 0 if settings.channels == "first" else None
+    grid = window_grid(settings, hop_s=settings.windows.input_s)
     try:
         samples = decode.load_audio(
-            file, sample_rate=settings.frontend.sample_rate, channel=channel, count=most * length
+            file, sample_rate=settings.frontend.sample_rate, channel=channel, count=grid.span(most)
         )
     except AudioError as error:
         raise UsageError(f"--compare {make_visible(str(file))}: {error.reason}; leave it out") from None
-    cut = [samples[begin : begin + length] for begin in range(0, max(1, len(samples)), length)]
-    return [np.pad(window, (0, length - len(window))) for window in cut]
+    return [window.samples for window in grid.split([samples])]
 
 
 def _spread(count: int) -> list[int]:
     """Up to `ROWS` places among so many, evenly."""
     return np.unique(np.linspace(0, count - 1, min(ROWS, count)).astype(int)).tolist()
-
-
-def _count_samples(bundle: Bundle) -> int:
-    return max(1, round(bundle.settings.windows.input_s * bundle.settings.frontend.sample_rate))
