@@ -62,6 +62,9 @@ class Input(Frozen):
     layout: Layout | None = Field(
         None, description="its dimensions; null: [batch, sample], or [batch, frame, band] for models of features"
     )
+    frames: int | None = Field(
+        None, ge=1, description="of features: the first so many frames of a window; null: all that it makes"
+    )
     peak: float | None = Field(
         None, gt=0, le=1e6, description="each window is freed of its mean and scaled to this peak; null: neither"
     )
@@ -118,16 +121,16 @@ Labels = Annotated[
 
 
 class Rule(Frozen):
-    """What makes an event of a label's scores; null: as by default."""
+    """What makes an event of a label's scores; null: as for any label."""
 
     threshold: float | None = Field(None, gt=0, le=1, description="a score that an event reaches")
     release: float | None = Field(None, gt=0, le=1, description="an event ends below it; null: 0.7 of the threshold")
     min_duration_s: float | None = Field(None, ge=0, description="shorter events are dropped")
     merge_gap_s: float | None = Field(None, ge=0, description="shorter gaps between a label's events are closed")
     median_s: float | None = Field(None, ge=0, description="seconds of the median that scores are smoothed by")
-    step_s: float | None = Field(None, ge=0, description="as in bundle.json")
-    least_change: float | None = Field(None, gt=0, le=1, description="as in bundle.json")
-    late_s: float | None = Field(None, ge=-0.5, le=0.5, description="as in bundle.json")
+    step_s: float | None = Field(None, ge=0, description="seconds to each side of a border that are compared")
+    least_change: float | None = Field(None, gt=0, le=1, description="with step_s: how far scores of neighbours differ")
+    late_s: float | None = Field(None, ge=-0.5, le=0.5, description="seconds that events begin after their scores")
 
 
 class ForeignSettings(Frozen):
@@ -146,8 +149,8 @@ class ForeignSettings(Frozen):
     hop_s: float | None = Field(
         None, gt=0, description="from one window to the next, where hubbub label --hop does not say; null: a fifth"
     )
-    input: Input = Input()
-    outputs: Outputs = Field(description="such as outputs: {scores: {name: scores}}")
+    input: Input = Field(Input(), description="what the network takes")
+    outputs: Outputs = Field(description="what is used of what it gives, such as outputs: {scores: {name: scores}}")
     labels: Labels | None = Field(None, description="labels, or the file where they stand")
     events: Rule = Field(Rule(), description="what makes an event of any label's scores")
     rules: dict[str, Rule] = Field({}, description="label -> what is different for it")
@@ -175,6 +178,9 @@ class ForeignSettings(Frozen):
         _check_layout("input", self.input_layout, wanted)
         if self.features is not None and self.input.peak is not None:
             raise ValueError("input.peak is for models of waveforms: remove it, or the features")
+        if self.input.frames is not None and (self.features is None or self.input.frames > self.count_frames()):
+            most = "models of features" if self.features is None else f"at most {self.count_frames()}, of a window"
+            raise ValueError(f"input.frames {self.input.frames}: expected {most}")
         if self.outputs.scores is None and self.outputs.embeddings is None:
             raise ValueError("expected outputs.scores, outputs.embeddings, or both")
         for name, layout in (("scores", self.scores_layout), ("embeddings", self.embeddings_layout)):
@@ -228,6 +234,11 @@ class ForeignSettings(Frozen):
             return self.window_samples
         assert self.window_s is not None
         return max(1, round(self.window_s * self.sample_rate))
+
+    def count_frames(self) -> int:
+        """Frames of a window, a sample each of a waveform."""
+        frontend = self.settings.frontend
+        return frontend.n_frames(max(1, round(self.settings.windows.input_s * frontend.sample_rate)))
 
     @cached_property
     def settings(self) -> Settings:

@@ -73,7 +73,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"input": {"layout": ["batch", "band"]}}, r"input.layout: expected sample once, and any of batch, 1"),
     ({"input": {"layout": ["sample", "sample"]}}, r"input.layout: expected sample once.*given: \[sample, sample\]"),
     ({"outputs": {}}, "expected outputs.scores, outputs.embeddings, or both"),
-    ({"outputs": None}, "outputs is missing; expected such as outputs: {scores: {name: scores}}"),
+    (
+        {"outputs": None},
+        "outputs is missing; expected what is used of what it gives, such as outputs: {scores: {name: scores}}",
+    ),
     ({"outputs": scores(index=0)}, r"outputs.scores: expected a name or an index, not both"),
     ({"outputs": scores(layout=["batch", "frame"])}, "outputs.scores.layout: expected label once"),
     ({"outputs": scores(activation="relu")}, "outputs.scores.activation: expected 'none', 'sigmoid' or 'softmax'"),
@@ -94,6 +97,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"events": {"threshold": 0}}, "events.threshold: expected more than 0"),
     ({"rules": {"dog": {"treshold": 0.5}}}, r"unknown entry 'rules.dog.treshold': did you mean 'threshold'\?"),
     ({"hop_s": -1}, "hop_s: expected more than 0"),
+    ({"input": {"frames": 10}}, "input.frames 10: expected models of features"),
     ({"input": {"peak": 0}}, "input.peak: expected more than 0"),
 ]
 

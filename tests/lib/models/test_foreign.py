@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnx")
 
+from hubbub.config.foreign import parse_foreign  # noqa: E402
 from hubbub.errors import BundleError, UsageError  # noqa: E402
 from hubbub.models.foreign import ForeignModel  # noqa: E402
 from hubbub.models.foreign_files import read_foreign  # noqa: E402
@@ -491,3 +492,21 @@ def test_entries_are_plain_data(tmp_path: Path):
     with pytest.raises(BundleError, match="cannot be read as YAML"):
         read_description(tmp_path / "model.yaml")
     assert not Path("hacked").exists()
+
+
+# Written examples
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "docs" / "models").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_a_written_example_is_a_description(path: Path):
+    given = parse_foreign(path.read_bytes(), path.name)
+    assert given.settings.windows.input_s > 0
+    assert len([line for line in path.read_text().splitlines() if not line.startswith("#")]) <= 14
+
+
+def test_there_is_an_example_of_each_public_release():
+    names = {path.name.removesuffix(".yaml") for path in EXAMPLES}
+    assert {"yamnet", "yamnet-litert", "birdnet-2.4", "perch-1", "perch-2"} <= names
+    assert {f"basic-pitch-{kind}" for kind in ("onnx", "litert", "saved-model")} <= names
