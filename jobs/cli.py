@@ -19,6 +19,7 @@ from .options import DEBUG_VARIABLE, INTERRUPTED
 JOBS = (
     *("index", "fetch", "settings", "features", "status", "verify", "compact", "info"),
     *(
+        "models",
         "train",
         "evaluate",
         "crossval",

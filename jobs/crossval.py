@@ -20,11 +20,12 @@ def crossval(
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="Folder of the cross-validation.", metavar="RUN"),
     ],
-    model: Annotated[str, typer.Option(help="default, or seed-cnn.", metavar="NAME")] = "default",
+    model: Annotated[str, typer.Option(help="A model; hubbub models lists them.", metavar="NAME")] = "default",
     folds: Annotated[
         int | None, typer.Option(help="Draw so many folds by group. Default: the clips' own.", metavar="K")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each fold.", metavar="N")] = 1,
+    weights: options.Weights = None,
     settings: options.RecipeFile = None,
     set_: options.RecipeSet = None,
     cluster: options.Cluster = "local",
@@ -54,6 +55,7 @@ def crossval(
         output,
         model=model,
         settings=load_recipe_settings(model, settings, set_ or []),
+        weights=weights,
         folds=folds,
         seeds=seeds,
         cluster=cluster,

@@ -88,6 +88,10 @@ RecipeSet = Annotated[
         "--set", help="One recipe setting, such as model.learning_rate=0.001; repeat for more.", metavar="KEY=VALUE"
     ),
 ]
+_BEGIN = "What image networks begin with: imagenet, random, a .h5 or .keras file, or its https:// address. "
+Weights = Annotated[
+    str | None, typer.Option(help=_BEGIN + "Short for model.weights, which is imagenet by default.", metavar="WEIGHTS")
+]
 Bundle = Annotated[
     StoragePath,
     typer.Option(

@@ -20,8 +20,12 @@ def train(
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
     model: Annotated[
-        str, typer.Option(help="default, detector (says when, for labelling) or seed-cnn.", metavar="NAME")
+        str,
+        typer.Option(
+            help="default, detector (says when, for labelling) or another; hubbub models lists them.", metavar="NAME"
+        ),
     ] = "default",
+    weights: options.Weights = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
         str | None,
@@ -75,6 +79,7 @@ def train(
         test_fold=test_fold,
         split_by=split_by,
         settings=load_recipe_settings(model, settings, set_ or []),
+        weights=weights,
         epochs=epochs,
         seed=seed,
         backgrounds=backgrounds,

@@ -107,7 +107,7 @@ _LIFE: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
         "hubbub train",
         (
             ("batch", "rows from all over the store"),
-            ("network", "default, detector, seed-cnn"),
+            ("network", "one of hubbub models"),
             ("bundle", "model, settings, rules"),
         ),
     ),

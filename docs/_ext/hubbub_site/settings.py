@@ -18,7 +18,7 @@ from hubbub.config.foreign import Rule as EventRule
 from hubbub.config.frontends import FRONTENDS
 from hubbub.config.grids import Grid, Halving
 from hubbub.config.grids import Range as DrawnRange
-from hubbub.config.recipes import DEFAULTS, SECTIONS
+from hubbub.config.recipes import DEFAULTS, KEYS, keys_of, sections_of
 from hubbub.config.variants import Rule, Transform, Variants
 from hubbub_site.markdown import as_code, as_text, write_table
 
@@ -77,13 +77,25 @@ def write_windows() -> str:
 
 
 def write_recipes() -> str:
-    """Write the settings of recipes, with the default of each recipe."""
-    rows = []
-    for section, kind in SECTIONS.items():
-        for key, field in kind.model_fields.items():
-            defaults = [_as_yaml(getattr(getattr(DEFAULTS[name], section), key)) for name in DEFAULTS]
-            rows.append((as_code(f"{section}.{key}"), _meaning(key, field), *defaults, _range(field)))
-    return write_table(("setting", "meaning", *map(as_code, DEFAULTS), "range"), rows)
+    """Write the settings of recipes with their defaults; where these differ, in a table of their own, a row a model.
+
+    Settings that some models alone have say so.
+    """
+    rows, differing = [], {}
+    for key in KEYS:
+        section, _, name = key.partition(".")
+        having = [model for model in DEFAULTS if key in keys_of(model)]
+        field = sections_of(having[0])[section].model_fields[name]
+        defaults = [_as_yaml(getattr(getattr(DEFAULTS[model], section), name)) for model in having]
+        if len(set(defaults)) > 1:
+            differing[as_code(key)] = defaults
+        default = defaults[0] if len(set(defaults)) == 1 else "see below"
+        whose = "" if len(having) == len(DEFAULTS) else f" ({', '.join(map(as_code, having))})"
+        rows.append((as_code(key), _meaning(key, field) + whose, default, _range(field)))
+    models = zip(map(as_code, DEFAULTS), *differing.values(), strict=True)
+    return "\n".join(
+        (write_table(("setting", "meaning", "default", "range"), rows), write_table(("model", *differing), models))
+    )
 
 
 def write_variants() -> str:

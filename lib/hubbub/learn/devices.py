@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from hubbub.models.backends import computes_on_tensorflow
 
 LEAST_ROWS = 8
@@ -73,10 +75,17 @@ def count_replicas(model: Any) -> int:
 
 
 def fill_equal_parts(batches: Any, replicas: int) -> Any:
-    """Repeat the first rows of batches of a `tf.data.Dataset` that devices could not share equally.
+    """Repeat the first rows of batches that devices could not share equally.
 
     Augmentation adds rows, such as negatives, to batches of a number that all devices could share; and a last batch of
     validation rows is as small as it is.
+
+    Parameters
+    ----------
+    batches
+        A `tf.data.Dataset`, or an iterator of NumPy arrays, of (features, targets).
+    replicas
+        Devices that share a batch.
     """
     if replicas == 1:
         return batches
@@ -87,4 +96,6 @@ def fill_equal_parts(batches: Any, replicas: int) -> Any:
         rows = tf.range((count + replicas - 1) // replicas * replicas) % count
         return tf.gather(features, rows), tf.gather(targets, rows)
 
-    return batches.map(fill, deterministic=True)
+    if isinstance(batches, tf.data.Dataset):
+        return batches.map(fill)
+    return (tuple(np.asarray(part) for part in fill(*batch)) for batch in batches)

@@ -31,6 +31,7 @@ def train(
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     backgrounds: PathLike | None = None,
@@ -50,7 +51,7 @@ def train(
     out
         Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
     model
-        ``default``, ``detector`` (which says when, for labelling) or ``seed-cnn``.
+        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`.
     test_fold
         Fold to keep out and test on.
     split_by
@@ -58,6 +59,9 @@ def train(
     settings
         Changes to the recipe such as ``{"model.learning_rate": 0.001}``, or the path of a YAML file; ``hubbub settings
         --model default`` prints all of them.
+    weights
+        What a network for photographs begins with: ``imagenet`` (which is fetched once), ``random``, a file of weights,
+        or its address at https://; None: ``imagenet``, or what `settings` say. Short for ``model.weights``.
     epochs
         Short for ``train.epochs``; None: what suits the model and the data.
     seed
@@ -80,7 +84,7 @@ def train(
     Raises
     ------
     hubbub.errors.TrainingError
-        The rows cannot train or test a model, or a recording is on both sides of the split.
+        The rows cannot train or test a model, a recording is on both sides of the split, or the weights are not there.
     hubbub.errors.SettingsError
         A setting is unknown or out of range.
     hubbub.errors.StoreError, hubbub.errors.BundleError
@@ -100,6 +104,7 @@ def train(
         test_fold=test_fold,
         split_by=split_by,
         settings=settings,
+        weights=weights,
         epochs=epochs,
         seed=seed,
         backgrounds=backgrounds,

@@ -23,16 +23,16 @@ store, out = sys.argv[1:]
 counts, losses = [], []
 fit = training.fit_epochs
 
-def count_and_fit(job, state, model, on_epoch):
+def count_and_fit(job, state, model, *rest):
     counts.append(devices.count_replicas(model))
-    return fit(job, state, model, on_epoch)
+    return fit(job, state, model, *rest)
 
 training.fit_epochs = count_and_fit
 settings = {"model.dropout": 0.0, "train.batch_rows": 8, "train.validation_share": 0.2}
-for model, found in (("seed-cnn", []), ("seed-cnn", ["CPU:0", "CPU:1"]), ("default", ["CPU:0", "CPU:1"])):
+for found in ([], ["CPU:0", "CPU:1"]):
     devices.list_gpus = lambda: found
     bundle = f"{out}/{len(counts)}"
-    done = training.train(store, bundle, model=model, test_fold=1, epochs=2, seed=3, settings=settings)
+    done = training.train(store, bundle, model="seed-cnn", test_fold=1, epochs=2, seed=3, settings=settings)
     losses.append([line["loss"] for line in done.history])
 print(json.dumps({"counts": counts, "losses": losses, "accuracy": hubbub.evaluate(bundle, store).accuracy}))
 """
@@ -64,10 +64,9 @@ def test_two_devices_train_as_one_does(tiny_store, tmp_path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["counts"] == [1, 2, 2]
-    one, two, normalised = found["losses"]
+    assert found["counts"] == [1, 2]
+    one, two = found["losses"]
     # seed-cnn has no layer that looks at a batch as a whole, so the halves of a batch add up to the batch but for its
     # dropout, which each device draws by itself.
     assert two == pytest.approx(one, rel=0.05)
-    assert normalised[1] < normalised[0]
     assert found["accuracy"] > 0
