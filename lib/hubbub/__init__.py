@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hubbub.pipelines.face_models import (
         evaluate,
         export_events,
+        export_model,
         find_events,
         label,
         open_bundle,
@@ -56,6 +57,7 @@ __all__ = [
     "errors",
     "evaluate",
     "export_events",
+    "export_model",
     "fetch",
     "find_events",
     "index",

@@ -2,7 +2,7 @@
 
 ::
 
-    kind: onnx                     # keras, saved-model, onnx or litert
+    kind: onnx                     # keras, saved-model, onnx, litert or openvino
     file: nmp.onnx                 # beside this file; of a saved-model its folder
     sample_rate: 22050
     window_samples: 43844
@@ -29,7 +29,7 @@ from hubbub.config.base import Frozen, say_expected
 from hubbub.config.frontends import WaveformSettings
 from hubbub.errors import BundleError, SettingsError, suggest_nearest
 
-Kind = Literal["keras", "saved-model", "onnx", "litert"]
+Kind = Literal["keras", "saved-model", "onnx", "litert", "openvino"]
 """Formats of networks."""
 
 Axis = Literal["batch", "sample", "frame", "band", "label", "dimension", 1]
@@ -136,7 +136,7 @@ class Rule(Frozen):
 class ForeignSettings(Frozen):
     """All that has to be known to use a model of others."""
 
-    kind: Kind = Field(description="keras, saved-model, onnx or litert")
+    kind: Kind = Field(description="keras, saved-model, onnx, litert or openvino")
     file: Beside = Field(description="the network, beside the YAML file; of a saved-model its folder")
     signature: str = Field("serving_default", description="of a saved-model or litert file, where it has several")
     sample_rate: int | None = Field(None, ge=1000, le=384_000, description="Hz; recordings are resampled to it")

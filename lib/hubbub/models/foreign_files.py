@@ -152,7 +152,9 @@ def _list_network(folder: Path, given: ForeignSettings, path: StoragePath) -> li
 
 
 def _list_external(folder: Path, given: ForeignSettings) -> list[str]:
-    """Files beside an ONNX file that hold its weights; none of other formats."""
+    """Files beside an ONNX or OpenVINO file that hold its weights; none of other formats."""
+    if given.kind == "openvino":
+        return [str(PurePosixPath(given.file).with_suffix(".bin"))]
     if given.kind != "onnx":
         return []
     from hubbub.models.runtimes.onnx import list_external_files
