@@ -1,0 +1,148 @@
+"""Windows of an archive with what is known of them, some at a time, and a number drawn for each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from hubbub.labels.frames import FULL_SCALE
+from hubbub.labels.tables import LabelTables
+
+_TOUCHING_S = 1e-6  # windows that share less do not overlap: their ends are sums of float64
+
+
+@dataclass(frozen=True)
+class ScoredWindows:
+    """Some windows.
+
+    Attributes
+    ----------
+    uri
+        object [window], the recordings.
+    start_s, end_s
+        float64 [window], from the recording's start.
+    scores
+        float32 [window, label], 0 to 1; no columns where nothing scores them.
+    vectors
+        float32 [window, dimension], by which windows are alike or not: embeddings, or else the scores.
+    """
+
+    uri: npt.NDArray[np.object_]
+    start_s: npt.NDArray[np.float64]
+    end_s: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.uri)
+
+    def __getitem__(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> ScoredWindows:
+        """Some of them."""
+        return ScoredWindows(*(values[chosen] for values in vars(self).values()))
+
+    def draw(self) -> npt.NDArray[np.uint64]:
+        """Return a number for each window, uint64 [window], as if at random: a hash of its recording and its start.
+
+        The windows with the smallest numbers are a fair sample of all, whatever the order they come in.
+        """
+        codes, uris = pd.factorize(self.uri)
+        seeds = np.array([_hash(uri) for uri in uris], np.uint64)
+        starts = np.round(self.start_s * 1e6).astype(np.int64).view(np.uint64)
+        return mix_bits(seeds[codes] ^ mix_bits(starts)) if len(codes) else np.empty(0, np.uint64)
+
+
+def mix_bits(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Scatter numbers over 64 bits, one to one: the finaliser of SplitMix64 (G. Steele, D. Lea and C. Flood, 2014)."""
+    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def seed_of(text: str) -> np.uint64:
+    """Return a number for a text, the same on every machine."""
+    return np.uint64(_hash(text))
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
+
+
+def overlaps(start_s: float, end_s: float, others_start_s: np.ndarray, others_end_s: np.ndarray) -> npt.NDArray[np.bool_]:
+    """Return which of other windows of the same recording share sound with a window, bool [other]."""
+    return (others_start_s < end_s - _TOUCHING_S) & (others_end_s > start_s + _TOUCHING_S)
+
+
+def iterate_scored_windows(tables: LabelTables) -> Iterator[ScoredWindows]:
+    """Read label tables unit by unit: the windows of the files that count.
+
+    Of models that score frames a window is as long as those that the model was trained on, and has the highest score
+    of its frames.
+
+    Raises
+    ------
+    LabelsError
+        For a part that is missing or torn.
+    """
+    files = tables.files()
+    counting = files[files["status"] == "ok"]
+    for unit, own in counting.groupby("unit"):
+        windows = tables.read_part("windows", int(str(unit)))
+        windows = windows.filter(pa.compute.is_in(windows["clip_id"], pa.array(own["clip_id"])))
+        if not windows.num_rows:
+            continue
+        yield _read_windows(windows, len(tables.labels)) if tables.frames is None else _join(
+            _pool_frames(tables, windows, own)
+        )
+
+
+def _read_windows(windows: pa.Table, n_labels: int) -> ScoredWindows:
+    scores = _unpack(windows["scores"], n_labels).astype(np.float32)
+    times = (windows[name].to_numpy() for name in ("start_s", "end_s"))
+    return ScoredWindows(_texts(windows["uri"]), *times, scores, scores)
+
+
+def _pool_frames(tables: LabelTables, windows: pa.Table, files: pd.DataFrame) -> Iterator[ScoredWindows]:
+    """Windows of each recording, with the highest scores of their frames."""
+    frames, n_labels = tables.frames, len(tables.labels)
+    assert frames is not None
+    each = max(1, round(tables.settings.windows.input_s / frames.frame_s))
+    for clip_id, uri, begin_s, duration_s in files[["clip_id", "uri", "clip_start_s", "duration_s"]].itertuples(
+        index=False
+    ):
+        own = windows.filter(pa.compute.equal(windows["clip_id"], clip_id)).sort_by("start_s")
+        scores = _unpack(own["scores"], frames.per_window * n_labels)
+        scores = scores.reshape(-1, n_labels)[: frames.count(duration_s)]
+        if not len(scores):
+            continue
+        first = np.arange(0, len(scores), each)
+        highest = np.maximum.reduceat(scores, first, axis=0).astype(np.float32) / np.float32(FULL_SCALE)
+        begin_s = 0.0 if pd.isna(begin_s) else float(begin_s)
+        start_s = begin_s + first * frames.frame_s
+        end_s = np.minimum(start_s + each * frames.frame_s, begin_s + duration_s)
+        yield ScoredWindows(np.full(len(first), uri, object), start_s, end_s, highest, highest)
+
+
+def _join(parts: Iterator[ScoredWindows]) -> ScoredWindows:
+    columns = [tuple(vars(part).values()) for part in parts]
+    return ScoredWindows(*(np.concatenate(values) for values in zip(*columns, strict=True)))
+
+
+def _unpack(column: pa.ChunkedArray, width: int) -> npt.NDArray:
+    """Lists of one length as an array [row, width]."""
+    lists = column.combine_chunks()
+    flat = lists.flatten() if isinstance(lists, pa.Array) else pa.concat_arrays([part.flatten() for part in lists.chunks])
+    return flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+
+
+def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    """Text, object [row]; equal texts are one object."""
+    texts = column.combine_chunks().dictionary_encode()
+    return texts.dictionary.to_numpy(zero_copy_only=False)[texts.indices.to_numpy()]
