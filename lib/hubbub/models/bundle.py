@@ -137,6 +137,27 @@ class Bundle:
         return scores
 
     @cached_property
+    def dimension(self) -> int:
+        """Values of an embedding: what feeds the layer of scores; of a network of frames, its mean over the frames."""
+        return int(self._embedder.outputs[0].shape[-1])
+
+    def embed(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Embed rows; arguments and errors of `predict`.
+
+        Returns
+        -------
+        embeddings
+            float32 [row, dimension]. A row's embedding does not depend on the rows beside it.
+        """
+        raise NotImplementedError
+
+    @cached_property
+    def _embedder(self) -> Any:
+        """The network up to its layer of scores."""
+        keras = import_keras()
+        return keras.Model(self._model.inputs, self._model.get_layer("scores").input)
+
+    @cached_property
     def frames(self) -> FrameLayout | None:
         """How frame scores lie; None for a model that scores whole rows."""
         held = self.description.get("frames")

@@ -53,6 +53,19 @@ class WindowModel(Protocol):
     def predict(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Score what `prepare` made: float32 [window, label], 0 to 1, each window by itself."""
 
+    @property
+    def dimension(self) -> int | None:
+        """Values of a window's embedding; None for a model that gives none."""
+
+    def embed(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Embed what `prepare` made: float32 [window, dimension], each window by itself.
+
+        Raises
+        ------
+        BundleError
+            The model gives no embeddings.
+        """
+
 
 def open_model(path: str | StoragePath, *, runtime: Runtime | None = None) -> WindowModel:
     """Open a model and load it.

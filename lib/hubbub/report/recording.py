@@ -12,7 +12,7 @@ import numpy as np
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import get_frontend, n_frames
-from hubbub.config.frontends import Frames, LogMelSettings
+from hubbub.config.frontends import FourierFrames, Frames, LogMelSettings
 from hubbub.errors import EmptyAudio
 from hubbub.report.charts import Tick, round_ticks
 
@@ -43,7 +43,7 @@ class Picture:
 def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: float = LONGEST_S) -> Picture:
     """Draw the spectrogram of a recording in the frontend's frames, and in its bands where those are in dB.
 
-    For any other frontend it is a log-mel spectrogram of the same frames.
+    For any other frontend it is a log-mel spectrogram, of the same frames where there are some.
 
     Parameters
     ----------
@@ -75,10 +75,12 @@ def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: f
     )
 
 
-def _choose_display(settings: Frames) -> Frames:
+def _choose_display(settings: Frames) -> FourierFrames:
     """Settings of the spectrogram that is drawn."""
+    if not isinstance(settings, FourierFrames):
+        settings = LogMelSettings(sample_rate=settings.sample_rate)
     if not settings.is_db:
-        shared = settings.model_dump(include={*Frames.model_fields, "n_mels", "fmin_hz", "fmax_hz"})
+        shared = settings.model_dump(include={*FourierFrames.model_fields, "n_mels", "fmin_hz", "fmax_hz"})
         # More bands than this and the lowest are empty.
         settings = LogMelSettings(**{"n_mels": max(1, min(128, settings.n_fft // 8))} | shared)
     # Each block must share one scale with the others, so nothing may depend on a block's own peak.
@@ -143,7 +145,7 @@ def _time_text(seconds: float, step_s: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _columns_db(samples: np.ndarray, settings: Frames) -> np.ndarray:
+def _columns_db(samples: np.ndarray, settings: FourierFrames) -> np.ndarray:
     """Return float32 [column, line]: the loudest of the frames and bands that fall there."""
     total = n_frames(settings, len(samples))
     n_columns = min(total, _COLUMNS)
@@ -155,7 +157,7 @@ def _columns_db(samples: np.ndarray, settings: Frames) -> np.ndarray:
     return columns
 
 
-def _frame_blocks(samples: np.ndarray, settings: Frames) -> Iterator[tuple[int, np.ndarray]]:
+def _frame_blocks(samples: np.ndarray, settings: FourierFrames) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the number of the first frame, and frames [frame, band], a block at a time, equal to the whole's."""
     frontend, hop = get_frontend(settings), settings.hop_samples
     total = n_frames(settings, len(samples))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hubbub.audio.frontends import compute_features, frame_s, get_frontend, n_frames
 from hubbub.config import Settings, load_settings
-from hubbub.config.frontends import FRONTENDS, Frames
+from hubbub.config.frontends import FRONTENDS, FourierFrames
 from hubbub.errors import NonFiniteFeatures
 from tests.lib.audio.frontend_cases import EDGES, PRECISIONS, clips, words
 
@@ -52,7 +52,7 @@ OWN: dict[str, Any] = {  # what hypothesis may set besides the frames, by settin
 
 
 @st.composite
-def some_settings(draw: st.DrawFn, name: str) -> Frames:
+def some_settings(draw: st.DrawFn, name: str) -> FourierFrames:
     n_fft = draw(st.integers(16, 600))
     frames = {
         "sample_rate": draw(st.sampled_from([1000, 8000, 22050, 192_000])),
@@ -61,7 +61,7 @@ def some_settings(draw: st.DrawFn, name: str) -> Frames:
         "window": draw(st.sampled_from(["hann", "hamming", "blackman", "boxcar"])),
         "precision": draw(st.sampled_from(PRECISIONS)),
     }
-    own = {key: draw(OWN[key]) for key in FRONTENDS[name].model_fields if key not in Frames.model_fields | {"name": 0}}
+    own = {key: draw(OWN[key]) for key in FRONTENDS[name].model_fields if key not in FourierFrames.model_fields | {"name": 0}}
     return FRONTENDS[name](**frames, **own)
 
 
@@ -211,7 +211,7 @@ def test_names_differ_however_near_the_bands_are(name: str, given: dict):
 
 
 def test_hypothesis_varies_every_setting():
-    own = {key for kind in FRONTENDS.values() for key in kind.model_fields} - set(Frames.model_fields) - {"name"}
+    own = {key for kind in FRONTENDS.values() for key in kind.model_fields} - set(FourierFrames.model_fields) - {"name"}
     assert own == set(OWN), "what hypothesis may set"
 
 

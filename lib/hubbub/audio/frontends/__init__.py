@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.config import Settings
-from hubbub.config.frontends import Decibels, Frames
+from hubbub.config.frontends import Decibels, Frames, FrontendSettings
 from hubbub.errors import NonFiniteFeatures
 
 _CLASSES = {
@@ -26,6 +26,7 @@ _CLASSES = {
     "chroma": "chroma.Chroma",
     "pcen": "pcen.Pcen",
     "descriptors": "descriptors.Descriptors",
+    "embedding": "embedding.Embedding",
 }
 
 
@@ -108,6 +109,6 @@ def n_frames(settings: Frames, n_samples: int) -> int:
     return settings.n_frames(n_samples)
 
 
-def frame_s(settings: Frames, count: int) -> npt.NDArray[np.float64]:
+def frame_s(settings: FrontendSettings, count: int) -> npt.NDArray[np.float64]:
     """Centre times of the first `count` frames in seconds from a window's start, float64 [frame]."""
     return np.arange(count, dtype=np.float64) * (settings.hop_samples / settings.sample_rate)
