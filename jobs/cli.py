@@ -29,6 +29,7 @@ JOBS = (
         "events",
         "score",
         "export",
+        "search",
         "report",
         "demo",
     ),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from hubbub.pipelines.face_scenes import mix, score
+    from hubbub.pipelines.face_search import search
     from hubbub.pipelines.face_trials import compare, crossval, sweep
 
 __version__ = "0.1.0"
@@ -64,6 +65,7 @@ __all__ = [
     "open_store",
     "read_clips",
     "score",
+    "search",
     "summarise_store",
     "sweep",
     "train",
@@ -79,9 +81,9 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_trials
+        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_search, face_trials
 
-        rooms = (face, face_fetch, face_models, face_scenes, face_trials)
+        rooms = (face, face_fetch, face_models, face_scenes, face_search, face_trials)
         return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 

@@ -114,7 +114,7 @@ def _read(tree: Tree, options: Options) -> Listing:
     frame = read_frame(table, _SHAPE)
     if missing := [name for name in _NEEDED if name not in frame]:
         raise ClipTableError(f"{table} has no column '{missing[0]}'; expected {TABLE} as hubbub suggest wrote it")
-    names, notes = name_carried(table, frame, {*_SHAPE.by_role.values(), *OWN_COLUMNS})
+    names, notes = name_carried(table, frame, {*filter(None, _SHAPE.by_role.values()), *OWN_COLUMNS})
     verdicts = read_verdicts(table, frame)
     labelled = verdicts.rows[verdicts.rows["label"].notna()]
     if labelled.empty:
@@ -133,7 +133,7 @@ def _describe(verdicts: Verdicts) -> list[str]:
     if verdicts.unheard:
         notes.append(f"{count_noun(verdicts.unheard, 'window')} without a label or verdict left out")
     if verdicts.rejected:
-        notes.append(f"{count_noun(verdicts.rejected, 'window')} whose label is wrong, and that have no other, left out")
+        notes.append(f"{count_noun(verdicts.rejected, 'window')} with a wrong label and no other left out")
     return notes
 
 

@@ -81,11 +81,13 @@ class Balanced(Strategy):
         return held
 
     def _deal(self) -> Iterator[tuple[str, float, float, int, float]]:
-        """Windows of all cells in turns, the ranges of high scores first; none that shares sound with an earlier one."""
+        """Windows of all cells in turns, high scores first; none that shares sound with an earlier one."""
         held = self._keep_first()
         columns = ["uri", "start_s", "end_s", "cell", "score"]
-        left = {cell: iter(own[columns].itertuples(index=False, name=None)) for cell, own in held.groupby("cell")}
-        order = sorted(left, key=lambda cell: (-(int(cell) % _N_RANGES), cell))
+        left = {
+            int(str(cell)): iter(own[columns].itertuples(index=False, name=None)) for cell, own in held.groupby("cell")
+        }
+        order = sorted(left, key=lambda cell: (-(cell % _N_RANGES), cell))
         heard, count = Heard(), 0
         while order and count < self.wanted.count:
             for cell in list(order):

@@ -88,7 +88,8 @@ def choose_farthest(
     for vector in known if known is not None else ():
         np.minimum(distance, _measure(vectors, vector), out=distance)
     is_free = np.ones(len(vectors), bool)
-    places, distances = [], []
+    places: list[int] = []
+    distances: list[float] = []
     while len(places) < count and is_free.any():
         if np.isinf(distance).all():
             place = int(_measure(vectors, vectors.mean(axis=0, dtype=np.float64).astype(np.float32)).argmin())

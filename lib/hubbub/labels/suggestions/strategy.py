@@ -76,8 +76,9 @@ class Strategy(ABC):
     def add(self, windows: ScoredWindows) -> None:
         """Look at some windows."""
 
-    def add_reviewed(self, windows: ScoredWindows) -> None:  # noqa: B027: most strategies make nothing of them
+    def add_reviewed(self, windows: ScoredWindows) -> None:
         """Look at some windows that a person has heard already, and that are not to be chosen."""
+        return None  # most strategies make nothing of them
 
     @abstractmethod
     def choose(self) -> pd.DataFrame:
@@ -97,5 +98,7 @@ def name_labels(chosen: pd.DataFrame, scheme: LabelScheme) -> list[str]:
 
 def finish(chosen: pd.DataFrame, suggested: Sequence[str | None], reasons: Sequence[str]) -> pd.DataFrame:
     """What was chosen, as `Strategy.choose` gives it."""
-    made = chosen[["uri", "start_s", "end_s"]].assign(suggested=list(suggested), score=chosen.get("score", np.nan))
-    return made.assign(reason=list(reasons)).astype({"suggested": object, "reason": object, "score": float})
+    made = chosen[["uri", "start_s", "end_s"]].copy()
+    for name, values in (("suggested", suggested), ("score", chosen.get("score")), ("reason", reasons)):
+        made[name] = pd.Series(values, made.index, float if name == "score" else object)
+    return made

@@ -75,9 +75,9 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
 
 
-def overlaps(start_s: float, end_s: float, others_start_s: np.ndarray, others_end_s: np.ndarray) -> npt.NDArray[np.bool_]:
+def overlaps(start_s: float, end_s: float, starts_s: np.ndarray, ends_s: np.ndarray) -> npt.NDArray[np.bool_]:
     """Return which of other windows of the same recording share sound with a window, bool [other]."""
-    return (others_start_s < end_s - _TOUCHING_S) & (others_end_s > start_s + _TOUCHING_S)
+    return (starts_s < end_s - _TOUCHING_S) & (ends_s > start_s + _TOUCHING_S)
 
 
 def iterate_scored_windows(tables: LabelTables) -> Iterator[ScoredWindows]:
@@ -98,15 +98,17 @@ def iterate_scored_windows(tables: LabelTables) -> Iterator[ScoredWindows]:
         windows = windows.filter(pa.compute.is_in(windows["clip_id"], pa.array(own["clip_id"])))
         if not windows.num_rows:
             continue
-        yield _read_windows(windows, len(tables.labels)) if tables.frames is None else _join(
-            _pool_frames(tables, windows, own)
+        yield (
+            _read_windows(windows, len(tables.labels))
+            if tables.frames is None
+            else _join(_pool_frames(tables, windows, own))
         )
 
 
 def _read_windows(windows: pa.Table, n_labels: int) -> ScoredWindows:
     scores = _unpack(windows["scores"], n_labels).astype(np.float32)
-    times = (windows[name].to_numpy() for name in ("start_s", "end_s"))
-    return ScoredWindows(_texts(windows["uri"]), *times, scores, scores)
+    start_s, end_s = windows["start_s"].to_numpy(), windows["end_s"].to_numpy()
+    return ScoredWindows(_texts(windows["uri"]), start_s, end_s, scores, scores)
 
 
 def _pool_frames(tables: LabelTables, windows: pa.Table, files: pd.DataFrame) -> Iterator[ScoredWindows]:
@@ -124,9 +126,9 @@ def _pool_frames(tables: LabelTables, windows: pa.Table, files: pd.DataFrame) ->
             continue
         first = np.arange(0, len(scores), each)
         highest = np.maximum.reduceat(scores, first, axis=0).astype(np.float32) / np.float32(FULL_SCALE)
-        begin_s = 0.0 if pd.isna(begin_s) else float(begin_s)
-        start_s = begin_s + first * frames.frame_s
-        end_s = np.minimum(start_s + each * frames.frame_s, begin_s + duration_s)
+        from_s = 0.0 if pd.isna(begin_s) else float(begin_s)
+        start_s = from_s + first * np.float64(frames.frame_s)
+        end_s = np.minimum(start_s + each * frames.frame_s, from_s + float(duration_s))
         yield ScoredWindows(np.full(len(first), uri, object), start_s, end_s, highest, highest)
 
 
@@ -137,9 +139,7 @@ def _join(parts: Iterator[ScoredWindows]) -> ScoredWindows:
 
 def _unpack(column: pa.ChunkedArray, width: int) -> npt.NDArray:
     """Lists of one length as an array [row, width]."""
-    lists = column.combine_chunks()
-    flat = lists.flatten() if isinstance(lists, pa.Array) else pa.concat_arrays([part.flatten() for part in lists.chunks])
-    return flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+    return np.concatenate([part.flatten().to_numpy(zero_copy_only=False) for part in column.chunks]).reshape(-1, width)
 
 
 def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
