@@ -30,6 +30,7 @@ JOBS = (
         "score",
         "export",
         "search",
+        "suggest",
         "report",
         "demo",
     ),

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from hubbub.pipelines.face_scenes import mix, score
-    from hubbub.pipelines.face_search import search
+    from hubbub.pipelines.face_search import search, suggest
     from hubbub.pipelines.face_trials import compare, crossval, sweep
 
 __version__ = "0.1.0"
@@ -66,6 +66,7 @@ __all__ = [
     "read_clips",
     "score",
     "search",
+    "suggest",
     "summarise_store",
     "sweep",
     "train",

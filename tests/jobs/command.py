@@ -31,6 +31,8 @@ _WITHOUT_CLUSTER = {
         "score",
         "export",
         "report",
+        "search",  # of what is little, in threads
+        "suggest",
         "info",
         "status",
     ),

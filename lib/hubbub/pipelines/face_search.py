@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from hubbub.clips.table import ClipTable
+from hubbub.labels.tables import LabelTables
 from hubbub.store.features import FeatureStore
 
 if TYPE_CHECKING:
+    import pandas as pd
     from distributed import Client
 
     from hubbub.pipelines.inputs import PathLike
@@ -79,5 +81,70 @@ def search(
         workers=workers,
         ship=ship,
         log_json=log_json,
+        progress=progress,
+    ).clips
+
+
+def suggest(
+    source: PathLike | LabelTables | FeatureStore,
+    out: PathLike,
+    *,
+    strategy: str = "uncertain",
+    count: int = 100,
+    labels: Sequence[str] = (),
+    model: PathLike | None = None,
+    exclude: Sequence[PathLike | ClipTable | pd.DataFrame] = (),
+    progress: bool = False,
+) -> ClipTable:
+    """Choose windows that are worth a person's ear, and cut them out as WAV files.
+
+    Parameters
+    ----------
+    source
+        Label tables; or a feature store.
+    out
+        A new folder on this machine. It gets ``suggestions.csv``, to be filled in and given to `index`; the same as a
+        clip table, for `write_report`; and the clips.
+    strategy
+        ``uncertain``: the model is least sure of them, recordings taking turns; ``diverse``: unlike each other, and
+        unlike those of `exclude`; ``top``: the highest scores; ``balanced``: as many of each label and range of scores,
+        drawn by lot.
+    count
+        How many windows; windows that overlap count as one.
+    labels
+        The labels that matter; empty: all.
+    model
+        Of a store: the model that scores its rows. Without one, a store of embeddings has only ``diverse``.
+    exclude
+        What was heard already, or trained on: clip tables, suggestions with verdicts, tables with uri, start_s, end_s.
+    progress
+        Print progress.
+
+    Returns
+    -------
+    ClipTable
+        The windows, without labels, with columns `rank`, `suggested`, `score`, `reason`, `clip` and `problem`.
+
+    Raises
+    ------
+    hubbub.errors.UsageError
+        The strategy needs scores that are not there, `out` holds something, or no window is left.
+    hubbub.errors.BundleError
+        The model scores other features than the store's.
+
+    Examples
+    --------
+    >>> hubbub.suggest("labels", "suggestions", strategy="uncertain", count=100)  # doctest: +SKIP
+    """
+    from hubbub.pipelines.suggest import suggest as run
+
+    return run(
+        source,
+        out,
+        strategy=strategy,
+        count=count,
+        labels=labels,
+        model=model,
+        exclude=exclude,
         progress=progress,
     ).clips

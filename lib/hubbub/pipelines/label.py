@@ -126,6 +126,7 @@ class _LabelRun:
     output: StoragePath
     tables: LabelTables | None
     document: dict[str, Any]
+    activation: str | None
     settings: Settings
     chosen: _Grid
     plan: Plan
@@ -155,7 +156,8 @@ def _prepare_run(
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
     plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
-    return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed)
+    activation = description.get("activation")
+    return _LabelRun(table, model, output, tables, document, activation, settings, chosen, plan, committed)
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,8 @@ def _run(
     named = source if not isinstance(source, ClipTable) else source.source or "CLIPS"
     hop = "" if run.chosen.frames else f" --hop {run.chosen.hop_s:g}"
     command = f"hubbub label {named} --model {run.model}{hop}"
-    tables = run.tables or create_labels(run.output, run.document | {"command": command, "bundle": str(run.model)})
+    told = {"command": command, "bundle": str(run.model), "activation": run.activation}
+    tables = run.tables or create_labels(run.output, run.document | told)
     if not len(run.plan):
         return _settle(run, tables, Run("label", options, log, reporter), RunSummary())
     with open_run("label", options, log, reporter, output=run.output, plan=_describe(run)) as this:
