@@ -131,10 +131,11 @@ def _refuse_folder(folder: Path) -> None:
 
 def _check_labels(windows: WindowSource, strategy: str, labels: Sequence[str]) -> None:
     known = windows.scheme.labels
-    if STRATEGIES[strategy].needs_scores and not known:
+    if not known and (STRATEGIES[strategy].needs_scores or not windows.has_vectors):
+        instead = ", or --strategy diverse" if windows.has_vectors else ""
         raise UsageError(
             f"--strategy {strategy} needs scores, and {windows.path} holds features alone; give --model BUNDLE to "
-            "score them, or label tables, or --strategy diverse"
+            f"score them, or label tables{instead}"
         )
     if labels and not STRATEGIES[strategy].needs_scores:
         raise UsageError(f"--label goes with uncertain, top and balanced; --strategy {strategy} asks for no label")

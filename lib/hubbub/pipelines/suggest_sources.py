@@ -42,6 +42,8 @@ class WindowSource:
         What scores mean; without labels where nothing scores the windows.
     overlapping
         How many windows, itself among them, one window shares sound with at most.
+    has_vectors
+        Whether windows have embeddings, or at least scores, by which some are more alike than others.
     parts
         How many times `windows` yields.
     windows
@@ -54,6 +56,7 @@ class WindowSource:
     root: StoragePath
     scheme: LabelScheme
     overlapping: int
+    has_vectors: bool
     parts: int
     windows: Callable[[], Iterator[ScoredWindows]]
     describe: Callable[[set[str]], Mapping[str, Mapping[str, Any]]]
@@ -95,8 +98,16 @@ def _from_labels(tables: LabelTables) -> WindowSource:
         versions = files[files["uri"].isin(uris)].set_index("uri")["version"]
         return {str(uri): {"version": version} for uri, version in versions.items()}
 
-    windows = lambda: iterate_scored_windows(tables)  # noqa: E731
-    return WindowSource(tables.path, tables.root, scheme, overlapping, len(tables.committed()), windows, describe)
+    return WindowSource(
+        path=tables.path,
+        root=tables.root,
+        scheme=scheme,
+        overlapping=overlapping,
+        has_vectors=True,
+        parts=len(tables.committed()),
+        windows=lambda: iterate_scored_windows(tables),
+        describe=describe,
+    )
 
 
 def _from_store(store: FeatureStore, model: WindowModel | None) -> WindowSource:
@@ -116,9 +127,16 @@ def _from_store(store: FeatureStore, model: WindowModel | None) -> WindowSource:
         told = own.astype(object).where(own.notna(), None).to_dict("records")
         return {row["uri"]: {"version": row["version"], "group": row["group"]} for row in told}
 
-    windows = lambda: _iterate_rows(store, rows, model)  # noqa: E731
-    parts = -(-len(rows) // _ROWS_AT_ONCE)
-    return WindowSource(store.path, find_clip_root(store), scheme, overlapping * repeated, parts, windows, describe)
+    return WindowSource(
+        path=store.path,
+        root=find_clip_root(store),
+        scheme=scheme,
+        overlapping=overlapping * repeated,
+        has_vectors=store.holds_embeddings or model is not None,
+        parts=-(-len(rows) // _ROWS_AT_ONCE),
+        windows=lambda: _iterate_rows(store, rows, model),
+        describe=describe,
+    )
 
 
 def _count_overlapping(window_s: float, hop_s: float) -> int:

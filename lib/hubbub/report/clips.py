@@ -58,8 +58,9 @@ def clips_section(clips: ClipTable) -> Section:
         n_clips=len(rows),
         is_ranked=is_ranked,
     )
-    name = "in memory" if clips.source is None else clips.source.name
-    return Section("Clips", f"{count_noun(len(rows), 'clip')}, {name}.", body, None)
+    title = "Clips" if clips.source is None else f"Clips of {clips.source.name}"
+    ranked = ", the first ranks first" if is_ranked else ""
+    return Section(title, f"{count_noun(len(rows), 'clip')}{ranked}.", body, None)
 
 
 def _is_ranked(rows: pa.Table) -> bool:
