@@ -1,10 +1,12 @@
 """Measure how well models recognise the small data sets: folds times seeds, one recipe, no settings by hand.
 
-    python benchmarks/accuracy.py --set tones --model default --seeds 3 -o /tmp/accuracy
+    python benchmarks/accuracy.py --sets tones --models default --seeds 3 -o /tmp/accuracy
+    python benchmarks/accuracy.py --sets esc10 --models cnn-64,crnn --folds 1,2 --source ESC10 -o /tmp/accuracy
     python benchmarks/accuracy.py --table /tmp/accuracy
 
-Every training is a line of ``results.jsonl`` in the folder; the same command again does only what is missing. Test
-folds are scored once, after training, and choose nothing.
+Each model trains on the features that it is made for (``hubbub settings --for NAME``). Every training is a line of
+``results.jsonl`` in the folder; the same command again does only what is missing. Test folds are scored once, after
+training, and choose nothing. It ends with the table of what the folder has.
 """
 
 from __future__ import annotations
@@ -14,25 +16,29 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from arguments import positive
-from data_sets import DATA_SETS, DataSetError, index_data_set, make_data_set
+from arguments import list_of, positive
+from data_sets import DATA_SETS, FOLDS, DataSetError, index_data_set, make_data_set
+
+from hubbub.config import Settings
+from hubbub.config.network_features import choose_features
+from hubbub.config.recipes import DEFAULTS
 
 if TYPE_CHECKING:
     from hubbub.store.features import FeatureStore
 
-MODELS = ("random-forest", "seed-cnn", "default")
+FOREST = "random-forest"
+
+MODELS = (FOREST, *DEFAULTS)
 
 RESULTS = "results.jsonl"
-
-FEATURES: Mapping[str, Mapping[str, Any]] = {"random-forest": {"frontend.name": "descriptors"}}
-"""Settings of the features of a model; the others take the defaults of ``hubbub features``."""
 
 DRAWS = 10_000
 """Resamples of the bootstrap."""
@@ -76,17 +82,19 @@ def add_result(folder: Path, done: Training) -> None:
         file.write(("" if is_whole else "\n") + json.dumps(asdict(done)) + "\n")
 
 
-def measure(name: str, model: str, *, seeds: int, folder: Path, source: Path | None) -> None:
+def measure(name: str, model: str, *, seeds: int, folds: Sequence[int], folder: Path, source: Path | None) -> None:
     """Train and score what is missing of a row of the table."""
     store = make_store(name, model, folder, source)
     rows = store.rows()
     done = {(one.set, one.model, one.seed, one.fold) for one in read_results(folder)}
     for seed in range(seeds):
-        for fold in sorted(int(fold) for fold in rows["fold"].dropna().unique()):
+        for fold in sorted({int(fold) for fold in rows["fold"].dropna()}.intersection(folds)):
             if (name, model, seed, fold) in done:
                 continue
-            run = fit_forest if model == "random-forest" else train_network
-            clips, accuracy, macro_f1, seconds = run(store, model, fold, seed, folder)
+            if model == FOREST:
+                clips, accuracy, macro_f1, seconds = fit_forest(store, fold, seed)
+            else:
+                clips, accuracy, macro_f1, seconds = train_network(store, model, fold, seed, folder)
             add_result(folder, Training(name, model, seed, fold, clips, accuracy, macro_f1, seconds))
             print(
                 f"{name}, {model}, seed {seed}, fold {fold}: accuracy {accuracy:.1%}, macro F1 {macro_f1:.3f}, "
@@ -100,11 +108,18 @@ def make_store(name: str, model: str, folder: Path, source: Path | None) -> Feat
     import hubbub
 
     csv_path = make_data_set(name, folder / "sets" / name, source=source)
-    settings = FEATURES.get(model)
-    kind = "default" if settings is None else model
+    settings = choose_settings(model)
+    kind = "default" if settings == Settings() else model
     return hubbub.build_features(
         index_data_set(csv_path), folder / "stores" / f"{name}-{kind}", settings=settings, cluster="serial"
     )
+
+
+def choose_settings(model: str) -> Settings:
+    """Return the settings of a model's features."""
+    from hubbub.config import load_settings
+
+    return load_settings(None, ["frontend.name=descriptors"]) if model == FOREST else choose_features(model)
 
 
 Score = tuple[int, float, float, float]
@@ -127,7 +142,7 @@ def train_network(store: FeatureStore, model: str, fold: int, seed: int, folder:
     return len(found.predictions), found.accuracy, found.macro_f1, seconds
 
 
-def fit_forest(store: FeatureStore, model: str, fold: int, seed: int, folder: Path) -> Score:
+def fit_forest(store: FeatureStore, fold: int, seed: int) -> Score:
     """Fit scikit-learn's random forest, at its defaults but for 500 trees, to statistics over each clip's frames."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.metrics import accuracy_score, f1_score
@@ -178,22 +193,36 @@ def format_table(results: Sequence[Training]) -> Iterator[str]:
             macro_f1, seconds = (
                 float(np.mean([getattr(one, what) for one in those])) for what in ("macro_f1", "seconds")
             )
-            seeds = len({one.seed for one in those})
-            source = " --source ESC10" if name == "esc10" else ""
-            command = f"python benchmarks/accuracy.py --set {name} --model {model} --seeds {seeds}{source} -o FOLDER"
-            folds = len({one.fold for one in those})
             yield (
-                f"| {name} | {model} | {len(those)} ({folds} folds x {seeds} seed{'s' * (seeds > 1)}) | {mean:.2f} "
-                f"({low:.2f} to {high:.2f}) | {macro_f1:.3f} | {seconds:.1f} | `{command}` |"
+                f"| {name} | {model} | {_count_trainings(those)} | {mean:.2f} ({low:.2f} to {high:.2f}) | "
+                f"{macro_f1:.3f} | {seconds:.1f} | `{_write_command(those)}` |"
             )
+
+
+def _count_trainings(those: Sequence[Training]) -> str:
+    folds, seeds = len({one.fold for one in those}), len({one.seed for one in those})
+    return f"{len(those)} ({folds} fold{'s' * (folds > 1)} x {seeds} seed{'s' * (seeds > 1)})"
+
+
+def _write_command(those: Sequence[Training]) -> str:
+    """The command that measures a row."""
+    folds = sorted({one.fold for one in those})
+    chosen = "" if len(folds) == FOLDS else f" --folds {','.join(map(str, folds))}"
+    source = " --source ESC10" if those[0].set == "esc10" else ""
+    return (
+        f"python benchmarks/accuracy.py --sets {those[0].set} --models {those[0].model} "
+        f"--seeds {len({one.seed for one in those})}{chosen}{source} -o FOLDER"
+    )
 
 
 def main() -> None:
     """Measure a row, or print the table of those measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", choices=sorted(DATA_SETS), help="which data set; made in the folder where missing")
-    parser.add_argument("--model", choices=MODELS, help="which model")
-    parser.add_argument("--seeds", type=positive, default=3, help="seeds of training (3)")
+    parser.add_argument("--sets", "--set", type=list_of(DATA_SETS), help="which data sets; made where missing")
+    parser.add_argument("--models", "--model", type=list_of(MODELS), help=f"which models: {', '.join(MODELS)}")
+    parser.add_argument("--seeds", type=positive, default=1, help="seeds of training (1)")
+    every = tuple(range(1, FOLDS + 1))
+    parser.add_argument("--folds", type=list_of(map(str, every)), default=every, help="which folds test (all)")
     parser.add_argument("--source", type=Path, help="for esc10: the folder that holds esc10.csv and audio/")
     parser.add_argument("-o", "--output", type=Path, help="folder for sets, stores and results, such as /tmp/accuracy")
     parser.add_argument("--table", type=Path, metavar="FOLDER", help="print the table of what a folder has")
@@ -201,13 +230,16 @@ def main() -> None:
     if args.table is not None:
         print("\n".join(format_table(read_results(args.table))))
         return
-    if None in (args.set, args.model, args.output):
-        parser.error("give --set, --model and -o FOLDER, or --table FOLDER")
+    if None in (args.sets, args.models, args.output):
+        parser.error("give --sets, --models and -o FOLDER, or --table FOLDER")
     args.output.mkdir(parents=True, exist_ok=True)
+    options = {"seeds": args.seeds, "folds": [int(fold) for fold in args.folds], "source": args.source}
     try:
-        measure(args.set, args.model, seeds=args.seeds, folder=args.output, source=args.source)
+        for name, model in product(args.sets, args.models):
+            measure(name, model, **options, folder=args.output)
     except DataSetError as error:
         sys.exit(f"error: {error}")
+    print("\n".join(format_table(read_results(args.output))))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from hubbub.io.text import make_visible
 from .options import DEBUG_VARIABLE, INTERRUPTED
 
 JOBS = (
-    *("index", "fetch", "settings", "features", "status", "verify", "compact", "info"),
+    *("index", "fetch", "settings", "features", "embed", "status", "verify", "compact", "info"),
     *(
+        "models",
         "train",
         "evaluate",
         "crossval",

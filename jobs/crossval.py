@@ -20,7 +20,7 @@ def crossval(
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="Folder of the cross-validation.", metavar="RUN"),
     ],
-    model: Annotated[str, typer.Option(help="default, or seed-cnn.", metavar="NAME")] = "default",
+    model: Annotated[str, typer.Option(help="A model; hubbub models lists them.", metavar="NAME")] = "default",
     folds: Annotated[
         int | None, typer.Option(help="Draw so many folds by group. Default: the clips' own.", metavar="K")
     ] = None,

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options
+
+if TYPE_CHECKING:
+    from hubbub.config import Settings
 
 
 def settings(
     frontend: Annotated[
         str, typer.Argument(help="The frontend whose settings to show; --list names them.", metavar="FRONTEND")
     ] = "log-mel",
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            help="Print the settings of the features that a model is made for; hubbub models lists the models.",
+            metavar="NAME",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Print the settings of a recipe, for hubbub train, instead.", metavar="NAME"),
@@ -21,13 +32,19 @@ def settings(
     list_: Annotated[bool, typer.Option("--list", help="Name the frontends, a line each.")] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Print the settings of features, or of a model's recipe, as YAML, with defaults and meanings.
+    """Print the settings of features, or of a model's recipe, as YAML, with meanings.
 
-    Example: hubbub settings mfcc > mfcc.yaml, then --settings mfcc.yaml with hubbub features
+    Example: hubbub settings --for cnn-128 > cnn-128.yaml, then --settings cnn-128.yaml with hubbub features
     """
+    from hubbub.config import load_settings
     from hubbub.config.frontends import FRONTENDS
+    from hubbub.config.network_features import choose_features
     from hubbub.errors import UsageError, suggest_nearest
 
+    if for_ is not None and model is not None:
+        raise UsageError(
+            f"--for {for_} prints the settings of features, --model {model} those of a recipe; give one of the two"
+        )
     if list_:
         width = max(map(len, FRONTENDS))
         for name, kind in FRONTENDS.items():
@@ -39,20 +56,18 @@ def settings(
         return
     if frontend not in FRONTENDS:
         raise UsageError(f"unknown frontend '{frontend}': {suggest_nearest(frontend, FRONTENDS)}")
-    for line in _lines(frontend):
+    for line in _lines(load_settings(None, [f"frontend.name={frontend}"]) if for_ is None else choose_features(for_)):
         typer.echo(line)
 
 
-def _lines(frontend: str) -> Iterator[str]:
-    """One YAML file that gives the defaults."""
-    from hubbub.config import Layout, Settings, Windows, load_settings
-    from hubbub.config.frontends import FRONTENDS
+def _lines(chosen: Settings) -> Iterator[str]:
+    """One YAML file that gives these settings."""
+    from hubbub.config import Settings
 
-    chosen = load_settings(None, [f"frontend.name={frontend}"])
-    sections = (("frontend", FRONTENDS[frontend], chosen.frontend), ("windows", Windows, chosen.windows))
-    for name, model, values in (*sections, ("layout", Layout, chosen.layout)):
+    for name in ("frontend", "windows", "layout"):
+        values = getattr(chosen, name)
         yield f"{name}:"
-        for key, field in _name_first(model.model_fields):
+        for key, field in _name_first(type(values).model_fields):
             yield _line("  ", key, getattr(values, key), field)
     for key in ("channels", "dtype"):
         yield _line("", key, getattr(chosen, key), Settings.model_fields[key])

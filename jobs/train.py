@@ -20,7 +20,10 @@ def train(
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
     model: Annotated[
-        str, typer.Option(help="default, detector (says when, for labelling) or seed-cnn.", metavar="NAME")
+        str,
+        typer.Option(
+            help="default, detector (says when, for labelling) or another; hubbub models lists them.", metavar="NAME"
+        ),
     ] = "default",
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hubbub.pipelines.face_scenes import mix, score
     from hubbub.pipelines.face_search import search, suggest
     from hubbub.pipelines.face_trials import compare, crossval, sweep
+    from hubbub.pipelines.models import describe_model, list_models
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "compact",
     "compare",
     "crossval",
+    "describe_model",
     "errors",
     "evaluate",
     "export_events",
@@ -59,6 +61,7 @@ __all__ = [
     "find_events",
     "index",
     "label",
+    "list_models",
     "mix",
     "open_bundle",
     "open_labels",
@@ -82,9 +85,9 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_search, face_trials
+        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_search, face_trials, models
 
-        rooms = (face, face_fetch, face_models, face_scenes, face_search, face_trials)
+        rooms = (face, face_fetch, face_models, face_scenes, face_search, face_trials, models)
         return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 

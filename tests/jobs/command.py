@@ -23,6 +23,7 @@ _WITHOUT_CLUSTER = {
         "index",
         "fetch",
         "settings",
+        "models",
         "train",
         "evaluate",
         "compare",

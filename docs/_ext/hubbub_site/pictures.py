@@ -17,7 +17,7 @@ ROOMS = {
     "planning": "reconciliation, sharding, units, sizes",
     "store": "feature store",
     "labels": "label tables, events, scores, exports",
-    "models": "model bundle, runtimes",
+    "models": "model bundle, models of others, runtimes",
     "downloads": "lists, recipes, polite requests, files that resume",
     "tasks": "the work of one unit, without an engine",
     "engine": "serial and Dask: the only room that imports Dask",
@@ -107,7 +107,7 @@ _LIFE: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
         "hubbub train",
         (
             ("batch", "rows from all over the store"),
-            ("network", "default, detector, seed-cnn"),
+            ("network", "one of hubbub models"),
             ("bundle", "model, settings, rules"),
         ),
     ),

@@ -75,13 +75,19 @@ def write_windows() -> str:
 
 
 def write_recipes() -> str:
-    """Write the settings of recipes, with the default of each recipe."""
-    rows = []
+    """Write the settings of recipes with their defaults; where these differ, in a table of their own, a row a model."""
+    rows, differing = [], {}
     for section, kind in SECTIONS.items():
         for key, field in kind.model_fields.items():
-            defaults = [_as_yaml(getattr(getattr(DEFAULTS[name], section), key)) for name in DEFAULTS]
-            rows.append((as_code(f"{section}.{key}"), _meaning(key, field), *defaults, _range(field)))
-    return write_table(("setting", "meaning", *map(as_code, DEFAULTS), "range"), rows)
+            defaults = [_as_yaml(getattr(getattr(chosen, section), key)) for chosen in DEFAULTS.values()]
+            if len(set(defaults)) > 1:
+                differing[as_code(f"{section}.{key}")] = defaults
+            default = defaults[0] if len(set(defaults)) == 1 else "see below"
+            rows.append((as_code(f"{section}.{key}"), _meaning(key, field), default, _range(field)))
+    models = zip(map(as_code, DEFAULTS), *differing.values(), strict=True)
+    return "\n".join(
+        (write_table(("setting", "meaning", "default", "range"), rows), write_table(("model", *differing), models))
+    )
 
 
 def write_variants() -> str:

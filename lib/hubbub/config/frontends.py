@@ -290,6 +290,35 @@ class DescriptorsSettings(FourierFrames):
         return 5 + self.n_chroma + self.n_mfcc
 
 
+class WaveformSettings(Frames):
+    """The samples as they are: a frame a sample, for models that hear waveforms."""
+
+    name: Literal["waveform"] = "waveform"
+
+    n_fft: ClassVar[int] = 1
+    hop_samples: ClassVar[int] = 1
+    precision: ClassVar[Literal["float32"]] = "float32"
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """Samples of 16 bits have more digits than float16."""
+        return ("float32",)
+
+    @property
+    def n_bands(self) -> int:
+        """Values a frame."""
+        return 1
+
+    @property
+    def tail_samples(self) -> int:
+        """A fiftieth of a second, about what the hop of a transform is."""
+        return self.sample_rate // 50
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that `n_samples` make: as many."""
+        return n_samples
+
+
 class EmbeddingSettings(Frames):
     """What a model makes of each window: one vector. `hubbub embed` makes them, nobody sets them by hand."""
 
@@ -338,6 +367,7 @@ _CLASSES: tuple[type[Frames], ...] = (
     ChromaSettings,
     PcenSettings,
     DescriptorsSettings,
+    WaveformSettings,
 )
 FRONTENDS: dict[str, type[Frames]] = {kind.model_fields["name"].default: kind for kind in _CLASSES}
 """Classes of settings by the name that chooses them; those that only models make are not among them."""
@@ -359,6 +389,7 @@ FrontendSettings = Annotated[
     | Annotated[ChromaSettings, Tag("chroma")]
     | Annotated[PcenSettings, Tag("pcen")]
     | Annotated[DescriptorsSettings, Tag("descriptors")]
+    | Annotated[WaveformSettings, Tag("waveform")]
     | Annotated[EmbeddingSettings, Tag("embedding")],
     Discriminator(_name_of),
 ]

@@ -70,6 +70,30 @@ DEFAULTS: Mapping[str, RecipeSettings] = {
         model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5),
         train=TrainSettings(patience=0.3, augment=False),
     ),
+    "cnn-64": RecipeSettings(
+        model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5),
+        train=TrainSettings(patience=0.3, augment=False),
+    ),
+    "cnn-128": RecipeSettings(
+        model=ModelSettings(learning_rate=1e-2, weight_decay=2e-3, dropout=0.5),
+        train=TrainSettings(patience=0.3, augment=False),
+    ),
+    "cnn-stft-32": RecipeSettings(
+        model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5),
+        train=TrainSettings(patience=0.3, augment=False),
+    ),
+    "crnn": RecipeSettings(
+        model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.25),
+        train=TrainSettings(patience=0.3, augment=False),
+    ),
+    "linear": RecipeSettings(
+        model=ModelSettings(learning_rate=1e-2, weight_decay=0.02, dropout=0.2),
+        train=TrainSettings(patience=1.0, augment=False),
+    ),
+    "dense": RecipeSettings(
+        model=ModelSettings(learning_rate=3e-3, weight_decay=0.02, dropout=0.3),
+        train=TrainSettings(patience=1.0, augment=False),
+    ),
 }
 """The settings of each recipe, where nobody changes them."""
 

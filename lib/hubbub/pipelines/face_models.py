@@ -48,7 +48,7 @@ def train(
     out
         Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
     model
-        ``default``, ``detector`` (which says when, for labelling) or ``seed-cnn``.
+        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`.
     test_fold
         Fold to keep out and test on.
     split_by

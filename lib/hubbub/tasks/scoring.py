@@ -27,7 +27,6 @@ from hubbub.tasks.segments import SegmentResult, SegmentWindows
 
 if TYPE_CHECKING:
     from hubbub.models.opening import WindowModel
-    from hubbub.models.runtimes import Runtime
     from hubbub.tasks.label import LabelTask
 
 
@@ -192,7 +191,7 @@ def choose_channel(settings: Settings) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def load_model(path: StoragePath, model_hash: str, runtime: Runtime = "keras") -> WindowModel:
+def load_model(path: StoragePath, model_hash: str, runtime: str = "keras") -> WindowModel:
     """Load the model, once a process; raises `BundleError` where it is no longer that of the run."""
     from hubbub.models.opening import open_model
 

@@ -14,6 +14,7 @@ from hubbub.config.recipes import choose_recipe_settings  # noqa: E402
 from hubbub.learn.dataset import BandStatistics  # noqa: E402
 from hubbub.learn.fitting import compile_network  # noqa: E402
 from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
+from hubbub.learn.networks.cnn_stft_32 import shrink  # noqa: E402
 from hubbub.learn.networks.fourier import power_spectra  # noqa: E402
 from hubbub.learn.networks.standard import standardise  # noqa: E402
 
@@ -42,10 +43,12 @@ def test_the_default_network_keeps_no_tensor_outside_its_weights_and_settings():
     assert not [layer for layer in build("default", DEFAULT_SHAPE).layers if isinstance(layer, layers.Normalization)]
 
 
-def test_an_exported_default_network_gives_the_same_scores(tmp_path):
+# Those of cnn-64 and cnn-128 hold layers of the others alone.
+@pytest.mark.parametrize("name", ["default", "cnn-stft-32", "crnn"])
+def test_an_exported_network_gives_the_same_scores(name, tmp_path):
     pytest.importorskip("tf2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
-    model = build("default", Shape(n_frames=50, n_bands=16, n_labels=3))
+    model = build(name, Shape(n_frames=50, n_bands=16, n_labels=3))
     rows = np.random.default_rng(0).normal(-30, 10, (4, 50, 16)).astype(np.float32)
     expected = keras.ops.convert_to_numpy(model(rows))
     model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
@@ -101,13 +104,36 @@ def test_the_transform_is_not_trained_and_survives_saving(tmp_path):
     np.testing.assert_allclose(again(rows), model(rows), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "detector"])
 @pytest.mark.parametrize("shape", [(2, 4, 2), (3, 1, 2), (44, 16, 2), (47, 257, 5)])
-def test_the_default_network_takes_small_shapes(shape):
+def test_networks_take_small_shapes(name, shape, tmp_path):
     n_frames, n_bands, n_labels = shape
-    model = build("default", Shape(n_frames, n_bands, n_labels))
-    scores = keras.ops.convert_to_numpy(model(np.full((2, n_frames, n_bands), -30, np.float32)))
+    model = build(name, Shape(n_frames, n_bands, n_labels))
+    rows = np.random.default_rng(0).normal(-30, 10, (2, n_frames, n_bands)).astype(np.float32)
+    scores = keras.ops.convert_to_numpy(model(rows))
+    if shape == (44, 16, 2):  # of which a file in Keras's safe mode is the same network
+        model.save(tmp_path / "model.keras")
+        np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)(rows), scores)
     assert scores.shape == (2, n_labels)
     assert np.isfinite(scores).all()
+
+
+def test_a_picture_is_shrunk_by_means_of_all_its_frames():
+    """Interpolation alone would look at 64 of 626 frames."""
+    picture = keras.Input((626, 129, 1))
+    shrunk = keras.Model(picture, shrink(picture, 32))
+    for frame in (0, 7, 300, 613):
+        one = np.zeros((1, 626, 129, 1), np.float32)
+        one[0, frame] = 1.0
+        seen = keras.ops.convert_to_numpy(shrunk(one))
+        assert seen.shape == (1, 32, 32, 1)
+        assert seen.max() > 0.5 / 19
+
+
+def test_a_picture_of_the_right_size_stays_as_it_is():
+    picture = keras.Input((32, 32, 1))
+    rows = np.random.default_rng(0).normal(0, 1, (1, 32, 32, 1)).astype(np.float32)
+    np.testing.assert_allclose(keras.Model(picture, shrink(picture, 32))(rows), rows, atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])

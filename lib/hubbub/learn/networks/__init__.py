@@ -1,18 +1,19 @@
 """Networks by name, one file each, with the recipe that trains the network.
 
-Every file offers `RECIPE`; its default settings are in `hubbub.config.recipes`. Networks take a store's rows (or crops
-of them) as they are, float [row, frame, band] in the frontend's unit, and standardise them inside, so that whoever has
-the model needs nothing else.
+Every file offers a recipe; its default settings are in `hubbub.config.recipes`, and the features that it is made for in
+`hubbub.config.network_features`. Networks take a store's rows (or crops of them) as they are, float [row, frame, band]
+in the frontend's unit, and standardise them inside, so that whoever has the model needs nothing else.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
+from hubbub.config.network_features import HEADS, choose_features
 from hubbub.config.recipes import DEFAULTS, ModelSettings, RecipeSettings
 from hubbub.errors import TrainingError, suggest_nearest
 
@@ -21,12 +22,20 @@ if TYPE_CHECKING:
     from hubbub.learn.dataset import BandStatistics
     from hubbub.models.frames import FrameLayout
 
-_MODULES = {
-    "default": "hubbub.learn.networks.default",
-    "detector": "hubbub.learn.networks.detector",
-    "seed-cnn": "hubbub.learn.networks.seed_cnn",
+_RECIPES: Mapping[str, str] = {
+    "default": "default:RECIPE",
+    "detector": "detector:RECIPE",
+    "seed-cnn": "seed_cnn:RECIPE",
+    "cnn-64": "cnn_64:RECIPE",
+    "cnn-128": "cnn_128:RECIPE",
+    "cnn-stft-32": "cnn_stft_32:RECIPE",
+    "crnn": "crnn:RECIPE",
+    "linear": "heads:LINEAR",
+    "dense": "heads:DENSE",
 }
-NAMES = tuple(_MODULES)
+"""Where the recipe of each model is, below this package; read at the first use, for it brings Keras."""
+
+NAMES = tuple(_RECIPES)
 """Models that can be trained."""
 
 
@@ -57,6 +66,9 @@ class Recipe:
     summary: str
     """One sentence for the model card."""
 
+    source: str
+    """Who described the network, and where: a paper, a tutorial; ``hubbub`` for its own."""
+
     activation: Literal["softmax", "sigmoid"]
     """`softmax`: one label is always right, scores add up to 1. `sigmoid`: each label is judged alone, none may fit."""
 
@@ -85,9 +97,22 @@ class Recipe:
     """For networks that score frames of time, [row, frame, label]: how these lie. Their augmentation makes targets of
     that shape, and scenes of its own length."""
 
+    weights_licence: str | None = None
+    """Licence of the weights that training begins with; None where it begins with random ones."""
+
     settled_share: float = 0.0
     """Share of the epochs after which one may be kept: before, a learning rate that still falls makes weights that are
     good by chance, and a few dozen validation rows cannot tell."""
+
+    @property
+    def features(self) -> Settings:
+        """The features that it is made for."""
+        return choose_features(self.name)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it trains on embeddings, and not on spectrograms."""
+        return self.name in HEADS
 
     @property
     def defaults(self) -> RecipeSettings:
@@ -111,6 +136,6 @@ def find_recipe(name: str) -> Recipe:
     TrainingError
         There is no such model; says the nearest.
     """
-    if name not in _MODULES:
+    if name not in _RECIPES:
         raise TrainingError(f"there is no model '{name}': {suggest_nearest(name, NAMES)}")
-    return importlib.import_module(_MODULES[name]).RECIPE
+    return pkgutil.resolve_name(f"{__name__}.{_RECIPES[name]}")

@@ -140,6 +140,7 @@ def _max_band_shift(settings: Settings) -> int:
 RECIPE = Recipe(
     name="default",
     summary="A compact convolutional network with batch normalisation that judges each label on its own.",
+    source="hubbub",
     activation="sigmoid",
     loss="binary_crossentropy",
     build=build,

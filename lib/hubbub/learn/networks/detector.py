@@ -205,6 +205,7 @@ def policy(settings: Settings) -> Augmentation:
 RECIPE = Recipe(
     name="detector",
     summary="A convolutional network that scores every tenth of a second; trained on scenes mixed on the fly.",
+    source="hubbub",
     activation="sigmoid",
     loss=frame_and_clip_loss,
     plan_frames=plan_frames,

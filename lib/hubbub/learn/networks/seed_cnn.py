@@ -8,7 +8,7 @@ from keras import layers
 from hubbub.config.recipes import ModelSettings
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
-from hubbub.learn.networks.standard import standardise
+from hubbub.learn.networks.standard import make_picture
 
 BLOCKS, DROPOUT = (32, 64, 128, 256), 0.2
 """Filters of each block, and the dropout of all but the last, whose dropout is a setting."""
@@ -26,9 +26,7 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
     model
         Its dropout is that of the last block.
     """
-    features = keras.Input((shape.n_frames, shape.n_bands), name="features")
-    hidden = standardise(features, statistics)
-    hidden = layers.Reshape((shape.n_frames, shape.n_bands, 1))(hidden)
+    features, hidden = make_picture(shape, statistics)
     for filters in BLOCKS:
         hidden = layers.Conv2D(filters, 3, padding="same", activation="relu")(hidden)
         hidden = layers.MaxPooling2D(2, padding="same")(hidden)
@@ -46,6 +44,7 @@ def optimizer(steps: int, model: ModelSettings) -> keras.optimizers.Optimizer:
 RECIPE = Recipe(
     name="seed-cnn",
     summary="Four blocks of 3x3 convolution (32, 64, 128, 256 filters), as in many tutorials; no augmentation.",
+    source="the network of the notebook that hubbub began with",
     activation="softmax",
     loss="categorical_crossentropy",
     build=build,

@@ -1,4 +1,4 @@
-"""Standardisation inside a network, in a form that exporters write."""
+"""What networks begin with: standardisation, in a form that exporters write, and a row as a picture."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 
 from hubbub.learn.dataset import BandStatistics
+from hubbub.learn.networks import Shape
 
 LEAST_STD = 1e-7
 """Least spread that a band is divided by."""
@@ -29,3 +30,28 @@ def standardise(features: keras.KerasTensor, statistics: BandStatistics) -> kera
     offset = -statistics.mean * scale
     # float32 in mixed precision, too: decibels have more digits than bfloat16.
     return layers.Rescaling(scale.tolist(), offset.tolist(), dtype="float32", name="standardise")(features)
+
+
+def make_picture(shape: Shape, statistics: BandStatistics) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Make the input of a network of convolutions: rows, and the same rows standardised as pictures of one channel.
+
+    Parameters
+    ----------
+    shape
+        What to build for.
+    statistics
+        Mean and standard deviation of each band.
+
+    Returns
+    -------
+    features, picture
+        Float [row, frame, band] and [row, frame, band, 1].
+    """
+    features = keras.Input((shape.n_frames, shape.n_bands), name="features")
+    return features, layers.Reshape((shape.n_frames, shape.n_bands, 1))(standardise(features, statistics))
+
+
+def choose_padding(shape: Shape, *, least_frames: int, least_bands: int) -> str:
+    """Return ``valid``, as the authors of a network have it, or ``same`` for rows that are too small for that."""
+    fits = shape.n_frames >= least_frames and shape.n_bands >= least_bands
+    return "valid" if fits else "same"
