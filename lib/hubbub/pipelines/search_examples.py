@@ -22,15 +22,14 @@ from hubbub.clips.table import resolve_uri
 from hubbub.errors import AudioError, UsageError
 from hubbub.io.atomic import explain_read_errors
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
-from hubbub.models.opening import WindowModel, open_model
+from hubbub.models.heads import embed_samples
+from hubbub.models.opening import WindowModel
 from hubbub.pipelines.row_clips import find_clip_root
 from hubbub.store.features import FeatureStore
+from hubbub.tasks.embed import find_store_model, load_embedder
 
 if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
-
-MODEL = "model"
-"""Folder of a store of embeddings with the model that made them."""
 
 _CLIP_ID = re.compile(r"[0-9a-f]{32}")
 _ROW = re.compile(r"\d{1,18}")
@@ -68,7 +67,7 @@ def find_examples(store: FeatureStore, like: Iterable[PathLike | int]) -> list[E
     ------
     UsageError
         For none, for one that is not there or cannot be read, and for one without a direction, as silence may be.
-    BundleError
+    StoreError
         When the store's model is needed, and is missing or damaged.
     """
     named = [str(one) for one in like]
@@ -77,13 +76,18 @@ def find_examples(store: FeatureStore, like: Iterable[PathLike | int]) -> list[E
     in_store = [name for name in named if _ROW.fullmatch(name) or _CLIP_ID.fullmatch(name)]
     columns = ["row", "clip_id", "uri", "start_s", "variant"]
     rows = store.rows(columns) if in_store else pd.DataFrame(columns=columns)
-    model = open_model(store.path / MODEL) if len(in_store) < len(named) else None
+    model = _open_model(store) if len(in_store) < len(named) else None
     return [_find_in_store(store, rows, name) if name in in_store else _embed(store, model, name) for name in named]
 
 
 def mean_direction(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
     """Return the mean of the examples' directions, float64 [dimension]; raises `UsageError` where they cancel out."""
     return _mean(np.stack([example.direction for example in examples]), "the examples together")
+
+
+def _open_model(store: FeatureStore) -> WindowModel:
+    """Open the copy of the model that made the store's rows; so an example is embedded as they were."""
+    return load_embedder(find_store_model(store), store.settings.frontend.model_hash)  # type: ignore[union-attr]
 
 
 def _find_in_store(store: FeatureStore, rows: pd.DataFrame, name: str) -> Example:
@@ -140,13 +144,13 @@ def _find_recording(name: str, window_s: float) -> tuple[StoragePath, float, flo
 
 def _embed_windows(
     store: FeatureStore, model: WindowModel, path: Path, start_s: float, length_s: float
-) -> Iterator[npt.NDArray[np.float32]]:
-    """Vectors of the stretch's windows, float32 [window, dimension], some at a time."""
+) -> Iterator[npt.NDArray[np.floating]]:
+    """Vectors of the stretch's windows, [window, dimension] as the store would hold them, some at a time."""
     rate, grid = store.settings.frontend.sample_rate, replace(window_grid(store.settings), only_first=False)
     count = None if math.isinf(length_s) else round(length_s * rate)
     windows = grid.split(decode_blocks(path, sample_rate=rate, first=round(start_s * rate), count=count))
     while some := [window.samples for window in islice(windows, _WINDOWS_AT_ONCE)]:
-        yield model.embed(model.prepare(np.stack(some)))
+        yield embed_samples(model, np.stack(some), store.settings)[:, 0]
 
 
 def _spell_uris(path: StoragePath, store: FeatureStore) -> tuple[str, ...]:

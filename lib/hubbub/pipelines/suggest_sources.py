@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hubbub.config import describe_difference
+from hubbub.config import Settings, describe_difference
 from hubbub.errors import BundleError, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.labels.suggestions import LabelScheme, ScoredWindows, iterate_scored_windows
 from hubbub.labels.suggestions.diverse import point_all
+from hubbub.labels.suggestions.windows import find_tails
 from hubbub.labels.tables import LabelTables, is_labels, open_labels
 from hubbub.models.opening import WindowModel, open_model
 from hubbub.pipelines.inputs import as_path
@@ -111,13 +112,15 @@ def _from_labels(tables: LabelTables) -> WindowSource:
 
 
 def _from_store(store: FeatureStore, model: WindowModel | None) -> WindowSource:
-    rows = store.rows(["row", "uri", "start_s", "variant", "version", "group", "duration_s", "clip_end_s"])
+    rows = store.rows(["row", "uri", "window", "start_s", "variant", "version", "group", "duration_s", "clip_end_s"])
     rows = rows[rows["variant"] == 0]  # augmented sound is in no recording
     settings = store.settings.windows
     end_s = rows["start_s"].to_numpy() + settings.duration_s
     for name in ("duration_s", "clip_end_s"):
         end_s = np.fmin(end_s, rows[name].to_numpy(np.float64))
-    rows = rows.assign(end_s=end_s)
+    is_first = rows["window"].to_numpy() == 0
+    is_tail = find_tails(rows["start_s"].to_numpy(), end_s, is_first, settings.duration_s)
+    rows = rows.assign(end_s=end_s)[~is_tail]
     scheme = LabelScheme() if model is None else _read_scheme(model)
     overlapping = _count_overlapping(settings.duration_s, settings.hop_s or settings.duration_s)
     repeated = int(rows.groupby(["uri", "start_s"]).size().max()) if len(rows) else 1  # channels
@@ -146,15 +149,22 @@ def _count_overlapping(window_s: float, hop_s: float) -> int:
 
 def _open_scorer(path: StoragePath, store: FeatureStore) -> WindowModel:
     model = open_model(path)
-    if model.settings.hash != store.settings_hash:
-        lines = "; ".join(describe_difference(model.settings.full_values, store.settings.full_values)[:3])
+    ours, theirs = _list_deciding(model.settings), _list_deciding(store.settings)
+    if ours != theirs:
+        lines = "; ".join(describe_difference(ours, theirs)[:3])
         raise BundleError(
             f"{path} scores other features ({model.settings.hash}) than {store.path} holds ({store.settings_hash}): "
-            f"{lines}. Train a model on the store: hubbub train {store.path} -o BUNDLE"
+            f"{lines}. Train a model on features of these settings: hubbub train STORE -o BUNDLE"
         )
     if not model.labels:
         raise BundleError(f"{path} gives no scores, only embeddings; expected a model with labels")
     return model
+
+
+def _list_deciding(settings: Settings) -> dict[str, Any]:
+    """What has to be the same of a model's rows and a store's; how far windows are apart has not."""
+    values = settings.values
+    return {"frontend": values["frontend"], "windows": {"duration_s": values["windows"]["duration_s"]}}
 
 
 def _read_scheme(model: WindowModel) -> LabelScheme:

@@ -58,7 +58,8 @@ class Uncertain(Strategy):
     def _find_distances(self, scores: npt.NDArray[np.float32]) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
         """The label whose score is nearest to its threshold, twice; and how near it is."""
         chosen = self.wanted.chosen
-        distance = np.abs(_log_odds(scores[:, chosen]) - _log_odds(self._thresholds[chosen]))
+        # 0.3 and 0.7 are as far from 0.5: what rounding alone tells apart is drawn by lot.
+        distance = np.abs(_log_odds(scores[:, chosen]) - _log_odds(self._thresholds[chosen])).round(4)
         nearest = distance.argmin(axis=1)
         label = chosen[nearest]
         return label, label, -np.take_along_axis(distance, nearest[:, None], axis=1)[:, 0]

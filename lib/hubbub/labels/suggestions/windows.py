@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hubbub.labels.frames import FULL_SCALE
 from hubbub.labels.tables import LabelTables
 
+_LEAST_SHARE = 0.5
 _TOUCHING_S = 1e-6  # windows that share less do not overlap: their ends are sums of float64
 
 
@@ -80,8 +82,15 @@ def overlaps(start_s: float, end_s: float, starts_s: np.ndarray, ends_s: np.ndar
     return (starts_s < end_s - _TOUCHING_S) & (ends_s > start_s + _TOUCHING_S)
 
 
+def find_tails(
+    start_s: npt.NDArray[np.float64], end_s: npt.NDArray[np.float64], is_first: npt.NDArray[np.bool_], window_s: float
+) -> npt.NDArray[np.bool_]:
+    """Tell which windows are tails, bool [window]: less than half full, and not the first of their clip."""
+    return (end_s - start_s < _LEAST_SHARE * window_s) & ~is_first
+
+
 def iterate_scored_windows(tables: LabelTables) -> Iterator[ScoredWindows]:
-    """Read label tables unit by unit: the windows of the files that count.
+    """Read label tables unit by unit: the windows of the files that count, without tails.
 
     Of models that score frames a window is as long as those that the model was trained on, and has the highest score
     of its frames.
@@ -92,49 +101,45 @@ def iterate_scored_windows(tables: LabelTables) -> Iterator[ScoredWindows]:
         For a part that is missing or torn.
     """
     files = tables.files()
-    counting = files[files["status"] == "ok"]
-    for unit, own in counting.groupby("unit"):
+    files["begin_s"] = files["clip_start_s"].astype(float).fillna(0.0)
+    for unit, own in files[files["status"] == "ok"].groupby("unit"):
         windows = tables.read_part("windows", int(str(unit)))
-        windows = windows.filter(pa.compute.is_in(windows["clip_id"], pa.array(own["clip_id"])))
-        if not windows.num_rows:
-            continue
-        yield (
-            _read_windows(windows, len(tables.labels))
-            if tables.frames is None
-            else _join(_pool_frames(tables, windows, own))
-        )
+        windows = windows.filter(pc.is_in(windows["clip_id"], pa.array(own["clip_id"])))
+        if windows.num_rows:
+            yield _read_windows(tables, windows, own) if tables.frames is None else _pool_frames(tables, windows, own)
 
 
-def _read_windows(windows: pa.Table, n_labels: int) -> ScoredWindows:
-    scores = _unpack(windows["scores"], n_labels).astype(np.float32)
+def _read_windows(tables: LabelTables, windows: pa.Table, files: pd.DataFrame) -> ScoredWindows:
+    scores = _unpack(windows["scores"], len(tables.labels)).astype(np.float32)
     start_s, end_s = windows["start_s"].to_numpy(), windows["end_s"].to_numpy()
-    return ScoredWindows(_texts(windows["uri"]), start_s, end_s, scores, scores)
+    begin_s = windows["clip_id"].to_pandas().map(files.set_index("clip_id")["begin_s"]).to_numpy()
+    found = ScoredWindows(_texts(windows["uri"]), start_s, end_s, scores, scores)
+    return found[~find_tails(start_s, end_s, start_s <= begin_s, tables.settings.windows.input_s)]
 
 
-def _pool_frames(tables: LabelTables, windows: pa.Table, files: pd.DataFrame) -> Iterator[ScoredWindows]:
-    """Windows of each recording, with the highest scores of their frames."""
+def _pool_frames(tables: LabelTables, windows: pa.Table, files: pd.DataFrame) -> ScoredWindows:
+    """Windows of recordings, with the highest scores of their frames."""
     frames, n_labels = tables.frames, len(tables.labels)
     assert frames is not None
     each = max(1, round(tables.settings.windows.input_s / frames.frame_s))
-    for clip_id, uri, begin_s, duration_s in files[["clip_id", "uri", "clip_start_s", "duration_s"]].itertuples(
-        index=False
-    ):
-        own = windows.filter(pa.compute.equal(windows["clip_id"], clip_id)).sort_by("start_s")
+    window_s = each * frames.frame_s
+    nothing = np.empty(0)
+    parts = [(nothing.astype(object), nothing, nothing, np.empty((0, n_labels), np.float32))]
+    told = files[["clip_id", "uri", "begin_s", "duration_s"]]
+    for clip_id, uri, begin_s, duration_s in told.itertuples(index=False, name=None):
+        own = windows.filter(pc.equal(windows["clip_id"], clip_id)).sort_by("start_s")
+        if not own.num_rows:
+            continue
         scores = _unpack(own["scores"], frames.per_window * n_labels)
         scores = scores.reshape(-1, n_labels)[: frames.count(duration_s)]
-        if not len(scores):
-            continue
         first = np.arange(0, len(scores), each)
         highest = np.maximum.reduceat(scores, first, axis=0).astype(np.float32) / np.float32(FULL_SCALE)
-        from_s = 0.0 if pd.isna(begin_s) else float(begin_s)
-        start_s = from_s + first * np.float64(frames.frame_s)
-        end_s = np.minimum(start_s + each * frames.frame_s, from_s + float(duration_s))
-        yield ScoredWindows(np.full(len(first), uri, object), start_s, end_s, highest, highest)
-
-
-def _join(parts: Iterator[ScoredWindows]) -> ScoredWindows:
-    columns = [tuple(vars(part).values()) for part in parts]
-    return ScoredWindows(*(np.concatenate(values) for values in zip(*columns, strict=True)))
+        start_s = begin_s + first * np.float64(frames.frame_s)
+        end_s = np.minimum(start_s + window_s, begin_s + duration_s)
+        kept = ~find_tails(start_s, end_s, first == 0, window_s)
+        parts.append((np.full(kept.sum(), uri, object), start_s[kept], end_s[kept], highest[kept]))
+    uri, start_s, end_s, scores = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return ScoredWindows(uri, start_s, end_s, scores, scores)
 
 
 def _unpack(column: pa.ChunkedArray, width: int) -> npt.NDArray:
