@@ -88,8 +88,18 @@ RecipeSet = Annotated[
         "--set", help="One recipe setting, such as model.learning_rate=0.001; repeat for more.", metavar="KEY=VALUE"
     ),
 ]
+Network = Annotated[
+    str | None,
+    typer.Option("--model", help="A model; hubbub models lists them. Default: what suits the store.", metavar="NAME"),
+]
 Bundle = Annotated[
-    StoragePath, typer.Option("--model", parser=parse_path, help="The model bundle to label with.", metavar="BUNDLE")
+    StoragePath,
+    typer.Option(
+        "--model",
+        parser=parse_path,
+        help="A model bundle, or the YAML file that describes a model of others.",
+        metavar="BUNDLE|YAML",
+    ),
 ]
 Labels = Annotated[
     StoragePath, typer.Argument(parser=parse_path, help="Label tables, made by hubbub label.", metavar="LABELS")

@@ -19,12 +19,7 @@ def train(
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="default, detector (says when, for labelling) or another; hubbub models lists them.", metavar="NAME"
-        ),
-    ] = "default",
+    model: options.Network = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
         str | None,
@@ -66,11 +61,13 @@ def train(
     Example: hubbub train store -o bundle --test-fold 1 --set model.learning_rate=0.001
     """
     from hubbub.config.recipes import load_recipe_settings
+    from hubbub.pipelines.inputs import choose_model
     from hubbub.pipelines.quantities import format_duration
     from hubbub.pipelines.train import train as train_model
 
     from .console import reporter
 
+    model = choose_model(store, model, reporter.say)
     result = train_model(
         store,
         output,

@@ -103,6 +103,10 @@ class NonFiniteFeatures(AudioError):
     """The features of a clip are not numbers, or larger than the store's dtype holds."""
 
 
+class UnusableScores(AudioError):
+    """The model gives a clip scores that are no numbers, or not from 0 to 1."""
+
+
 class LengthMismatch(AudioError):
     """The clip decodes to more windows than were planned from its header."""
 

@@ -62,6 +62,9 @@ class Input(Frozen):
     layout: Layout | None = Field(
         None, description="its dimensions; null: [batch, sample], or [batch, frame, band] for models of features"
     )
+    peak: float | None = Field(
+        None, gt=0, le=1e6, description="each window is freed of its mean and scaled to this peak; null: neither"
+    )
 
 
 class Output(Frozen):
@@ -170,6 +173,8 @@ class ForeignSettings(Frozen):
     def _layouts_fit(self) -> ForeignSettings:
         wanted: Layout = ("sample",) if self.features is None else ("frame", "band")
         _check_layout("input", self.input_layout, wanted)
+        if self.features is not None and self.input.peak is not None:
+            raise ValueError("input.peak is for models of waveforms: remove it, or the features")
         if self.outputs.scores is None and self.outputs.embeddings is None:
             raise ValueError("expected outputs.scores, outputs.embeddings, or both")
         for name, layout in (("scores", self.scores_layout), ("embeddings", self.embeddings_layout)):

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hubbub.config import canonical_hash
 from hubbub.config.foreign import ForeignSettings, LabelsFile, check_labels, parse_foreign
@@ -17,6 +17,7 @@ from hubbub.io.atomic import explain_read_errors, read_bytes
 from hubbub.io.folders import list_sizes
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import make_visible
+from hubbub.models.refusals import refuse_pickle
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -137,12 +138,18 @@ def _list_network(folder: Path, given: ForeignSettings, path: StoragePath) -> li
     if not whole.is_file():
         what = "is a folder" if whole.is_dir() else "is missing"
         raise BundleError(f"{where} {what}; expected the network, one file, beside {path.name}")
+    refuse_pickle(whole, where)
     return [given.file, *_list_external(folder, given)]
 
 
 def _list_external(folder: Path, given: ForeignSettings) -> list[str]:
     """Files beside an ONNX file that hold its weights; none of other formats."""
-    return []
+    if given.kind != "onnx":
+        return []
+    from hubbub.models.runtimes.onnx import list_external_files
+
+    below = PurePosixPath(given.file).parent
+    return [str(below / name) for name in list_external_files(folder / given.file)]
 
 
 def _read_labels(folder: Path, given: ForeignSettings, path: StoragePath) -> tuple[str, ...]:

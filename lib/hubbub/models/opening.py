@@ -22,6 +22,8 @@ from hubbub.models.embedding import has_exported
 from hubbub.models.foreign import describe, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
 from hubbub.models.heads import BACKBONE, HeadModel, describe_backbone, is_head, refuse_other_backbone
+from hubbub.models.refusals import refuse_network
+from hubbub.models.runtimes import needed_packages
 
 __all__ = ["WindowModel", "check_model", "open_model", "read_description"]
 
@@ -95,6 +97,7 @@ def open_model(path: str | StoragePath, *, runtime: str | None = None) -> Window
     path = parse_path(path)
     if is_foreign(path):
         return open_foreign(path)
+    refuse_network(path)
     opened = bundle.load_bundle(path, runtime=cast("bundle.Runtime | None", runtime))
     if not is_head(opened.settings):
         return opened
@@ -119,6 +122,7 @@ def open_embedder(path: str | StoragePath) -> WindowModel:
         if model.dimension is None:
             raise BundleError(f"{path} names no outputs.embeddings; give them, if the network has some")
         return model
+    refuse_network(path)
     opened = bundle.read_bundle(path)
     if is_head(opened.settings):
         raise BundleError(describe_backbone(path))
@@ -144,7 +148,10 @@ def find_model(folder: StoragePath) -> StoragePath:
 
 def read_description(path: StoragePath) -> dict[str, Any]:
     """Describe a model as `bundle.json` does; loads nothing. Errors of `open_model`."""
-    return describe(read_foreign(path)) if is_foreign(path) else bundle.read_description(path)
+    if is_foreign(path):
+        return describe(read_foreign(path))
+    refuse_network(path)
+    return bundle.read_description(path)
 
 
 def choose_runtime(description: Mapping[str, Any]) -> str:
@@ -152,13 +159,14 @@ def choose_runtime(description: Mapping[str, Any]) -> str:
     return description["kind"] if "kind" in description else bundle.choose_runtime(description)
 
 
-def list_needs(description: Mapping[str, Any]) -> tuple[str, ...]:
-    """Packages that workers must have to embed with a model."""
+def list_needs(path: StoragePath) -> tuple[str, ...]:
+    """Packages that workers must have to embed with a model, or to score with a head."""
+    description = read_description(path)
+    if (path / BACKBONE).exists():
+        own = needed_packages(bundle.choose_runtime(description), is_foreign=False)
+        return tuple(dict.fromkeys([*own, *list_needs(find_model(path / BACKBONE))]))
     kind = description.get("kind") or ("onnx" if has_exported(description) else "keras")
-    return _NEEDS[kind]
-
-
-_NEEDS = {"onnx": ("onnxruntime",), "keras": ("keras",), "saved-model": ("tensorflow",), "litert": ()}
+    return needed_packages(kind, is_foreign="kind" in description)
 
 
 def check_model(path: StoragePath) -> None:

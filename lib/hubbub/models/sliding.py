@@ -25,6 +25,9 @@ from hubbub.errors import BundleError
 from hubbub.models.frames import FrameLayout
 from hubbub.models.stream import choose_parts
 
+MOST_OFF = 0.1
+"""How far the number of frames may be from that of a window's length: a network may need sound around a frame."""
+
 HALO_SHARE = 10
 """Without `halo_frames`, one frame in so many is left out at each end of a window."""
 
@@ -78,6 +81,15 @@ class SlidingWindows:
         edge = -(-(frontend.n_fft // 2) // frontend.hop_samples)
         reach = max(first * stride, window - first * stride - multiple) + 2 * edge
         return cls(FrameLayout(stride, multiple, multiple * -(-reach // multiple), _silence(settings)), window, first)
+
+    def check(self, total: int, where: str) -> None:
+        """Refuse a network that gives another number of frames a window, `total`, than its windows should have."""
+        expected = self.window / self.frames.stride
+        if total < self.first + self.kept or abs(total - expected) > max(2, MOST_OFF * expected):
+            raise BundleError(
+                f"{where}: the network gives {total} frames a window, and outputs.scores.frame_s makes about "
+                f"{expected:.4g}; give the frame_s of its frames"
+            )
 
     def score_block(
         self,

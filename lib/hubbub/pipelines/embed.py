@@ -15,9 +15,10 @@ from hubbub.errors import BundleError, StoreError, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.models.bundle import Bundle
 from hubbub.models.copies import copy_model
+from hubbub.models.foreign import ForeignModel
 from hubbub.models.heads import describe_backbone, is_head
 from hubbub.models.opening import check_model, open_embedder, read_description
-from hubbub.pipelines.inputs import as_bundle_path, as_path
+from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.recordings import read_recordings
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -42,7 +43,7 @@ def embed(
     source: PathLike | ClipTable,
     out: PathLike,
     *,
-    model: PathLike | Bundle | None = None,
+    model: PathLike | Bundle | ForeignModel | None = None,
     hop_s: float | None = None,
     dtype: str | None = None,
     cluster: str | None = None,
@@ -66,7 +67,7 @@ def embed(
     check_store_path(output)
     log = JsonLog(None if log_json is None else Path(log_json), "embed", reporter.warn)
     held = open_store(output) if is_store(output) else None
-    chosen = _choose_model(None if model is None else as_bundle_path(model), held, output)
+    chosen = _choose_model(None if model is None else as_model_path(model), held, output)
     table = recordings if isinstance(recordings, ClipTable) else read_recordings(recordings, reporter)
     request = StoreRequest(
         job="embed",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hubbub.config.recipes import RecipeSettings
+    from hubbub.models.foreign import ForeignModel
     from hubbub.pipelines.evaluate import Evaluation
     from hubbub.pipelines.inputs import PathLike
 
@@ -25,7 +26,7 @@ def train(
     store: PathLike | FeatureStore,
     out: PathLike,
     *,
-    model: str = "default",
+    model: str | None = None,
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
@@ -48,7 +49,8 @@ def train(
     out
         Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
     model
-        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`.
+        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`; None: ``default``, or
+        ``linear`` for a store of embeddings.
     test_fold
         Fold to keep out and test on.
     split_by
@@ -162,7 +164,7 @@ def evaluate(
 
 def label(
     source: PathLike | ClipTable,
-    bundle: PathLike | Bundle,
+    bundle: PathLike | Bundle | ForeignModel,
     out: PathLike,
     *,
     hop_s: float | None = None,
@@ -185,11 +187,12 @@ def label(
     source
         A folder of recordings, one recording, or a clip table.
     bundle
-        The model, or the path of its bundle.
+        The model, the path of its bundle, or that of the YAML file of a model of others.
     out
         The label tables: new, or ones to grow. Only new files are labelled.
     hop_s
-        Seconds from one window to the next, for models that score windows; None: a fifth of a window.
+        Seconds from one window to the next, for models that score windows; None: what
+        the YAML file says, else a fifth of a window.
     thresholds
         Score at which an event begins: one for all labels, or a mapping; None: the bundle's own.
     release

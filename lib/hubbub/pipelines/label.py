@@ -24,12 +24,14 @@ from hubbub.labels.tables import (
     require_run,
 )
 from hubbub.models.bundle import Bundle
+from hubbub.models.foreign import ForeignModel
 from hubbub.models.frames import FrameLayout
-from hubbub.models.opening import check_model, choose_runtime, read_description
+from hubbub.models.heads import is_head
+from hubbub.models.opening import check_model, choose_runtime, list_needs, read_description
 from hubbub.models.stream import StreamLayout
 from hubbub.pipelines.event_rules import RuleChanges, make_rules
 from hubbub.pipelines.execution import check_recordings, describe_plan, report_result, run_units
-from hubbub.pipelines.inputs import as_bundle_path, as_path
+from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.progress import Goal
 from hubbub.pipelines.recordings import read_recordings
@@ -78,7 +80,7 @@ class LabelResult:
 
 def label(
     source: PathLike | ClipTable,
-    bundle: PathLike | Bundle,
+    bundle: PathLike | Bundle | ForeignModel,
     out: PathLike,
     *,
     hop_s: float | None = None,
@@ -100,7 +102,7 @@ def label(
     reporter = choose_reporter(reporter, progress=progress)
     options = ClusterOptions(cluster, workers, ship, client)
     options.check()
-    model, output = as_bundle_path(bundle), as_path(out, "out")
+    model, output = as_model_path(bundle), as_path(out, "out")
     recordings = source if isinstance(source, ClipTable) else as_path(source, "source")
     check_labels_path(output)
     log = JsonLog(None if log_json is None else Path(log_json), "label", reporter.warn)
@@ -116,18 +118,29 @@ def label(
 
 @dataclass(frozen=True)
 class _LabelRun:
-    """A planned run; `tables` is None where they are to be created."""
+    """A planned run.
+
+    Attributes
+    ----------
+    tables
+        None where they are to be created.
+    document
+        Entries of run.json that a later run must share.
+    made_by
+        More entries: `activation` of the scores; of a model of others `model`, with its kind and file; of a head
+        `needs`, packages of workers.
+    """
 
     table: ClipTable
     model: StoragePath
     output: StoragePath
     tables: LabelTables | None
     document: dict[str, Any]
-    activation: str | None
     settings: Settings
     chosen: _Grid
     plan: Plan
     committed: list[int]
+    made_by: dict[str, Any]
 
 
 def _prepare_run(
@@ -140,7 +153,7 @@ def _prepare_run(
     *,
     retry_failed: bool,
 ) -> _LabelRun:
-    """Read the bundle, and the label tables where there are some, and plan the run."""
+    """Read the model, and the label tables where there are some, and plan the run."""
     description = read_description(model)
     settings = parse_settings(description["settings"], where=str(model))
     check_model(model)
@@ -153,8 +166,12 @@ def _prepare_run(
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
     plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
-    activation = description.get("activation")
-    return _LabelRun(table, model, output, tables, document, activation, settings, chosen, plan, committed)
+    made_by: dict[str, Any] = {"activation": description.get("activation")}
+    if "kind" in description:
+        made_by |= {"model": {name: description[name] for name in ("kind", "file")}}
+    elif is_head(settings):
+        made_by |= {"needs": list_needs(model)}
+    return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed, made_by)
 
 
 @dataclass(frozen=True)
@@ -182,7 +199,7 @@ def _choose_grid(
 ) -> _Grid:
     held = description.get("frames")
     if held is None:
-        chosen_s = _choose_hop_s(hop_s, tables, settings)
+        chosen_s = _choose_hop_s(hop_s, tables, settings, description.get("hop_s"))
         return _Grid(description["window_s"], chosen_s)
     layout = StreamLayout.of(settings, FrameLayout(**held))
     if hop_s is not None:
@@ -198,11 +215,11 @@ def _choose_grid(
     return _Grid(chunk_s, chunk_s, stream, frames)
 
 
-def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Settings) -> float:
-    """Return the given hop, else that of the label tables, else a fifth of a window."""
+def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Settings, models: float | None) -> float:
+    """Return the given hop, else that of the label tables, else what a model's YAML file says, else a fifth."""
     window_s = settings.windows.input_s
     before = None if tables is None else tables.run["hop_s"]
-    hop_s = given if given is not None else before or window_s / 5
+    hop_s = given if given is not None else before or models or window_s / 5
     if not 0 < hop_s <= window_s:
         raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
     return hop_s
@@ -241,8 +258,8 @@ def _run(
     named = source if not isinstance(source, ClipTable) else source.source or "CLIPS"
     hop = "" if run.chosen.frames else f" --hop {run.chosen.hop_s:g}"
     command = f"hubbub label {named} --model {run.model}{hop}"
-    told = {"command": command, "bundle": str(run.model), "activation": run.activation}
-    tables = run.tables or create_labels(run.output, run.document | told)
+    made_by = {"command": command, "bundle": str(run.model)} | run.made_by
+    tables = run.tables or create_labels(run.output, run.document | made_by)
     if not len(run.plan):
         return _settle(run, tables, Run("label", options, log, reporter), RunSummary())
     with open_run("label", options, log, reporter, output=run.output, plan=_describe(run)) as this:

@@ -107,7 +107,7 @@ def make_store_task(store: FeatureStore, root: StoragePath, schema: pa.Schema) -
     """Make the task that computes rows of a store, whatever they are; errors of `find_store_model`."""
     if not store.holds_embeddings:
         return ExtractTask(store, root, schema)
-    from hubbub.models.opening import list_needs, read_description
+    from hubbub.models.opening import list_needs
 
     model = find_store_model(store)
-    return EmbedTask(store, root, schema, model, list_needs(read_description(model)))
+    return EmbedTask(store, root, schema, model, list_needs(model))

@@ -56,6 +56,9 @@ class Network(Protocol):
     inputs: Sequence[Port]
     outputs: Sequence[Port]
 
+    def find_inner(self, name: str) -> Port | None:
+        """Find a layer or tensor inside the network, so that `run` gives it; None: there is none, or it cannot be."""
+
     def run(self, values: Mapping[str, npt.NDArray[np.float32]], outputs: Sequence[str]) -> list[np.ndarray]:
         """Compute outputs, in the order of their names, for inputs by name.
 
@@ -79,9 +82,14 @@ FORMATS = {
     "keras": _Format("keras.open_keras", ("keras",), "cpu"),
     "saved-model": _Format("saved_model.open_saved_model", ("tensorflow",), "cpu"),
     "onnx": _Format("onnx.open_checked_onnx", ("onnxruntime", "onnx"), "onnx"),
-    "litert": _Format("litert.open_litert", ("ai_edge_litert",), "litert"),
+    "litert": _Format("litert.open_litert", ("ai-edge-litert",), "litert"),
 }
 """By the kind that the YAML file of a model names (`hubbub.config.foreign.Kind`)."""
+
+
+def needed_packages(kind: str, *, is_foreign: bool) -> tuple[str, ...]:
+    """Packages that open a format, by the names they are installed by; bundles of hubbub's own are not looked at."""
+    return FORMATS[kind].packages if is_foreign or kind != "onnx" else ("onnxruntime",)
 
 
 def open_network(kind: str, path: Path, *, signature: str = "serving_default", threads: int | None = None) -> Network:
@@ -118,6 +126,11 @@ def open_network(kind: str, path: Path, *, signature: str = "serving_default", t
 def count_threads() -> int:
     """Threads that compute a network: as many as OMP_NUM_THREADS says, which workers set, else one."""
     return int(os.environ.get("OMP_NUM_THREADS") or 1)
+
+
+def say_error(error: Exception) -> str:
+    """Write the first line of what a runtime said, control characters as escapes."""
+    return make_visible((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def list_ports(ports: Sequence[Port]) -> str:
