@@ -108,7 +108,7 @@ def suggest(
     seen = _show_windows(windows, reviewed, chooser, reporter)
     chosen = chooser.choose()
     if chosen.empty:
-        raise UsageError(f"{windows.path} has no window to suggest: {seen}")
+        raise UsageError(f"{windows.path} has no window to suggest: {_explain_nothing(seen)}")
     rows = _describe_rows(chosen, windows)
     with _whole_folder(folder) as draft:
         _cut_all(rows, draft, windows.root, reporter)
@@ -158,6 +158,16 @@ def _show_windows(windows: WindowSource, reviewed: Reviewed, chooser: Strategy, 
             seen["not finite"] += int((~is_finite).sum())
             advance(1)
     return seen
+
+
+def _explain_nothing(seen: dict[str, int]) -> str:
+    """Say why no window is left."""
+    windows, heard = count_noun(seen["windows"], "window"), seen["reviewed"]
+    if not seen["windows"]:
+        return "it holds none; label or embed recordings first"
+    if heard + seen["not finite"] < seen["windows"]:
+        return f"{windows}, and none of them has an embedding with a direction"
+    return f"{windows}, all of them heard already" if heard else f"{windows} without finite scores"
 
 
 def _describe_rows(chosen: pd.DataFrame, windows: WindowSource) -> list[dict[str, Any]]:

@@ -96,8 +96,7 @@ def _from_labels(tables: LabelTables) -> WindowSource:
 
     def describe(uris: set[str]) -> dict[str, dict[str, Any]]:
         files = tables.files()
-        versions = files[files["uri"].isin(uris)].set_index("uri")["version"]
-        return {str(uri): {"version": version} for uri, version in versions.items()}
+        return _tell(files[files["uri"].isin(uris)], ("version",))
 
     return WindowSource(
         path=tables.path,
@@ -126,9 +125,7 @@ def _from_store(store: FeatureStore, model: WindowModel | None) -> WindowSource:
     repeated = int(rows.groupby(["uri", "start_s"]).size().max()) if len(rows) else 1  # channels
 
     def describe(uris: set[str]) -> dict[str, dict[str, Any]]:
-        own = rows.loc[rows["uri"].isin(uris), ["uri", "version", "group"]].drop_duplicates("uri", keep="last")
-        told = own.astype(object).where(own.notna(), None).to_dict("records")
-        return {row["uri"]: {"version": row["version"], "group": row["group"]} for row in told}
+        return _tell(rows[rows["uri"].isin(uris)], ("version", "group"))
 
     return WindowSource(
         path=store.path,
@@ -140,6 +137,13 @@ def _from_store(store: FeatureStore, model: WindowModel | None) -> WindowSource:
         windows=lambda: _iterate_rows(store, rows, model),
         describe=describe,
     )
+
+
+def _tell(rows: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Some columns of recordings, by their uris; None where a cell is empty."""
+    own = rows[["uri", *columns]].drop_duplicates("uri", keep="last")
+    told = own.astype(object).where(own.notna(), None).to_dict("records")
+    return {row["uri"]: {name: row[name] for name in columns} for row in told}
 
 
 def _count_overlapping(window_s: float, hop_s: float) -> int:
