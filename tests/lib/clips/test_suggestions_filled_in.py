@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import hubbub
 from hubbub.clips.sources import Columns, list_source
 from hubbub.errors import ClipTableError
 from tests.trees import listed, touch
@@ -81,3 +82,20 @@ def test_other_columns_and_tables_are_refused(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ClipTableError, match="holds no suggestions.csv"):
         list_source(tmp_path / "empty", "suggestions", Columns())
+
+
+def test_heard_windows_are_added_to_a_table_of_another_folder(tmp_path: Path):
+    """Their uris are addresses, which mean the same below any root; names of files do not."""
+    touch(tmp_path / "train", "dog/1.wav", "rain/2.wav")
+    table = tmp_path / "clips.parquet"
+    hubbub.index(tmp_path / "train", table)
+    path = write(
+        tmp_path / "suggestions", f"1,c.wav,dog,0.5,,right,why,{tmp_path}/suggestions/a.wav,0,2.5,market,,north"
+    )
+    both = hubbub.index(tmp_path / "suggestions", table, append=True)
+    assert both.root == tmp_path / "train"
+    assert both.rows["uri"].to_pylist() == ["dog/1.wav", "rain/2.wav", f"{tmp_path}/suggestions/a.wav"]
+    assert both.rows["group"].to_pylist()[-1] == "market"
+    path.write_text(path.read_text().replace(f"{tmp_path}/suggestions/", "").replace(",0,2.5,", ",3,5.5,"))
+    with pytest.raises(ClipTableError, match="make another table for them"):
+        hubbub.index(tmp_path / "suggestions", table, append=True)
