@@ -24,7 +24,7 @@ from hubbub.pipelines.execution import run_units
 from hubbub.pipelines.inputs import as_path, as_store
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.progress import Goal
-from hubbub.pipelines.quantities import format_duration, format_size
+from hubbub.pipelines.quantities import format_size
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.row_clips import make_window_clips
 from hubbub.pipelines.run_folder import ClusterOptions, Run, make_path_checks
@@ -62,11 +62,14 @@ class SearchOutcome:
         Rows compared.
     skipped
         Rows without a direction, all zeros or with a value that is not finite.
+    compare_s
+        Seconds that comparing took.
     """
 
     clips: ClipTable
     compared: int
     skipped: int
+    compare_s: float
 
 
 def search(
@@ -102,14 +105,14 @@ def search(
     rows, rows_a_window = _list_rows(opened, [] if with_example else examples)
     if not len(rows):
         raise UsageError(f"{opened.path} has no current rows to search; embed recordings with: hubbub embed CLIPS")
-    nearest, wall_s = _compare(opened, query, rows, top * rows_a_window, options, log, reporter)
+    nearest, compare_s = _compare(opened, query, rows, top * rows_a_window, options, log, reporter)
     clips = _make_clips(opened, nearest, top)
     if output is not None:
         write_table(clips, output)
         clips = replace(clips, source=output)
-    outcome = SearchOutcome(clips, len(rows), nearest.skipped)
-    log.write("end", compared=len(rows), skipped=nearest.skipped, found=len(clips), wall_s=round(wall_s, 3))
-    _report(outcome, opened, wall_s, output, reporter)
+    outcome = SearchOutcome(clips, len(rows), nearest.skipped, compare_s)
+    log.write("end", compared=len(rows), skipped=nearest.skipped, found=len(clips), wall_s=round(compare_s, 3))
+    _report(outcome, opened, output, reporter)
     return outcome
 
 
@@ -218,9 +221,7 @@ def _make_clips(store: FeatureStore, nearest: Nearest, top: int) -> ClipTable:
     return replace(clips, rows=rows.set_column(rows.column_names.index("rank"), "rank", rank))
 
 
-def _report(
-    outcome: SearchOutcome, store: FeatureStore, wall_s: float, output: StoragePath | None, reporter: Reporter
-) -> None:
+def _report(outcome: SearchOutcome, store: FeatureStore, output: StoragePath | None, reporter: Reporter) -> None:
     shown = outcome.clips.rows.slice(0, _SHOWN).select(["similarity", "uri", "start_s", "end_s", "labels"])
     for clip in shown.to_pylist():
         labels = f"  {', '.join(clip['labels'])}" if clip["labels"] else ""
@@ -233,7 +234,7 @@ def _report(
             "compared": f"{count_noun(outcome.compared, 'row')} of {store.settings.frontend.n_bands} values, {size}",
             **({"skipped": f"{count_noun(outcome.skipped, 'row')} of zeros or not finite"} if outcome.skipped else {}),
             "found": count_noun(len(outcome.clips), "window"),
-            "time": format_duration(wall_s),
+            "time": f"{outcome.compare_s:.1f} s",
             **({"result": output} if output is not None else {}),
         },
     )
