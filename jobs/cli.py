@@ -31,6 +31,8 @@ JOBS = (
         "score",
         "export",
         "export-model",
+        "search",
+        "suggest",
         "report",
         "demo",
     ),

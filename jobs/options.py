@@ -50,7 +50,7 @@ Cluster = Annotated[str, typer.Option(help=_WHERE, metavar="CLUSTER", envvar=SCH
 ClusterIfAny = Annotated[
     str | None,
     typer.Option(
-        help=f"{_WHERE} Default: serial where little is to do, else local.",
+        help=f"{_WHERE} Default: this process where little is to do, else local.",
         metavar="CLUSTER",
         envvar=SCHEDULER_VARIABLE,
     ),

@@ -334,18 +334,18 @@ def export_model(
 
 
 def write_report(
-    sources: Sequence[PathLike | LabelTables | Evaluation],
+    sources: Sequence[PathLike | LabelTables | Evaluation | ClipTable],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,
     title: str = "hubbub report",
 ) -> StoragePath:
-    """Write evaluations and label tables as one HTML page.
+    """Write evaluations, label tables and clip tables as one HTML page.
 
     Parameters
     ----------
     sources
-        Label tables, evaluations that were written, or their folders.
+        Label tables, evaluations that were written, or their folders; clip tables, such as `search` finds.
     out
         The page.
     truth

@@ -131,7 +131,8 @@ class _LabelRun:
     document
         Entries of run.json that a later run must share.
     made_by
-        More entries: of a model of others `model`, with its kind and file; of a head `needs`, packages of workers.
+        More entries: `activation` of the scores; of a model of others `model`, with its kind and file; of a head
+        `needs`, packages of workers.
     """
 
     table: ClipTable
@@ -171,11 +172,11 @@ def _prepare_run(
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
     plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
-    made_by: dict[str, Any] = {}
+    made_by: dict[str, Any] = {"activation": description.get("activation")}
     if "kind" in description:
-        made_by = {"model": {name: description[name] for name in ("kind", "file")}}
+        made_by |= {"model": {name: description[name] for name in ("kind", "file")}}
     elif is_head(settings):
-        made_by = {"needs": list_needs(model)}
+        made_by |= {"needs": list_needs(model)}
     return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed, made_by)
 
 
