@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hubbub.pipelines.face_models import (
         evaluate,
         export_events,
+        export_model,
         find_events,
         label,
         open_bundle,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from hubbub.pipelines.face_scenes import mix, score
+    from hubbub.pipelines.face_search import search, suggest
     from hubbub.pipelines.face_trials import compare, crossval, sweep
     from hubbub.pipelines.models import describe_model, list_models
 
@@ -56,6 +58,7 @@ __all__ = [
     "errors",
     "evaluate",
     "export_events",
+    "export_model",
     "fetch",
     "find_events",
     "index",
@@ -67,6 +70,8 @@ __all__ = [
     "open_store",
     "read_clips",
     "score",
+    "search",
+    "suggest",
     "summarise_store",
     "sweep",
     "train",
@@ -82,9 +87,9 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_trials, models
+        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_search, face_trials, models
 
-        rooms = (face, face_fetch, face_models, face_scenes, face_trials, models)
+        rooms = (face, face_fetch, face_models, face_scenes, face_search, face_trials, models)
         return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 

@@ -21,13 +21,13 @@ from hubbub.config import Settings
 from hubbub.errors import BundleError, EmptyAudio, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
+from hubbub.models.described import require_usable
 from hubbub.planning.units import Item
 from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.segments import SegmentResult, SegmentWindows
 
 if TYPE_CHECKING:
     from hubbub.models.opening import WindowModel
-    from hubbub.models.runtimes import Runtime
     from hubbub.tasks.label import LabelTask
 
 
@@ -154,7 +154,7 @@ class WindowScorer(RecordingScorer):
         started = time.perf_counter()
         features = model.prepare(np.stack([window.samples for window in batch]))
         transformed = time.perf_counter()
-        scores = model.predict(features).astype(np.float16)
+        scores = require_usable(model.predict(features), self.task.bundle.name).astype(np.float16)
         self.seconds["features"] += transformed - started
         self.seconds["model"] += time.perf_counter() - transformed
         return scores
@@ -192,7 +192,7 @@ def choose_channel(settings: Settings) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def load_model(path: StoragePath, model_hash: str, runtime: Runtime = "keras") -> WindowModel:
+def load_model(path: StoragePath, model_hash: str, runtime: str | None = None) -> WindowModel:
     """Load the model, once a process; raises `BundleError` where it is no longer that of the run."""
     from hubbub.models.opening import open_model
 

@@ -46,6 +46,7 @@ OTHER_FRONTENDS = {  # the same for each frontend's own settings
     "mfcc": [*_FRAMES, *_BANDS, *_DECIBELS, "n_mfcc=13", "deltas=1", "delta_frames=5", "lifter=22"],
     "chroma": [*_FRAMES, "n_chroma=24", "tuning=0.1", "norm=sum"],
     "pcen": [*_FRAMES, *_BANDS, "gain=0.8", "bias=1", "power=0.25", "time_constant_s=0.1", "eps=1e-5", "scale=32768"],
+    "waveform": ["sample_rate=16000"],
     "descriptors": [*_FRAMES, "rolloff_share=0.5", "n_chroma=24", "n_mfcc=13"],
 }
 
