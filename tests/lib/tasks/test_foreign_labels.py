@@ -146,9 +146,8 @@ def test_frames_have_the_scores_of_the_whole_recording(labelled: LabelTables, ar
     assert len(labelled.events()) > 100
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_make_the_same_tables(labelled: LabelTables, archive: Path, frames: Path, workers: int, tmp_path: Path):
-    assert_same_tables(hubbub.label(archive, frames, tmp_path / "labels", workers=workers), labelled)
+def test_workers_make_the_same_tables(labelled: LabelTables, archive: Path, frames: Path, tmp_path: Path):
+    assert_same_tables(hubbub.label(archive, frames, tmp_path / "labels", workers=2), labelled)
 
 
 @pytest.mark.chaos
@@ -162,7 +161,7 @@ def test_killed_and_resumed_the_tables_are_the_same(labelled: LabelTables, archi
         time.sleep(0.02)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    assert_same_tables(hubbub.label(archive, frames, out, workers=2), labelled)
+    assert_same_tables(hubbub.label(archive, frames, out, workers=1), labelled)  # begun by two
 
 
 def test_another_model_is_refused_in_the_same_tables(
