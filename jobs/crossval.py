@@ -27,6 +27,7 @@ def crossval(
         int | None, typer.Option(help="Draw so many folds by group. Default: the clips' own.", metavar="K")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each fold.", metavar="N")] = 1,
+    weights: options.Weights = None,
     settings: options.RecipeFile = None,
     set_: options.RecipeSet = None,
     cluster: options.Cluster = "local",
@@ -58,6 +59,7 @@ def crossval(
         output,
         model=model,
         settings=load_recipe_settings(model, settings, set_ or []),
+        weights=weights,
         folds=folds,
         seeds=seeds,
         cluster=cluster,

@@ -50,7 +50,7 @@ Cluster = Annotated[str, typer.Option(help=_WHERE, metavar="CLUSTER", envvar=SCH
 ClusterIfAny = Annotated[
     str | None,
     typer.Option(
-        help=f"{_WHERE} Default: serial where little is to do, else local.",
+        help=f"{_WHERE} Default: this process where little is to do, else local.",
         metavar="CLUSTER",
         envvar=SCHEDULER_VARIABLE,
     ),
@@ -87,6 +87,10 @@ RecipeSet = Annotated[
     typer.Option(
         "--set", help="One recipe setting, such as model.learning_rate=0.001; repeat for more.", metavar="KEY=VALUE"
     ),
+]
+_BEGIN = "What image networks begin with: imagenet, random, a .h5 or .keras file, or its https:// address. "
+Weights = Annotated[
+    str | None, typer.Option(help=_BEGIN + "Short for model.weights, which is imagenet by default.", metavar="WEIGHTS")
 ]
 Bundle = Annotated[
     StoragePath,

@@ -77,10 +77,10 @@ def _lines(chosen: Settings) -> Iterator[str]:
 
 def _recipe_lines(name: str) -> Iterator[str]:
     """One YAML file that gives the defaults of a recipe."""
-    from hubbub.config.recipes import SECTIONS, default_settings
+    from hubbub.config.recipes import default_settings, sections_of
 
     chosen = default_settings(name)
-    for section, kind in SECTIONS.items():
+    for section, kind in sections_of(name).items():
         yield f"{section}:"
         for key, field in kind.model_fields.items():
             yield _line("  ", key, getattr(getattr(chosen, section), key), field)

@@ -27,6 +27,7 @@ def train(
             metavar="NAME",
         ),
     ] = None,
+    weights: options.Weights = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
         str | None,
@@ -82,6 +83,7 @@ def train(
         test_fold=test_fold,
         split_by=split_by,
         settings=load_recipe_settings(model, settings, set_ or []),
+        weights=weights,
         epochs=epochs,
         seed=seed,
         backgrounds=backgrounds,

@@ -222,6 +222,11 @@ class Bundle:
         scores = np.asarray(self._model.predict_on_batch(self.frames.pad(batch)))
         return pool_frames(scores[:, : self.frames.count(batch.shape[1])])
 
+    @property
+    def network(self) -> Any:
+        """The `keras.Model`; raises `BundleError` where Keras is not installed, or cannot load it."""
+        return self._model
+
     @cached_property
     def _model(self) -> Any:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings, parse_settings
-from hubbub.errors import LabelsError, UsageError
+from hubbub.errors import BundleError, LabelsError, UsageError
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.labels.events import EventRule
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hubbub.pipelines.inputs import PathLike
+
+
+MOST_COUNTED = 40
+"""Labels whose events are counted on the screen, those with the most."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,8 @@ class _LabelRun:
     document
         Entries of run.json that a later run must share.
     made_by
-        More entries: of a model of others `model`, with its kind and file; of a head `needs`, packages of workers.
+        More entries: `activation` of the scores; of a model of others `model`, with its kind and file; of a head
+        `needs`, packages of workers.
     """
 
     table: ClipTable
@@ -155,6 +160,8 @@ def _prepare_run(
     """Read the model, and the label tables where there are some, and plan the run."""
     description = read_description(model)
     settings = parse_settings(description["settings"], where=str(model))
+    if not description["labels"]:
+        raise BundleError(f"{model} gives embeddings and no scores; train a head on them: hubbub embed, hubbub train")
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
     chosen = _choose_grid(hop_s, tables, settings, description)
@@ -165,11 +172,11 @@ def _prepare_run(
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
     plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
-    made_by: dict[str, Any] = {}
+    made_by: dict[str, Any] = {"activation": description.get("activation")}
     if "kind" in description:
-        made_by = {"model": {name: description[name] for name in ("kind", "file")}}
+        made_by |= {"model": {name: description[name] for name in ("kind", "file")}}
     elif is_head(settings):
-        made_by = {"needs": list_needs(model)}
+        made_by |= {"needs": list_needs(model)}
     return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed, made_by)
 
 
@@ -265,7 +272,8 @@ def _run(
         tables = tables.begin(run.plan.clips)
         summary = _label_missing(run, tables, this)
         counts = sorted(summary.event_counts.items(), key=lambda item: -item[1])
-        found = ", ".join(f"{name} {count}" for name, count in counts)
+        found = ", ".join(f"{name} {count}" for name, count in counts[:MOST_COUNTED])
+        found += f", … {len(counts)} labels in all" if len(counts) > MOST_COUNTED else ""
         reporter.say(f"events: {found or 'none above the thresholds'}")
         return _settle(run, tables, this, summary)
 

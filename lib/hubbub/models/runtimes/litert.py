@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hubbub.errors import BundleError
 from hubbub.io.text import make_visible
+from hubbub.models.backends import hushed_stderr
 from hubbub.models.runtimes import Network, Port, say_error
 
 _CUSTOM = 32
@@ -150,8 +151,9 @@ class LiteRtNetwork:
         data = self._file.with_outputs(self._also) if self._also else None
         path = str(self._path) if data is None else None
         try:
-            interpreter = Interpreter(model_path=path, model_content=data, num_threads=self._threads)
-            interpreter.allocate_tensors()
+            with hushed_stderr():  # it says which delegate it takes
+                interpreter = Interpreter(model_path=path, model_content=data, num_threads=self._threads)
+                interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BundleError(f"{self._path} cannot be loaded: {say_error(error)}; export it again") from None
         return interpreter

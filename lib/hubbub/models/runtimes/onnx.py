@@ -88,12 +88,7 @@ def open_checked_onnx(path: Path, *, signature: str, threads: int) -> Network:
 
     model = _read_proto(path)
     _refuse_custom(model, path)
-    for name in _external_names(model, path):
-        if not (path.parent / name).is_file():
-            raise BundleError(
-                f"{path} has weights in a file of their own, {make_visible(name)}, which is missing; copy it to "
-                f"{path.parent}"
-            )
+    _external_names(model, path)
     return open_onnx(path, threads=threads)
 
 
