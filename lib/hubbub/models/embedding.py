@@ -46,7 +46,9 @@ def cut_network(model: Any, path: StoragePath) -> Any:
     try:
         return keras.Model(model.inputs, model.get_layer(SCORES).input)
     except ValueError:
-        raise BundleError(f"{path} gives no embeddings: its network has no layer '{SCORES}'") from None
+        raise BundleError(
+            f"{path} gives no embeddings: its network has no layer '{SCORES}'; expected a bundle that hubbub trained"
+        ) from None
 
 
 def count_dimension(model: Any) -> int | None:
