@@ -35,8 +35,8 @@ HELPERS = {
 
 ADVICE = re.compile(
     r"expected|try again|keep|did you mean|known:|hubbub [a-z]+|--[a-z]|pip install|"
-    r"\b(give|use|make|run|choose|set|check|install|start|free|write|train|index|copy|move|remove|rename|read|label|export|save|"
-    r"needs?|takes|goes with|must|only|at (least|most)|pass|leave|are for|are whole numbers)\b",
+    r"\b(give|use|make|run|choose|set|check|install|start|free|write|train|index|copy|move|remove|rename|read|label|"
+    r"export|save|needs?|takes|goes with|must|only|at (least|most)|pass|leave|are for|are whole numbers)\b",
     re.IGNORECASE,
 )
 

@@ -210,7 +210,7 @@ def _make_clips(store: FeatureStore, nearest: Nearest, top: int) -> ClipTable:
     """The windows that were found, each once, by its most similar row."""
     if not len(nearest.rows):
         raise StoreError(
-            f"{store.path}: all {nearest.skipped} rows are zeros or not finite, so none is like anything; "
+            f"{store.path}: all {nearest.skipped} rows are zeros or not finite, so there is nothing to compare with: "
             "embed with a model whose embeddings differ from sound to sound"
         )
     ranked = {"rank": np.zeros(len(nearest.rows), np.int64), "similarity": nearest.similarities}
