@@ -21,7 +21,14 @@ def label(
             metavar="CLIPS|FOLDER|FILE",
         ),
     ],
-    model: options.Bundle,
+    model: Annotated[
+        StoragePath,
+        typer.Option(
+            parser=parse_path,
+            help="A model bundle, or the YAML file that describes a model of others.",
+            metavar="BUNDLE|YAML",
+        ),
+    ],
     output: Annotated[
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="The tables: new, or ones to grow.", metavar="LABELS"),

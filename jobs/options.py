@@ -92,15 +92,6 @@ _BEGIN = "What image networks begin with: imagenet, random, a .h5 or .keras file
 Weights = Annotated[
     str | None, typer.Option(help=_BEGIN + "Short for model.weights, which is imagenet by default.", metavar="WEIGHTS")
 ]
-Bundle = Annotated[
-    StoragePath,
-    typer.Option(
-        "--model",
-        parser=parse_path,
-        help="A model bundle, or the YAML file that describes a model of others.",
-        metavar="BUNDLE|YAML",
-    ),
-]
 Labels = Annotated[
     StoragePath, typer.Argument(parser=parse_path, help="Label tables, made by hubbub label.", metavar="LABELS")
 ]

@@ -22,6 +22,7 @@ def import_keras() -> Any:
 
     What goes wrong is an exception and not lost.
     """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else one process takes all memory of a GPU
     with hushed_stderr():
         import keras
     with without_tensorflow():
