@@ -85,7 +85,7 @@ def measure(case: Case, folder: Path, model: str, rows: int, rounds: int) -> Fou
     from hubbub.config import Settings
     from hubbub.config.recipes import choose_recipe_settings
     from hubbub.learn.dataset import BandStatistics, KeptRows, Pass
-    from hubbub.learn.fitting import compile_network
+    from hubbub.learn.fitting import build_network, compile_model
     from hubbub.learn.networks import Shape, find_recipe
     from hubbub.learn.streams import make_dataset
     from hubbub.learn.tf_data import Failures
@@ -96,13 +96,11 @@ def measure(case: Case, folder: Path, model: str, rows: int, rounds: int) -> Fou
     store, recipe = open_store(folder), find_recipe(model)
     n_batches = rows // case.batch_rows
     statistics = BandStatistics(np.full(store.n_bands, -40.0), np.full(store.n_bands, 9.0))
-    network = compile_network(
-        recipe,
-        Shape(store.n_frames, store.n_bands, N_LABELS),
-        statistics,
-        choose_recipe_settings(model, {"train.precision": case.precision}),
-        steps=n_batches * 2 * (rounds + 1),
-    )
+    settings = choose_recipe_settings(model, {"train.precision": case.precision})
+    shape, batch_rows = Shape(store.n_frames, store.n_bands, N_LABELS), case.batch_rows
+    network = build_network(recipe, shape, statistics, settings, batch_rows=batch_rows)
+    steps, learning_rate = n_batches * 2 * (rounds + 1), settings.model.learning_rate
+    compile_model(network, recipe, settings, steps=steps, batch_rows=batch_rows, learning_rate=learning_rate)
     policy = recipe.policy(Settings()) if recipe.policy and case.augmented else None
     targets, kept = np.arange(rows) % N_LABELS, KeptRows()
 

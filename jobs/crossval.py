@@ -20,11 +20,14 @@ def crossval(
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="Folder of the cross-validation.", metavar="RUN"),
     ],
-    model: options.Network = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model, of hubbub models. Default: what suits the store.", metavar="NAME")
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Draw so many folds by group. Default: the clips' own.", metavar="K")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each fold.", metavar="N")] = 1,
+    weights: options.Weights = None,
     settings: options.RecipeFile = None,
     set_: options.RecipeSet = None,
     cluster: options.Cluster = "local",
@@ -56,6 +59,7 @@ def crossval(
         output,
         model=model,
         settings=load_recipe_settings(model, settings, set_ or []),
+        weights=weights,
         folds=folds,
         seeds=seeds,
         cluster=cluster,

@@ -38,13 +38,15 @@ def settings(
     """
     from hubbub.config import load_settings
     from hubbub.config.frontends import FRONTENDS
-    from hubbub.config.network_features import choose_features
+    from hubbub.config.network_features import HEADS, choose_features
     from hubbub.errors import UsageError, suggest_nearest
 
     if for_ is not None and model is not None:
         raise UsageError(
             f"--for {for_} prints the settings of features, --model {model} those of a recipe; give one of the two"
         )
+    if for_ in HEADS:
+        raise UsageError(f"{for_} trains on embeddings, which a model makes: hubbub embed CLIPS --model MODEL -o STORE")
     if list_:
         width = max(map(len, FRONTENDS))
         for name, kind in FRONTENDS.items():
@@ -75,10 +77,10 @@ def _lines(chosen: Settings) -> Iterator[str]:
 
 def _recipe_lines(name: str) -> Iterator[str]:
     """One YAML file that gives the defaults of a recipe."""
-    from hubbub.config.recipes import SECTIONS, default_settings
+    from hubbub.config.recipes import default_settings, sections_of
 
     chosen = default_settings(name)
-    for section, kind in SECTIONS.items():
+    for section, kind in sections_of(name).items():
         yield f"{section}:"
         for key, field in kind.model_fields.items():
             yield _line("  ", key, getattr(getattr(chosen, section), key), field)

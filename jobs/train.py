@@ -19,7 +19,15 @@ def train(
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
-    model: options.Network = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="default, detector (says when, for labelling) or another; hubbub models lists them. Default: default, "
+            "or linear for a store of embeddings.",
+            metavar="NAME",
+        ),
+    ] = None,
+    weights: options.Weights = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
         str | None,
@@ -75,6 +83,7 @@ def train(
         test_fold=test_fold,
         split_by=split_by,
         settings=load_recipe_settings(model, settings, set_ or []),
+        weights=weights,
         epochs=epochs,
         seed=seed,
         backgrounds=backgrounds,

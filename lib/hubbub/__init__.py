@@ -28,10 +28,12 @@ if TYPE_CHECKING:
         summarise_store,
         verify,
     )
+    from hubbub.pipelines.face_embeddings import embed
     from hubbub.pipelines.face_fetch import fetch
     from hubbub.pipelines.face_models import (
         evaluate,
         export_events,
+        export_model,
         find_events,
         label,
         open_bundle,
@@ -54,9 +56,11 @@ __all__ = [
     "compare",
     "crossval",
     "describe_model",
+    "embed",
     "errors",
     "evaluate",
     "export_events",
+    "export_model",
     "fetch",
     "find_events",
     "index",
@@ -85,9 +89,18 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_search, face_trials, models
+        from hubbub.pipelines import (
+            face,
+            face_embeddings,
+            face_fetch,
+            face_models,
+            face_scenes,
+            face_search,
+            face_trials,
+            models,
+        )
 
-        rooms = (face, face_fetch, face_models, face_scenes, face_search, face_trials, models)
+        rooms = (face, face_embeddings, face_fetch, face_models, face_scenes, face_search, face_trials, models)
         return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 

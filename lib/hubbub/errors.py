@@ -135,9 +135,14 @@ class FileChanged(AudioError):
     """The file is no longer the one that was indexed."""
 
 
+MOST_NAMED = 40
+"""Names that a message lists; a model may have thousands of labels."""
+
+
 def suggest_nearest(given: str, known: Iterable[str]) -> str:
     """Say which of `known` is meant, or list them: ``did you mean 'n_mels'? (known: …)``."""
     options = sorted(known)
     close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}(known: {', '.join(options)})"
+    listed = options if len(options) <= MOST_NAMED else [*options[:MOST_NAMED], f"… {len(options)} in all"]
+    return f"{hint}(known: {', '.join(listed)})"

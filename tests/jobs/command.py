@@ -31,6 +31,7 @@ _WITHOUT_CLUSTER = {
         "events",
         "score",
         "export",
+        "export-model",
         "report",
         "search",  # of what is little, in threads
         "suggest",

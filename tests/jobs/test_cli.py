@@ -121,6 +121,7 @@ VERBS = {
         "Mix",
         "Score",
         "Search",
+        "Embed",
     ),
     *("Label", "Find", "Write", "Run"),
 }

@@ -13,10 +13,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hubbub.config import Layout, Settings, Windows, load_settings
+from hubbub.config.foreign import ForeignSettings, Input, LabelsFile, Output, Outputs, Scores
+from hubbub.config.foreign import Rule as EventRule
 from hubbub.config.frontends import FRONTENDS
 from hubbub.config.grids import Grid, Halving
 from hubbub.config.grids import Range as DrawnRange
-from hubbub.config.recipes import DEFAULTS, SECTIONS
+from hubbub.config.recipes import DEFAULTS, KEYS, keys_of, sections_of
 from hubbub.config.variants import Rule, Transform, Variants
 from hubbub_site.markdown import as_code, as_text, write_table
 
@@ -75,15 +77,21 @@ def write_windows() -> str:
 
 
 def write_recipes() -> str:
-    """Write the settings of recipes with their defaults; where these differ, in a table of their own, a row a model."""
+    """Write the settings of recipes with their defaults; where these differ, in a table of their own, a row a model.
+
+    Settings that some models alone have say so.
+    """
     rows, differing = [], {}
-    for section, kind in SECTIONS.items():
-        for key, field in kind.model_fields.items():
-            defaults = [_as_yaml(getattr(getattr(chosen, section), key)) for chosen in DEFAULTS.values()]
-            if len(set(defaults)) > 1:
-                differing[as_code(f"{section}.{key}")] = defaults
-            default = defaults[0] if len(set(defaults)) == 1 else "see below"
-            rows.append((as_code(f"{section}.{key}"), _meaning(key, field), default, _range(field)))
+    for key in KEYS:
+        section, _, name = key.partition(".")
+        having = [model for model in DEFAULTS if key in keys_of(model)]
+        field = sections_of(having[0])[section].model_fields[name]
+        defaults = [_as_yaml(getattr(getattr(DEFAULTS[model], section), name)) for model in having]
+        if len(set(defaults)) > 1:
+            differing[as_code(key)] = defaults
+        default = defaults[0] if len(set(defaults)) == 1 else "see below"
+        whose = "" if len(having) == len(DEFAULTS) else f" ({', '.join(map(as_code, having))})"
+        rows.append((as_code(key), _meaning(key, field) + whose, default, _range(field)))
     models = zip(map(as_code, DEFAULTS), *differing.values(), strict=True)
     return "\n".join(
         (write_table(("setting", "meaning", "default", "range"), rows), write_table(("model", *differing), models))
@@ -106,6 +114,16 @@ def write_grid() -> str:
     """Write the keys of a sweep's file."""
     parts = [_write_model(Grid), "`halving` has\n", _write_model(Halving), "A range below `settings` has\n"]
     return "\n".join([*parts, _write_model(DrawnRange)])
+
+
+def write_foreign() -> str:
+    """Write the entries of the YAML file of a model of others, and of its sections."""
+    sections = {"input": Input, "outputs": Outputs, "outputs.scores": Scores, "outputs.embeddings": Output}
+    sections |= {"labels, where it is a file": LabelsFile, "events, and each of rules": EventRule}
+    parts = [_write_model(ForeignSettings)]
+    for name, model in sections.items():
+        parts += [f"`{name.partition(',')[0]}`{''.join(name.partition(',')[1:])} has\n", _write_model(model)]
+    return "\n".join(parts)
 
 
 def _write_model(model: type[BaseModel]) -> str:
@@ -201,5 +219,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "recipes": write_recipes,
     "variants": write_variants,
     "grid": write_grid,
+    "foreign": write_foreign,
 }
 """Parts of pages about settings."""

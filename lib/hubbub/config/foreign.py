@@ -2,7 +2,7 @@
 
 ::
 
-    kind: onnx                     # keras, saved-model, onnx or litert
+    kind: onnx                     # keras, saved-model, onnx, litert or openvino
     file: nmp.onnx                 # beside this file; of a saved-model its folder
     sample_rate: 22050
     window_samples: 43844
@@ -29,7 +29,7 @@ from hubbub.config.base import Frozen, say_expected
 from hubbub.config.frontends import WaveformSettings
 from hubbub.errors import BundleError, SettingsError, suggest_nearest
 
-Kind = Literal["keras", "saved-model", "onnx", "litert"]
+Kind = Literal["keras", "saved-model", "onnx", "litert", "openvino"]
 """Formats of networks."""
 
 Axis = Literal["batch", "sample", "frame", "band", "label", "dimension", 1]
@@ -61,6 +61,9 @@ class Input(Frozen):
     name: str | None = Field(None, description="of the input; null: the only one")
     layout: Layout | None = Field(
         None, description="its dimensions; null: [batch, sample], or [batch, frame, band] for models of features"
+    )
+    frames: int | None = Field(
+        None, ge=1, description="of features: the first so many frames of a window; null: all that it makes"
     )
     peak: float | None = Field(
         None, gt=0, le=1e6, description="each window is freed of its mean and scaled to this peak; null: neither"
@@ -118,22 +121,22 @@ Labels = Annotated[
 
 
 class Rule(Frozen):
-    """What makes an event of a label's scores; null: as by default."""
+    """What makes an event of a label's scores; null: as for any label."""
 
     threshold: float | None = Field(None, gt=0, le=1, description="a score that an event reaches")
     release: float | None = Field(None, gt=0, le=1, description="an event ends below it; null: 0.7 of the threshold")
     min_duration_s: float | None = Field(None, ge=0, description="shorter events are dropped")
     merge_gap_s: float | None = Field(None, ge=0, description="shorter gaps between a label's events are closed")
     median_s: float | None = Field(None, ge=0, description="seconds of the median that scores are smoothed by")
-    step_s: float | None = Field(None, ge=0, description="as in bundle.json")
-    least_change: float | None = Field(None, gt=0, le=1, description="as in bundle.json")
-    late_s: float | None = Field(None, ge=-0.5, le=0.5, description="as in bundle.json")
+    step_s: float | None = Field(None, ge=0, description="seconds to each side of a border that are compared")
+    least_change: float | None = Field(None, gt=0, le=1, description="with step_s: how far scores of neighbours differ")
+    late_s: float | None = Field(None, ge=-0.5, le=0.5, description="seconds that events begin after their scores")
 
 
 class ForeignSettings(Frozen):
     """All that has to be known to use a model of others."""
 
-    kind: Kind = Field(description="keras, saved-model, onnx or litert")
+    kind: Kind = Field(description="keras, saved-model, onnx, litert or openvino")
     file: Beside = Field(description="the network, beside the YAML file; of a saved-model its folder")
     signature: str = Field("serving_default", description="of a saved-model or litert file, where it has several")
     sample_rate: int | None = Field(None, ge=1000, le=384_000, description="Hz; recordings are resampled to it")
@@ -146,8 +149,8 @@ class ForeignSettings(Frozen):
     hop_s: float | None = Field(
         None, gt=0, description="from one window to the next, where hubbub label --hop does not say; null: a fifth"
     )
-    input: Input = Input()
-    outputs: Outputs = Field(description="such as outputs: {scores: {name: scores}}")
+    input: Input = Field(Input(), description="what the network takes")
+    outputs: Outputs = Field(description="what is used of what it gives, such as outputs: {scores: {name: scores}}")
     labels: Labels | None = Field(None, description="labels, or the file where they stand")
     events: Rule = Field(Rule(), description="what makes an event of any label's scores")
     rules: dict[str, Rule] = Field({}, description="label -> what is different for it")
@@ -175,6 +178,9 @@ class ForeignSettings(Frozen):
         _check_layout("input", self.input_layout, wanted)
         if self.features is not None and self.input.peak is not None:
             raise ValueError("input.peak is for models of waveforms: remove it, or the features")
+        if self.input.frames is not None and (self.features is None or self.input.frames > self.count_frames()):
+            most = "models of features" if self.features is None else f"at most {self.count_frames()}, of a window"
+            raise ValueError(f"input.frames {self.input.frames}: expected {most}")
         if self.outputs.scores is None and self.outputs.embeddings is None:
             raise ValueError("expected outputs.scores, outputs.embeddings, or both")
         for name, layout in (("scores", self.scores_layout), ("embeddings", self.embeddings_layout)):
@@ -228,6 +234,11 @@ class ForeignSettings(Frozen):
             return self.window_samples
         assert self.window_s is not None
         return max(1, round(self.window_s * self.sample_rate))
+
+    def count_frames(self) -> int:
+        """Frames of a window, a sample each of a waveform."""
+        frontend = self.settings.frontend
+        return frontend.n_frames(max(1, round(self.settings.windows.input_s * frontend.sample_rate)))
 
     @cached_property
     def settings(self) -> Settings:
@@ -299,7 +310,7 @@ def parse_foreign(text: str | bytes, where: str) -> ForeignSettings:
 def _explain(item: Any) -> str:
     """One pydantic complaint in hubbub's words."""
     location = [str(part) for part in item["loc"]]
-    if location[0] == "labels":
+    if location[:1] == ["labels"]:
         del location[1:2]  # pydantic names the way to give them
     name = ".".join(location)
     if item["type"] == "model_type":

@@ -5,6 +5,7 @@ Networks themselves are in `hubbub.learn.networks`; what is here needs no Keras,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,38 @@ class ModelSettings(Frozen):
     learning_rate: float = Field(1e-3, gt=0, le=1, description="the highest, where the recipe has a schedule")
     weight_decay: float = Field(0.0, ge=0, lt=1, description="decoupled, as of AdamW; 0: none")
     dropout: float = Field(0.3, ge=0, lt=1, description="share of values dropped before the scores")
+
+
+class ImageModelSettings(ModelSettings):
+    """A network for photographs, and how what it knows is carried over to spectrograms."""
+
+    weights: str = Field(
+        "imagenet",
+        min_length=1,
+        description="what it begins with: imagenet, random, or a file of weights (.h5, .keras), here or at https://",
+    )
+    stages: Literal["head", "two", "whole"] = Field(
+        "two", description="head: the last layer trains; two: then the upper layers as well; whole: all from the start"
+    )
+    head_share: float = Field(
+        0.5, gt=0, lt=1, description="stages two: share of the epochs in which the last layer trains alone"
+    )
+    unfrozen_share: float = Field(
+        0.3, gt=0, le=1, description="stages two: share of the layers, from the top, that train as well"
+    )
+    unfrozen_rate: float = Field(
+        0.1, gt=0, le=1, description="stages two: share of model.learning_rate that they train at"
+    )
+    channels: Literal["same", "deltas"] = Field(
+        "same", description="same: the spectrogram three times; deltas: with its first and second change over time"
+    )
+    side_px: int | None = Field(None, ge=32, le=1024, description="side of the image; null: the network's own")
+
+
+class InceptionSettings(ImageModelSettings):
+    """The same; Inception takes no smaller images."""
+
+    side_px: int | None = Field(None, ge=75, le=1024, description="side of the image; null: the network's own")
 
 
 class TrainSettings(Frozen):
@@ -59,6 +92,18 @@ class RecipeSettings(Frozen):
     train: TrainSettings = TrainSettings()
 
 
+class ImageRecipeSettings(RecipeSettings):
+    """The same of a recipe with a network for photographs."""
+
+    model: ImageModelSettings = ImageModelSettings(weight_decay=0.01)
+
+
+class InceptionRecipeSettings(RecipeSettings):
+    """The same of Inception's."""
+
+    model: InceptionSettings = InceptionSettings(weight_decay=0.01)
+
+
 DEFAULTS: Mapping[str, RecipeSettings] = {
     "default": RecipeSettings(
         model=ModelSettings(learning_rate=3e-3, weight_decay=0.02, dropout=0.3), train=TrainSettings(patience=1.0)
@@ -80,12 +125,16 @@ DEFAULTS: Mapping[str, RecipeSettings] = {
     ),
     "cnn-stft-32": RecipeSettings(
         model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5),
-        train=TrainSettings(patience=0.3, augment=False),
+        # Without smoothing it grows so sure of its mistakes that the validation loss keeps an epoch too early.
+        train=TrainSettings(patience=0.3, augment=False, label_smoothing=0.1),
     ),
     "crnn": RecipeSettings(
         model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.25),
         train=TrainSettings(patience=0.3, augment=False),
     ),
+    "inception-v3": InceptionRecipeSettings(),
+    "mobilenet-v2": ImageRecipeSettings(),
+    "efficientnet-b0": ImageRecipeSettings(),
     "linear": RecipeSettings(
         model=ModelSettings(learning_rate=1e-2, weight_decay=0.02, dropout=0.2),
         train=TrainSettings(patience=1.0, augment=False),
@@ -96,12 +145,6 @@ DEFAULTS: Mapping[str, RecipeSettings] = {
     ),
 }
 """The settings of each recipe, where nobody changes them."""
-
-SECTIONS: Mapping[str, type[Frozen]] = {"model": ModelSettings, "train": TrainSettings}
-"""The sections of `RecipeSettings`."""
-
-KEYS = tuple(f"{section}.{name}" for section, kind in SECTIONS.items() for name in kind.model_fields)
-"""Every setting as ``--set`` writes it."""
 
 
 def default_settings(model: str) -> RecipeSettings:
@@ -115,6 +158,24 @@ def default_settings(model: str) -> RecipeSettings:
     if model not in DEFAULTS:
         raise TrainingError(f"there is no model '{model}': {suggest_nearest(model, DEFAULTS)}")
     return DEFAULTS[model]
+
+
+def sections_of(model: str) -> Mapping[str, type[Frozen]]:
+    """Return the sections of a model's settings, each with the class that describes it."""
+    chosen = default_settings(model)
+    return {name: type(getattr(chosen, name)) for name in RecipeSettings.model_fields}
+
+
+def keys_of(model: str) -> tuple[str, ...]:
+    """Return every setting of a model, as ``--set`` writes it."""
+    return tuple(f"{section}.{name}" for section, kind in sections_of(model).items() for name in kind.model_fields)
+
+
+SECTIONS = tuple(RecipeSettings.model_fields)
+"""The sections of `RecipeSettings`."""
+
+KEYS = tuple(dict.fromkeys(key for model in DEFAULTS for key in keys_of(model)))
+"""Every setting of any model."""
 
 
 def load_recipe_settings(model: str, file: Path | None = None, assignments: Iterable[str] = ()) -> RecipeSettings:
@@ -161,14 +222,16 @@ def parse_recipe_settings(model: str, data: Mapping[str, Any], *, where: str = "
     TrainingError, SettingsError
         As `load_recipe_settings`.
     """
-    whole: dict[str, Any] = default_settings(model).model_dump()
+    defaults = default_settings(model)
+    whole: dict[str, Any] = defaults.model_dump()
     for section, values in nest_settings(data).items():
         is_section = isinstance(whole.get(section), dict) and isinstance(values, Mapping)
         whole[section] = {**whole[section], **values} if is_section else values
     try:
-        return RecipeSettings.model_validate(whole)
+        return type(defaults).model_validate(whole)
     except ValidationError as error:
-        raise SettingsError(f"{where}: " + "; ".join(dict.fromkeys(map(_explain, error.errors())))) from None
+        told = dict.fromkeys(_explain(item, model) for item in error.errors())
+        raise SettingsError(f"{where}: " + "; ".join(told)) from None
 
 
 def choose_recipe_settings(
@@ -183,7 +246,7 @@ def choose_recipe_settings(
     settings
         As they are, or changes to the defaults; None: the defaults.
     short
-        Settings of `train` that have an argument of their own; None: not given.
+        Settings that have an argument of their own, by the last part of their name; None: not given.
 
     Raises
     ------
@@ -192,19 +255,36 @@ def choose_recipe_settings(
     """
     if not isinstance(settings, RecipeSettings):
         settings = parse_recipe_settings(model, settings or {})
-    given = {name: value for name, value in short.items() if value is not None}
-    changed = settings.train.model_dump(exclude_defaults=True)
-    for name, value in given.items():
-        if name in ("epochs", "batch_rows") and changed.get(name, value) != value:
-            raise SettingsError(f"{name} {value}, and train.{name} {changed[name]}; give one of the two")
-    return parse_recipe_settings(model, {**settings.model_dump(), "train": {**settings.train.model_dump(), **given}})
+    data, defaults = settings.model_dump(), default_settings(model).model_dump()
+    for name, value in short.items():
+        if value is None:
+            continue
+        value, section = os.fspath(value) if isinstance(value, os.PathLike) else value, _SHORT[name]
+        held, default = (one[section].get(name) for one in (data, defaults))
+        if name in _GIVEN_ONCE and held not in (default, value):
+            raise SettingsError(f"{name} {value}, and {section}.{name} {held}; give one of the two")
+        data[section][name] = value
+    return parse_recipe_settings(model, data)
 
 
-def explain_unknown_key(name: str) -> str:
-    """Say which recipe setting is meant by a name that is none: ``did you mean 'model.learning_rate'?``."""
-    last = name.rpartition(".")[2]
-    meant = _OTHERS_NAMES.get(last) or next((key for key in KEYS if key.rpartition(".")[2] == last), None)
-    return f"did you mean '{meant}'? (known: {', '.join(sorted(KEYS))})" if meant else suggest_nearest(name, KEYS)
+_SHORT = {"epochs": "train", "batch_rows": "train", "validation_share": "train", "weights": "model"}
+"""Settings with an argument of their own, and their sections."""
+
+_GIVEN_ONCE = ("epochs", "batch_rows", "weights")
+"""Of these, those that are refused where the setting says something else."""
+
+
+def explain_unknown_key(name: str, model: str | None = None) -> str:
+    """Say which recipe setting is meant by a name that is none: ``did you mean 'model.learning_rate'?``.
+
+    `model` is whose settings there are; None: those of all.
+    """
+    if model is not None and name in KEYS:
+        having = [other for other in DEFAULTS if name in keys_of(other)]
+        return f"{model} has none such; leave it out, or use --model {' or '.join(having)}"
+    keys, last = KEYS if model is None else keys_of(model), name.rpartition(".")[2]
+    meant = _OTHERS_NAMES.get(last) or next((key for key in keys if key.rpartition(".")[2] == last), None)
+    return f"did you mean '{meant}'? (known: {', '.join(sorted(keys))})" if meant else suggest_nearest(name, keys)
 
 
 _OTHERS_NAMES = {
@@ -223,12 +303,12 @@ _OTHERS_NAMES = {
 """What Keras, PyTorch and Lightning call a setting -> what it is called here."""
 
 
-def _explain(item: Any) -> str:
-    """One pydantic complaint in hubbub's words."""
+def _explain(item: Any, model: str) -> str:
+    """One pydantic complaint about a model's settings in hubbub's words."""
     location = [str(part) for part in item["loc"]]
     name = ".".join(location[:2])
     if item["type"] == "extra_forbidden":
-        return f"unknown setting '{name}': {explain_unknown_key(name)}"
+        return f"unknown setting '{name}': {explain_unknown_key(name, model)}"
     if len(location) == 1:
         return f"{name}: {item['input']!r} is no section of settings; expected settings in it, such as {KEYS[0]}=0.001"
     if name == "train.jit":

@@ -118,8 +118,12 @@ def hide_password(text: str) -> str:
     return _PASSWORD.sub("//…@", shorten(text))
 
 
-async def resolve_host(host: str, port: int, *, allow_private: bool) -> list[str]:
+async def resolve_host(
+    host: str, port: int, *, allow_private: bool, advice: str = "if that is meant: --allow-private --retry-failed"
+) -> list[str]:
     """Look a host up, and return its network addresses, which are then asked by number: no later look-up can differ.
+
+    `advice` says what to do about a private one.
 
     Raises
     ------
@@ -138,9 +142,7 @@ async def resolve_host(host: str, port: int, *, allow_private: bool) -> list[str
     numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and (private := [number for number in numbers if is_private(number)]):
         at = "is" if private[0] == host else f"is at {private[0]},"
-        raise FetchFailure(
-            f"{host} {at} a private network address; if that is meant: --allow-private --retry-failed", is_of_host=True
-        )
+        raise FetchFailure(f"{host} {at} a private network address; {advice}", is_of_host=True)
     return numbers
 
 

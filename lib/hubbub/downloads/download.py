@@ -240,7 +240,7 @@ def _check_size(answer: Answer, policy: Policy) -> None:
 async def _append(answer: Answer, policy: Policy, file: PartialFile, start: int, budget: Budget) -> None:
     """Write the body behind what is there; see to its size, its rate and the free space on the way."""
     size, unchecked = start, _SPACE_EVERY_BYTES
-    rate, taken = _RateWatch(policy), answer.length or 0
+    rate, taken = RateWatch(policy), answer.length or 0
     with open(file.path, "ab") as out, _return_rest(budget, lambda: taken - (size - start)):
         async for part in answer.read_parts():
             unchecked += len(part)
@@ -273,7 +273,7 @@ def _return_rest(budget: Budget, rest: Callable[[], int]) -> Iterator[None]:
         budget.give_back(max(0, rest()))
 
 
-class _RateWatch:
+class RateWatch:
     """Refuses a body that only drips."""
 
     def __init__(self, policy: Policy) -> None:

@@ -23,6 +23,8 @@ class Policy:
         Hosts that may be asked; links and redirects to others are refused.
     allow_private
         Whether addresses of local networks may be asked.
+    private_advice
+        What to do about one that may not, for people.
     contact
         How to reach whoever runs this, for the operators of hosts: an e-mail address or a page; None: nothing is said.
     secret_headers
@@ -58,6 +60,7 @@ class Policy:
 
     hosts: AllowedHosts
     allow_private: bool = False
+    private_advice: str = "if that is meant: --allow-private --retry-failed"
     contact: str | None = None
     secret_headers: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     interval_s: float = 0.5

@@ -16,7 +16,7 @@ from hubbub.downloads.policy import Policy
 from hubbub.downloads.robots import MOST_BYTES, Robots, read_robots
 from hubbub.downloads.transfer import Answer, Transfer
 
-_REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (301, 302, 303, 307, 308)
 _NOT_MODIFIED = 304
 _CONDITIONS = {"If-None-Match", "If-Modified-Since"}
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -72,11 +72,11 @@ class Session:
                 self._silent[host_of(address)] = 0
                 if answer.status == _NOT_MODIFIED and not _CONDITIONS & (headers or {}).keys():
                     raise FetchFailure("the server says that nothing changed (304), though nothing was here before")
-                if answer.status not in _REDIRECTS:
-                    _check_status(answer)
+                if answer.status not in REDIRECTS:
+                    check_status(answer)
                     yield answer
                     return
-                address = _find_target(answer)
+                address = find_target(answer)
         raise FetchFailure(f"{first} is redirected more than {self.policy.most_redirects} times; last to {address}")
 
     async def retry(self, do: Callable[[], Awaitable[T]], host: str) -> T:
@@ -140,12 +140,12 @@ class Session:
             for _ in range(self.policy.most_redirects + 1):
                 await self._pace(host).wait()
                 async with self._transfer.send(target, {}) as answer:
-                    if answer.status in _REDIRECTS:
-                        target = _find_target(answer)
+                    if answer.status in REDIRECTS:
+                        target = find_target(answer)
                         self.policy.hosts.check(target)
                         continue
                     if answer.status in _PASSING:
-                        _check_status(answer)
+                        check_status(answer)
                     is_there = answer.status == 200
                     within_s = self.policy.answer_timeout_s
                     content = await answer.read_start(MOST_BYTES, "it", within_s=within_s) if is_there else b""
@@ -179,7 +179,7 @@ class Session:
         return self.policy.secret_headers.get(host_of(address), {}) if is_safe else {}
 
 
-def _find_target(answer: Answer) -> str:
+def find_target(answer: Answer) -> str:
     """Return where a redirect leads; raises `FetchFailure` for nowhere, and from a safe to an open connection."""
     location = answer.headers.get("location")
     if not location:
@@ -190,7 +190,8 @@ def _find_target(answer: Answer) -> str:
     return target
 
 
-def _check_status(answer: Answer) -> None:
+def check_status(answer: Answer) -> None:
+    """Refuse an answer without a body to take; raises `FetchFailure`, and `NotModified` for 304."""
     status = answer.status
     if status in (200, 206):
         return

@@ -150,7 +150,9 @@ class Transfer:
         """Send a request to the network addresses of its host, one after the other, until one answers."""
         port = find_port(str(url))
         host = url.raw_host.decode("ascii")  # Python spells letters beyond ASCII otherwise, and asks another host
-        numbers = await resolve_host(host, port, allow_private=self._policy.allow_private)
+        numbers = await resolve_host(
+            host, port, allow_private=self._policy.allow_private, advice=self._policy.private_advice
+        )
         client = self._client(url, port)
         for number in numbers[:_NETWORK_ADDRESSES]:
             request = client.build_request(

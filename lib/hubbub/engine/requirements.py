@@ -5,7 +5,7 @@ Equal input must give equal output on every worker. A worker is rejected if it h
 - another hubbub: another version, or the same version from other source, as in two checkouts;
 - another release, patch level included, of a library that computes values, since any release may change them;
 - another major or minor release of Python, Dask, or a library that stores values: patch releases keep their formats;
-- another Keras, TensorFlow, ONNX Runtime, LiteRT or PyAV, if it has them; a run that needs one names it in
+- another Keras, TensorFlow, ONNX Runtime, LiteRT, OpenVINO or PyAV, if it has them; a run that needs one names it in
   `Requirements.needs`.
 
 Processors differ in the last bit of a number; hubbub accepts that.
@@ -39,8 +39,8 @@ _MAKE_VALUES = (
 )
 _DASK = ("dask", "distributed", "cloudpickle")
 _CARRY_VALUES = ("python", *_DASK, "zarr", "tensorstore", "pyarrow", "pandas")
-_NOT_FOR_ALL = ("keras", "tensorflow", "onnxruntime", "onnx", "ai-edge-litert", "av")
-_EXTRAS = {"onnx": "onnx", "ai-edge-litert": "litert", "av": "av"}
+_NOT_FOR_ALL = ("keras", "tensorflow", "onnxruntime", "onnx", "ai-edge-litert", "openvino", "av")
+_EXTRAS = {"onnx": "onnx", "ai-edge-litert": "litert", "openvino": "openvino", "av": "av"}
 _CALLED_OTHERWISE = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-macos")}
 
 _SILENT = "does not answer"

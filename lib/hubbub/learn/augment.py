@@ -324,7 +324,7 @@ class Policy:
         features = mask(self.scale.apply(features), rng, masks=self.masks, widest=self.widest_mask)
         shape = features.shape[1:]
         return add_negatives(
-            features, targets, share=self.negatives, draw=lambda count: self._nothing(count, shape, rng)
+            features, targets, share=self.negatives, draw=lambda count: self.draw_negatives(count, shape, rng)
         )
 
     def for_validation(self) -> Policy:
@@ -342,8 +342,8 @@ class Policy:
         features[chosen] = add_power(rows, background)
         return features
 
-    def _nothing(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Features:
-        """float32 [row, frame, band]: backgrounds, or silence where there are none."""
+    def draw_negatives(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Features:
+        """float32 [row, frame, band]: backgrounds, or silence where there are none; `shape` is [frame, band]."""
         silence_db = self.scale.silence_db
         quiet = np.full((count, *shape), silence_db, np.float32) if self.noise is None else self.noise.draw(count, rng)
         # One in eight is digital silence, which noise alone would not teach.

@@ -108,6 +108,10 @@ class AnyPolicy:
             features, targets, share=self.negatives, draw=lambda count: self.backgrounds.draw(count, rng)
         )
 
+    def draw_negatives(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Features:
+        """float32 [row, frame, band]: backgrounds, which have the shape of a row."""
+        return self.backgrounds.draw(count, rng)
+
     def for_validation(self) -> AnyPolicy:
         """What it is where a threshold is chosen: rows as they are, moved in time, and as many of background alone."""
         return replace(self, negatives=1.0, mixup_share=0.0, masks=0)

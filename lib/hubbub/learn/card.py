@@ -26,7 +26,7 @@ def model_card(description: Mapping[str, Any]) -> str:
 | Trained on | {rows["train"]} rows of `{description["provenance"]["store"]}` |
 | Chosen with | {_chosen(description)} |
 | Kept from training | {_kept_out(description)} |
-| Features | settings hash `{description["settings_hash"]}` |
+{_began_with(description)}| Features | settings hash `{description["settings_hash"]}` |
 | Made | {description["provenance"]["trained_at"]}, seed {description["provenance"]["seed"]} |
 
 {_list_warnings(description)}## Use
@@ -77,6 +77,17 @@ def _chosen(description: Mapping[str, Any]) -> str:
     return (
         f"{description['rows']['validation']} validation rows, which chose epoch {description['kept_epoch']} "
         f"(of them {metrics['val_accuracy']:.1%} right)"
+    )
+
+
+def _began_with(description: Mapping[str, Any]) -> str:
+    """The line about weights of others; nothing where training began with random ones."""
+    weights = description.get("weights")
+    if not weights or weights["sha256"] is None:
+        return ""
+    source = weights["source"] if weights["source"] == "imagenet" else f"`{weights['file']}`"
+    return (
+        f"| Began with | weights of {source} (SHA-256 `{weights['sha256'][:16]}…`); licence: {weights['licence']} |\n"
     )
 
 

@@ -55,12 +55,13 @@ class State:
     """One line an epoch."""
 
 
-def save_checkpoint(folder: Path, state: State, model: keras.Model) -> None:
-    """Write a checkpoint; keep it, the best one, and no other."""
+def save_checkpoint(folder: Path, state: State, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    """Write a checkpoint; keep it, the best one, and no other. `optimizer` is that of the stage."""
     draft = folder / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    np.savez(draft / VALUES, **{name: keras.ops.convert_to_numpy(one) for name, one in _name_variables(model)})
+    variables = [*_name_variables(network), *_name_moments(optimizer)]
+    np.savez(draft / VALUES, **{name: keras.ops.convert_to_numpy(one) for name, one in variables})
     (draft / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
     os.rename(draft, folder / f"{state.epoch:08d}")
     for path in folder.glob("[0-9]*"):
@@ -73,8 +74,8 @@ def mark_stopped(folder: Path, state: State) -> None:
     write_json(folder / f"{state.epoch:08d}" / STATE, asdict(state))
 
 
-def restore_checkpoint(folder: Path, model: keras.Model) -> State:
-    """Give a compiled model the values of the last checkpoint; where there is none, leave it as it is.
+def restore_checkpoint(folder: Path, network: keras.Model) -> State:
+    """Give a network the values of the last checkpoint; where there is none, leave it as it is.
 
     Raises
     ------
@@ -84,9 +85,20 @@ def restore_checkpoint(folder: Path, model: keras.Model) -> State:
     done = sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit()) if folder.exists() else []
     if not done:
         return State()
-    _assign(done[-1], _name_variables(model))
+    _assign(done[-1], _name_variables(network))
     with _explain_damage(done[-1]):
         return State(**json.loads((done[-1] / STATE).read_text(encoding="utf-8")))
+
+
+def restore_optimizer(folder: Path, state: State, optimizer: keras.optimizers.Optimizer) -> None:
+    """Give an optimizer the values of the last checkpoint, which has to be of the same stage.
+
+    Raises
+    ------
+    TrainingError
+        The checkpoint is damaged, or of another stage.
+    """
+    _assign(folder / f"{state.epoch:08d}", _name_moments(optimizer))
 
 
 def copy_kept_model(folder: Path, state: State, model: keras.Model) -> keras.Model:
@@ -107,20 +119,23 @@ def _name_weights(model: keras.Model) -> list[tuple[str, Any]]:
 
 
 def _name_variables(model: keras.Model) -> list[tuple[str, Any]]:
-    """All that training changes: weights, the state of random layers, that of the optimizer."""
+    """Weights, and the state of random layers."""
     weights = {id(one) for one in model.weights}
     others = [one for one in model.variables if id(one) not in weights]
-    return [
-        *_name_weights(model),
-        *((f"random_{number}", one) for number, one in enumerate(others)),
-        *((f"optimizer_{number}", one) for number, one in enumerate(model.optimizer.variables)),
-    ]
+    return [*_name_weights(model), *((f"random_{number}", one) for number, one in enumerate(others))]
+
+
+def _name_moments(optimizer: keras.optimizers.Optimizer) -> list[tuple[str, Any]]:
+    return [(f"optimizer_{number}", one) for number, one in enumerate(optimizer.variables)]
 
 
 def _assign(checkpoint: Path, variables: list[tuple[str, Any]]) -> None:
+    """Assign a kind of values, all that the checkpoint has."""
+    kinds = {name.partition("_")[0] for name, _ in variables}
     with _explain_damage(checkpoint), np.load(checkpoint / VALUES, allow_pickle=False) as values:
-        if beyond := {name for name in values if name.startswith("weight_")} - {name for name, _ in variables}:
-            raise ValueError(f"{len(beyond)} weights more than the network has")
+        held = {name for name in values if name.partition("_")[0] in kinds - {"random"}}
+        if beyond := held - {name for name, _ in variables}:
+            raise ValueError(f"{len(beyond)} values more than the network has")
         for name, variable in variables:
             variable.assign(values[name])
 

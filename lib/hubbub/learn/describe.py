@@ -64,6 +64,7 @@ def describe_bundle(job: TrainingJob, state: State, calibration: Calibration | N
         "kept_epoch": state.kept_epoch,
         "history": state.history,
         "recipe_settings": job.recipe_settings.model_dump(mode="json"),
+        "weights": None if job.weights is None else job.weights.describe(),
         "command": job.command,
         "provenance": _provenance(job),
     }

@@ -6,7 +6,8 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -93,3 +94,54 @@ def make_dataset(
     if not computes_on_tensorflow():
         return iterate_rows(one, table, policy, ahead=min(MOST_AHEAD, os.cpu_count() or 1))
     return as_tf_data(one, target_table=table, augment=policy, by_frame=by_frame, failures=failures)
+
+
+class Source(Protocol):
+    """What a stage is fitted on."""
+
+    @property
+    def n_batches(self) -> int:
+        """Training batches of an epoch; a last, smaller one is left out, and other rows fall into it every time."""
+
+    def open_training(self, epoch: int, failures: Failures) -> Any:
+        """Open the training batches of an epoch, as `keras.Model.fit` takes them."""
+
+    @property
+    def n_validation_batches(self) -> int:
+        """Validation batches; 0 where no rows validate."""
+
+    def open_validation(self, failures: Failures) -> Any:
+        """Open the validation batches."""
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Rows as the store has them, augmented."""
+
+    job: TrainingJob
+    policy: Augmentation | None
+    """The augmentation of training rows."""
+
+    @property
+    def n_batches(self) -> int:
+        """Training batches of an epoch."""
+        return len(self.job.split.train) // self.job.batch_rows
+
+    def open_training(self, epoch: int, failures: Failures) -> Any:
+        """Open the training batches of an epoch."""
+        return self._open(plan_training_pass(self.job, epoch), self.policy, failures)
+
+    @property
+    def n_validation_batches(self) -> int:
+        """Validation batches, those of each row's crops."""
+        return plan_validation_pass(self.job).n_batches
+
+    def open_validation(self, failures: Failures) -> Any:
+        """Open the validation batches: rows as they are, or the scenes that a network of frames is judged on."""
+        job = self.job
+        policy = job.policy.for_validation() if job.frames is not None and job.policy is not None else None
+        return self._open(plan_validation_pass(job), policy, failures)
+
+    def _open(self, one: Pass, policy: Augmentation | None, failures: Failures) -> Any:
+        by_frame = self.job.frames is not None
+        return make_dataset(one, self.job.target_table, failures, policy, by_frame=by_frame)

@@ -35,11 +35,13 @@ from hubbub.learn.checkpoints import State, copy_kept_model, restore_checkpoint
 from hubbub.learn.describe import calibrate_on_validation, describe_bundle
 from hubbub.learn.diagnosis import find_split_warnings, find_training_warnings
 from hubbub.learn.event_rules import fit_event_rules
-from hubbub.learn.fitting import CHECKPOINTS, LOGS, OnEpoch, compile_network, count_steps, fit_epochs
+from hubbub.learn.fitting import CHECKPOINTS, LOGS, OnEpoch, build_network, fit_epochs
+from hubbub.learn.frozen import OnRows
 from hubbub.learn.leakage import refuse_leakage
 from hubbub.learn.precision import in_float32
 from hubbub.learn.predictions import score_chosen_rows
 from hubbub.learn.reliability import fit_temperature
+from hubbub.learn.stages import keep_whole
 from hubbub.learn.streams import iterate_rows, plan_rows
 from hubbub.learn.training_job import TrainingJob, plan_training
 from hubbub.models.backends import set_random_seed
@@ -96,6 +98,7 @@ def train(
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | None = None,
+    weights: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     validation_share: float | None = None,
@@ -105,6 +108,7 @@ def train(
     teacher: Path | None = None,
     allow_leakage: bool = False,
     on_epoch: OnEpoch | None = None,
+    on_rows: OnRows | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train a model and write its bundle.
@@ -124,8 +128,9 @@ def train(
         other part in training.
     settings
         The recipe's, or changes to them such as ``{"model.learning_rate": 0.001}`` (`hubbub.config.recipes`).
-    epochs, validation_share
-        Short for ``train.epochs`` and ``train.validation_share``.
+    weights, epochs, validation_share
+        Short for ``model.weights`` (of models that begin with weights of others), ``train.epochs`` and
+        ``train.validation_share``.
     seed
         Decides weights, order, augmentation and which groups validate.
     backgrounds, negatives
@@ -137,6 +142,8 @@ def train(
         Train even where a recording is on both sides of the split.
     on_epoch
         Called after each epoch with its line of the history and `epochs`.
+    on_rows
+        Called with rows done, and rows in all, while the outputs of frozen layers are computed.
     on_warning
         Called with each of the warnings, those about the split before training.
 
@@ -145,9 +152,10 @@ def train(
     SettingsError
         A setting is unknown or out of range.
     TrainingError
-        The rows cannot train or test a model, a recording is on both sides of the split, a row is missing or not what
-        was written, the first epochs' loss is not finite, memory is not enough (says which batch size to try), or an
-        unfinished training of another command is in the way.
+        The rows cannot train or test a model, the weights to begin with are not there, cannot be fetched or are those
+        of another network, a recording is on both sides of the split, a row is missing or not what was written, the
+        first epochs' loss is not finite, memory is not enough (says which batch size to try), or an unfinished training
+        of another command is in the way.
     StoreError, BundleError
         The store cannot be opened, or `out` holds something else.
     StorageError
@@ -156,7 +164,7 @@ def train(
     started = time.monotonic()
     opened = store if isinstance(store, FeatureStore) else open_store(store)
     model = model or choose_network(opened.settings)
-    chosen = choose_recipe_settings(model, settings, epochs=epochs, validation_share=validation_share)
+    chosen = choose_recipe_settings(model, settings, weights=weights, epochs=epochs, validation_share=validation_share)
     extra = {"backgrounds": backgrounds, "negatives": negatives, "unlabelled": unlabelled, "teacher": teacher}
     given = {name: path for name, path in extra.items() if path is not None}
     job = plan_training(opened, Path(out), model, test_fold, split_by, chosen, seed, given)
@@ -164,7 +172,7 @@ def train(
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
     warn = on_warning or (lambda text: None)
-    found = find_split_warnings(job.split)
+    found = [*find_split_warnings(job.split), *_find_weights_warnings(job)]
     for text in found:
         warn(text)
     if not allow_leakage:
@@ -175,10 +183,20 @@ def train(
         state, trained = _resume(job)
         resumed = state.epoch
         if not (state.stopped or state.epoch >= job.epochs):
-            fit_epochs(job, state, trained, on_epoch)
+            fit_epochs(job, state, trained, on_epoch, on_rows)
         for text in _finish(job, state, trained, found):
             warn(text)
     return _result(job, read_description(job.out), resumed=resumed, started=started, was_done=False)
+
+
+def _find_weights_warnings(job: TrainingJob) -> list[str]:
+    """Random weights in layers that never train are rarely meant."""
+    if job.weights is None or job.weights.file is not None or job.stages[0].part is keep_whole:
+        return []
+    return [
+        f"{job.recipe.name} begins with random weights, and most of its layers stay as they are: they know nothing of "
+        "photographs or sounds. Give --weights, or train all layers with --set model.stages=whole"
+    ]
 
 
 def _is_done(job: TrainingJob) -> bool:
@@ -235,9 +253,12 @@ def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
     """A new model, or one as the last whole checkpoint has it."""
     set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
-    steps = job.epochs * count_steps(job)
-    model = compile_network(job.recipe, job.shape, statistics, job.recipe_settings, steps=steps)
-    return restore_checkpoint(job.partial / CHECKPOINTS, model), model
+    network = build_network(job.recipe, job.shape, statistics, job.recipe_settings, batch_rows=job.batch_rows)
+    state = restore_checkpoint(job.partial / CHECKPOINTS, network)
+    if not state.epoch and job.weights is not None and job.weights.file is not None:
+        assert job.recipe.load_weights is not None
+        job.recipe.load_weights(network, job.weights.file)
+    return state, network
 
 
 def _finish(job: TrainingJob, state: State, trained: keras.Model, split_warnings: list[str]) -> list[str]:

@@ -27,8 +27,10 @@ from hubbub.learn.crops import covering_crops, input_frames, valid_within
 from hubbub.learn.dataset import BandStatistics, KeptRows, band_statistics
 from hubbub.learn.extra_sounds import ExtraSounds, load_extra_sounds
 from hubbub.learn.networks import Recipe, Shape, find_recipe
+from hubbub.learn.pretrained import Weights, find_weights
 from hubbub.learn.scenes import WHOLE_EVENT, SceneMixer
 from hubbub.learn.splits import Split, SplitRule, choose_rule, split_rows
+from hubbub.learn.stages import Stage
 from hubbub.learn.teaching import Lesson, prepare_lessons
 from hubbub.models.frames import FrameLayout
 from hubbub.store.features import FeatureStore
@@ -55,6 +57,8 @@ class TrainingJob:
     teacher: Path | None
     """The bundle that says what is in the `unlabelled` ones."""
 
+    weights: Weights | None
+    """What the network begins with; None for recipes that always begin with random weights."""
     backbone: StoragePath | None
     """The model that makes the embeddings that a head trains on; None for any other network."""
 
@@ -119,6 +123,11 @@ class TrainingJob:
         return None if self.recipe.plan_frames is None else self.recipe.plan_frames(self.store.settings)
 
     @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Which part of the network trains in which epochs."""
+        return self.recipe.plan_stages(self.epochs, self.recipe_settings.model)
+
+    @cached_property
     def statistics(self) -> BandStatistics:
         """Of the training rows' sound, padding left out. Taking them compares every row with its checksum."""
         rows, crops = covering_crops(self.store.settings, self.split.train)
@@ -146,12 +155,13 @@ class TrainingJob:
             "settings_hash": self.store.settings_hash,
             **{name: sounds.identity for name, sounds in self.extra.items()},
             **({} if self.teacher is None else {"unlabelled": self.lessons[1]}),
+            **({} if self.weights is None else {"weights": self.weights.identity}),
         }
 
     def _settings_that_count(self) -> dict[str, dict[str, Any]]:
         """All but what is in the command by itself."""
-        elsewhere = {"epochs", "batch_rows", "validation_share"}
-        return self.recipe_settings.model_dump(mode="json", exclude={"train": elsewhere})
+        elsewhere = {"train": {"epochs", "batch_rows", "validation_share"}, "model": {"weights"}}
+        return self.recipe_settings.model_dump(mode="json", exclude=elsewhere)
 
 
 def plan_training(
@@ -198,7 +208,7 @@ def plan_training(
     if split.is_multilabel and recipe.activation == "softmax":
         raise TrainingError(_refuse_several_labels(split, model))
     count = len(split.train)
-    return TrainingJob(
+    job = TrainingJob(
         store=opened,
         out=out,
         recipe=recipe,
@@ -210,9 +220,12 @@ def plan_training(
         seed=seed,
         extra={name: load_extra_sounds(path, opened.settings, f"--{name}") for name, path in extra.items()},
         teacher=teacher,
+        weights=find_weights(model, settings),
         backbone=find_store_model(opened) if opened.holds_embeddings else None,
         memory_bytes=shuffle_budget_bytes() if asked.shuffle_mb is None else asked.shuffle_mb * 10**6,
     )
+    _ = job.stages  # refuses what cannot be divided into them
+    return job
 
 
 def _refuse_several_labels(split: Split, model: str) -> str:

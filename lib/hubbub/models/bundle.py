@@ -30,8 +30,10 @@ from hubbub.io.atomic import explain_read_errors, hash_file, local_file, read_by
 from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.models.backends import import_keras
-from hubbub.models.embedding import Embedder, count_dimension, export_embedding, open_embedder
+from hubbub.models.batches import RowBatches
+from hubbub.models.embedding import Embedder, count_dimension, open_embedder
 from hubbub.models.frames import FrameLayout, pool_frames
+from hubbub.models.gpu import keras_has_gpu
 from hubbub.models.onnx_export import export_onnx
 from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
 
@@ -40,9 +42,6 @@ MODEL, ONNX, DESCRIPTION, CARD = "model.keras", "model.onnx", "bundle.json", "RE
 
 Runtime = Literal["onnx", "keras"]
 """What scores the frames of a bundle."""
-
-BATCH_ROWS = 16
-"""Rows scored at once. Batches are filled up to it: one compiled graph, and no score depends on its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +128,16 @@ class Bundle:
             The rows have another shape than the model's.
         """
         self._require_shape(features)
-        scores = np.empty((len(features), len(self.labels)), np.float32)
-        for begin in range(0, len(features), BATCH_ROWS):
-            rows = features[begin : begin + BATCH_ROWS]
-            batch = np.zeros((BATCH_ROWS, *features.shape[1:]), np.float32)
-            batch[: len(rows)] = rows
-            scores[begin : begin + len(rows)] = self._score_batch(batch)[: len(rows)]
-        return scores
+        return self._scorer(features) if len(features) else np.empty((0, len(self.labels)), np.float32)
+
+    @cached_property
+    def _scorer(self) -> RowBatches:
+        return RowBatches(self._score_batch, on_gpu=self.runtime == "keras" and keras_has_gpu())
+
+    def count_batch_windows(self, *, embedding: bool = False) -> int:
+        """Windows that are best computed together; see `hubbub.models.opening.WindowModel`."""
+        batches = self.embedder.batches if embedding else self._scorer
+        return batches.count_rows((self.description["n_frames"], self.description["n_bands"]))
 
     @cached_property
     def dimension(self) -> int:
@@ -159,10 +161,6 @@ class Bundle:
     def embedder(self) -> Embedder:
         """What embeds, loaded."""
         return open_embedder(self, lambda: self._model)
-
-    def export_embedding(self, path: Path) -> dict[str, Any] | None:
-        """See `hubbub.models.embedding.export_embedding`."""
-        return export_embedding(self, self._model, path)
 
     def _require_shape(self, features: npt.NDArray[np.floating]) -> None:
         expected = (self.description["n_frames"], self.description["n_bands"])
@@ -221,6 +219,11 @@ class Bundle:
             return np.asarray(self._runtime(batch))
         scores = np.asarray(self._model.predict_on_batch(self.frames.pad(batch)))
         return pool_frames(scores[:, : self.frames.count(batch.shape[1])])
+
+    @property
+    def network(self) -> Any:
+        """The `keras.Model`; raises `BundleError` where Keras is not installed, or cannot load it."""
+        return self._model
 
     @cached_property
     def _model(self) -> Any:

@@ -59,7 +59,8 @@ def _copy_bundle(source: StoragePath, folder: StoragePath, *, export: bool) -> N
     if export and not description.get(embedding.ENTRY) and can_export():
         with tempfile.TemporaryDirectory(prefix="hubbub-") as workshop:
             local = Path(workshop) / embedding.FILE
-            if (found := bundle.read_bundle(source).export_embedding(local)) is not None:
+            opened = bundle.read_bundle(source)
+            if (found := embedding.export_embedding(opened, opened.network, local)) is not None:
                 _copy_file(local, folder / embedding.FILE)
                 description[embedding.ENTRY] = found
     write_bytes(folder / bundle.DESCRIPTION, (json.dumps(description, indent=2, allow_nan=False) + "\n").encode())

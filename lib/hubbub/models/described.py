@@ -72,15 +72,17 @@ class DescribedNetwork:
         """
         if what not in self._outputs:
             raise BundleError(f"{self._where} names no outputs.{what}; give them, if the network has some")
-        expected = (self._lengths["frame"], self._lengths["band"])
-        if features.ndim != 3 or features.shape[1:] != expected:
+        taken, bands = self._taken, self._lengths["band"]
+        if features.ndim == 3 and features.shape[1] == self._lengths["frame"]:
+            features = features[:, :taken]
+        if features.ndim != 3 or features.shape[1:] != (taken, bands):
             raise BundleError(
-                f"{self._where} expected rows of {expected[0]} frames x {expected[1]} bands; got {list(features.shape)}"
+                f"{self._where} expected rows of {taken} frames x {bands} bands; got {list(features.shape)}"
             )
         found = [np.empty((0, *self.shapes[what]), np.float32)]
         for begin in range(0, len(features), self._rows):
             rows = features[begin : begin + self._rows]
-            batch = np.zeros((self._rows, *expected), np.float32)
+            batch = np.zeros((self._rows, taken, bands), np.float32)
             batch[: len(rows)] = rows
             found.append(self._read(self._run(batch, what)[what], what)[: len(rows)])
         return np.concatenate(found)
@@ -89,7 +91,7 @@ class DescribedNetwork:
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Frames, and labels or dimensions, of each output: of windows of noise, for files leave lengths open."""
         noise = np.random.default_rng(0).normal(0, 0.1, self._lengths["sample"]).astype(np.float32)
-        features = compute_features(noise, self._given.settings).astype(np.float32)
+        features = compute_features(noise, self._given.settings).astype(np.float32)[: self._taken]
         held = self._run(np.repeat(features[None], self._rows, axis=0), *self._outputs)
         read = {what: self._read(held[what], what) for what in self._outputs}
         if "scores" in read:
@@ -120,8 +122,12 @@ class DescribedNetwork:
         """Lengths of what the network takes, by what lies along a dimension."""
         settings = self._given.settings
         samples = max(1, round(settings.windows.input_s * settings.frontend.sample_rate))
-        frames = settings.frontend.n_frames(samples)
-        return {"sample": samples, "frame": frames, "band": settings.frontend.n_bands}
+        return {"sample": samples, "frame": self._given.count_frames(), "band": settings.frontend.n_bands}
+
+    @property
+    def _taken(self) -> int:
+        """Frames of a window that the network takes, the first of those that it makes."""
+        return self._given.input.frames or self._lengths["frame"]
 
     @cached_property
     def _rows(self) -> int:
@@ -183,7 +189,7 @@ class DescribedNetwork:
         return chosen
 
     def _check_input(self) -> None:
-        why = find_mismatch(self._input, self._given.input_layout, self._lengths)
+        why = find_mismatch(self._input, self._given.input_layout, self._lengths | {"frame": self._taken})
         if why is None and self._input.dtype not in _FLOATS:
             why = f"it takes {self._input.dtype}, and hubbub gives float32"
         if why is not None:

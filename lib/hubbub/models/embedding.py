@@ -7,6 +7,7 @@ exporter is installed: a worker then embeds without loading Keras, and faster. E
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,9 @@ from hubbub.errors import BundleError
 from hubbub.io.atomic import hash_file, local_file
 from hubbub.io.paths import StoragePath
 from hubbub.models.backends import import_keras
+from hubbub.models.batches import CPU_ROWS, Compute, RowBatches
 from hubbub.models.frames import FrameLayout
+from hubbub.models.gpu import CUDA, keras_has_gpu, list_providers
 from hubbub.models.onnx_export import export_onnx
 from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
 
@@ -27,17 +30,11 @@ FILE, ENTRY = "embedding.onnx", "embedding"
 SCORES = "scores"
 """Name of the layer that gives the scores, in every network of ours."""
 
-BATCH_ROWS = 16
-"""Rows computed at once."""
-
 ONNX_MULTIPLE = 4
 """ONNX Runtime gets a multiple of so many rows: one row alone goes another way through a matrix product."""
 
 MOST_SHARE = 1e-4
 """Largest difference that is taken for rounding, as a share of the largest value."""
-
-Compute = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-"""Rows [row, frame, band] to what feeds the scores, [row, dimension] or [row, frame, dimension]."""
 
 
 def cut_network(model: Any, path: StoragePath) -> Any:
@@ -46,7 +43,9 @@ def cut_network(model: Any, path: StoragePath) -> Any:
     try:
         return keras.Model(model.inputs, model.get_layer(SCORES).input)
     except ValueError:
-        raise BundleError(f"{path} gives no embeddings: its network has no layer '{SCORES}'") from None
+        raise BundleError(
+            f"{path} gives no embeddings: its network has no layer '{SCORES}'; expected a bundle that hubbub trained"
+        ) from None
 
 
 def count_dimension(model: Any) -> int | None:
@@ -76,37 +75,31 @@ class Bundle(Protocol):
         """How frame scores lie."""
 
 
+@dataclass(frozen=True)
 class Embedder:
-    """Embeds rows by batches of one size, so that no embedding depends on the rows beside it.
+    """Embeds rows, each by itself."""
 
-    Parameters
-    ----------
-    compute
-        The network.
-    multiple
-        Batches are filled up to a multiple of so many rows.
-    frames
-        How the frames of a network of frames lie; None for one of whole rows.
-    """
+    batches: RowBatches
+    """The network, in batches."""
 
-    def __init__(self, compute: Compute, multiple: int, frames: FrameLayout | None) -> None:
-        self._compute, self._multiple, self._frames = compute, multiple, frames
+    frames: FrameLayout | None
+    """How the frames of a network of frames lie; None for one of whole rows."""
+
+    @classmethod
+    def of(cls, compute: Compute, frames: FrameLayout | None, *, multiple: int = CPU_ROWS, on_gpu: bool) -> Embedder:
+        """Make one of what computes a batch; arguments of `RowBatches`."""
+
+        def pool(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            if frames is None:
+                return np.asarray(compute(batch))
+            by_frame = np.asarray(compute(frames.pad(batch)))
+            return by_frame[:, : frames.count(batch.shape[1])].mean(axis=1)
+
+        return cls(RowBatches(pool, multiple=multiple, on_gpu=on_gpu), frames)
 
     def __call__(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Embed [row, frame, band], one row at least: float32 [row, dimension]."""
-        found = []
-        for begin in range(0, len(features), BATCH_ROWS):
-            rows = np.asarray(features[begin : begin + BATCH_ROWS], np.float32)
-            batch = np.zeros((-(-len(rows) // self._multiple) * self._multiple, *rows.shape[1:]), np.float32)
-            batch[: len(rows)] = rows
-            found.append(self._embed_batch(batch)[: len(rows)])
-        return np.concatenate(found)
-
-    def _embed_batch(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if self._frames is None:
-            return np.asarray(self._compute(batch))
-        by_frame = np.asarray(self._compute(self._frames.pad(batch)))
-        return by_frame[:, : self._frames.count(batch.shape[1])].mean(axis=1)
+        return self.batches(features)
 
 
 def open_embedder(bundle: Bundle, network: Callable[[], Any]) -> Embedder:
@@ -122,11 +115,13 @@ def open_embedder(bundle: Bundle, network: Callable[[], Any]) -> Embedder:
     BundleError
         A file is missing, changed or cut short, or Keras is needed and not installed.
     """
-    if not has_exported(bundle.description):
-        return Embedder(cut_network(network(), bundle.path).predict_on_batch, BATCH_ROWS, bundle.frames)
+    on_cuda = has_exported(bundle.description) and CUDA in list_providers()
+    if not has_exported(bundle.description) or (keras_has_gpu() and not on_cuda):
+        cut = cut_network(network(), bundle.path)
+        return Embedder.of(cut.predict_on_batch, bundle.frames, on_gpu=keras_has_gpu())
     with local_file(bundle.path / FILE) as local:
         check_exported(local.parent, bundle.description)
-        return Embedder(open_onnx(local).run_first, ONNX_MULTIPLE, bundle.frames)
+        return Embedder.of(open_onnx(local).run_first, bundle.frames, multiple=ONNX_MULTIPLE, on_gpu=on_cuda)
 
 
 def check_exported(folder: StoragePath, description: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import compute_features
-from hubbub.audio.windows import window_grid
 from hubbub.config import Settings
 from hubbub.config.foreign import ForeignSettings, Rule
 from hubbub.errors import BundleError
@@ -36,7 +35,7 @@ class ForeignModel:
     files: ForeignFiles
     """What its files say."""
 
-    network: DescribedNetwork
+    _network: DescribedNetwork
     """What computes."""
 
     def __repr__(self) -> str:
@@ -69,19 +68,19 @@ class ForeignModel:
         return describe(self.files)
 
     @cached_property
-    def sliding(self) -> SlidingWindows | None:
+    def _sliding(self) -> SlidingWindows | None:
         """How windows slide over a stream; None for a model that scores windows."""
         return plan_sliding(self.files)
 
     @property
     def frames(self) -> FrameLayout | None:
         """How frame scores lie; None for a model that scores windows."""
-        return None if self.sliding is None else self.sliding.frames
+        return None if self._sliding is None else self._sliding.frames
 
     @property
     def dimension(self) -> int | None:
         """Values of an embedding; None for a model without."""
-        return None if self.given.outputs.embeddings is None else self.network.shapes["embeddings"][1]
+        return None if self.given.outputs.embeddings is None else self._network.shapes["embeddings"][1]
 
     def prepare(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
         """Turn windows, float32 [window, sample], into features [window, frame, band]; a waveform has a frame a sample.
@@ -102,7 +101,7 @@ class ForeignModel:
             The features have another shape than the model's, or it gives no scores.
         """
         scores = self._score(features)
-        return scores.mean(axis=1) if self.sliding is None else pool_frames(scores)
+        return scores.mean(axis=1) if self._sliding is None else pool_frames(scores)
 
     def embed(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Compute embeddings of features: float32 [window, dimension]; frames are averaged.
@@ -112,7 +111,11 @@ class ForeignModel:
         BundleError
             The features have another shape than the model's, or it gives no embeddings.
         """
-        return self.network.compute(features, "embeddings").mean(axis=1)
+        return self._network.compute(features, "embeddings").mean(axis=1)
+
+    def count_batch_windows(self, *, embedding: bool = False) -> int:
+        """Windows that are best computed together: as many as at once."""
+        return BATCH_ROWS
 
     def score_block(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Score the frames of a block, float32 [frame, band] -> float32 [score, label]; see `SlidingWindows`.
@@ -122,12 +125,12 @@ class ForeignModel:
         BundleError
             The model scores no frames.
         """
-        if self.sliding is None:
+        if self._sliding is None:
             raise BundleError(f"{self.path} scores windows and no frames; give outputs.scores.frame_s where it does")
-        return self.sliding.score_block(features, self._score, len(self.labels), BATCH_ROWS)
+        return self._sliding.score_block(features, self._score, len(self.labels), BATCH_ROWS)
 
     def _score(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        return self.network.compute(features, "scores")
+        return self._network.compute(features, "scores")
 
 
 def open_foreign(path: str | StoragePath) -> ForeignModel:
@@ -153,8 +156,8 @@ def open_foreign(path: str | StoragePath) -> ForeignModel:
         described = DescribedNetwork(network, given, str(path))
     described.check(len(files.labels))
     model = ForeignModel(path, files, described)
-    if model.sliding is not None:
-        model.sliding.check(described.shapes["scores"][0], str(path))
+    if model._sliding is not None:
+        model._sliding.check(described.shapes["scores"][0], str(path))
     return model
 
 
@@ -163,14 +166,13 @@ def plan_sliding(files: ForeignFiles) -> SlidingWindows | None:
     scores, settings = files.given.outputs.scores, files.given.settings
     if scores is None or scores.frame_s is None:
         return None
-    grid = window_grid(settings, hop_s=settings.windows.input_s)
-    return SlidingWindows.of(settings, settings.frontend.n_frames(grid.window), scores, str(files.path))
+    window = files.given.input.frames or files.given.count_frames()
+    return SlidingWindows.of(settings, window, scores, str(files.path))
 
 
 def describe(files: ForeignFiles) -> dict[str, Any]:
     """Describe a model as `bundle.json` does a bundle."""
     given, settings = files.given, files.given.settings
-    grid = window_grid(settings, hop_s=settings.windows.input_s)
     rules = {label: _make_rule(given, label) for label in files.labels}
     sliding = plan_sliding(files)
     return {
@@ -183,7 +185,7 @@ def describe(files: ForeignFiles) -> dict[str, Any]:
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash,
         "window_s": settings.windows.input_s,
-        "n_frames": settings.frontend.n_frames(grid.window),
+        "n_frames": given.count_frames(),
         "n_bands": settings.frontend.n_bands,
         **({} if given.hop_s is None else {"hop_s": given.hop_s}),
         **({} if sliding is None else {"frames": asdict(sliding.frames)}),

@@ -101,6 +101,9 @@ def _fetch(source: StoragePath, folder: Path, names: list[str]) -> None:
 def _read_local(path: StoragePath, local: Path) -> ForeignFiles:
     given = parse_foreign(_read_yaml(local), str(path))
     labels = _read_labels(local.parent, given, path)
+    for label in given.rules:
+        if label not in labels:
+            raise BundleError(f"{path}: rules.{label}: no such label: {suggest_nearest(label, labels)}")
     network = _list_network(local.parent, given, path)
     names = (path.name, *network, *_labels_file(given))
     hashes = {name: _hash_file(local.parent / name) for name in network}
@@ -139,11 +142,19 @@ def _list_network(folder: Path, given: ForeignSettings, path: StoragePath) -> li
         what = "is a folder" if whole.is_dir() else "is missing"
         raise BundleError(f"{where} {what}; expected the network, one file, beside {path.name}")
     refuse_pickle(whole, where)
-    return [given.file, *_list_external(folder, given)]
+    external = _list_external(folder, given)
+    for name in external:
+        if not (folder / name).is_file():
+            raise BundleError(
+                f"{where} has weights in a file of their own, {make_visible(name)}, which is missing; copy it there"
+            )
+    return [given.file, *external]
 
 
 def _list_external(folder: Path, given: ForeignSettings) -> list[str]:
-    """Files beside an ONNX file that hold its weights; none of other formats."""
+    """Files beside an ONNX or OpenVINO file that hold its weights; none of other formats."""
+    if given.kind == "openvino":
+        return [str(PurePosixPath(given.file).with_suffix(".bin"))]
     if given.kind != "onnx":
         return []
     from hubbub.models.runtimes.onnx import list_external_files
@@ -170,7 +181,7 @@ def _read_labels(folder: Path, given: ForeignSettings, path: StoragePath) -> tup
     column = given.labels.column
     labels = _read_lines(text) if column is None else _read_column(text, column, str(where))
     if column is None and file.suffix.lower() == ".csv":
-        first = next(csv.reader([text]), [])
+        first = next(csv.reader(text.splitlines()[:1]), [])
         raise BundleError(f"{where} is a CSV: give the labels' column, one of {', '.join(map(make_visible, first))}")
     try:
         check_labels(labels, str(where))
@@ -203,5 +214,8 @@ def _hash_model(given: ForeignSettings, labels: tuple[str, ...], hashes: dict[st
 
 
 def _hash_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error}; check its permissions, or copy it again") from None

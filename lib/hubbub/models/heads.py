@@ -66,6 +66,10 @@ class HeadModel:
         """Labels, in the order of the scores."""
         return self.head.labels
 
+    def count_batch_windows(self, *, embedding: bool = False) -> int:
+        """Windows that the backbone best embeds together."""
+        return self.backbone.count_batch_windows(embedding=True)
+
     @property
     def dimension(self) -> None:
         """None: the backbone embeds, and is a model of its own."""

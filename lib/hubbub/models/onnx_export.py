@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.models.backends import computes_on_tensorflow
+from hubbub.models.exporters import find_exporter
 from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
 
 MOST_DIFFERENCE = 1e-4
@@ -49,10 +47,7 @@ def export_onnx(
     if not (has_onnx_runtime() and computes_on_tensorflow()):  # other backends' exporters would load TensorFlow
         return None
     try:
-        with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            warnings.simplefilter("ignore")
-            model(features[:1])  # Keras exports what was called
-            model.export(path, format="onnx", verbose=False)
+        find_exporter("onnx").write(model, path, features.shape[1])
         exported = open_onnx(path)
         expected = np.asarray(model.predict_on_batch(features))
         difference = float(np.abs(exported.run_first(features) - expected).max())

@@ -63,6 +63,9 @@ class WindowModel(Protocol):
     def predict(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Score what `prepare` made: float32 [window, label], 0 to 1, each window by itself."""
 
+    def count_batch_windows(self, *, embedding: bool = False) -> int:
+        """Windows whose scores, or embeddings, are best computed together; on a GPU that is measured."""
+
     @property
     def dimension(self) -> int | None:
         """Values of a window's embedding; None for a model that gives none."""

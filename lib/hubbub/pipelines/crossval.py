@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from hubbub.config.network_features import check_network
-from hubbub.config.recipes import RecipeSettings
+from hubbub.config.recipes import RecipeSettings, choose_recipe_settings
 from hubbub.errors import TrainingError
 from hubbub.io.atomic import atomic_write, write_json
 from hubbub.io.lock import write_lock
@@ -40,6 +40,7 @@ from hubbub.pipelines.trials import (
     FOLDS,
     Trial,
     TrialResults,
+    fix_weights_of,
     hash_rows,
     is_done,
     prepare_trials_folder,
@@ -76,9 +77,11 @@ class CrossvalPlan:
     @property
     def command(self) -> dict[str, Any]:
         """All that decides the scores: another command needs another folder."""
+        weights = self.trials[0].weights
         return {
             "model": self.model,
-            "recipe_settings": self.settings.model_dump(mode="json"),
+            "recipe_settings": self.settings.model_dump(mode="json", exclude={"model": {"weights"}}),
+            **({} if weights is None else {"weights": weights}),
             "trials": [one.name for one in self.trials],
             "folds": "official" if self.fold_of is None else "by group",
             "settings_hash": self.store.settings_hash,
@@ -126,6 +129,7 @@ def crossval(
     *,
     model: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     folds: int | None = None,
     seeds: int = 1,
     cluster: str | None = None,
@@ -146,11 +150,15 @@ def crossval(
     log = JsonLog(None if log_json is None else Path(log_json), JOB, reporter.warn)
     opened = as_store(store)
     model = choose_model(opened, model, reporter.say)
-    plan = plan_crossval(opened, folder, model, as_recipe_settings(model, settings), folds, seeds)
+    chosen = choose_recipe_settings(
+        model, as_recipe_settings(model, settings), weights=None if weights is None else os.fspath(weights)
+    )
+    plan = plan_crossval(opened, folder, model, chosen, folds, seeds)
     described = describe_plan(plan, retry_failed=retry_failed)
     reporter.show_table("crossval: the plan", described)
     if dry_run:
         return CrossvalResult(folder, len(plan.trials))
+    plan = replace(plan, trials=fix_weights_of(plan.trials))
     prepare_trials_folder(folder, plan.command, "a cross-validation")
     if plan.fold_of is not None:
         _write_folds(folder / FOLDS, plan.fold_of)

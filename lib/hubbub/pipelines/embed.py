@@ -129,6 +129,8 @@ def _make_settings(model: _Model, held: FeatureStore | None, hop_s: float | None
     dimension = model.description.get("dimension") or open_embedder(model.path).dimension
     window_s = heard.windows.input_s
     before = None if held is None else held.settings.windows.hop_s or window_s
+    _refuse_change(held, "--hop", hop_s, before)
+    _refuse_change(held, "--dtype", dtype, None if held is None else held.settings.dtype)
     chosen_s = hop_s or before or model.description.get("hop_s") or window_s
     if not 0 < chosen_s <= window_s:
         raise UsageError(f"--hop {chosen_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
@@ -144,6 +146,14 @@ def _make_settings(model: _Model, held: FeatureStore | None, hop_s: float | None
         dtype=dtype or (held.settings.dtype if held is not None else "float32"),
         layout=held.settings.layout if held is not None else Layout(rows_per_chunk=ROWS_PER_CHUNK),
     )
+
+
+def _refuse_change(held: FeatureStore | None, option: str, given: Any, there: Any) -> None:
+    """Refuse an option that a store was built without; raises `StoreError`."""
+    if held is not None and given not in (None, there):
+        raise StoreError(
+            f"{option} {given}: {held.path} was built with {there}; leave {option} out to grow it, or give another -o"
+        )
 
 
 def _keep_model(store: FeatureStore, model: _Model, reporter: Reporter) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hubbub.config.recipes import RecipeSettings
     from hubbub.models.foreign import ForeignModel
     from hubbub.pipelines.evaluate import Evaluation
+    from hubbub.pipelines.export_model import ExportResult
     from hubbub.pipelines.inputs import PathLike
 
 
@@ -30,6 +31,7 @@ def train(
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     backgrounds: PathLike | None = None,
@@ -58,6 +60,9 @@ def train(
     settings
         Changes to the recipe such as ``{"model.learning_rate": 0.001}``, or the path of a YAML file; ``hubbub settings
         --model default`` prints all of them.
+    weights
+        What a network for photographs begins with: ``imagenet`` (which is fetched once), ``random``, a file of weights,
+        or its address at https://; None: ``imagenet``, or what `settings` say. Short for ``model.weights``.
     epochs
         Short for ``train.epochs``; None: what suits the model and the data.
     seed
@@ -80,7 +85,7 @@ def train(
     Raises
     ------
     hubbub.errors.TrainingError
-        The rows cannot train or test a model, or a recording is on both sides of the split.
+        The rows cannot train or test a model, a recording is on both sides of the split, or the weights are not there.
     hubbub.errors.SettingsError
         A setting is unknown or out of range.
     hubbub.errors.StoreError, hubbub.errors.BundleError
@@ -100,6 +105,7 @@ def train(
         test_fold=test_fold,
         split_by=split_by,
         settings=settings,
+        weights=weights,
         epochs=epochs,
         seed=seed,
         backgrounds=backgrounds,
@@ -276,6 +282,55 @@ def export_events(labels: PathLike | LabelTables, out: PathLike, *, format: str)
     from hubbub.pipelines.export import export as run
 
     return run(labels, out, format=format)
+
+
+def export_model(
+    bundle: PathLike | Bundle,
+    out: PathLike,
+    *,
+    format: str,
+    compare: PathLike | None = None,
+    progress: bool = False,
+) -> ExportResult:
+    """Write a model for another runtime, compared with the bundle; needs Keras on TensorFlow.
+
+    Parameters
+    ----------
+    bundle
+        The model, or the path of its bundle.
+    out
+        Folder to make, on this machine. It is there when all of it is written and equal.
+    format
+        ``onnx``, ``litert`` or ``openvino``.
+    compare
+        A feature store of the model's settings, a folder of recordings, or one recording, on which the two are
+        compared; None: voices, noise and other sounds that are made.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    ExportResult
+        `path` of the YAML file, which `label` takes as a model; `files`; `max_difference` of a score from the bundle's.
+
+    Raises
+    ------
+    hubbub.errors.BundleError
+        There is no bundle, the format lacks what its network computes, a score differs by more than 1e-4, a package is
+        missing, or `out` holds another model.
+    hubbub.errors.UsageError
+        The format is unknown, or there is nothing to compare on.
+    hubbub.errors.StoreError
+        `out` holds something else.
+
+    Examples
+    --------
+    >>> exported = hubbub.export_model("bundle", "exported", format="onnx")  # doctest: +SKIP
+    >>> hubbub.label("archive/", exported.path, "labels")  # doctest: +SKIP
+    """
+    from hubbub.pipelines.export_model import export_model as run
+
+    return run(bundle, out, format=format, compare=compare, progress=progress)
 
 
 def write_report(

@@ -25,6 +25,7 @@ def crossval(
     *,
     model: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     folds: int | None = None,
     seeds: int = 1,
     client: Client | None = None,
@@ -43,7 +44,7 @@ def crossval(
         The store.
     out
         Folder of the cross-validation, which all workers see. The same call resumes: finished trials are kept.
-    model, settings
+    model, settings, weights
         As in `train`.
     folds
         Draw so many folds of whole groups; None: the clips' own.
@@ -75,6 +76,7 @@ def crossval(
         out,
         model=model,
         settings=settings,
+        weights=weights,
         folds=folds,
         seeds=seeds,
         cluster=cluster,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings, parse_settings
-from hubbub.errors import LabelsError, UsageError
+from hubbub.errors import BundleError, LabelsError, UsageError
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.labels.events import EventRule
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hubbub.pipelines.inputs import PathLike
+
+
+MOST_COUNTED = 40
+"""Labels whose events are counted on the screen, those with the most."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,8 @@ def _prepare_run(
     """Read the model, and the label tables where there are some, and plan the run."""
     description = read_description(model)
     settings = parse_settings(description["settings"], where=str(model))
+    if not description["labels"]:
+        raise BundleError(f"{model} gives embeddings and no scores; train a head on them: hubbub embed, hubbub train")
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
     chosen = _choose_grid(hop_s, tables, settings, description)
@@ -266,7 +272,8 @@ def _run(
         tables = tables.begin(run.plan.clips)
         summary = _label_missing(run, tables, this)
         counts = sorted(summary.event_counts.items(), key=lambda item: -item[1])
-        found = ", ".join(f"{name} {count}" for name, count in counts)
+        found = ", ".join(f"{name} {count}" for name, count in counts[:MOST_COUNTED])
+        found += f", … {len(counts)} labels in all" if len(counts) > MOST_COUNTED else ""
         reporter.say(f"events: {found or 'none above the thresholds'}")
         return _settle(run, tables, this, summary)
 

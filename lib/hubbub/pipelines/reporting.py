@@ -110,3 +110,28 @@ def show_epochs(reporter: Reporter, what: str) -> Iterator[Callable[[Mapping[str
             advance(1)
 
         yield on_epoch
+
+
+@contextmanager
+def show_rows(reporter: Reporter, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show rows being gone through, until all are.
+
+    Yields
+    ------
+    callable
+        To be called with rows done, and rows in all.
+    """
+    with ExitStack() as stack:
+        advance: Advance | None = None
+        shown = 0
+
+        def on_rows(done: int, total: int) -> None:
+            nonlocal advance, shown
+            if advance is None:
+                advance = stack.enter_context(reporter.show_progress(what, total, "rows"))
+            advance(done - shown)
+            shown = done
+            if done >= total:  # whatever comes next has a bar of its own
+                stack.close()
+
+        yield on_rows

@@ -214,8 +214,8 @@ def _make_clips(store: FeatureStore, nearest: Nearest, top: int) -> ClipTable:
     """The windows that were found, each once, by its most similar row."""
     if not len(nearest.rows):
         raise StoreError(
-            f"{store.path}: all {nearest.skipped} rows are zeros or not finite, so none is like anything; "
-            "embed with a model whose embeddings differ from sound to sound"
+            f"{store.path}: all {nearest.skipped} rows are zeros or not finite, so none can be compared: "
+            "use a store of a model whose embeddings differ from sound to sound"
         )
     ranked = {"rank": np.zeros(len(nearest.rows), np.int64), "similarity": nearest.similarities}
     clips = make_window_clips(store, nearest.rows, ranked)

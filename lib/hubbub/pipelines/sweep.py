@@ -39,6 +39,7 @@ from hubbub.pipelines.train import require_local
 from hubbub.pipelines.trials import (
     Trial,
     TrialResults,
+    fix_weights_of,
     hash_rows,
     is_done,
     prepare_trials_folder,
@@ -74,13 +75,14 @@ class SweepPlan:
     @property
     def command(self) -> dict[str, Any]:
         """All that decides the trials: another command needs another folder."""
-        first = self.trials[0]
+        first, weights = self.trials[0], [one.weights for one in self.trials]
         return {
             "grid": self.grid.model_dump(mode="json"),
             "stores": [one.settings_hash for one in self.stores],
             "rows": list(self.rows_hashes),
             "test_fold": first.test_fold,
             "split_by": first.split_by,
+            **({"weights": weights} if any(weights) else {}),
         }
 
 
@@ -154,6 +156,7 @@ def sweep(
     reporter.show_table("sweep: the plan", described)
     if dry_run:
         return SweepResult(folder, len(plan.trials))
+    plan = replace(plan, trials=fix_weights_of(plan.trials))
     prepare_trials_folder(folder, plan.command, "a sweep")
     with (
         write_lock(folder, JOB, notice=reporter.warn),

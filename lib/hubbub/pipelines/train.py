@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from hubbub.io.paths import StoragePath, is_local
 from hubbub.models.backends import import_keras
 from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store, choose_model
 from hubbub.pipelines.json_log import JsonLog
-from hubbub.pipelines.reporting import Reporter, choose_reporter, show_epochs
+from hubbub.pipelines.reporting import Reporter, choose_reporter, show_epochs, show_rows
 from hubbub.store.features import FeatureStore
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def train(
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     backgrounds: PathLike | None = None,
@@ -54,7 +56,7 @@ def train(
     with reporter.show_waiting("loading Keras"):
         import_keras()
         from hubbub.learn.train import train as train_model
-    with show_epochs(reporter, "train") as show:
+    with show_rows(reporter, "frozen layers") as show_frozen, show_epochs(reporter, "train") as show:
         result = train_model(
             opened,
             folder,
@@ -62,12 +64,14 @@ def train(
             test_fold=test_fold,
             split_by=split_by,
             settings=chosen,
+            weights=weights,
             epochs=epochs,
             seed=seed,
             **extra,
             allow_leakage=allow_leakage,
             on_warning=reporter.warn,
             on_epoch=_log_and_show(log, show),
+            on_rows=show_frozen,
         )
     log.write(
         "end",

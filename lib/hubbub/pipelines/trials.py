@@ -18,7 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,6 +65,9 @@ class Trial:
 
     split_by: str | None = None
     """As of ``hubbub train``."""
+
+    weights: str | None = None
+    """What identifies the weights to begin with, which are the same on every worker; None: the model has none."""
 
     until_epoch: int | None = None
     """Epoch after which it pauses; None: the last one."""
@@ -163,6 +166,7 @@ class TrialTask:
 
 def _train(trial: Trial, store: FeatureStore, bundle: Path) -> dict[str, Any] | None:
     """Train to the end; or pause, and say where training stands."""
+    from hubbub.learn.pretrained import require_weights
     from hubbub.learn.train import train
 
     partial = bundle.with_name(bundle.name + ".partial") / "checkpoints"
@@ -174,6 +178,7 @@ def _train(trial: Trial, store: FeatureStore, bundle: Path) -> dict[str, Any] | 
     try:
         if trial.until_epoch is not None and (_read_state(partial) or {"epoch": 0})["epoch"] >= trial.until_epoch:
             raise _Paused
+        require_weights(trial.model, trial.settings, trial.weights)
         train(
             store,
             bundle,
@@ -258,6 +263,25 @@ class TrialResults:
     def failed(self) -> list[dict[str, Any]]:
         """Of trials that did not end well."""
         return [record for record in self.records.values() if record["status"] != "ok"]
+
+
+def fix_weights_of(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Return trials whose settings name the same weights on every worker; fetches those that are not here yet.
+
+    Raises
+    ------
+    TrainingError
+        There are no such weights, or they cannot be fetched.
+    """
+    from hubbub.learn.pretrained import fix_weights
+
+    known: dict[tuple[str, str], tuple[RecipeSettings, str | None]] = {}
+    fixed = []
+    for one in trials:
+        key = (one.model, one.settings.model_dump_json())
+        settings, identity = known[key] = known.get(key) or fix_weights(one.model, one.settings)
+        fixed.append(replace(one, settings=settings, weights=identity))
+    return tuple(fixed)
 
 
 def run_trials(run: Run, folder: Path, trials: Sequence[Trial], *, retry_failed: bool) -> TrialResults:

@@ -25,7 +25,7 @@ MODEL_FOLDER = "model"
 """Folder of a store of embeddings with a copy of the model that makes them."""
 
 BATCH_WINDOWS = 32
-"""Windows that are transformed together, of however many clips: 14 MB of samples of 5 s at 22,050 Hz."""
+"""Windows that are transformed together at least, of however many clips: 14 MB of samples of 5 s at 22,050 Hz."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ class EmbedTransform:
 
     settings: Settings
     model: WindowModel
-    batch_windows: int = BATCH_WINDOWS
+
+    @property
+    def batch_windows(self) -> int:
+        """See `hubbub.tasks.extract.Transform`."""
+        return max(BATCH_WINDOWS, self.model.count_batch_windows(embedding=True))
 
     def __call__(self, samples: npt.NDArray[np.float32], seconds: defaultdict[str, float]) -> npt.NDArray[np.floating]:
         """See `hubbub.tasks.extract.Transform`."""

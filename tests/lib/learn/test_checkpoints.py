@@ -19,6 +19,7 @@ from hubbub.learn.checkpoints import (  # noqa: E402
     copy_kept_model,
     mark_stopped,
     restore_checkpoint,
+    restore_optimizer,
     save_checkpoint,
 )
 
@@ -53,9 +54,12 @@ def take_steps(model, count: int) -> list[float]:
 def test_training_goes_on_as_if_it_had_not_stopped(precision: str, tmp_path: Path):
     model = make_network(precision)
     take_steps(model, 3)
-    save_checkpoint(tmp_path, State(epoch=1, kept_epoch=1, kept_loss=0.5, history=[{"loss": 1.0}]), model)
+    save_checkpoint(
+        tmp_path, State(epoch=1, kept_epoch=1, kept_loss=0.5, history=[{"loss": 1.0}]), model, model.optimizer
+    )
     other = make_network(precision)
     state = restore_checkpoint(tmp_path, other)
+    restore_optimizer(tmp_path, state, other.optimizer)
     assert state == State(epoch=1, kept_epoch=1, kept_loss=0.5, history=[{"loss": 1.0}])
     assert take_steps(other, 3) == take_steps(model, 3)
 
@@ -74,7 +78,7 @@ def test_the_last_and_the_best_are_kept_and_the_best_is_copied(tmp_path: Path):
     for epoch, kept in ((1, 1), (2, 2), (3, 2), (4, 2)):
         take_steps(model, 1)
         wanted[epoch] = model.get_weights()
-        save_checkpoint(tmp_path, State(epoch=epoch, kept_epoch=kept), model)
+        save_checkpoint(tmp_path, State(epoch=epoch, kept_epoch=kept), model, model.optimizer)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000002", "00000004"]
     best = copy_kept_model(tmp_path, State(epoch=4, kept_epoch=2), model)
     assert not best.compiled
@@ -86,10 +90,22 @@ def test_the_last_and_the_best_are_kept_and_the_best_is_copied(tmp_path: Path):
 
 def test_that_training_stopped_is_remembered(tmp_path: Path):
     model, state = make_network(), State(epoch=1, kept_epoch=1)
-    save_checkpoint(tmp_path, state, model)
+    save_checkpoint(tmp_path, state, model, model.optimizer)
     state.stopped, state.stopped_by = True, "the loss broke"
     mark_stopped(tmp_path, state)
     assert restore_checkpoint(tmp_path, model).stopped_by == "the loss broke"
+
+
+def test_an_optimizer_of_another_stage_is_refused(tmp_path: Path):
+    """Where another part of the network trains, an optimizer has other moments."""
+    model = make_network()
+    state = State(epoch=1, kept_epoch=1)
+    save_checkpoint(tmp_path, state, model, model.optimizer)
+    model.layers[0].trainable = False
+    model.compile(keras.optimizers.Adam(0.1), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    with pytest.raises(TrainingError, match="4 values more than the network has"):
+        restore_optimizer(tmp_path, state, model.optimizer)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +114,7 @@ def test_that_training_stopped_is_remembered(tmp_path: Path):
 def test_a_damaged_checkpoint_is_named_with_what_to_do(damage: str, tmp_path: Path):
     partial = tmp_path / "bundle.partial"
     model, folder = make_network(), partial / "checkpoints"
-    save_checkpoint(folder, State(epoch=1, kept_epoch=1), model)
+    save_checkpoint(folder, State(epoch=1, kept_epoch=1), model, model.optimizer)
     file = folder / "00000001" / VALUES
     whole = file.read_bytes()
     if damage == "gone":  # as in the checkpoints of an earlier version

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,9 @@ def break_epoch(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(
         module,
         "_one_epoch",
-        lambda job, epoch, model, policy: one_epoch(job, epoch, model, Breaks() if epoch + 1 == number else policy),
+        lambda job, epoch, model, source: one_epoch(
+            job, epoch, model, replace(source, policy=Breaks()) if epoch + 1 == number else source
+        ),
     )
 
 

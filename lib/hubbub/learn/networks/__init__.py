@@ -10,12 +10,14 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
 from hubbub.config.network_features import HEADS, choose_features
 from hubbub.config.recipes import DEFAULTS, ModelSettings, RecipeSettings
 from hubbub.errors import TrainingError, suggest_nearest
+from hubbub.learn.stages import Stage, plan_one_stage
 
 if TYPE_CHECKING:
     from hubbub.learn.augment import Augmentation
@@ -30,6 +32,9 @@ _RECIPES: Mapping[str, str] = {
     "cnn-128": "cnn_128:RECIPE",
     "cnn-stft-32": "cnn_stft_32:RECIPE",
     "crnn": "crnn:RECIPE",
+    "inception-v3": "images:INCEPTION_V3",
+    "mobilenet-v2": "images:MOBILENET_V2",
+    "efficientnet-b0": "images:EFFICIENTNET_B0",
     "linear": "heads:LINEAR",
     "dense": "heads:DENSE",
 }
@@ -97,8 +102,14 @@ class Recipe:
     """For networks that score frames of time, [row, frame, label]: how these lie. Their augmentation makes targets of
     that shape, and scenes of its own length."""
 
+    load_weights: Callable[[Any, Path], None] | None = None
+    """Gives a network that was built the weights of a file; None where training always begins with random ones."""
+
     weights_licence: str | None = None
     """Licence of the weights that training begins with; None where it begins with random ones."""
+
+    plan_stages: Callable[[int, ModelSettings], tuple[Stage, ...]] = plan_one_stage
+    """Divides a number of epochs into stages."""
 
     settled_share: float = 0.0
     """Share of the epochs after which one may be kept: before, a learning rate that still falls makes weights that are

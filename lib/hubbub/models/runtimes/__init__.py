@@ -83,6 +83,7 @@ FORMATS = {
     "saved-model": _Format("saved_model.open_saved_model", ("tensorflow",), "cpu"),
     "onnx": _Format("onnx.open_checked_onnx", ("onnxruntime", "onnx"), "onnx"),
     "litert": _Format("litert.open_litert", ("ai-edge-litert",), "litert"),
+    "openvino": _Format("openvino.open_openvino", ("openvino",), "openvino"),
 }
 """By the kind that the YAML file of a model names (`hubbub.config.foreign.Kind`)."""
 

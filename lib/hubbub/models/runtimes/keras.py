@@ -58,7 +58,8 @@ class KerasNetwork:
         part = self._part(tuple(outputs))
         ordered = [values[port.name] for port in self.inputs]
         try:
-            return [np.asarray(each) for each in part.predict_on_batch(ordered)]
+            held = part.predict_on_batch(ordered)
+            return [np.asarray(each) for each in (held if isinstance(held, list) else [held])]
         except Exception as error:  # Keras raises what its backend does
             shapes = ", ".join(str(list(value.shape)) for value in values.values())
             raise BundleError(f"{self._path} cannot take {shapes}: {say_error(error)}") from None
