@@ -24,7 +24,7 @@ from hubbub.labels.suggestions import (
     iterate_scored_windows,
     pool,
 )
-from hubbub.labels.suggestions.diverse import choose_farthest, point_all
+from hubbub.labels.suggestions.diverse import choose_farthest
 from hubbub.labels.tables import create_labels
 
 LABELS = ("dog", "rain", "siren")
@@ -206,10 +206,10 @@ def test_a_diverse_choice_does_not_depend_on_the_order(seed: int, parts: int, is
 
 
 def test_what_was_heard_already_is_what_a_diverse_choice_stays_away_from():
-    vectors = point_all(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [0, 0], [np.nan, 1]], np.float32))
+    vectors = np.array([[2, 0], [1, 0.1], [0, 1], [0.1, 1], [-9, 0], [0, 0], [np.nan, 1]], np.float16)
     windows = make_windows(0, recordings=7, windows=1, labels=1)
     windows = ScoredWindows(windows.uri, windows.start_s, windows.end_s, np.empty((7, 0), np.float32), vectors)
-    strategy = STRATEGIES["diverse"](Wanted(2))
+    strategy = STRATEGIES["diverse"](Wanted(2, by_direction=True))
     strategy.add(windows[np.arange(1, 7)])
     strategy.add_reviewed(windows[np.arange(1)])
     chosen = strategy.choose()

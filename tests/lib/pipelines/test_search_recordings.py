@@ -12,7 +12,6 @@ import soundfile
 import hubbub
 from hubbub.clips.table import ClipTable
 from hubbub.errors import UsageError
-from hubbub.pipelines.embed import embed
 from hubbub.store.features import FeatureStore
 from tests.tone_model import RATE, write_tone_model
 
@@ -42,8 +41,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(archive: Path) -> FeatureStore:
     model = write_tone_model(archive.parent / "model")
     path = archive.parent / "store"
-    embed(archive, path, model=model, cluster="serial")
-    return hubbub.open_store(path)
+    return hubbub.embed(archive, path, model=model, cluster="serial")
 
 
 def spans(clips: ClipTable) -> list[tuple[str, float]]:
@@ -105,8 +103,7 @@ def test_a_recording_that_is_none_is_refused(store: FeatureStore, archive: Path,
 def test_what_is_found_is_a_clip_table_like_any(store: FeatureStore, archive: Path, tmp_path: Path):
     found = hubbub.search(store, f"{archive / 'a.wav'}@2.5", tmp_path / "found.parquet", top=3)
     model = store.path / "model" / "tones.yaml"
-    embed(tmp_path / "found.parquet", tmp_path / "again", model=model, cluster="serial")
-    again = hubbub.open_store(tmp_path / "again")
+    again = hubbub.embed(tmp_path / "found.parquet", tmp_path / "again", model=model, cluster="serial")
     assert sorted(again.rows(["start_s"])["start_s"]) == sorted(found.rows["start_s"].to_pylist())
     page = hubbub.write_report([found], tmp_path / "page.html")
     text = page.read_text()
