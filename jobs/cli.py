@@ -17,7 +17,7 @@ from hubbub.io.text import make_visible
 from .options import DEBUG_VARIABLE, INTERRUPTED
 
 JOBS = (
-    *("index", "fetch", "settings", "features", "status", "verify", "compact", "info"),
+    *("index", "fetch", "settings", "features", "embed", "status", "verify", "compact", "info"),
     *(
         "models",
         "train",
@@ -31,6 +31,8 @@ JOBS = (
         "score",
         "export",
         "export-model",
+        "search",
+        "suggest",
         "report",
         "demo",
     ),

@@ -99,8 +99,27 @@ def write_windows(
     return write_yaml(folder, **changed)
 
 
-def write_frames(folder: Path, **changed: Any) -> Path:
-    """Write a network that scores frames, [batch, sample] -> [batch, frame, label], and its YAML file."""
+def write_external(folder: Path, name: str) -> Path:
+    """A network of windows whose weights lie in a file of their own."""
+    import onnx
+
+    path = write_windows(folder)
+    model = onnx.load(str(folder / "net.onnx"))
+    tensor = next(each for each in model.graph.initializer if each.name == "weights")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", name), ("offset", "0"), ("length", str(weights().nbytes))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
+    return path
+
+
+def write_frames(folder: Path, *, nan_in_silence: bool = False, **changed: Any) -> Path:
+    """Write a network that scores frames, [batch, sample] -> [batch, frame, label], and its YAML file.
+
+    With `nan_in_silence` it divides by a window's loudest sample, so that a window of silence has no scores.
+    """
     from onnx import helper
 
     nodes = [
@@ -109,8 +128,14 @@ def write_frames(folder: Path, **changed: Any) -> Path:
             "Conv", ["image", "kernels"], ["sums"], kernel_shape=[KERNEL], strides=[STRIDE], pads=[STRIDE, STRIDE]
         ),
         helper.make_node("Transpose", ["sums"], ["turned"], perm=[0, 2, 1]),
-        helper.make_node("Sigmoid", ["turned"], ["scores"]),
+        helper.make_node("Sigmoid", ["turned"], ["whole" if nan_in_silence else "scores"]),
     ]
+    if nan_in_silence:
+        nodes += [
+            helper.make_node("ReduceMax", ["image"], ["loudest"], axes=[2], keepdims=1),
+            helper.make_node("Div", ["loudest", "loudest"], ["one"]),
+            helper.make_node("Mul", ["whole", "one"], ["scores"]),
+        ]
     held = {"kernels": kernels(), "middle": np.array([1], np.int64)}
     save_onnx(folder / "net.onnx", nodes, {"audio": ["n", WINDOW]}, {"scores": ["n", FRAMES, 3]}, held)
     scores = {"name": "scores", "layout": ["batch", "frame", "label"], "frame_s": STRIDE / RATE, "halo_frames": 2}

@@ -33,6 +33,8 @@ _WITHOUT_CLUSTER = {
         "export",
         "export-model",
         "report",
+        "search",  # of what is little, in threads
+        "suggest",
         "info",
         "status",
     ),

@@ -319,6 +319,44 @@ class WaveformSettings(Frames):
         return n_samples
 
 
+class EmbeddingSettings(Frames):
+    """What a model makes of each window: one vector. `hubbub embed` makes them, nobody sets them by hand."""
+
+    name: Literal["embedding"] = "embedding"
+    model: str = Field(min_length=1, max_length=200, description="what the model is called; changes no value")
+    model_hash: str = Field(pattern=r"^[0-9a-f]{16}$", description="of the model")
+    dimension: int = Field(ge=1, le=65536, description="values a window")
+
+    # A row is one frame: what lies between frames is never asked.
+    n_fft: ClassVar[int] = 1
+    hop_samples: ClassVar[int] = 1
+    precision: ClassVar[Literal["float32"]] = "float32"
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """A model's values have no bounds that float16 is sure to hold; where it does, it halves the store."""
+        return ("float32", "float16")
+
+    @property
+    def n_bands(self) -> int:
+        """Values a window."""
+        return self.dimension
+
+    @property
+    def tail_samples(self) -> int:
+        """A fiftieth of a second, about what the hop of a transform is."""
+        return self.sample_rate // 50
+
+    @property
+    def not_local(self) -> str | None:
+        """A vector has no stretches."""
+        return "an embedding is one vector of the whole window; use mode all"
+
+    def n_frames(self, n_samples: int) -> int:
+        """One: the window."""
+        return 1
+
+
 _DEFAULT = "log-mel"
 _CLASSES: tuple[type[Frames], ...] = (
     LogMelSettings,
@@ -332,7 +370,10 @@ _CLASSES: tuple[type[Frames], ...] = (
     WaveformSettings,
 )
 FRONTENDS: dict[str, type[Frames]] = {kind.model_fields["name"].default: kind for kind in _CLASSES}
-"""Classes of settings by the name that chooses them."""
+"""Classes of settings by the name that chooses them; those that only models make are not among them."""
+
+MADE_BY_MODELS = {"embedding": "hubbub embed CLIPS --model MODEL -o STORE"}
+"""Frontends that nobody chooses for `hubbub features`, and the command that makes their rows."""
 
 
 def _name_of(given: Any) -> str:
@@ -348,7 +389,8 @@ FrontendSettings = Annotated[
     | Annotated[ChromaSettings, Tag("chroma")]
     | Annotated[PcenSettings, Tag("pcen")]
     | Annotated[DescriptorsSettings, Tag("descriptors")]
-    | Annotated[WaveformSettings, Tag("waveform")],
+    | Annotated[WaveformSettings, Tag("waveform")]
+    | Annotated[EmbeddingSettings, Tag("embedding")],
     Discriminator(_name_of),
 ]
 """Settings of any frontend; without a `name` they are log-mel's."""

@@ -25,6 +25,7 @@ from hubbub.learn.streams import RowSource, Source
 from hubbub.learn.tf_data import Failures
 from hubbub.learn.training_job import TrainingJob
 from hubbub.models.backends import open_log
+from hubbub.models.batches import is_out_of_memory
 
 OnEpoch = Callable[[dict[str, float]], None]
 CHECKPOINTS, LOGS = "checkpoints", "logs"
@@ -229,10 +230,7 @@ def _explain_memory(job: TrainingJob) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        names = {kind.__name__ for kind in type(error).__mro__}
-        if not names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"} and (
-            "RESOURCE_EXHAUSTED" not in str(error)
-        ):
+        if not is_out_of_memory(error):
             raise
         smaller = max(1, job.batch_rows // 2)
         raise TrainingError(

@@ -277,7 +277,8 @@ def _compute(frozen: keras.Model, stream: Iterator[Features], count: int, progre
         values = np.asarray(frozen.predict_on_batch(rows)[: len(features)], np.float32)
         if not np.isfinite(values).all():
             raise TrainingError(
-                "the frozen layers' outputs are not finite; use --set train.precision=float32, or other weights"
+                f"{(~np.isfinite(values)).sum()} values of the frozen layers' outputs are not finite; "
+                "use --set train.precision=float32, or other weights"
             )
         taken.append(values)
         count -= len(features)

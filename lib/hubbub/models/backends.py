@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
+_HUSHED = threading.RLock()
+"""One thread at a time, or another would keep the descriptor that is turned away."""
+
 
 def import_keras() -> Any:
     """Import Keras and its backend without what they say on standard error, where jobs draw their progress.
 
     What goes wrong is an exception and not lost.
     """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else one process takes all memory of a GPU
     with hushed_stderr():
         import keras
     with without_tensorflow():
@@ -40,15 +45,16 @@ def hushed_stderr() -> Iterator[None]:
     TensorFlow greets before any setting of its log is read, so the descriptor itself is turned away.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    with _HUSHED:
+        sys.stderr.flush()
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def computes_on_tensorflow() -> bool:

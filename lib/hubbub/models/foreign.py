@@ -113,6 +113,10 @@ class ForeignModel:
         """
         return self._network.compute(features, "embeddings").mean(axis=1)
 
+    def count_batch_windows(self, *, embedding: bool = False) -> int:
+        """Windows that are best computed together: as many as at once."""
+        return BATCH_ROWS
+
     def score_block(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Score the frames of a block, float32 [frame, band] -> float32 [score, label]; see `SlidingWindows`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ MOST_DIFFERENCE = 1e-4
 """Largest difference of a score that is taken for rounding."""
 
 
-def export_onnx(model: Any, path: Path, features: npt.NDArray[np.float32]) -> dict[str, Any] | None:
+def can_export() -> bool:
+    """Whether what writes ONNX files is installed, and ONNX Runtime; loads nothing."""
+    return has_onnx_runtime() and find_spec("tf2onnx") is not None
+
+
+def export_onnx(
+    model: Any, path: Path, features: npt.NDArray[np.float32], *, most_difference: float = MOST_DIFFERENCE
+) -> dict[str, Any] | None:
     """Write a Keras network for ONNX Runtime, where what writes it is installed, and compare the two.
 
     Parameters
@@ -27,11 +35,13 @@ def export_onnx(model: Any, path: Path, features: npt.NDArray[np.float32]) -> di
         The file.
     features
         float32 [row, frame, band], on which they are compared.
+    most_difference
+        Largest difference of a value that is taken for rounding.
 
     Returns
     -------
     found
-        `max_difference` of any score; None where there is no exporter or no runtime, or the two differ: there is then
+        `max_difference` of any value; None where there is no exporter or no runtime, or the two differ: there is then
         no file, and Keras scores.
     """
     if not (has_onnx_runtime() and computes_on_tensorflow()):  # other backends' exporters would load TensorFlow
@@ -44,7 +54,7 @@ def export_onnx(model: Any, path: Path, features: npt.NDArray[np.float32]) -> di
     except Exception:  # exporters fail in ways of their own; Keras still scores
         path.unlink(missing_ok=True)
         return None
-    if not difference <= MOST_DIFFERENCE:
+    if not difference <= most_difference:
         path.unlink(missing_ok=True)
         return None
     return {"max_difference": difference}

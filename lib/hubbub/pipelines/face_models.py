@@ -27,7 +27,7 @@ def train(
     store: PathLike | FeatureStore,
     out: PathLike,
     *,
-    model: str = "default",
+    model: str | None = None,
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
@@ -51,7 +51,8 @@ def train(
     out
         Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
     model
-        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`.
+        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`; None: ``default``, or
+        ``linear`` for a store of embeddings.
     test_fold
         Fold to keep out and test on.
     split_by
@@ -333,18 +334,18 @@ def export_model(
 
 
 def write_report(
-    sources: Sequence[PathLike | LabelTables | Evaluation],
+    sources: Sequence[PathLike | LabelTables | Evaluation | ClipTable],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,
     title: str = "hubbub report",
 ) -> StoragePath:
-    """Write evaluations and label tables as one HTML page.
+    """Write evaluations, label tables and clip tables as one HTML page.
 
     Parameters
     ----------
     sources
-        Label tables, evaluations that were written, or their folders.
+        Label tables, evaluations that were written, or their folders; clip tables, such as `search` finds.
     out
         The page.
     truth

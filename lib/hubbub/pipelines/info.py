@@ -49,10 +49,9 @@ def list_warnings(facts: StoreInfo) -> Iterator[str]:
 
 def describe_store(facts: StoreInfo) -> dict[str, Any]:
     """Describe a store, as names and values for people; leave out empty values."""
-    frames, bands = facts.row_shape
     clips = f"{facts.clips_ok} ok, {facts.clips_failed} failed, {facts.clips_retired} retired"
     lines = {
-        "rows": f"{facts.rows}, of {frames} frames x {bands} bands",
+        "rows": f"{facts.rows}, of {_describe_row(facts)}",
         "clips": clips + (f"; {facts.clips_unlabelled} of those ok have no label" if facts.clips_unlabelled else ""),
         "audio": f"{_format_hours(facts.sound_s)} in its windows; overlaps, channels and variants count once",
         "folds": _format_counts(facts.folds),
@@ -66,6 +65,13 @@ def describe_store(facts: StoreInfo) -> dict[str, Any]:
         "format": facts.format,
     }
     return {name: line for name, line in lines.items() if line}
+
+
+def _describe_row(facts: StoreInfo) -> str:
+    frames, values = facts.row_shape
+    if facts.settings["frontend"]["name"] == "embedding":
+        return f"{values} values, embeddings by {facts.settings['frontend']['model']}"
+    return f"{frames} frames x {values} bands"
 
 
 def _describe_size(facts: StoreInfo) -> str:

@@ -8,13 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbub.clips.index import index_listing
-from hubbub.clips.sources import Columns, Listing, list_source
-from hubbub.clips.sources.tree import is_audio
-from hubbub.clips.table import ClipTable, read_table
+from hubbub.clips.table import ClipTable
 from hubbub.config import Settings, parse_settings
-from hubbub.errors import BundleError, ClipTableError, LabelsError, UsageError
-from hubbub.io.atomic import explain_read_errors
+from hubbub.errors import BundleError, LabelsError, UsageError
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.labels.events import EventRule
@@ -30,13 +26,15 @@ from hubbub.labels.tables import (
 from hubbub.models.bundle import Bundle
 from hubbub.models.foreign import ForeignModel
 from hubbub.models.frames import FrameLayout
-from hubbub.models.opening import check_model, choose_runtime, read_description
+from hubbub.models.heads import is_head
+from hubbub.models.opening import check_model, choose_runtime, list_needs, read_description
 from hubbub.models.stream import StreamLayout
 from hubbub.pipelines.event_rules import RuleChanges, make_rules
 from hubbub.pipelines.execution import check_recordings, describe_plan, report_result, run_units
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.progress import Goal
+from hubbub.pipelines.recordings import read_recordings
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.run_folder import ClusterOptions, Run, open_run
 from hubbub.pipelines.run_summary import RunSummary
@@ -133,7 +131,8 @@ class _LabelRun:
     document
         Entries of run.json that a later run must share.
     made_by
-        More entries, of a model of others: `model`, with its kind and file.
+        More entries: `activation` of the scores; of a model of others `model`, with its kind and file; of a head
+        `needs`, packages of workers.
     """
 
     table: ClipTable
@@ -167,13 +166,17 @@ def _prepare_run(
     tables = open_labels(output) if is_labels(output) else None
     chosen = _choose_grid(hop_s, tables, settings, description)
     before = make_rules(description) if tables is None else tables.rules
-    table = source if isinstance(source, ClipTable) else _read_recordings(source, reporter)
+    table = source if isinstance(source, ClipTable) else read_recordings(source, reporter)
     document = _make_document(description, chosen, changes.apply(before), table)
     if tables is not None:
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
     plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
-    made_by = {"model": {name: description[name] for name in ("kind", "file")}} if "kind" in description else {}
+    made_by: dict[str, Any] = {"activation": description.get("activation")}
+    if "kind" in description:
+        made_by |= {"model": {name: description[name] for name in ("kind", "file")}}
+    elif is_head(settings):
+        made_by |= {"needs": list_needs(model)}
     return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed, made_by)
 
 
@@ -226,28 +229,6 @@ def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Set
     if not 0 < hop_s <= window_s:
         raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
     return hop_s
-
-
-def _read_recordings(source: StoragePath, reporter: Reporter) -> ClipTable:
-    """Read a clip table, or index a folder or one recording without labels."""
-    with explain_read_errors(source):
-        exists, is_file, is_folder = source.exists(), source.is_file(), source.is_dir()
-    if not exists:
-        raise ClipTableError(
-            f"{source} does not exist; expected a clip table, a folder of recordings, or one recording"
-        )
-    if source.suffix == ".csv":
-        raise ClipTableError(
-            f"{source} is a CSV; make a clip table of it first: hubbub index {source} -o clips.parquet"
-        )
-    if is_file and is_audio(source.name):
-        listing = Listing(absolute_path(source).parent, [{"uri": source.name, "labels": []}])
-    elif is_folder:
-        listing = list_source(source, "flat", Columns())
-    else:
-        return read_table(source)
-    with reporter.show_progress("index", len(listing.clips), "files") as advance:
-        return index_listing(listing, on_clip=lambda: advance(1))[0]
 
 
 def _make_document(

@@ -12,8 +12,11 @@ import numpy as np
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import get_frontend, n_frames
+from hubbub.audio.remote import cached_copy
+from hubbub.clips.table import resolve_uri
 from hubbub.config.frontends import FourierFrames, Frames, LogMelSettings
-from hubbub.errors import EmptyAudio
+from hubbub.errors import EmptyAudio, HubbubError
+from hubbub.io.paths import StoragePath
 from hubbub.report.charts import Tick, round_ticks
 
 LONGEST_S = 600.0
@@ -23,6 +26,7 @@ _MOST_SAMPLES = 2**24  # what a picture may hold in memory, 64 MiB; at very high
 _COLUMNS, _LINES = 1400, 256  # of a picture, at most
 _VALUES_A_BLOCK = 2**20
 _RANGE_DB = 80.0
+_LEAST_HZ, _MOST_HZ = 1000, 384_000  # rates that a log-mel spectrogram may have
 _PLAYABLE_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 knows
 
 
@@ -38,6 +42,47 @@ class Picture:
     """Frequencies, at percent from the top."""
     time_ticks: tuple[Tick, ...]
     """Times, at percent from the left."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of a recording on the page; without `picture` it could not be read, and `problem` says why."""
+
+    picture: Picture | None
+    sound: str
+    problem: str
+
+
+def show_stretch(
+    uri: str,
+    root: StoragePath,
+    settings: Frames | None,
+    *,
+    start_s: float = 0.0,
+    end_s: float = LONGEST_S,
+    version: str | None = None,
+) -> Stretch:
+    """Draw and encode a stretch of a recording, wherever it lies.
+
+    Parameters
+    ----------
+    uri, root, version
+        As a clip table has them.
+    settings
+        Of the frontend, see `draw_picture`; None: a log-mel spectrogram at the recording's own rate.
+    start_s, end_s
+        What is shown, in seconds.
+    """
+    try:
+        path = cached_copy(resolve_uri(uri, root), version)
+        if settings is None:
+            rate = decode.read_audio_info(path).sample_rate
+            settings = LogMelSettings(sample_rate=min(max(rate, _LEAST_HZ), _MOST_HZ))
+        picture = draw_picture(path, settings, start_s=start_s, end_s=end_s)
+        sound = encode_audio(path, sample_rate=settings.sample_rate, shown_s=picture.shown_s, start_s=start_s)
+    except (HubbubError, OSError) as error:
+        return Stretch(None, "", f"{type(error).__name__}: {error}")
+    return Stretch(picture, sound, "")
 
 
 def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: float = LONGEST_S) -> Picture:

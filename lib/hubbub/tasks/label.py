@@ -63,6 +63,8 @@ class LabelTask:
     def needs(self) -> tuple[str, ...]:
         """Packages that workers must have."""
         run = self.tables.run
+        if "needs" in run:
+            return tuple(run["needs"])
         kind = run["model"]["kind"] if "model" in run else run.get("frames", {}).get("runtime", "keras")
         return needed_packages(kind, is_foreign="model" in run)
 

@@ -59,7 +59,7 @@ OWN: dict[str, Any] = {  # what hypothesis may set besides the frames, by settin
 
 
 @st.composite
-def some_settings(draw: st.DrawFn, name: str) -> Frames:
+def some_settings(draw: st.DrawFn, name: str) -> FourierFrames:
     n_fft = draw(st.integers(16, 600))
     frames = {
         "sample_rate": draw(st.sampled_from([1000, 8000, 22050, 192_000])),

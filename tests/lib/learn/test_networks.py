@@ -14,9 +14,8 @@ from hubbub.config.recipes import choose_recipe_settings  # noqa: E402
 from hubbub.learn.dataset import BandStatistics  # noqa: E402
 from hubbub.learn.fitting import build_network, compile_model  # noqa: E402
 from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
-from hubbub.learn.networks.cnn_stft_32 import shrink  # noqa: E402
 from hubbub.learn.networks.fourier import power_spectra  # noqa: E402
-from hubbub.learn.networks.standard import standardise  # noqa: E402
+from hubbub.learn.networks.standard import shrink, standardise  # noqa: E402
 from hubbub.learn.pretrained import PUBLISHED  # noqa: E402
 
 MOST_PARAMETERS = 2_000_000

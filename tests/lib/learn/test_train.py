@@ -188,8 +188,12 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_bundle_and_the_next_run_finish
     assert load_bundle(out).labels == ["hiss", "hum", "ring"]
 
 
+ALIKE = {"cnn-64", "cnn-stft-32"}
+"""Networks whose layers and optimizers are those of others."""
+
+
 @pytest.mark.usefixtures("few_scenes")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in NAMES])
 def test_every_model_learns_what_is_easy(name, tmp_path, clips, build):
     from hubbub.pipelines.evaluate import evaluate
 

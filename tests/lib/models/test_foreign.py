@@ -32,6 +32,7 @@ from tests.data.networks import (  # noqa: E402
     score_frames,
     sigmoid,
     weights,
+    write_external,
     write_frames,
     write_windows,
     write_yaml,
@@ -394,22 +395,6 @@ def test_weights_beside_the_file_belong_to_it(tmp_path: Path):
 def test_weights_outside_the_folder_are_refused(tmp_path: Path, outside: str):
     with pytest.raises(BundleError, match="names weights outside its folder"):
         check_model(write_external(tmp_path, outside))
-
-
-def write_external(folder: Path, name: str) -> Path:
-    """A network of windows whose weights lie in a file of their own."""
-    import onnx
-
-    path = write_windows(folder)
-    model = onnx.load(str(folder / "net.onnx"))
-    tensor = next(each for each in model.graph.initializer if each.name == "weights")
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", name), ("offset", "0"), ("length", str(weights().nbytes))):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, value
-    (folder / "net.onnx").write_bytes(model.SerializeToString())
-    return path
 
 
 def test_operations_that_need_code_are_refused(tmp_path: Path):

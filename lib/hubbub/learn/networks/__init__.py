@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
-from hubbub.config.network_features import choose_features
+from hubbub.config.network_features import HEADS, choose_features
 from hubbub.config.recipes import DEFAULTS, ModelSettings, RecipeSettings
 from hubbub.errors import TrainingError, suggest_nearest
 from hubbub.learn.stages import Stage, plan_one_stage
@@ -35,6 +35,8 @@ _RECIPES: Mapping[str, str] = {
     "inception-v3": "images:INCEPTION_V3",
     "mobilenet-v2": "images:MOBILENET_V2",
     "efficientnet-b0": "images:EFFICIENTNET_B0",
+    "linear": "heads:LINEAR",
+    "dense": "heads:DENSE",
 }
 """Where the recipe of each model is, below this package; read at the first use, for it brings Keras."""
 
@@ -117,6 +119,11 @@ class Recipe:
     def features(self) -> Settings:
         """The features that it is made for."""
         return choose_features(self.name)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it trains on embeddings, and not on spectrograms."""
+        return self.name in HEADS
 
     @property
     def defaults(self) -> RecipeSettings:

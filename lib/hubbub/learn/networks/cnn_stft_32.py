@@ -13,7 +13,7 @@ from hubbub.config.recipes import ModelSettings
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
 from hubbub.learn.networks.seed_cnn import optimizer
-from hubbub.learn.networks.standard import make_picture
+from hubbub.learn.networks.standard import make_picture, shrink
 
 SIDE = 32
 """Frames and bands of the shrunk picture."""
@@ -45,25 +45,6 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
         hidden = layers.Dense(units, activation="relu")(hidden)
     scores = layers.Dense(shape.n_labels, activation="softmax", dtype="float32", name="scores")(hidden)
     return keras.Model(features, scores, name="cnn_stft_32")
-
-
-def shrink(picture: keras.KerasTensor, side: int) -> keras.KerasTensor:
-    """Resize a picture to `side` x `side` by bilinear interpolation of means.
-
-    Interpolation alone looks at two frames of each stretch that becomes one: of 626 frames at 64. So stretches that are
-    longer are averaged first.
-
-    Parameters
-    ----------
-    picture
-        float [row, frame, band, channel].
-    side
-        Frames and bands of the result.
-    """
-    pool = tuple(max(1, size // side) for size in picture.shape[1:3])
-    if pool != (1, 1):
-        picture = layers.AveragePooling2D(pool, padding="same")(picture)
-    return layers.Resizing(side, side)(picture)
 
 
 RECIPE = Recipe(

@@ -33,7 +33,7 @@ from hubbub.io.text import count_noun
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
 from hubbub.learn.networks.default import optimizer, policy
-from hubbub.learn.networks.standard import standardise
+from hubbub.learn.networks.standard import make_picture, shrink
 from hubbub.learn.stages import Parts, Stage
 from hubbub.learn.weight_files import Arrays, WeightsFile, list_wanted, open_weights
 
@@ -98,8 +98,8 @@ class ImageNetwork:
         assert isinstance(model, ImageModelSettings)
         _refuse_small_rows(shape, model)
         side_px, learns = model.side_px or self.side_px, model.stages == "whole"
-        features = keras.Input((shape.n_frames, shape.n_bands), name="features")
-        image = _draw_image(standardise(features, statistics), model.channels, side_px)
+        features, picture = make_picture(shape, statistics)
+        image = _draw_image(picture, model.channels, side_px)
         scale, offset = self.pixels
         # float32 in mixed precision, too: networks have their own first step, and take images as numbers of pixels.
         image = layers.Rescaling(scale, offset, dtype="float32", name="pixels")(image)
@@ -180,13 +180,12 @@ def _refuse_small_rows(shape: Shape, model: ImageModelSettings) -> None:
         )
 
 
-def _draw_image(standard: keras.KerasTensor, channels: str, side_px: int) -> keras.KerasTensor:
+def _draw_image(picture: keras.KerasTensor, channels: str, side_px: int) -> keras.KerasTensor:
     """Standardised rows as images, float32 [row, side, side, 3], most of them from -1 to 1: bands down, time across."""
-    n_frames, n_bands = standard.shape[1:]
-    image = layers.Permute((2, 1, 3))(layers.Reshape((n_frames, n_bands, 1))(standard))
+    image = layers.Permute((2, 1, 3))(picture)
     if channels == "deltas":
         image = layers.Concatenate()([image, _take_deltas(image)])
-    image = layers.Resizing(side_px, side_px, dtype="float32", name="resize")(image)
+    image = shrink(image, side_px)
     if channels == "same":
         image = layers.Concatenate()([image, image, image])
     return layers.Rescaling(CONTRAST, dtype="float32", name="contrast")(image)

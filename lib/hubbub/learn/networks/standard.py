@@ -55,3 +55,22 @@ def choose_padding(shape: Shape, *, least_frames: int, least_bands: int) -> str:
     """Return ``valid``, as the authors of a network have it, or ``same`` for rows that are too small for that."""
     fits = shape.n_frames >= least_frames and shape.n_bands >= least_bands
     return "valid" if fits else "same"
+
+
+def shrink(picture: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """Resize a picture to `side` x `side` by bilinear interpolation of means.
+
+    Interpolation alone looks at two frames of each stretch that becomes one: of 626 frames at 64. So stretches that are
+    longer are averaged first.
+
+    Parameters
+    ----------
+    picture
+        float [row, frame, band, channel].
+    side
+        Frames and bands of the result.
+    """
+    pool = tuple(max(1, size // side) for size in picture.shape[1:3])
+    if pool != (1, 1):
+        picture = layers.AveragePooling2D(pool, padding="same")(picture)
+    return layers.Resizing(side, side)(picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ class LiteRtNetwork:
         self.outputs: Sequence[Port] = list(file.outputs)
         self._places = {port.name: number for ports in (file.tensors, file.outputs) for port, number in ports.items()}
         self._also: list[int] = []
+        self._alone = threading.Lock()  # an interpreter serves one thread at a time
         self._interpreter = self._open()
         self._shapes: dict[int, tuple[int, ...]] = {}
 
@@ -126,15 +128,19 @@ class LiteRtNetwork:
         """See `Network`."""
         numbers = {port.name: number for port, number in self._file.inputs.items()}
         held = {numbers[name]: value for name, value in values.items()}
+        with self._alone:
+            return self._run(held, [self._places[name] for name in outputs])
+
+    def _run(self, held: Mapping[int, npt.NDArray[np.float32]], outputs: Sequence[int]) -> list[np.ndarray]:
         try:
             self._resize({number: value.shape for number, value in held.items()})
             for number, value in held.items():
                 self._interpreter.set_tensor(number, value)
             self._interpreter.invoke()
-            return [self._interpreter.get_tensor(self._places[name]) for name in outputs]
+            return [self._interpreter.get_tensor(number) for number in outputs]
         except (RuntimeError, ValueError) as error:
             self._shapes = {}
-            shapes = ", ".join(str(list(value.shape)) for value in values.values())
+            shapes = ", ".join(str(list(value.shape)) for value in held.values())
             raise BundleError(f"{self._path} cannot take {shapes}: {say_error(error)}") from None
 
     def _resize(self, shapes: dict[int, tuple[int, ...]]) -> None:
@@ -151,7 +157,7 @@ class LiteRtNetwork:
         data = self._file.with_outputs(self._also) if self._also else None
         path = str(self._path) if data is None else None
         try:
-            with hushed_stderr():  # it says which delegate it takes
+            with hushed_stderr():  # on which it greets
                 interpreter = Interpreter(model_path=path, model_content=data, num_threads=self._threads)
                 interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:

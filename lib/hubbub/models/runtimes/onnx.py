@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hubbub.errors import BundleError
 from hubbub.io.text import make_visible
+from hubbub.models.gpu import list_providers
 from hubbub.models.runtimes import Network, Port, count_threads, say_error
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
@@ -76,7 +77,7 @@ def open_onnx(path: Path, *, threads: int | None = None) -> OnnxNetwork:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=list_providers())
     except Exception as error:
         raise BundleError(f"{path} cannot be loaded: {say_error(error)}") from None
     return OnnxNetwork(path, session)

@@ -72,6 +72,7 @@ def open_saved_model(path: Path, *, signature: str, threads: int) -> Network:
     chosen = _choose_signature(meta_graph, signature, path)
     _refuse_code(meta_graph, chosen, path)
     options = tensorflow.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+    options.gpu_options.allow_growth = True
     session = tensorflow.compat.v1.Session(graph=tensorflow.Graph(), config=options)
     try:
         with session.graph.as_default(), hushed_stderr(), _hushed_log():

@@ -1,0 +1,124 @@
+"""Search by a recording: it is embedded by the store's own model, as the rows were."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import hubbub
+from hubbub.clips.table import ClipTable
+from hubbub.errors import UsageError
+from hubbub.pipelines.embed import embed
+from hubbub.store.features import FeatureStore
+from tests.tone_model import RATE, write_tone_model
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+
+def tone(hz: float, seconds: float, *, seed: int = 0) -> np.ndarray:
+    """A tone in a little noise."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    return (0.3 * np.sin(2 * np.pi * hz * time) + 0.01 * np.random.default_rng(seed).normal(size=len(time))).astype(
+        "f4"
+    )
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings of 6 s, a second each of tones; and one that cannot be read."""
+    folder = tmp_path_factory.mktemp("archive")
+    for name, tones in (("a", (500, 900, 1400, 2000, 2700, 3300)), ("b", (3300, 2700, 700, 1400, 500, 900))):
+        soundfile.write(folder / f"{name}.wav", np.concatenate([tone(hz, 1.0, seed=hz) for hz in tones]), RATE)
+    (folder / "torn.wav").write_bytes(b"RIFF")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(archive: Path) -> FeatureStore:
+    model = write_tone_model(archive.parent / "model")
+    path = archive.parent / "store"
+    embed(archive, path, model=model, cluster="serial")
+    return hubbub.open_store(path)
+
+
+def spans(clips: ClipTable) -> list[tuple[str, float]]:
+    return list(zip(clips.rows["uri"].to_pylist(), clips.rows["start_s"].to_pylist(), strict=True))
+
+
+def test_a_recording_finds_its_like(store: FeatureStore, tmp_path: Path):
+    """The archive's windows are half a second: a tone of a second is two of them."""
+    soundfile.write(tmp_path / "like.flac", tone(1400, 0.8, seed=9), RATE)
+    found = hubbub.search(store, tmp_path / "like.flac", top=4)
+    assert sorted(spans(found)) == [("a.wav", 2.0), ("a.wav", 2.5), ("b.wav", 3.0), ("b.wav", 3.5)]
+    assert min(found.rows["similarity"].to_pylist()) > 0.99
+
+
+def test_a_recording_of_another_rate_is_resampled(store: FeatureStore, tmp_path: Path):
+    time = np.arange(22_050) / 44_100
+    soundfile.write(tmp_path / "like.wav", 0.3 * np.sin(2 * np.pi * 2700 * time), 44_100)
+    assert sorted(spans(hubbub.search(store, str(tmp_path / "like.wav"), top=4))) == [
+        *(("a.wav", 4.0), ("a.wav", 4.5), ("b.wav", 1.0), ("b.wav", 1.5)),
+    ]
+
+
+def test_a_stretch_of_a_recording_finds_its_like(store: FeatureStore, archive: Path):
+    """And windows that share sound with it are left out."""
+    window = hubbub.search(store, f"{archive / 'a.wav'}@2.5", top=3)
+    assert sorted(spans(window)) == [("a.wav", 2.0), ("b.wav", 3.0), ("b.wav", 3.5)]
+    stretch = hubbub.search(store, f"{archive / 'a.wav'}@2-3", top=2)
+    assert sorted(spans(stretch)) == [("b.wav", 3.0), ("b.wav", 3.5)]
+    whole = hubbub.search(store, archive / "a.wav", top=100)
+    assert {uri for uri, _ in spans(whole)} == {"b.wav"}
+    assert len(hubbub.search(store, archive / "a.wav", top=100, with_example=True)) == 24
+
+
+def test_an_example_is_embedded_as_the_rows_were(store: FeatureStore, archive: Path):
+    """A row and the same stretch of its recording have the same direction."""
+    by_row = hubbub.search(store, 3, top=24, with_example=True)
+    rows = store.rows(["row", "uri", "start_s"])
+    row = rows[rows["row"] == 3].iloc[0]
+    by_stretch = hubbub.search(store, f"{archive / row['uri']}@{row['start_s']}", top=24, with_example=True)
+    assert by_stretch.rows.equals(by_row.rows)
+
+
+@pytest.mark.parametrize(
+    ("like", "said"),
+    [
+        ("none.wav", "there is no such recording"),
+        ("none.wav@3", "there is no such recording"),
+        ("{archive}/a.wav@7", "there is no sound from 7 s on"),
+        ("{archive}/a.wav@3-2", "the stretch ends before it begins"),
+        ("{archive}/torn.wav", "cannot be read: DecodeError"),
+        ("{archive}", "there is no such recording"),
+    ],
+)
+def test_a_recording_that_is_none_is_refused(store: FeatureStore, archive: Path, like: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        hubbub.search(store, like.format(archive=archive))
+
+
+def test_what_is_found_is_a_clip_table_like_any(store: FeatureStore, archive: Path, tmp_path: Path):
+    found = hubbub.search(store, f"{archive / 'a.wav'}@2.5", tmp_path / "found.parquet", top=3)
+    model = store.path / "model" / "tones.yaml"
+    embed(tmp_path / "found.parquet", tmp_path / "again", model=model, cluster="serial")
+    again = hubbub.open_store(tmp_path / "again")
+    assert sorted(again.rows(["start_s"])["start_s"]) == sorted(found.rows["start_s"].to_pylist())
+    page = hubbub.write_report([found], tmp_path / "page.html")
+    text = page.read_text()
+    assert text.count("<audio") == 3
+    assert "Clips of found.parquet" in text
+    assert "similarity: 0.99" in text
+
+
+def test_a_changed_model_is_refused(archive: Path, store: FeatureStore, tmp_path: Path):
+    copy = shutil.copytree(store.path, tmp_path / "store")
+    with open(copy / "model" / "tones.onnx", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(hubbub.errors.StoreError, match="has no whole copy of the model"):
+        hubbub.search(copy, archive / "a.wav")
+    assert len(hubbub.search(copy, 3, top=2)) == 2  # a row needs no model
