@@ -190,6 +190,8 @@ def test_the_example_is_short():
     text = (Path(hubbub.__file__).parent / "models" / "exporters" / "example.py").read_text(encoding="utf-8")
     code = [line for line in text.splitlines() if line.strip() and not line.strip().startswith('"""')]
     assert len(code) <= 36
+    shown = Path(__file__).parents[3] / "docs" / "howto" / "export-model.md"
+    assert text in shown.read_text(encoding="utf-8")
 
 
 def test_other_frontends_are_exported_without_the_example(tmp_path: Path):
