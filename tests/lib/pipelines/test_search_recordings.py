@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -13,6 +14,7 @@ import hubbub
 from hubbub.clips.table import ClipTable
 from hubbub.errors import UsageError
 from hubbub.store.features import FeatureStore
+from tests.servers.server import Server
 from tests.tone_model import RATE, write_tone_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -119,3 +121,24 @@ def test_a_changed_model_is_refused(archive: Path, store: FeatureStore, tmp_path
     with pytest.raises(hubbub.errors.StoreError, match="has no whole copy of the model"):
         hubbub.search(copy, archive / "a.wav")
     assert len(hubbub.search(copy, 3, top=2)) == 2  # a row needs no model
+
+
+def test_everything_may_lie_in_a_bucket(s3: str, moto_server: Server, archive: Path, tmp_path: Path):
+    client, bucket = moto_server.client(), s3.removeprefix("s3://")
+    for path in archive.iterdir():
+        client.upload_file(str(path), bucket, f"archive/{path.name}")
+    model = write_tone_model(tmp_path / "model")
+    store = hubbub.embed(f"{s3}/archive", f"{s3}/store", model=model, cluster="serial")
+    found = hubbub.search(f"{s3}/store", f"{s3}/archive/a.wav@2.5", f"{s3}/found.parquet", top=3)
+    assert sorted(spans(found)) == [("a.wav", 2.0), ("b.wav", 3.0), ("b.wav", 3.5)]
+    page = hubbub.write_report([f"{s3}/found.parquet"], tmp_path / "page.html")
+    assert page.read_text().count("<audio") == 3
+    chosen = hubbub.suggest(store, tmp_path / "out", strategy="diverse", count=4, exclude=[f"{s3}/found.parquet"])
+    uris = set(chosen.rows["uri"].to_pylist())
+    assert uris <= {f"{s3}/archive/a.wav", f"{s3}/archive/b.wav"}
+    assert len(list((tmp_path / "out" / "clips").iterdir())) == 4
+    heard = {("a.wav", 2.0), ("b.wav", 3.0), ("b.wav", 3.5)}
+    assert not heard & {(row["uri"].rpartition("/")[2], row["start_s"]) for row in chosen.rows.to_pylist()}
+    table = tmp_path / "out" / "suggestions.csv"
+    pd.read_csv(table).assign(label="rain").to_csv(table, index=False)
+    assert hubbub.index(tmp_path / "out").rows["uri"].to_pylist()[0] in uris
