@@ -119,3 +119,9 @@ def test_a_changed_model_is_refused(archive: Path, store: FeatureStore, tmp_path
     with pytest.raises(hubbub.errors.StoreError, match="has no whole copy of the model"):
         hubbub.search(copy, archive / "a.wav")
     assert len(hubbub.search(copy, 3, top=2)) == 2  # a row needs no model
+
+
+def test_a_hop_of_nothing_is_refused(archive: Path, store: FeatureStore, tmp_path: Path):
+    with pytest.raises(UsageError, match="--hop 0: expected more than 0 and at most the model's window, 0.5 s"):
+        hubbub.embed(archive, tmp_path / "store", model=store.path / "model" / "tones.yaml", hop_s=0, cluster="serial")
+    assert not (tmp_path / "store").exists()
