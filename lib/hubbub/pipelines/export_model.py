@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hubbub.config import canonical_hash
+from hubbub.config import canonical_hash, parse_settings
 from hubbub.errors import BundleError
 from hubbub.io.atomic import explain_write_errors, write_json
 from hubbub.io.folders import refuse_foreign_folder
@@ -24,6 +24,7 @@ from hubbub.models.exporters.description import count_frames
 from hubbub.models.exporters.folder import RECORD, YAML, describe_record, read_record, sync_folder, write_beside
 from hubbub.models.foreign import ForeignModel, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
+from hubbub.models.heads import BACKBONE, is_head
 from hubbub.pipelines.export_rows import ComparedRows, choose_rows
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -72,7 +73,13 @@ def export_model(
     path = as_model_path(bundle)
     if is_foreign(path):
         raise BundleError(f"{path} is the YAML file of a model, which needs no export; expected the folder of a bundle")
-    identity = canonical_hash([read_description(path), exporter.format])
+    description = read_description(path)
+    if is_head(parse_settings(description["settings"], where=str(path))):
+        raise BundleError(
+            f"{path} is a head on embeddings, and scores no recordings by itself; export the bundle that makes them, "
+            f"where {path / BACKBONE} is one"
+        )
+    identity = canonical_hash([description, exporter.format])
     if not _is_done(folder, identity):
         _export(path, folder, exporter, identity, None if compare is None else as_path(compare, "compare"), reporter)
         return _report(folder, reporter, was_done=False)

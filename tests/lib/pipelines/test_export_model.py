@@ -31,6 +31,7 @@ from hubbub.pipelines.event_rules import make_rules  # noqa: E402
 from hubbub.pipelines.export_model import ExportResult  # noqa: E402
 from tests.data.classifiers import make_classifier, write_classifier  # noqa: E402
 from tests.data.detectors import LABELS, SETTINGS, make_detector  # noqa: E402
+from tests.embedding_stores import make_settings  # noqa: E402
 
 AGREEMENT = 1e-4
 """Of scores in two formats."""
@@ -387,6 +388,13 @@ def test_bad_input_is_told(
     with pytest.raises(error, match=message):
         hubbub.export_model(path, target, **{"format": "onnx", **given})
     assert [file.name for file in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_head_on_embeddings_is_refused(tmp_path: Path):
+    head = make_classifier(tmp_path / "head", "linear", make_settings(4))
+    with pytest.raises(BundleError, match="head is a head on embeddings, and scores no recordings by itself"):
+        hubbub.export_model(head, tmp_path / "out", format="onnx")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
