@@ -22,8 +22,10 @@ from hubbub.models.bundle import Bundle, load_bundle, read_description
 from hubbub.models.exporters import Exporter, find_exporter
 from hubbub.models.exporters.description import count_frames
 from hubbub.models.exporters.folder import RECORD, YAML, describe_record, read_record, sync_folder, write_beside
+from hubbub.models.exporters.heads import join_head
 from hubbub.models.foreign import ForeignModel, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
+from hubbub.models.heads import is_head
 from hubbub.pipelines.export_rows import ComparedRows, choose_rows
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -131,7 +133,8 @@ def _open(path: StoragePath, exporter: Exporter) -> Bundle:
     with contextlib.suppress(ImportError):  # the bundle says what to install
         import_keras()
         exporter.require_tensorflow()
-    return load_bundle(path, runtime="keras")
+    bundle = load_bundle(path, runtime="keras")
+    return join_head(bundle) if is_head(bundle.settings) else bundle
 
 
 def _open_again(path: Path, exporter: Exporter) -> ForeignModel:
