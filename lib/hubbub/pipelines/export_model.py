@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hubbub.config import canonical_hash, parse_settings
+from hubbub.config import canonical_hash
 from hubbub.errors import BundleError
 from hubbub.io.atomic import explain_write_errors, write_json
 from hubbub.io.folders import refuse_foreign_folder
@@ -22,9 +22,10 @@ from hubbub.models.bundle import Bundle, load_bundle, read_description
 from hubbub.models.exporters import Exporter, find_exporter
 from hubbub.models.exporters.description import count_frames
 from hubbub.models.exporters.folder import RECORD, YAML, describe_record, read_record, sync_folder, write_beside
+from hubbub.models.exporters.heads import join_head
 from hubbub.models.foreign import ForeignModel, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
-from hubbub.models.heads import BACKBONE, is_head
+from hubbub.models.heads import is_head
 from hubbub.pipelines.export_rows import ComparedRows, choose_rows
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -74,11 +75,6 @@ def export_model(
     if is_foreign(path):
         raise BundleError(f"{path} is the YAML file of a model, which needs no export; expected the folder of a bundle")
     description = read_description(path)
-    if is_head(parse_settings(description["settings"], where=str(path))):
-        raise BundleError(
-            f"{path} is a head on embeddings, and scores no recordings by itself; export the bundle that makes them, "
-            f"where {path / BACKBONE} is one"
-        )
     identity = canonical_hash([description, exporter.format])
     if not _is_done(folder, identity):
         _export(path, folder, exporter, identity, None if compare is None else as_path(compare, "compare"), reporter)
@@ -138,7 +134,8 @@ def _open(path: StoragePath, exporter: Exporter) -> Bundle:
     with contextlib.suppress(ImportError):  # the bundle says what to install
         import_keras()
         exporter.require_tensorflow()
-    return load_bundle(path, runtime="keras")
+    bundle = load_bundle(path, runtime="keras")
+    return join_head(bundle) if is_head(bundle.settings) else bundle
 
 
 def _open_again(path: Path, exporter: Exporter) -> ForeignModel:
