@@ -95,13 +95,13 @@ class RecipeSettings(Frozen):
 class ImageRecipeSettings(RecipeSettings):
     """The same of a recipe with a network for photographs."""
 
-    model: ImageModelSettings = ImageModelSettings(weight_decay=0.01)
+    model: ImageModelSettings = ImageModelSettings(learning_rate=3e-4, weight_decay=0.01)
 
 
 class InceptionRecipeSettings(RecipeSettings):
     """The same of Inception's."""
 
-    model: InceptionSettings = InceptionSettings(weight_decay=0.01)
+    model: InceptionSettings = InceptionSettings(learning_rate=3e-4, weight_decay=0.01)
 
 
 DEFAULTS: Mapping[str, RecipeSettings] = {
