@@ -110,8 +110,8 @@ def _write_comments(bundle: Bundle) -> Iterable[str]:
         yield f"Training began with weights of {weights['source']}; their licence: {weights['licence']}."
     if bundle.frames is not None:
         yield (
-            "Of each window, the network scores frames; the halo_frames at each end would depend on sound beyond it, and "
-            "are left out."
+            "Of each window, the network scores frames; the halo_frames at each end would depend on sound beyond it, "
+            "and are left out."
         )
 
 
