@@ -26,6 +26,7 @@ from hubbub.models.opening import WindowModel
 from hubbub.pipelines.row_clips import find_clip_root
 from hubbub.store.features import FeatureStore
 from hubbub.tasks.embed import find_store_model, load_embedder
+from hubbub.tasks.scoring import choose_channel
 
 COLUMNS = ("row", "clip_id", "uri", "start_s", "variant")
 """Columns of rows by which examples of the store are found."""
@@ -155,7 +156,9 @@ def _embed_windows(
     """Vectors of the stretch's windows, [window, dimension] as the store would hold them, some at a time."""
     rate, grid = store.settings.frontend.sample_rate, replace(window_grid(store.settings), only_first=False)
     count = None if math.isinf(length_s) else round(length_s * rate)
-    windows = grid.split(decode_blocks(path, sample_rate=rate, first=round(start_s * rate), count=count))
+    channel = choose_channel(store.settings)
+    blocks = decode_blocks(path, sample_rate=rate, channel=channel, first=round(start_s * rate), count=count)
+    windows = grid.split(blocks)
     while some := [window.samples for window in islice(windows, _WINDOWS_AT_ONCE)]:
         yield embed_samples(model, np.stack(some), store.settings)[:, 0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,16 @@ def test_few_windows_are_held_for_many_labels(monkeypatch: pytest.MonkeyPatch):
     assert len(choose("balanced", windows, 9, parts=50)) == 9
     few = choose("balanced", windows, 9, parts=50, seed=4)
     pd.testing.assert_frame_equal(few, choose("balanced", windows, 9))
+
+
+def test_one_part_of_many_windows_and_labels_takes_bounded_memory():
+    windows = make_windows(5, recordings=1, windows=250, labels=1000)
+    scheme = LabelScheme([str(number) for number in range(1000)], {}, "sigmoid")
+    tracemalloc.start()
+    assert len(choose("balanced", windows, 9, scheme=scheme)) == 9
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 100e6
 
 
 def choose_farthest_slowly(vectors: np.ndarray, count: int) -> list[int]:

@@ -148,3 +148,22 @@ def test_a_hop_of_nothing_is_refused(archive: Path, store: FeatureStore, tmp_pat
     with pytest.raises(UsageError, match="--hop 0: expected more than 0 and at most the model's window, 0.5 s"):
         hubbub.embed(archive, tmp_path / "store", model=store.path / "model" / "tones.yaml", hop_s=0, cluster="serial")
     assert not (tmp_path / "store").exists()
+
+
+def test_an_example_is_heard_by_the_channel_that_the_store_heard(tmp_path: Path):
+    import onnx
+
+    path = write_tone_model(tmp_path / "model")
+    network = onnx.load(path.with_name("tones.onnx"))
+    network.graph.input[0].type.tensor_type.shape.dim.add().dim_value = 1  # [batch, frame, band]
+    onnx.save(network, path.with_name("tones.onnx"))
+    path.write_text(
+        f"kind: onnx\nfile: tones.onnx\nfeatures: {{frontend: {{name: waveform, sample_rate: {RATE}}}, "
+        "windows: {duration_s: 0.5}, dtype: float32, channels: first}\noutputs: {embeddings: {name: embedding}}\n"
+    )
+    (tmp_path / "archive").mkdir()
+    both = np.stack([tone(900, 1.0), tone(2700, 1.0)], axis=1)
+    soundfile.write(tmp_path / "archive" / "a.wav", both, RATE)
+    store = hubbub.embed(tmp_path / "archive", tmp_path / "store", model=path, cluster="serial")
+    found = hubbub.search(store, f"{tmp_path / 'archive' / 'a.wav'}@0-0.5", top=1, with_example=True)
+    assert found.rows["similarity"].to_pylist() == pytest.approx([1.0], abs=1e-6)
