@@ -149,3 +149,9 @@ def test_everything_may_lie_in_a_bucket(s3: str, moto_server: Server, archive: P
     table = tmp_path / "out" / "suggestions.csv"
     pd.read_csv(table).assign(label="rain").to_csv(table, index=False)
     assert hubbub.index(tmp_path / "out").rows["uri"].to_pylist()[0] in uris
+
+
+def test_a_hop_of_nothing_is_refused(archive: Path, store: FeatureStore, tmp_path: Path):
+    with pytest.raises(UsageError, match="--hop 0: expected more than 0 and at most the model's window, 0.5 s"):
+        hubbub.embed(archive, tmp_path / "store", model=store.path / "model" / "tones.yaml", hop_s=0, cluster="serial")
+    assert not (tmp_path / "store").exists()

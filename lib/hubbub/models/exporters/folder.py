@@ -109,10 +109,7 @@ def _write_comments(bundle: Bundle) -> Iterable[str]:
     if (weights := said.get("weights")) and weights.get("sha256"):
         yield f"Training began with weights of {weights['source']}; their licence: {weights['licence']}."
     if bundle.frames is not None:
-        yield (
-            "Of each window, the network scores frames; the halo_frames at each end would depend on sound beyond it, and "
-            "are left out."
-        )
+        yield "Of each window, frames are scored; the halo_frames at each end, which hear beyond it, are left out."
 
 
 def _write_readme(bundle: Bundle, exporter: Exporter, is_log_mel: bool, has_example: bool) -> str:
