@@ -293,9 +293,8 @@ def parse_foreign(text: str | bytes, where: str) -> ForeignSettings:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise BundleError(f"{where} cannot be read as YAML: {error}; it must be plain data in UTF-8") from None
     if not isinstance(data, dict):
-        raise BundleError(
-            f"{where} holds a {type(data).__name__}; expected the description of a model, such as 'kind: onnx'"
-        )
+        held = "is empty" if data is None else f"holds a {type(data).__name__}"
+        raise BundleError(f"{where} {held}; expected the description of a model, such as 'kind: onnx'")
     if isinstance(data.get("features"), dict):
         try:
             refuse_model_frontend(data["features"], where=f"{where}: features: ")

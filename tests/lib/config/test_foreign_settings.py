@@ -118,7 +118,7 @@ def test_what_does_not_do_is_said(changed: dict[str, Any], message: str):
         ("kind: !!python/object/apply:os.system [touch hacked]", "cannot be read as YAML.*python/object/apply"),
         ("kind: [", "cannot be read as YAML"),
         ("- onnx", "holds a list; expected the description of a model"),
-        ("", "holds a NoneType; expected the description of a model"),
+        ("", "is empty; expected the description of a model"),
         (b"\xff\xfe\xfa", "cannot be read as YAML"),
     ],
 )

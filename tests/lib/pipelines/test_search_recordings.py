@@ -46,6 +46,13 @@ def store(archive: Path) -> FeatureStore:
     return hubbub.embed(archive, path, model=model, cluster="serial")
 
 
+def test_windows_are_some_way_apart(archive: Path, tmp_path: Path):
+    for hop_s in (0, -1, 99):
+        with pytest.raises(UsageError, match=f"--hop {hop_s}: expected more than 0 and at most the model's window"):
+            hubbub.embed(archive, tmp_path / "store", model=archive.parent / "model" / "tones.yaml", hop_s=hop_s)
+    assert not list(tmp_path.iterdir())
+
+
 def spans(clips: ClipTable) -> list[tuple[str, float]]:
     return list(zip(clips.rows["uri"].to_pylist(), clips.rows["start_s"].to_pylist(), strict=True))
 
