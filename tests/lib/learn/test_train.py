@@ -20,6 +20,7 @@ from hubbub.models.bundle import load_bundle
 
 keras = pytest.importorskip("keras")
 
+from hubbub.config.network_features import HEADS  # noqa: E402
 from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
 from hubbub.learn.pretrained import PUBLISHED  # noqa: E402
 from hubbub.learn.splits import SplitRule, split_rows  # noqa: E402
@@ -195,7 +196,7 @@ SMALL = {"model.weights": "random", "model.stages": "head", "model.side_px": 75}
 ALIKE = {"cnn-64", "cnn-stft-32", "inception-v3", "efficientnet-b0"}
 """Networks whose layers and optimizers are those of others."""
 
-MODELS = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in NAMES]
+MODELS = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in NAMES if name not in HEADS]
 
 
 @pytest.mark.usefixtures("few_scenes")
