@@ -43,7 +43,9 @@ def cut_network(model: Any, path: StoragePath) -> Any:
     try:
         return keras.Model(model.inputs, model.get_layer(SCORES).input)
     except ValueError:
-        raise BundleError(f"{path} gives no embeddings: its network has no layer '{SCORES}'") from None
+        raise BundleError(
+            f"{path} gives no embeddings: expected a layer '{SCORES}', as networks have that hubbub trains"
+        ) from None
 
 
 def count_dimension(model: Any) -> int | None:
