@@ -26,11 +26,12 @@ from arguments import positive
 from table import print_table
 
 import hubbub
-from hubbub.config import Settings
+from hubbub.config.network_features import choose_features
 from hubbub.errors import HubbubError
 from hubbub.learn.networks import NAMES
 from hubbub.models.exporters import EXPORTERS
 
+MEASURED = ("default", "detector", "seed-cnn", "crnn", "mobilenet-v2")
 LABELS = [f"label {number}" for number in range(10)]
 
 
@@ -49,7 +50,7 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Exported models: speed beside their bundles.")
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE")
-    parser.add_argument("--networks", type=choose(NAMES), default=list(NAMES), help="where no bundle is given")
+    parser.add_argument("--networks", type=choose(NAMES), default=list(MEASURED), help="where no bundle is given")
     parser.add_argument("--formats", type=choose(EXPORTERS), default=list(EXPORTERS))
     parser.add_argument("--windows", type=positive, default=256)
     parser.add_argument("--rounds", type=positive, default=3)
@@ -70,12 +71,12 @@ def choose(known: Any) -> Callable[[str], list[str]]:
 
 
 def make_bundle(folder: Path, network: str) -> Path:
-    """Write a bundle of random weights, for the default features."""
+    """Write a bundle of random weights, for the features that the network is made for."""
     from hubbub.learn.dataset import BandStatistics
     from hubbub.learn.networks import Shape, find_recipe
     from hubbub.models.bundle import write_bundle
 
-    settings, recipe = Settings(), find_recipe(network)
+    settings, recipe = choose_features(network), find_recipe(network)
     frontend, window_s = settings.frontend, settings.windows.input_s
     n_frames = frontend.n_frames(round(window_s * frontend.sample_rate))
     statistics = BandStatistics(np.full(frontend.n_bands, -40.0), np.full(frontend.n_bands, 12.0))

@@ -14,7 +14,7 @@ from . import options
 def train(
     store: Annotated[
         StoragePath,
-        typer.Argument(parser=parse_path, help="A feature store, made by hubbub features.", metavar="STORE"),
+        typer.Argument(parser=parse_path, help="A store made by hubbub features or hubbub embed.", metavar="STORE"),
     ],
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")

@@ -1,4 +1,4 @@
-"""A model that embeds sounds by the power in their bands: a hundred lines of ONNX, and no Keras."""
+"""A model that embeds sounds by the power in their bands: a little ONNX, and no Keras."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 RATE, WINDOW, FRAME, BANDS = 8000, 4000, 200, 16
 
 
-def write_tone_model(folder: Path) -> Path:
+def write_tone_model(folder: Path, *, least: float = 1e-4) -> Path:
     """Write the network, float32 [batch, 4000] at 8 kHz to embeddings [batch, 16], and its YAML file; return that."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -20,7 +20,7 @@ def write_tone_model(folder: Path) -> Path:
         "frames": np.array([-1, WINDOW // FRAME, FRAME], np.int64),
         "cosines": (np.cos(phase) * np.hanning(FRAME)[:, None]).astype(np.float32),
         "sines": (np.sin(phase) * np.hanning(FRAME)[:, None]).astype(np.float32),
-        "least": np.array(1e-4, np.float32),
+        "least": np.array(least, np.float32),
         "axes": np.array([1], np.int64),
     }
     nodes = [

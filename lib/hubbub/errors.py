@@ -140,9 +140,9 @@ MOST_NAMED = 40
 
 
 def suggest_nearest(given: str, known: Iterable[str]) -> str:
-    """Say which of `known` is meant, or list them: ``did you mean 'n_mels'? (known: …)``."""
+    """Say which of `known` is meant, ``did you mean 'n_mels'? (known: …)``, or list them: ``known are …``."""
     options = sorted(known)
     close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
-    hint = f"did you mean '{close[0]}'? " if close else ""
     listed = options if len(options) <= MOST_NAMED else [*options[:MOST_NAMED], f"… {len(options)} in all"]
-    return f"{hint}(known: {', '.join(listed)})"
+    names = ", ".join(map(str, listed))
+    return f"did you mean '{close[0]}'? (known: {names})" if close else f"known are {names}"

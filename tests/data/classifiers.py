@@ -57,3 +57,32 @@ def spread_scores(model: Any) -> None:
     """Let scores differ from row to row: what is alike everywhere would hide a mistake."""
     kernel, bias = (np.asarray(values) for values in model.get_layer("scores").get_weights())
     model.get_layer("scores").set_weights([3 * kernel, 0 * bias])
+
+
+def make_head(folder: Path, backbone: Path, *, dtype: str = "float32") -> Path:
+    """Write a head on embeddings of a model, a bundle or a YAML file, which it keeps a copy of."""
+    import keras
+
+    from hubbub.config import Windows
+    from hubbub.config.frontends import EmbeddingSettings
+    from hubbub.models.copies import copy_model
+    from hubbub.models.heads import BACKBONE
+    from hubbub.models.opening import open_embedder
+
+    model = open_embedder(backbone)
+    assert model.dimension is not None
+    frontend = EmbeddingSettings(
+        sample_rate=model.settings.frontend.sample_rate,
+        model=backbone.name,
+        model_hash=model.model_hash,
+        dimension=model.dimension,
+    )
+    windows = Windows(mode="all", duration_s=model.settings.windows.input_s)
+    settings = Settings(frontend=frontend, windows=windows, dtype=dtype)  # type: ignore[arg-type]
+    keras.utils.set_random_seed(4)
+    features = keras.Input((1, model.dimension), name="features")
+    hidden = keras.layers.Flatten()(features)
+    scores = keras.layers.Dense(len(LABELS), activation="sigmoid", name="scores")(hidden)
+    write_classifier(folder, keras.Model(features, scores), settings)
+    copy_model(backbone, folder / BACKBONE)
+    return folder

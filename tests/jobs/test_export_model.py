@@ -19,7 +19,7 @@ def test_an_exported_model_labels_an_archive_as_its_bundle_does(
     out = tmp_path / "exported"
     said = succeed("export-model", bundle, "--format", "onnx", "-o", out, "--compare", archive)
     assert "export-model: done" in said
-    assert "6 windows of" in said, said  # one a clip of 5 s
+    assert "7 windows of" in said, said  # of six clips, one of which is longer than a window
     options = ["--cluster", "serial", "--hop", 2.5, "--threshold", "0.3"]
     succeed("label", archive, "--model", out / "model.yaml", "-o", tmp_path / "labels", *options)
     ours, theirs = (hubbub.open_labels(path) for path in (labels, tmp_path / "labels"))
@@ -32,6 +32,6 @@ def test_an_exported_model_labels_an_archive_as_its_bundle_does(
 def test_what_cannot_be_exported_is_said(bundle: Path, store: Path, tmp_path: Path) -> None:
     assert "did you mean 'openvino'?" in refuse("export-model", bundle, "--format", "openvin", "-o", tmp_path / "out")
     said = refuse("export-model", store, "--format", "onnx", "-o", tmp_path / "out")
-    assert "is no model bundle; make one with: hubbub train" in said
+    assert "store is no model bundle; give a folder that was made with: hubbub train STORE -o BUNDLE" in said
     assert "holds something else" in refuse("export-model", bundle, "--format", "onnx", "-o", store)
     assert not list(tmp_path.iterdir())

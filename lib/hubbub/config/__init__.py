@@ -172,12 +172,15 @@ def load_settings(file: Path | None = None, assignments: Iterable[str] = ()) -> 
     return parse_settings(data, where=str(file), folder=file.absolute().parent)
 
 
-def refuse_model_frontend(data: Mapping[str, Any]) -> None:
-    """Refuse settings, as a person gives them, of rows that only a model makes; raises `SettingsError`."""
+def refuse_model_frontend(data: Mapping[str, Any], *, where: str = "") -> None:
+    """Refuse settings, as a person gives them, of rows that only a model makes; raises `SettingsError`.
+
+    `where` stands before the message.
+    """
     frontend = data.get("frontend")
     name = frontend.get("name") if isinstance(frontend, Mapping) else None
     if isinstance(name, str) and name in MADE_BY_MODELS:
-        raise SettingsError(f"frontend.name: rows of '{name}' are made by a model; use {MADE_BY_MODELS[name]}")
+        raise SettingsError(f"{where}frontend.name: rows of '{name}' are made by a model; use {MADE_BY_MODELS[name]}")
 
 
 def parse_settings(data: Mapping[str, Any], *, where: str, folder: Path | None = None) -> Settings:

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
-from hubbub.config import Settings, Windows, parse_settings
+from hubbub.config import Settings, Windows, parse_settings, refuse_model_frontend
 from hubbub.config.base import Frozen, say_expected
 from hubbub.config.frontends import WaveformSettings
 from hubbub.errors import BundleError, SettingsError, suggest_nearest
@@ -293,11 +293,11 @@ def parse_foreign(text: str | bytes, where: str) -> ForeignSettings:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise BundleError(f"{where} cannot be read as YAML: {error}; it must be plain data in UTF-8") from None
     if not isinstance(data, dict):
-        raise BundleError(
-            f"{where} holds a {type(data).__name__}; expected the description of a model, such as 'kind: onnx'"
-        )
+        held = "is empty" if data is None else f"holds a {type(data).__name__}"
+        raise BundleError(f"{where} {held}; expected the description of a model, such as 'kind: onnx'")
     if isinstance(data.get("features"), dict):
         try:
+            refuse_model_frontend(data["features"], where=f"{where}: features: ")
             data["features"] = parse_settings(data["features"], where=f"{where}: features")
         except SettingsError as error:
             raise BundleError(f"{error}") from None

@@ -95,13 +95,13 @@ class RecipeSettings(Frozen):
 class ImageRecipeSettings(RecipeSettings):
     """The same of a recipe with a network for photographs."""
 
-    model: ImageModelSettings = ImageModelSettings(weight_decay=0.01)
+    model: ImageModelSettings = ImageModelSettings(learning_rate=3e-4, weight_decay=0.01)
 
 
 class InceptionRecipeSettings(RecipeSettings):
     """The same of Inception's."""
 
-    model: InceptionSettings = InceptionSettings(weight_decay=0.01)
+    model: InceptionSettings = InceptionSettings(learning_rate=3e-4, weight_decay=0.01)
 
 
 DEFAULTS: Mapping[str, RecipeSettings] = {
@@ -125,8 +125,9 @@ DEFAULTS: Mapping[str, RecipeSettings] = {
     ),
     "cnn-stft-32": RecipeSettings(
         model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5),
-        # Without smoothing it grows so sure of its mistakes that the validation loss keeps an epoch too early.
-        train=TrainSettings(patience=0.3, augment=False, label_smoothing=0.1),
+        # Without smoothing it grows so sure of its mistakes that the validation loss keeps an epoch too early; and of
+        # few rows it learns nothing for dozens of epochs, which patience outlasts.
+        train=TrainSettings(patience=1.0, augment=False, label_smoothing=0.1),
     ),
     "crnn": RecipeSettings(
         model=ModelSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.25),

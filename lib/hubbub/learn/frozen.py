@@ -163,14 +163,19 @@ def open_frozen_source(job: TrainingJob, parts: Parts, on_rows: OnRows | None = 
     training, validation = (plan_rows(job, rows) for rows in (job.split.train, job.split.validation))
     n_negatives = _count_negatives(job.policy, len(training.rows))
     progress = _Progress(len(training.rows) + n_negatives + len(validation.rows), on_rows)
-    kept = {
-        name: _keep(job.partial / FROZEN / name, parts.frozen, batches, count, progress)
-        for name, batches, count in (
-            ("training", _serve(training), len(training.rows)),
-            ("negatives", _draw_negatives(job, n_negatives), n_negatives),
-            ("validation", _serve(validation), len(validation.rows)),
-        )
+    wanted: dict[str, tuple[Batches, int]] = {
+        "training": (_serve(training), len(training.rows)),
+        "negatives": (_draw_negatives(job, n_negatives), n_negatives),
+        "validation": (_serve(validation), len(validation.rows)),
     }
+    folder = job.partial / FROZEN
+    try:
+        kept = {name: _keep(folder / name, parts.frozen, *asked, progress) for name, asked in wanted.items()}
+    except FloatingPointError:
+        raise TrainingError(
+            f"outputs of {job.recipe.name}'s frozen layers are not finite (train.precision: "
+            f"{job.recipe_settings.train.precision}); use --set train.precision=float32, or other weights"
+        ) from None
     if parts.adapt is not None:
         parts.adapt(*kept["training"].measure())
     return FrozenSource(
@@ -268,7 +273,7 @@ def _open_part(file: Path, checksum: int | None, count: int) -> Outputs | None:
 
 
 def _compute(frozen: keras.Model, stream: Iterator[Features], count: int, progress: _Progress) -> Outputs:
-    """Outputs of the next rows, float32 [row, value]."""
+    """Outputs of the next rows, float32 [row, value]; raises `FloatingPointError` where one is not finite."""
     taken: list[Outputs] = []
     while count > 0:
         features = next(stream)
@@ -276,9 +281,7 @@ def _compute(frozen: keras.Model, stream: Iterator[Features], count: int, progre
         rows[: len(features)] = features
         values = np.asarray(frozen.predict_on_batch(rows)[: len(features)], np.float32)
         if not np.isfinite(values).all():
-            raise TrainingError(
-                "the frozen layers' outputs are not finite; use --set train.precision=float32, or other weights"
-            )
+            raise FloatingPointError
         taken.append(values)
         count -= len(features)
         progress.add(len(features))

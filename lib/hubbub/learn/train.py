@@ -27,7 +27,7 @@ import numpy.typing as npt
 from hubbub.config import describe_difference
 from hubbub.config.network_features import choose_network
 from hubbub.config.recipes import RecipeSettings, choose_recipe_settings
-from hubbub.errors import BundleError, TrainingError
+from hubbub.errors import BundleError, HubbubError, TrainingError
 from hubbub.io.atomic import explain_write_errors, write_json
 from hubbub.io.folders import refuse_foreign_folder
 from hubbub.learn.card import model_card
@@ -178,9 +178,15 @@ def train(
     if not allow_leakage:
         refuse_leakage(job.store, job.split)
     with explain_write_errors(job.partial):
+        is_new = not job.partial.exists()
         _prepare_folder(job)
         job = _keep_memory(job)
-        state, trained = _resume(job)
+        try:
+            state, trained = _resume(job)
+        except HubbubError:
+            if is_new:  # nothing is learned yet: be in nobody's way
+                shutil.rmtree(job.partial, ignore_errors=True)
+            raise
         resumed = state.epoch
         if not (state.stopped or state.epoch >= job.epochs):
             fit_epochs(job, state, trained, on_epoch, on_rows)

@@ -299,7 +299,8 @@ def read_description(path: StoragePath) -> dict[str, Any]:
         with explain_read_errors(path):
             description = json.loads(read_bytes(path / DESCRIPTION))
     except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(f"{path} is no model bundle; make one with: hubbub train STORE -o {path}") from None
+        advice = "give a folder that was made" if path.exists() else "make one"
+        raise BundleError(f"{path} is no model bundle; {advice} with: hubbub train STORE -o BUNDLE") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from None
     held = description.get("format") if isinstance(description, dict) else None

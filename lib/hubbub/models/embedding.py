@@ -44,7 +44,7 @@ def cut_network(model: Any, path: StoragePath) -> Any:
         return keras.Model(model.inputs, model.get_layer(SCORES).input)
     except ValueError:
         raise BundleError(
-            f"{path} gives no embeddings: expected a layer '{SCORES}', as networks have that hubbub trains"
+            f"{path} gives no embeddings: its network has no layer '{SCORES}'; expected a bundle that hubbub trained"
         ) from None
 
 
@@ -147,7 +147,7 @@ def export_embedding(bundle: Bundle, network: Any, path: Path) -> dict[str, Any]
     cut = cut_network(network, bundle.path)
     features = _draw_features(bundle)
     largest = float(np.abs(np.asarray(cut.predict_on_batch(features))).max())
-    found = export_onnx(cut, path, features, most_difference=MOST_SHARE * max(1.0, largest))
+    found = export_onnx(cut, path, features, output=ENTRY, most_difference=MOST_SHARE * max(1.0, largest))
     return None if found is None else found | {"hash": hash_file(path)}
 
 

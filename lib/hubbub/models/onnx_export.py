@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.models.backends import computes_on_tensorflow
-from hubbub.models.exporters import find_exporter
+from hubbub.models.exporters import SCORES, find_exporter
 from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
 
 MOST_DIFFERENCE = 1e-4
@@ -23,7 +23,12 @@ def can_export() -> bool:
 
 
 def export_onnx(
-    model: Any, path: Path, features: npt.NDArray[np.float32], *, most_difference: float = MOST_DIFFERENCE
+    model: Any,
+    path: Path,
+    features: npt.NDArray[np.float32],
+    *,
+    output: str = SCORES,
+    most_difference: float = MOST_DIFFERENCE,
 ) -> dict[str, Any] | None:
     """Write a Keras network for ONNX Runtime, where what writes it is installed, and compare the two.
 
@@ -35,6 +40,8 @@ def export_onnx(
         The file.
     features
         float32 [row, frame, band], on which they are compared.
+    output
+        What the file calls its output.
     most_difference
         Largest difference of a value that is taken for rounding.
 
@@ -47,7 +54,7 @@ def export_onnx(
     if not (has_onnx_runtime() and computes_on_tensorflow()):  # other backends' exporters would load TensorFlow
         return None
     try:
-        find_exporter("onnx").write(model, path, features.shape[1])
+        find_exporter("onnx").write(model, path, features.shape[1], output=output)
         exported = open_onnx(path)
         expected = np.asarray(model.predict_on_batch(features))
         difference = float(np.abs(exported.run_first(features) - expected).max())

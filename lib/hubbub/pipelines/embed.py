@@ -134,7 +134,7 @@ def _make_settings(model: _Model, held: FeatureStore | None, hop_s: float | None
     before = None if held is None else held.settings.windows.hop_s or window_s
     _refuse_change(held, "--hop", hop_s, before)
     _refuse_change(held, "--dtype", dtype, None if held is None else held.settings.dtype)
-    chosen_s = hop_s or before or model.description.get("hop_s") or window_s
+    chosen_s = hop_s if hop_s is not None else before or model.description.get("hop_s") or window_s
     if not 0 < chosen_s <= window_s:
         raise UsageError(f"--hop {chosen_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
     return Settings(

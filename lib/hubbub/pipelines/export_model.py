@@ -22,8 +22,10 @@ from hubbub.models.bundle import Bundle, load_bundle, read_description
 from hubbub.models.exporters import Exporter, find_exporter
 from hubbub.models.exporters.description import count_frames
 from hubbub.models.exporters.folder import RECORD, YAML, describe_record, read_record, sync_folder, write_beside
+from hubbub.models.exporters.heads import join_head
 from hubbub.models.foreign import ForeignModel, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
+from hubbub.models.heads import is_head
 from hubbub.pipelines.export_rows import ComparedRows, choose_rows
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -72,7 +74,8 @@ def export_model(
     path = as_model_path(bundle)
     if is_foreign(path):
         raise BundleError(f"{path} is the YAML file of a model, which needs no export; expected the folder of a bundle")
-    identity = canonical_hash([read_description(path), exporter.format])
+    description = read_description(path)
+    identity = canonical_hash([description, exporter.format])
     if not _is_done(folder, identity):
         _export(path, folder, exporter, identity, None if compare is None else as_path(compare, "compare"), reporter)
         return _report(folder, reporter, was_done=False)
@@ -131,7 +134,8 @@ def _open(path: StoragePath, exporter: Exporter) -> Bundle:
     with contextlib.suppress(ImportError):  # the bundle says what to install
         import_keras()
         exporter.require_tensorflow()
-    return load_bundle(path, runtime="keras")
+    bundle = load_bundle(path, runtime="keras")
+    return join_head(bundle) if is_head(bundle.settings) else bundle
 
 
 def _open_again(path: Path, exporter: Exporter) -> ForeignModel:

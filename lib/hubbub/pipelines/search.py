@@ -28,7 +28,7 @@ from hubbub.pipelines.quantities import format_size
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.row_clips import make_window_clips
 from hubbub.pipelines.run_folder import ClusterOptions, Run, make_path_checks
-from hubbub.pipelines.search_examples import Example, find_examples, mean_direction
+from hubbub.pipelines.search_examples import COLUMNS, Example, find_examples, is_in_store, mean_direction
 from hubbub.planning.sizes import row_bytes
 from hubbub.store.features import FeatureStore
 from hubbub.store.parts import part_path
@@ -99,28 +99,36 @@ def search(
     opened = as_store(store)
     require_embeddings(opened)
     log = JsonLog(None if log_json is None else Path(log_json), "search", reporter.warn)
-    with reporter.show_waiting("embedding the examples"):
-        examples = find_examples(opened, _list_examples(like))
+    names = _list_examples(like)
+    with reporter.show_waiting("finding the examples"):
+        rows = opened.rows(_list_columns(opened, names, with_example=with_example))
+        examples = find_examples(opened, rows, names)
     query = mean_direction(examples)
-    rows, rows_a_window = _list_rows(opened, [] if with_example else examples)
-    if not len(rows):
+    if not with_example:
+        rows = rows[~_is_heard(rows, examples, opened.settings.windows.duration_s)]
+    if rows.empty:
         raise UsageError(f"{opened.path} has no current rows to search; embed recordings with: hubbub embed CLIPS")
-    nearest, compare_s = _compare(opened, query, rows, top * rows_a_window, options, log, reporter)
+    rows_a_window = int(rows.groupby(["clip_id", "window"]).size().max()) if "window" in rows else 1
+    numbers = rows["row"].to_numpy(np.int64)
+    del rows
+    nearest, compare_s = _compare(opened, query, numbers, top * rows_a_window, options, log, reporter)
     clips = _make_clips(opened, nearest, top)
     if output is not None:
         write_table(clips, output)
         clips = replace(clips, source=output)
-    outcome = SearchOutcome(clips, len(rows), nearest.skipped, compare_s)
-    log.write("end", compared=len(rows), skipped=nearest.skipped, found=len(clips), wall_s=round(compare_s, 3))
+    outcome = SearchOutcome(clips, len(numbers), nearest.skipped, compare_s)
+    log.write("end", compared=len(numbers), skipped=nearest.skipped, found=len(clips), wall_s=round(compare_s, 3))
     _report(outcome, opened, output, reporter)
     return outcome
 
 
-def _list_examples(like: PathLike | int | Iterable[PathLike | int]) -> list[PathLike | int]:
-    """One example, or several, as a list."""
-    if isinstance(like, str | int | os.PathLike) or hasattr(like, "joinpath"):
-        return [like]  # type: ignore[list-item]
-    return list(like)
+def _list_examples(like: PathLike | int | Iterable[PathLike | int]) -> list[str]:
+    """The names of one example, or of several."""
+    is_one = isinstance(like, str | int | os.PathLike) or hasattr(like, "joinpath")
+    names = [str(like)] if is_one else [str(one) for one in like]  # type: ignore[union-attr]
+    if not names:
+        raise UsageError("a search needs an example: --like clip.wav, or a clip_id or row of the store")
+    return names
 
 
 def require_embeddings(store: FeatureStore) -> None:
@@ -138,15 +146,11 @@ def require_embeddings(store: FeatureStore) -> None:
         )
 
 
-def _list_rows(store: FeatureStore, examples: Sequence[Example]) -> tuple[npt.NDArray[np.int64], int]:
-    """Numbers of the rows to compare, without windows that overlap an example; and how many a window has at most."""
+def _list_columns(store: FeatureStore, names: Sequence[str], *, with_example: bool) -> list[str]:
+    """Columns of the rows that are needed: of a million rows each takes its time."""
     may_repeat = store.settings.channels in ("each", "left-right-mix") or store.settings.variants is not None
-    columns = ["row", *(["clip_id", "window"] if may_repeat else []), *(["uri", "start_s"] if examples else [])]
-    rows = store.rows(columns)
-    if examples:
-        rows = rows[~_is_heard(rows, examples, store.settings.windows.duration_s)]
-    repeated = int(rows.groupby(["clip_id", "window"]).size().max()) if may_repeat and len(rows) else 1
-    return rows["row"].to_numpy(np.int64), repeated
+    columns = ["row", *([] if with_example else ["uri", "start_s"]), *(["clip_id", "window"] if may_repeat else [])]
+    return list(dict.fromkeys([*columns, *(COLUMNS if any(map(is_in_store, names)) else ())]))
 
 
 def _is_heard(rows: pd.DataFrame, examples: Sequence[Example], window_s: float) -> npt.NDArray[np.bool_]:
@@ -210,8 +214,8 @@ def _make_clips(store: FeatureStore, nearest: Nearest, top: int) -> ClipTable:
     """The windows that were found, each once, by its most similar row."""
     if not len(nearest.rows):
         raise StoreError(
-            f"{store.path}: all {nearest.skipped} rows are zeros or not finite, so there is nothing to compare with: "
-            "embed with a model whose embeddings differ from sound to sound"
+            f"{store.path}: all {nearest.skipped} rows are zeros or not finite, so none can be compared: "
+            "use a store of a model whose embeddings differ from sound to sound"
         )
     ranked = {"rank": np.zeros(len(nearest.rows), np.int64), "similarity": nearest.similarities}
     clips = make_window_clips(store, nearest.rows, ranked)

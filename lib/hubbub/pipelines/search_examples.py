@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +26,10 @@ from hubbub.models.opening import WindowModel
 from hubbub.pipelines.row_clips import find_clip_root
 from hubbub.store.features import FeatureStore
 from hubbub.tasks.embed import find_store_model, load_embedder
+from hubbub.tasks.scoring import choose_channel
 
-if TYPE_CHECKING:
-    from hubbub.pipelines.inputs import PathLike
+COLUMNS = ("row", "clip_id", "uri", "start_s", "variant")
+"""Columns of rows by which examples of the store are found."""
 
 _CLIP_ID = re.compile(r"[0-9a-f]{32}")
 _ROW = re.compile(r"\d{1,18}")
@@ -60,24 +60,32 @@ class Example:
     end_s: float
 
 
-def find_examples(store: FeatureStore, like: Iterable[PathLike | int]) -> list[Example]:
+def is_in_store(name: str) -> bool:
+    """Whether an example is a row or a clip of the store, by its name."""
+    return _ROW.fullmatch(name) is not None or _CLIP_ID.fullmatch(name) is not None
+
+
+def find_examples(store: FeatureStore, rows: pd.DataFrame, names: Sequence[str]) -> list[Example]:
     """Find each example; see `hubbub.search` for what one may be.
+
+    Parameters
+    ----------
+    store
+        The store.
+    rows
+        Its current rows; where an example is one of them, or a clip, with `COLUMNS`.
+    names
+        The examples.
 
     Raises
     ------
     UsageError
-        For none, for one that is not there or cannot be read, and for one without a direction, as silence may be.
+        For one that is not there or cannot be read, and for one without a direction, as silence may be.
     StoreError
         When the store's model is needed, and is missing or damaged.
     """
-    named = [str(one) for one in like]
-    if not named:
-        raise UsageError("a search needs an example: --like clip.wav, or a clip_id or row of the store")
-    in_store = [name for name in named if _ROW.fullmatch(name) or _CLIP_ID.fullmatch(name)]
-    columns = ["row", "clip_id", "uri", "start_s", "variant"]
-    rows = store.rows(columns) if in_store else pd.DataFrame(columns=columns)
-    model = _open_model(store) if len(in_store) < len(named) else None
-    return [_find_in_store(store, rows, name) if name in in_store else _embed(store, model, name) for name in named]
+    model = None if all(map(is_in_store, names)) else _open_model(store)
+    return [_find_in_store(store, rows, name) if is_in_store(name) else _embed(store, model, name) for name in names]
 
 
 def mean_direction(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
@@ -148,7 +156,9 @@ def _embed_windows(
     """Vectors of the stretch's windows, [window, dimension] as the store would hold them, some at a time."""
     rate, grid = store.settings.frontend.sample_rate, replace(window_grid(store.settings), only_first=False)
     count = None if math.isinf(length_s) else round(length_s * rate)
-    windows = grid.split(decode_blocks(path, sample_rate=rate, first=round(start_s * rate), count=count))
+    channel = choose_channel(store.settings)
+    blocks = decode_blocks(path, sample_rate=rate, channel=channel, first=round(start_s * rate), count=count)
+    windows = grid.split(blocks)
     while some := [window.samples for window in islice(windows, _WINDOWS_AT_ONCE)]:
         yield embed_samples(model, np.stack(some), store.settings)[:, 0]
 

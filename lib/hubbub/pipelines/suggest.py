@@ -104,7 +104,8 @@ def suggest(
     windows = open_source(source, model)
     _check_labels(windows, strategy, labels)
     reviewed = Reviewed(exclude, windows.root)
-    chooser = STRATEGIES[strategy](Wanted(count, windows.scheme, tuple(labels), windows.overlapping))
+    wanted = Wanted(count, windows.scheme, tuple(labels), windows.overlapping, windows.has_embeddings)
+    chooser = STRATEGIES[strategy](wanted)
     seen = _show_windows(windows, reviewed, chooser, reporter)
     chosen = chooser.choose()
     if chosen.empty:
@@ -131,8 +132,8 @@ def _refuse_folder(folder: Path) -> None:
 
 def _check_labels(windows: WindowSource, strategy: str, labels: Sequence[str]) -> None:
     known = windows.scheme.labels
-    if not known and (STRATEGIES[strategy].needs_scores or not windows.has_vectors):
-        instead = ", or --strategy diverse" if windows.has_vectors else ""
+    if not known and (STRATEGIES[strategy].needs_scores or not windows.has_embeddings):
+        instead = ", or --strategy diverse" if windows.has_embeddings else ""
         raise UsageError(
             f"--strategy {strategy} needs scores, and {windows.path} holds features alone; give --model BUNDLE to "
             f"score them, or label tables{instead}"

@@ -14,7 +14,6 @@ from hubbub.config import Settings, describe_difference
 from hubbub.errors import BundleError, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.labels.suggestions import LabelScheme, ScoredWindows, iterate_scored_windows
-from hubbub.labels.suggestions.diverse import point_all
 from hubbub.labels.suggestions.windows import find_tails
 from hubbub.labels.tables import LabelTables, is_labels, open_labels
 from hubbub.models.opening import WindowModel, open_model
@@ -43,8 +42,8 @@ class WindowSource:
         What scores mean; without labels where nothing scores the windows.
     overlapping
         How many windows, itself among them, one window shares sound with at most.
-    has_vectors
-        Whether windows have embeddings, or at least scores, by which some are more alike than others.
+    has_embeddings
+        Whether windows have embeddings, by which some are more alike than others; else their scores may tell.
     parts
         How many times `windows` yields.
     windows
@@ -57,7 +56,7 @@ class WindowSource:
     root: StoragePath
     scheme: LabelScheme
     overlapping: int
-    has_vectors: bool
+    has_embeddings: bool
     parts: int
     windows: Callable[[], Iterator[ScoredWindows]]
     describe: Callable[[set[str]], Mapping[str, Mapping[str, Any]]]
@@ -103,7 +102,7 @@ def _from_labels(tables: LabelTables) -> WindowSource:
         root=tables.root,
         scheme=scheme,
         overlapping=overlapping,
-        has_vectors=True,
+        has_embeddings=False,
         parts=len(tables.committed()),
         windows=lambda: iterate_scored_windows(tables),
         describe=describe,
@@ -111,7 +110,7 @@ def _from_labels(tables: LabelTables) -> WindowSource:
 
 
 def _from_store(store: FeatureStore, model: WindowModel | None) -> WindowSource:
-    rows = store.rows(["row", "uri", "window", "start_s", "variant", "version", "group", "duration_s", "clip_end_s"])
+    rows = store.rows(["row", "uri", "window", "start_s", "variant", "duration_s", "clip_end_s"])
     rows = rows[rows["variant"] == 0]  # augmented sound is in no recording
     settings = store.settings.windows
     end_s = rows["start_s"].to_numpy() + settings.duration_s
@@ -125,14 +124,15 @@ def _from_store(store: FeatureStore, model: WindowModel | None) -> WindowSource:
     repeated = int(rows.groupby(["uri", "start_s"]).size().max()) if len(rows) else 1  # channels
 
     def describe(uris: set[str]) -> dict[str, dict[str, Any]]:
-        return _tell(rows[rows["uri"].isin(uris)], ("version", "group"))
+        told = store.rows(["uri", "version", "group"])
+        return _tell(told[told["uri"].isin(uris)], ("version", "group"))
 
     return WindowSource(
         path=store.path,
         root=find_clip_root(store),
         scheme=scheme,
         overlapping=overlapping * repeated,
-        has_vectors=store.holds_embeddings or model is not None,
+        has_embeddings=store.holds_embeddings,
         parts=-(-len(rows) // _ROWS_AT_ONCE),
         windows=lambda: _iterate_rows(store, rows, model),
         describe=describe,
@@ -182,6 +182,6 @@ def _iterate_rows(store: FeatureStore, rows: pd.DataFrame, model: WindowModel | 
         some = rows.iloc[begin : begin + _ROWS_AT_ONCE]
         values = store.read_rows(some["row"].tolist())
         scores = np.empty((len(some), 0), np.float32) if model is None else model.predict(values)
-        vectors: npt.NDArray[np.float32] = point_all(values[:, 0]) if store.holds_embeddings else scores
+        vectors: npt.NDArray[np.floating] = values[:, 0] if store.holds_embeddings else scores
         uri, start_s, end_s = (some[name].to_numpy() for name in ("uri", "start_s", "end_s"))
         yield ScoredWindows(uri.astype(object), start_s, end_s, scores, vectors)

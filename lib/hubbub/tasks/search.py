@@ -22,7 +22,7 @@ from hubbub.tasks.result import UnitResult
 UNIT_BYTES = 64 * 2**20
 """Values that a unit reads: some tenths of a second of work, a hundred times what Dask adds to it."""
 
-_READ_BYTES = 16 * 2**20  # at once, by a unit
+_READ_BYTES = 8 * 2**20  # at once, by a unit
 _COMPARED_ROWS = 512  # at once: few enough to stay in a core's cache
 _SQUARES = (1e-20, 4e9)  # sums of squares that float32 holds without losing digits; below those of 65,536
 _SIGN_AND_VALUE = np.uint32(0x8FFFE000).view(np.int32)  # of a float16 that was moved: its sign once

@@ -52,8 +52,8 @@ def test_a_model_of_features_takes_settings_as_hubbub_settings_prints_them():
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     # what is written, what is said
-    ({"kind": "torch"}, r"kind: expected 'keras', 'saved-model', 'onnx' or 'litert' \(given: 'torch'\)"),
-    ({"kind": None}, "kind is missing; expected keras, saved-model, onnx or litert"),
+    ({"kind": "torch"}, r"kind: expected 'keras', 'saved-model', 'onnx', 'litert' or 'openvino' \(given: 'torch'\)"),
+    ({"kind": None}, "kind is missing; expected keras, saved-model, onnx, litert or openvino"),
     ({"knid": "onnx"}, r"unknown entry 'knid': did you mean 'kind'\?"),
     ({"file": "../net.onnx"}, "file: expected a file beside the YAML file"),
     ({"file": "/etc/passwd"}, "file: expected a file beside the YAML file"),
@@ -68,6 +68,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"window_samples": None}, "expected window_samples or window_s, one of the two"),
     ({"window_samples": 10**8}, "window_samples 100000000 is more than 600 s"),
     ({"features": {"frontend": {"name": "log-mle"}}}, "features: frontend.name: unknown frontend 'log-mle': did you"),
+    (
+        {"features": {"frontend": {"name": "embedding"}}},
+        "features: frontend.name: rows of 'embedding' are made by a model",
+    ),
     ({"features": {}}, "features say the rate and the window: remove sample_rate, window_samples"),
     ({"input": {"layout": ["batch", "time"]}}, r"input.layout.1: expected 'batch', 'sample'.*\(given: 'time'\)"),
     ({"input": {"layout": ["batch", "band"]}}, r"input.layout: expected sample once, and any of batch, 1"),
@@ -114,7 +118,7 @@ def test_what_does_not_do_is_said(changed: dict[str, Any], message: str):
         ("kind: !!python/object/apply:os.system [touch hacked]", "cannot be read as YAML.*python/object/apply"),
         ("kind: [", "cannot be read as YAML"),
         ("- onnx", "holds a list; expected the description of a model"),
-        ("", "holds a NoneType; expected the description of a model"),
+        ("", "is empty; expected the description of a model"),
         (b"\xff\xfe\xfa", "cannot be read as YAML"),
     ],
 )

@@ -13,10 +13,14 @@ from hubbub.config.recipes import (
     DEFAULTS,
     KEYS,
     choose_recipe_settings,
+    keys_of,
     load_recipe_settings,
     parse_recipe_settings,
 )
 from hubbub.errors import HubbubError, SettingsError, TrainingError
+
+IMAGES = "mobilenet-v2"
+"""A model that has every setting that there is."""
 
 VALUES = {
     "model.learning_rate": st.floats(1e-6, 1.0),
@@ -32,19 +36,34 @@ VALUES = {
     "train.precision": st.sampled_from(["float32", "mixed_bfloat16", "mixed_float16"]),
     "train.shuffle_mb": st.one_of(st.none(), st.integers(1, 10**6)),
     "train.jit": st.sampled_from(["auto", True, False]),
+    "model.weights": st.sampled_from(["imagenet", "random", "weights.h5", "https://example.org/weights.h5"]),
+    "model.stages": st.sampled_from(["head", "two", "whole"]),
+    "model.head_share": st.floats(0.01, 0.99),
+    "model.unfrozen_share": st.floats(0.01, 1.0),
+    "model.unfrozen_rate": st.floats(0.01, 1.0),
+    "model.channels": st.sampled_from(["same", "deltas"]),
+    "model.side_px": st.none() | st.integers(75, 1024),
 }
-CHANGES = st.fixed_dictionaries({}, optional=VALUES)
+
+
+@st.composite
+def changes_of(draw: st.DrawFn) -> tuple[str, dict]:
+    """A model, and changes to some of its settings."""
+    model = draw(st.sampled_from(sorted(DEFAULTS)))
+    return model, draw(st.fixed_dictionaries({}, optional={key: VALUES[key] for key in keys_of(model)}))
 
 
 def test_every_setting_has_values_to_try() -> None:
-    assert set(VALUES) == set(KEYS)
+    assert set(VALUES) == set(KEYS) == set(keys_of(IMAGES))
 
 
-@given(model=st.sampled_from(sorted(DEFAULTS)), changes=CHANGES)
-def test_what_is_changed_is_changed_and_nothing_else(model: str, changes: dict) -> None:
-    flat = {key: getattr(getattr(DEFAULTS[model], key.split(".")[0]), key.split(".")[1]) for key in KEYS}
+@given(asked=changes_of())
+def test_what_is_changed_is_changed_and_nothing_else(asked: tuple[str, dict]) -> None:
+    model, changes = asked
+    keys = keys_of(model)
+    flat = {key: getattr(getattr(DEFAULTS[model], key.split(".")[0]), key.split(".")[1]) for key in keys}
     settings = parse_recipe_settings(model, changes)
-    assert {key: getattr(getattr(settings, key.split(".")[0]), key.split(".")[1]) for key in KEYS} == flat | changes
+    assert {key: getattr(getattr(settings, key.split(".")[0]), key.split(".")[1]) for key in keys} == flat | changes
     assigned = [f"{key}={yaml.safe_dump(value, default_flow_style=True).split()[0]}" for key, value in changes.items()]
     assert load_recipe_settings(model, None, assigned) == settings
     assert parse_recipe_settings(model, settings.model_dump(mode="json")) == settings  # as a bundle keeps them
@@ -55,13 +74,15 @@ def test_a_misspelt_setting_is_refused_with_the_nearest(key: str, place: int, le
     section, name = key.split(".")
     place %= len(name)
     with pytest.raises(SettingsError, match=rf"unknown setting '{section}\..*did you mean '{key}'\?"):
-        parse_recipe_settings("default", {f"{section}.{name[:place]}{letter}{name[place:]}": 1})
+        parse_recipe_settings(IMAGES, {f"{section}.{name[:place]}{letter}{name[place:]}": 1})
 
 
 @given(key=st.sampled_from(KEYS), value=st.sampled_from([-1, 1e9, "many", [1], {"a": 1}, float("nan")]))
 def test_a_bad_value_is_refused_by_name_or_taken_never_crashed_on(key: str, value: object) -> None:
+    if key == "model.weights" and value == "many":  # the name of a file
+        return
     with pytest.raises(SettingsError, match=key):
-        parse_recipe_settings("default", {key: value})
+        parse_recipe_settings(IMAGES, {key: value})
 
 
 @pytest.mark.parametrize(
@@ -106,6 +127,15 @@ def test_a_file_gives_sections_and_assignments_come_after_it(tmp_path: Path) -> 
         load_recipe_settings("default", tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize("key", [key for key in KEYS if key not in keys_of("default")])
+def test_a_setting_that_the_model_has_not_is_refused_with_the_models_that_have_it(key: str) -> None:
+    value = getattr(DEFAULTS[IMAGES].model, key.split(".")[1])
+    message = f"'{key}': default has none such; leave it out, or use --model inception-v3 or mobilenet-v2 or effi"
+    with pytest.raises(SettingsError, match=message):
+        parse_recipe_settings("default", {key: value})
+
+
 def test_a_short_form_and_its_setting_may_agree() -> None:
+    assert choose_recipe_settings(IMAGES, {"model.weights": "a.h5"}, weights=Path("a.h5")).model.weights == "a.h5"
     assert choose_recipe_settings("default", {"train.epochs": 3}, epochs=3).train.epochs == 3
     assert choose_recipe_settings("default", None, epochs=3).train.epochs == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from hubbub.labels.suggestions import (
     iterate_scored_windows,
     pool,
 )
-from hubbub.labels.suggestions.diverse import choose_farthest, point_all
+from hubbub.labels.suggestions.diverse import choose_farthest
 from hubbub.labels.tables import create_labels
 
 LABELS = ("dog", "rain", "siren")
@@ -170,6 +171,16 @@ def test_few_windows_are_held_for_many_labels(monkeypatch: pytest.MonkeyPatch):
     pd.testing.assert_frame_equal(few, choose("balanced", windows, 9))
 
 
+def test_one_part_of_many_windows_and_labels_takes_bounded_memory():
+    windows = make_windows(5, recordings=1, windows=250, labels=1000)
+    scheme = LabelScheme([str(number) for number in range(1000)], {}, "sigmoid")
+    tracemalloc.start()
+    assert len(choose("balanced", windows, 9, scheme=scheme)) == 9
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 100e6
+
+
 def choose_farthest_slowly(vectors: np.ndarray, count: int) -> list[int]:
     """Greedy k-centre, distance by distance; the first is the nearest to the mean."""
     chosen = [int(np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).argmin())]
@@ -206,10 +217,10 @@ def test_a_diverse_choice_does_not_depend_on_the_order(seed: int, parts: int, is
 
 
 def test_what_was_heard_already_is_what_a_diverse_choice_stays_away_from():
-    vectors = point_all(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [0, 0], [np.nan, 1]], np.float32))
+    vectors = np.array([[2, 0], [1, 0.1], [0, 1], [0.1, 1], [-9, 0], [0, 0], [np.nan, 1]], np.float16)
     windows = make_windows(0, recordings=7, windows=1, labels=1)
     windows = ScoredWindows(windows.uri, windows.start_s, windows.end_s, np.empty((7, 0), np.float32), vectors)
-    strategy = STRATEGIES["diverse"](Wanted(2))
+    strategy = STRATEGIES["diverse"](Wanted(2, by_direction=True))
     strategy.add(windows[np.arange(1, 7)])
     strategy.add_reviewed(windows[np.arange(1)])
     chosen = strategy.choose()

@@ -316,7 +316,7 @@ def test_labels_stand_in_a_text_file_or_a_column(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "column", "message"),
     [
-        ("labels.csv", "a,b\n1,2\n", "c", r"has no column 'c': \(known: a, b\)"),
+        ("labels.csv", "a,b\n1,2\n", "c", r"has no column 'c': known are a, b"),
         ("labels.csv", "mid,display_name\n1,2\n", None, "is a CSV: give the labels' column, one of mid, display_name"),
         ("labels.csv", "a\ndog\n\nrain\n\ndog\n", "a", "labels 1 and 3 are both 'dog'"),
         ("labels.csv", "a,b\nx,dog\ny\nz,rain\n", "b", "label 2 of 3 is empty"),

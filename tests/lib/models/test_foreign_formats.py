@@ -207,6 +207,16 @@ def name_module(config: dict[str, Any]) -> None:
     config["config"]["layers"][1] |= {"module": "os", "class_name": "system", "registered_name": None}
 
 
+def name_tool(config: dict[str, Any]) -> None:
+    """Something of Keras that is no part of a network, and writes files."""
+    config["config"]["layers"][1] |= {
+        "module": "keras.callbacks",
+        "class_name": "CSVLogger",
+        "config": {"filename": "hacked"},
+        "registered_name": "CSVLogger",
+    }
+
+
 def name_switch(config: dict[str, Any]) -> None:
     """Keras's own switch to unsafe loading, as a function that an initializer would be."""
     config["config"]["layers"][1]["config"]["kernel_initializer"] = {
@@ -224,11 +234,12 @@ HOSTILE: list[tuple[Callable[[Path], Any], str]] = [
     ),
     (lambda folder: save_layer(folder, Custom()), "the custom class .*Custom"),
     (lambda folder: edit_config(folder, name_module), r"the custom class os\.system"),
+    (lambda folder: edit_config(folder, name_tool), r"the custom class keras\.callbacks\.CSVLogger"),
     (lambda folder: edit_config(folder, name_switch), "the function enable_unsafe_deserialization"),
 ]
 
 
-@pytest.mark.parametrize(("make", "message"), HOSTILE, ids=["lambda", "custom", "module", "switch"])
+@pytest.mark.parametrize(("make", "message"), HOSTILE, ids=["lambda", "custom", "module", "tool", "switch"])
 def test_code_in_a_keras_file_is_refused(
     tmp_path: Path, make: Callable[[Path], Any], message: str, monkeypatch: pytest.MonkeyPatch
 ):

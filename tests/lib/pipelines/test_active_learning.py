@@ -10,7 +10,6 @@ import pytest
 import soundfile
 
 import hubbub
-from hubbub.pipelines.embed import embed
 from tests.tone_model import RATE, WINDOW, write_tone_model
 
 pytest.importorskip("onnxruntime")
@@ -71,7 +70,7 @@ def test_a_person_who_listens_makes_the_model_better(training: Path, tmp_path: P
     model = write_tone_model(tmp_path / "model")
     table, store, bundle = tmp_path / "clips.parquet", tmp_path / "store", tmp_path / "bundle"
     hubbub.index(training, table)
-    embed(table, store, model=model, cluster="serial")
+    hubbub.embed(table, store, model=model, cluster="serial")
     hubbub.train(store, bundle, model="dense", epochs=20)
 
     truth = write_archive(tmp_path / "archive", seed=1)
@@ -88,7 +87,7 @@ def test_a_person_who_listens_makes_the_model_better(training: Path, tmp_path: P
     verdicts.to_csv(path, index=False)
 
     assert len(hubbub.index(tmp_path / "suggestions", table, append=True)) == 12 + 40
-    embed(table, store, cluster="serial")  # only what is new
+    hubbub.embed(table, store, cluster="serial")  # only what is new
     hubbub.train(store, tmp_path / "better", model="dense", epochs=20)
 
     unseen = write_archive(tmp_path / "unseen", seed=2)
@@ -96,3 +95,17 @@ def test_a_person_who_listens_makes_the_model_better(training: Path, tmp_path: P
     after = share_right(label_archive(tmp_path / "unseen", tmp_path / "better", tmp_path / "after"), unseen)
     assert before < 0.8
     assert after > 0.95
+
+    # A head scores the rows of any store of its model's embeddings.
+    rows = hubbub.embed(tmp_path / "unseen", tmp_path / "rows", model=model, hop_s=WINDOW_S / 2, cluster="serial")
+    hoots = hubbub.suggest(
+        rows, tmp_path / "hoots", strategy="top", labels=["hoot"], model=tmp_path / "better", count=5
+    )
+    assert hoots.rows["suggested"].to_pylist() == ["hoot"] * 5
+    names = [(Path(row["uri"]).name, row["start_s"]) for row in hoots.rows.to_pylist()]
+    heard = dict(zip(zip(unseen["uri"], unseen["start_s"], strict=True), unseen["label"], strict=True))
+    assert {heard.get(name, "between two") for name in names} <= {"hoot", "between two"}
+    other = write_tone_model(tmp_path / "other-model", least=1e-3)
+    others = hubbub.embed(tmp_path / "unseen", tmp_path / "others", model=other, cluster="serial")
+    with pytest.raises(hubbub.errors.BundleError, match="scores other features"):
+        hubbub.suggest(others, tmp_path / "none", strategy="top", model=tmp_path / "better")

@@ -29,8 +29,9 @@ from hubbub.models.exporters import EXPORTERS  # noqa: E402
 from hubbub.models.opening import open_model, read_description  # noqa: E402
 from hubbub.pipelines.event_rules import make_rules  # noqa: E402
 from hubbub.pipelines.export_model import ExportResult  # noqa: E402
-from tests.data.classifiers import make_classifier, write_classifier  # noqa: E402
+from tests.data.classifiers import make_classifier, make_head, write_classifier  # noqa: E402
 from tests.data.detectors import LABELS, SETTINGS, make_detector  # noqa: E402
+from tests.data.networks import write_windows  # noqa: E402
 
 AGREEMENT = 1e-4
 """Of scores in two formats."""
@@ -40,11 +41,18 @@ EXAMPLES_AGREEMENT = 1e-3
 
 RATE = SETTINGS.frontend.sample_rate
 
-EVERY_RUN = [("default", "onnx"), ("default", "litert"), ("default", "openvino"), ("detector", "onnx")]
-SELDOM = [(network, format) for network in NAMES for format in EXPORTERS if (network, format) not in EVERY_RUN]
+EVERY_RUN = [
+    *(("default", "onnx"), ("default", "litert"), ("default", "openvino")),
+    *(("detector", "onnx"), ("head on default", "onnx")),
+]
+MODELS = [*(name for name in NAMES if name not in ("linear", "dense")), "head on default", "head on detector"]
+SELDOM = [(network, format) for network in MODELS for format in EXPORTERS if (network, format) not in EVERY_RUN]
 
 
 def make_bundle(folder: Path, network: str) -> Path:
+    if network.startswith("head on "):
+        made = make_bundle(folder.with_name(f"backbone of {network}"), network.removeprefix("head on "))
+        return make_head(folder, made, dtype="float16")  # rounded between the two
     return make_detector(folder) if network == "detector" else make_classifier(folder, network)
 
 
@@ -190,6 +198,8 @@ def test_the_example_is_short():
     text = (Path(hubbub.__file__).parent / "models" / "exporters" / "example.py").read_text(encoding="utf-8")
     code = [line for line in text.splitlines() if line.strip() and not line.strip().startswith('"""')]
     assert len(code) <= 36
+    shown = Path(__file__).parents[3] / "docs" / "howto" / "export-model.md"
+    assert text in shown.read_text(encoding="utf-8")
 
 
 def test_other_frontends_are_exported_without_the_example(tmp_path: Path):
@@ -338,6 +348,13 @@ def test_what_a_killed_export_left_is_cleared(tiny: Path, tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_head_on_a_model_of_others_is_refused(tmp_path: Path):
+    backbone = write_windows(tmp_path / "net", outputs={"embeddings": {"name": "embedding"}}, labels=None)
+    head = make_head(tmp_path / "head", backbone)
+    with pytest.raises(BundleError, match=r"embeddings of a model of others .*hubbub label RECORDINGS --model .*head"):
+        hubbub.export_model(head, tmp_path / "out", format="onnx")
+
+
 def test_labels_of_any_name_come_back(tmp_path: Path):
     labels = [" dog: [x] ", "Regen\nund \u2028Wind", "№ 5 \x1b[31m"]
     thresholds = dict(zip(labels, (0.5, 0.4, 0.6), strict=True))
@@ -385,25 +402,6 @@ def test_bad_input_is_told(
     with pytest.raises(error, match=message):
         hubbub.export_model(path, target, **{"format": "onnx", **given})
     assert [file.name for file in tmp_path.iterdir()] == ["full"]
-
-
-@pytest.mark.parametrize(
-    ("format", "module", "message"),
-    [
-        ("onnx", "tf2onnx", r"--format onnx needs tf2onnx, not installed here: pip install 'hubbub\[cpu\]'"),
-        ("litert", "ai_edge_litert", r"needs ai_edge_litert, not installed here: pip install 'hubbub\[litert\]'"),
-        ("openvino", "openvino", r"needs openvino, not installed here: pip install 'hubbub\[openvino\]'"),
-    ],
-)
-def test_a_missing_package_is_named_with_its_extra(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, module: str, message: str
-):
-    import hubbub.models.exporters as exporters
-
-    find = exporters.find_spec
-    monkeypatch.setattr(exporters, "find_spec", lambda name: None if name == module else find(name))
-    with pytest.raises(BundleError, match=message):
-        hubbub.export_model(tiny, tmp_path / "out", format=format)
 
 
 def test_another_backend_is_refused_with_what_to_set(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,14 +6,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 import hubbub
 from hubbub.clips.table import ClipTable
 from hubbub.errors import UsageError
-from hubbub.pipelines.embed import embed
 from hubbub.store.features import FeatureStore
+from tests.servers.server import Server
 from tests.tone_model import RATE, write_tone_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -42,8 +43,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(archive: Path) -> FeatureStore:
     model = write_tone_model(archive.parent / "model")
     path = archive.parent / "store"
-    embed(archive, path, model=model, cluster="serial")
-    return hubbub.open_store(path)
+    return hubbub.embed(archive, path, model=model, cluster="serial")
+
+
+def test_windows_are_some_way_apart(archive: Path, tmp_path: Path):
+    for hop_s in (0, -1, 99):
+        with pytest.raises(UsageError, match=f"--hop {hop_s}: expected more than 0 and at most the model's window"):
+            hubbub.embed(archive, tmp_path / "store", model=archive.parent / "model" / "tones.yaml", hop_s=hop_s)
+    assert not list(tmp_path.iterdir())
 
 
 def spans(clips: ClipTable) -> list[tuple[str, float]]:
@@ -105,8 +112,7 @@ def test_a_recording_that_is_none_is_refused(store: FeatureStore, archive: Path,
 def test_what_is_found_is_a_clip_table_like_any(store: FeatureStore, archive: Path, tmp_path: Path):
     found = hubbub.search(store, f"{archive / 'a.wav'}@2.5", tmp_path / "found.parquet", top=3)
     model = store.path / "model" / "tones.yaml"
-    embed(tmp_path / "found.parquet", tmp_path / "again", model=model, cluster="serial")
-    again = hubbub.open_store(tmp_path / "again")
+    again = hubbub.embed(tmp_path / "found.parquet", tmp_path / "again", model=model, cluster="serial")
     assert sorted(again.rows(["start_s"])["start_s"]) == sorted(found.rows["start_s"].to_pylist())
     page = hubbub.write_report([found], tmp_path / "page.html")
     text = page.read_text()
@@ -122,3 +128,49 @@ def test_a_changed_model_is_refused(archive: Path, store: FeatureStore, tmp_path
     with pytest.raises(hubbub.errors.StoreError, match="has no whole copy of the model"):
         hubbub.search(copy, archive / "a.wav")
     assert len(hubbub.search(copy, 3, top=2)) == 2  # a row needs no model
+
+
+def test_everything_may_lie_in_a_bucket(s3: str, moto_server: Server, archive: Path, tmp_path: Path):
+    client, bucket = moto_server.client(), s3.removeprefix("s3://")
+    for path in archive.iterdir():
+        client.upload_file(str(path), bucket, f"archive/{path.name}")
+    model = write_tone_model(tmp_path / "model")
+    store = hubbub.embed(f"{s3}/archive", f"{s3}/store", model=model, cluster="serial")
+    found = hubbub.search(f"{s3}/store", f"{s3}/archive/a.wav@2.5", f"{s3}/found.parquet", top=3)
+    assert sorted(spans(found)) == [("a.wav", 2.0), ("b.wav", 3.0), ("b.wav", 3.5)]
+    page = hubbub.write_report([f"{s3}/found.parquet"], tmp_path / "page.html")
+    assert page.read_text().count("<audio") == 3
+    chosen = hubbub.suggest(store, tmp_path / "out", strategy="diverse", count=4, exclude=[f"{s3}/found.parquet"])
+    uris = set(chosen.rows["uri"].to_pylist())
+    assert uris <= {f"{s3}/archive/a.wav", f"{s3}/archive/b.wav"}
+    assert len(list((tmp_path / "out" / "clips").iterdir())) == 4
+    heard = {("a.wav", 2.0), ("b.wav", 3.0), ("b.wav", 3.5)}
+    assert not heard & {(row["uri"].rpartition("/")[2], row["start_s"]) for row in chosen.rows.to_pylist()}
+    table = tmp_path / "out" / "suggestions.csv"
+    pd.read_csv(table).assign(label="rain").to_csv(table, index=False)
+    assert hubbub.index(tmp_path / "out").rows["uri"].to_pylist()[0] in uris
+
+
+def test_a_hop_of_nothing_is_refused(archive: Path, store: FeatureStore, tmp_path: Path):
+    with pytest.raises(UsageError, match="--hop 0: expected more than 0 and at most the model's window, 0.5 s"):
+        hubbub.embed(archive, tmp_path / "store", model=store.path / "model" / "tones.yaml", hop_s=0, cluster="serial")
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_example_is_heard_by_the_channel_that_the_store_heard(tmp_path: Path):
+    import onnx
+
+    path = write_tone_model(tmp_path / "model")
+    network = onnx.load(path.with_name("tones.onnx"))
+    network.graph.input[0].type.tensor_type.shape.dim.add().dim_value = 1  # [batch, frame, band]
+    onnx.save(network, path.with_name("tones.onnx"))
+    path.write_text(
+        f"kind: onnx\nfile: tones.onnx\nfeatures: {{frontend: {{name: waveform, sample_rate: {RATE}}}, "
+        "windows: {duration_s: 0.5}, dtype: float32, channels: first}\noutputs: {embeddings: {name: embedding}}\n"
+    )
+    (tmp_path / "archive").mkdir()
+    both = np.stack([tone(900, 1.0), tone(2700, 1.0)], axis=1)
+    soundfile.write(tmp_path / "archive" / "a.wav", both, RATE)
+    store = hubbub.embed(tmp_path / "archive", tmp_path / "store", model=path, cluster="serial")
+    found = hubbub.search(store, f"{tmp_path / 'archive' / 'a.wav'}@0-0.5", top=1, with_example=True)
+    assert found.rows["similarity"].to_pylist() == pytest.approx([1.0], abs=1e-6)

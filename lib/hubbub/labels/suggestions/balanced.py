@@ -39,7 +39,12 @@ class Balanced(Strategy):
         self._rows = 0
 
     def add(self, windows: ScoredWindows) -> None:
-        """Look at some windows."""
+        """Look at some windows, as many at a time as have `_HELD` scores: models have thousands of labels."""
+        at_once = max(1, _HELD // max(1, len(self.wanted.chosen)))
+        for begin in range(0, len(windows), at_once):
+            self._add_some(windows[np.arange(begin, min(begin + at_once, len(windows)))])
+
+    def _add_some(self, windows: ScoredWindows) -> None:
         scores = windows.scores[:, self.wanted.chosen]
         ranges = np.searchsorted(RANGES[1:-1], scores, side="right")
         cell = np.arange(scores.shape[1]) * _N_RANGES + ranges
@@ -47,8 +52,8 @@ class Balanced(Strategy):
         draw = mix_bits(windows.draw()[:, None] ^ self._seeds[None, :])  # a lot of its own for each label
         row, column = np.nonzero(draw < self._least[cell])
         frame = {"cell": cell[row, column], "draw": draw[row, column], "score": scores[row, column]}
-        where = windows[row]
-        self._frames.append(pd.DataFrame({"uri": where.uri, "start_s": where.start_s, "end_s": where.end_s} | frame))
+        where = {"uri": windows.uri[row], "start_s": windows.start_s[row], "end_s": windows.end_s[row]}
+        self._frames.append(pd.DataFrame(where | frame))
         self._rows += len(row)
         if self._rows > 2 * self._cells * self._most + _HELD:
             self._keep_first()
@@ -83,19 +88,20 @@ class Balanced(Strategy):
     def _deal(self) -> Iterator[tuple[str, float, float, int, float]]:
         """Windows of all cells in turns, high scores first; none that shares sound with an earlier one."""
         held = self._keep_first()
-        columns = ["uri", "start_s", "end_s", "cell", "score"]
-        left = {
-            int(str(cell)): iter(own[columns].itertuples(index=False, name=None)) for cell, own in held.groupby("cell")
-        }
+        uri, start_s, end_s, score = (held[name].to_numpy() for name in ("uri", "start_s", "end_s", "score"))
+        cells, begins = np.unique(held["cell"].to_numpy(np.int64), return_index=True)
+        ends = np.append(begins, len(held))[1:].tolist()
+        # Places in `held`, which is sorted by cell, of the windows that a cell has left.
+        left = {cell: iter(range(*span)) for cell, *span in zip(cells.tolist(), begins.tolist(), ends, strict=True)}
         order = sorted(left, key=lambda cell: (-(cell % _N_RANGES), cell))
         heard, count = Heard(), 0
         while order and count < self.wanted.count:
             for cell in list(order):
-                window = next((one for one in left[cell] if heard.add(*one[:3])), None)
-                if window is None:
+                place = next((one for one in left[cell] if heard.add(uri[one], start_s[one], end_s[one])), None)
+                if place is None:
                     order.remove(cell)
                     continue
-                yield window
+                yield uri[place], start_s[place], end_s[place], cell, score[place]
                 count += 1
                 if count == self.wanted.count:
                     return

@@ -50,12 +50,15 @@ class Wanted:
         The labels that matter; empty: all.
     overlapping
         How many windows, itself among them, one window shares sound with at most.
+    by_direction
+        Whether vectors are embeddings, of which the direction counts, and not scores, which count as they are.
     """
 
     count: int
     scheme: LabelScheme = LabelScheme()
     only: Sequence[str] = ()
     overlapping: int = 1
+    by_direction: bool = False
 
     @property
     def chosen(self) -> npt.NDArray[np.int64]:

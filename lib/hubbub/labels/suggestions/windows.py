@@ -32,14 +32,14 @@ class ScoredWindows:
     scores
         float32 [window, label], 0 to 1; no columns where nothing scores them.
     vectors
-        float32 [window, dimension], by which windows are alike or not: embeddings, or else the scores.
+        [window, dimension], by which windows are alike or not: embeddings as they are stored, or else the scores.
     """
 
     uri: npt.NDArray[np.object_]
     start_s: npt.NDArray[np.float64]
     end_s: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float32]
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.floating]
 
     def __len__(self) -> int:
         """Return the number of windows."""

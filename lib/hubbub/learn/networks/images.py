@@ -55,8 +55,9 @@ CONTRAST = 0.5
 DELTA_FRAMES = 4
 """Frames to either side that a change over time is taken from, as of librosa's `delta`."""
 
-LEAST_STD = 1e-3
-"""Least standard deviation of an output, as a share of the largest: what hardly changes is not blown up."""
+LEAST_STD, LEAST_STD_OF_LARGEST = 0.02, 1e-3
+"""Least standard deviation of an output, as a share of its own RMS and of the largest standard deviation. What hardly
+changes is not blown up: once the layers before it train, all of it moves."""
 
 BATCH_NORM_MOMENTUM = 0.9
 """Of batch normalisation that learns; networks of ImageNet have one for millions of images."""
@@ -221,9 +222,9 @@ def _add_head(pooled: keras.KerasTensor, n_labels: int, dropout: float) -> keras
         center=False, scale=False, epsilon=1e-30, trainable=False, dtype="float32", name=STANDARD
     )
     hidden = layers.Dropout(dropout, name=DROPOUT)(standard(pooled, training=False))
-    # Scores begin at a tenth: most labels are absent from most rows.
-    start = keras.initializers.Constant(-2.2)
-    return layers.Dense(n_labels, activation="sigmoid", bias_initializer=start, dtype="float32", name=SCORES)(hidden)
+    # Scores begin at a tenth, all of them: most labels are absent from most rows, and one layer needs no lots drawn.
+    start = {"kernel_initializer": "zeros", "bias_initializer": keras.initializers.Constant(-2.2)}
+    return layers.Dense(n_labels, activation="sigmoid", dtype="float32", name=SCORES, **start)(hidden)
 
 
 def take_head(network: keras.Model) -> Parts:
@@ -235,8 +236,9 @@ def take_head(network: keras.Model) -> Parts:
     head = keras.Model(outputs, scores(dropout(standard(outputs, training=False))), name="head")
 
     def adapt(mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> None:
-        least = LEAST_STD * std.max() or 1.0
-        standard.set_weights([mean, np.maximum(std, least) ** 2])
+        least = np.maximum(LEAST_STD_OF_LARGEST * std.max(), LEAST_STD * np.hypot(mean, std))
+        std = np.maximum(std, np.where(least > 0, least, 1.0))
+        standard.set_weights([mean, np.square(std)])
 
     return Parts(head, keras.Model(network.input, pooled, name="frozen"), adapt)
 

@@ -20,7 +20,7 @@ from hubbub.io.text import make_visible
 from hubbub.models.backends import computes_on_tensorflow, hushed_stderr
 
 SCORES = "scores"
-"""Name of the network's output in every file."""
+"""Name of the scores in every file."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Exporter:
                 "KERAS_BACKEND=tensorflow, with pip install 'hubbub[cpu]' (a bundle does not depend on the backend)"
             )
 
-    def write(self, model: Any, path: Path, n_frames: int) -> None:
+    def write(self, model: Any, path: Path, n_frames: int, *, output: str = SCORES) -> None:
         """Write a network.
 
         Parameters
@@ -70,6 +70,8 @@ class Exporter:
             The file, new.
         n_frames
             Frames that it takes at a time, for formats that fix them.
+        output
+            What the file calls its output.
 
         Raises
         ------
@@ -80,7 +82,7 @@ class Exporter:
         write: Callable[..., None] = getattr(import_module(f"{__name__}.{module}"), name)
         try:
             with _silence():
-                write(_name_output(model), path, n_frames)
+                write(_name_output(model, output), path, n_frames)
         except OSError:
             raise  # a full disk, which is told as one
         except Exception as error:  # exporters fail in ways of their own
@@ -118,11 +120,11 @@ def find_exporter(format: str) -> Exporter:
     return EXPORTERS[format]
 
 
-def _name_output(model: Any) -> Any:
+def _name_output(model: Any, output: str) -> Any:
     """The same network, whose output has a name in every format."""
     import keras
 
-    return keras.Model(model.inputs[0], {SCORES: model.outputs[0]}, name=model.name)
+    return keras.Model(model.inputs[0], {output: model.outputs[0]}, name=model.name)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def write_beside(folder: Path, bundle: Bundle, exporter: Exporter) -> None:
 def describe_record(bundle: Bundle, exporter: Exporter, compared: dict[str, Any]) -> dict[str, Any]:
     """What `export.json` says."""
     said = bundle.description
-    kept = ("model", "summary", "activation", "multilabel", "calibration", "temperature", "metrics", "licence")
+    kept = ("model", "summary", "activation", "multilabel", "calibration", "temperature", "metrics", "weights")
     trained = said.get("provenance", {})
     return {
         "format": FORMAT,
@@ -106,8 +106,13 @@ def _write_comments(bundle: Bundle) -> Iterable[str]:
         yield f"Calibration: {', '.join(f'{name} {value}' for name, value in calibration.items())}."
     if (temperature := said.get("temperature")) not in (None, 1.0):
         yield f"Temperature: {temperature:.4g}, which is not in these scores."
-    if licence := said.get("licence"):
-        yield f"Licence: {licence}"
+    if (weights := said.get("weights")) and weights.get("sha256"):
+        yield f"Training began with weights of {weights['source']}; their licence: {weights['licence']}."
+    if bundle.frames is not None:
+        yield (
+            "Of each window, the network scores frames; the halo_frames at each end would depend on sound beyond it, "
+            "and are left out."
+        )
 
 
 def _write_readme(bundle: Bundle, exporter: Exporter, is_log_mel: bool, has_example: bool) -> str:

@@ -21,8 +21,8 @@ _CONFIG = "config.json"
 _MOST_CONFIG_BYTES = 256 * 2**20
 
 _DATA = re.compile(
-    r"keras(\.src)?(\.(layers|models|initializers|regularizers|constraints|activations|ops|dtype_policies|random))?"
-    r"(\.[a-z0-9_.]+)?"
+    r"keras|keras(\.src)?\.(layers|models|initializers|regularizers|constraints|activations|ops|dtype_policies|"
+    r"mixed_precision|quantizers|random)(\.[a-z0-9_.]+)?"
 )
 """Modules of Keras whose objects a network is made of."""
 
