@@ -137,11 +137,11 @@ DEFAULTS: Mapping[str, RecipeSettings] = {
     "mobilenet-v2": ImageRecipeSettings(),
     "efficientnet-b0": ImageRecipeSettings(),
     "linear": RecipeSettings(
-        model=ModelSettings(learning_rate=1e-2, weight_decay=0.02, dropout=0.2),
+        model=ModelSettings(learning_rate=5e-2, weight_decay=0.02, dropout=0.0),
         train=TrainSettings(patience=1.0, augment=False),
     ),
     "dense": RecipeSettings(
-        model=ModelSettings(learning_rate=3e-3, weight_decay=0.02, dropout=0.3),
+        model=ModelSettings(learning_rate=1e-2, weight_decay=0.02, dropout=0.2),
         train=TrainSettings(patience=1.0, augment=False),
     ),
 }

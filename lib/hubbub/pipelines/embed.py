@@ -12,6 +12,7 @@ from hubbub.clips.table import ClipTable
 from hubbub.config import Layout, Settings, Windows, parse_settings
 from hubbub.config.frontends import EmbeddingSettings
 from hubbub.errors import BundleError, StoreError, UsageError
+from hubbub.io.folders import remove_tree
 from hubbub.io.paths import StoragePath
 from hubbub.models.bundle import Bundle
 from hubbub.models.copies import copy_model
@@ -68,6 +69,8 @@ def embed(
     log = JsonLog(None if log_json is None else Path(log_json), "embed", reporter.warn)
     held = open_store(output) if is_store(output) else None
     chosen = _choose_model(None if model is None else as_model_path(model), held, output)
+    if held is not None and not held.committed():
+        held = None  # an empty store, of a run that failed early, does not decide the settings
     table = recordings if isinstance(recordings, ClipTable) else read_recordings(recordings, reporter)
     request = StoreRequest(
         job="embed",
@@ -162,4 +165,5 @@ def _keep_model(store: FeatureStore, model: _Model, reporter: Reporter) -> None:
         find_store_model(store)
     except StoreError:
         with reporter.show_waiting("preparing the model"):
+            remove_tree(store.path / MODEL_FOLDER)
             copy_model(model.path, store.path / MODEL_FOLDER, export=True)

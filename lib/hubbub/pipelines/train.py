@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubbub.config.network_features import check_network
 from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.models.backends import import_keras
@@ -47,6 +48,7 @@ def train(
     log = JsonLog(None if log_json is None else Path(log_json), "train", reporter.warn)
     opened = as_store(store)
     model = choose_model(opened, model, reporter.say)
+    check_network(model, opened.settings, str(opened.path))  # before Keras takes its seconds
     chosen = as_recipe_settings(model, settings)
     extra: dict[str, Any] = {
         name: None if path is None else require_local(as_path(path, name), "copy the recordings here first")

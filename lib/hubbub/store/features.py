@@ -90,7 +90,8 @@ class FeatureStore:
     def __repr__(self) -> str:
         """Describe the store in one line; reads no rows."""
         settings = self.settings
-        rows = f"rows of {self.n_frames} frames x {self.n_bands} bands, {settings.dtype}"
+        row = f"{self.n_bands} values" if self.holds_embeddings else f"{self.n_frames} frames x {self.n_bands} bands"
+        rows = f"rows of {row}, {settings.dtype}"
         return f"<FeatureStore '{self.path}': {rows}, {settings.frontend.name}, settings {settings.hash}>"
 
     def with_absolute_path(self) -> FeatureStore:

@@ -111,6 +111,9 @@ class Recipe:
     plan_stages: Callable[[int, ModelSettings], tuple[Stage, ...]] = plan_one_stage
     """Divides a number of epochs into stages."""
 
+    least_batch_rows: int | None = None
+    """Rows a training batch at least, where rows are few; None: half of `batch_rows`."""
+
     settled_share: float = 0.0
     """Share of the epochs after which one may be kept: before, a learning rate that still falls makes weights that are
     good by chance, and a few dozen validation rows cannot tell."""
@@ -132,7 +135,8 @@ class Recipe:
 
     def batch_for(self, n_rows: int) -> int:
         """Rows a batch: fewer where rows are few, so that an epoch has several steps."""
-        return max(1, min(self.batch_rows, max(self.batch_rows // 2, n_rows // 8), n_rows))
+        least = self.batch_rows // 2 if self.least_batch_rows is None else self.least_batch_rows
+        return max(1, min(self.batch_rows, max(least, n_rows // 8), n_rows))
 
     def epochs_for(self, n_rows: int) -> int:
         """Epochs by default: 15 for any large store, up to `most_epochs` for a small one."""

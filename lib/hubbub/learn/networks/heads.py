@@ -73,9 +73,10 @@ LINEAR = Recipe(
     build=build_linear,
     optimizer=optimizer,
     policy=None,
-    batch_rows=32,
-    row_passes=12_000,
-    most_epochs=40,
+    batch_rows=512,
+    least_batch_rows=8,
+    row_passes=50_000,
+    most_epochs=30,
 )
 
 DENSE = Recipe(
@@ -87,7 +88,8 @@ DENSE = Recipe(
     build=build_dense,
     optimizer=optimizer,
     policy=None,
-    batch_rows=32,
-    row_passes=12_000,
-    most_epochs=40,
+    batch_rows=512,
+    least_batch_rows=8,
+    row_passes=50_000,
+    most_epochs=30,
 )
