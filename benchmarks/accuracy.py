@@ -28,7 +28,7 @@ from arguments import list_of, positive
 from data_sets import DATA_SETS, FOLDS, DataSetError, index_data_set, make_data_set
 
 from hubbub.config import Settings
-from hubbub.config.network_features import choose_features
+from hubbub.config.network_features import HEADS, choose_features
 from hubbub.config.recipes import DEFAULTS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FOREST = "random-forest"
 
-MODELS = (FOREST, *DEFAULTS)
+MODELS = (FOREST, *(name for name in DEFAULTS if name not in HEADS))
 
 RESULTS = "results.jsonl"
 

@@ -61,7 +61,6 @@ def write_all(folder: Path, rows: int, per_shard: int) -> None:
     from hubbub.clips.table import ClipTable, write_table
     from hubbub.config import load_settings
     from hubbub.store.opening import create_store
-    from hubbub.store.parts import write_part
 
     layout = [f"layout.rows_per_shard={per_shard}", f"layout.rows_per_chunk={math.gcd(per_shard, 40)}"]
     settings = load_settings(None, layout)
@@ -69,7 +68,14 @@ def write_all(folder: Path, rows: int, per_shard: int) -> None:
     store.grow(-(-rows // per_shard), clips=rows)
     clips = make_clips(rows)
     write_table(ClipTable(clips, folder), folder / "clips.parquet")
-    for shard, first in enumerate(range(0, rows, per_shard)):
+    write_parts(store, clips, per_shard)
+
+
+def write_parts(store, clips, per_shard: int) -> None:  # noqa: ANN001  # FeatureStore and pyarrow.Table, not imported yet
+    """Write the row parts of a store: every clip is one window."""
+    from hubbub.store.parts import write_part
+
+    for shard, first in enumerate(range(0, len(clips), per_shard)):
         part = _rows(clips.slice(first, per_shard).combine_chunks(), first)
         mark = {"unit": shard, "settings_hash": store.settings_hash, "store_id": store.provenance["store_id"]}
         write_part(store.rows_folder, shard, part, mark)

@@ -97,9 +97,10 @@ def measure(case: Case, folder: Path, model: str, rows: int, rounds: int) -> Fou
     n_batches = rows // case.batch_rows
     statistics = BandStatistics(np.full(store.n_bands, -40.0), np.full(store.n_bands, 9.0))
     settings = choose_recipe_settings(model, {"train.precision": case.precision})
-    network = build_network(recipe, Shape(store.n_frames, store.n_bands, N_LABELS), statistics, settings)
+    shape, batch_rows = Shape(store.n_frames, store.n_bands, N_LABELS), case.batch_rows
+    network = build_network(recipe, shape, statistics, settings, batch_rows=batch_rows)
     steps, learning_rate = n_batches * 2 * (rounds + 1), settings.model.learning_rate
-    compile_model(network, recipe, settings, steps=steps, learning_rate=learning_rate)
+    compile_model(network, recipe, settings, steps=steps, batch_rows=batch_rows, learning_rate=learning_rate)
     policy = recipe.policy(Settings()) if recipe.policy and case.augmented else None
     targets, kept = np.arange(rows) % N_LABELS, KeptRows()
 
@@ -169,14 +170,19 @@ def describe_device(backend: str) -> tuple[str, int | None]:
     return f"CPU, {os.cpu_count()} cores ({platform.machine()})", None
 
 
-def measure_in_own_process(case: Case, arguments: argparse.Namespace, folder: Path, rows: int) -> Found | str:
+def measure_in_own_process(
+    case: Case, arguments: argparse.Namespace, folder: Path, rows: int, timeout_s: float | None = None
+) -> Found | str:
     """Measure a case in a process of its own; a string says why there is no figure."""
     command = [sys.executable, __file__, "--measure", json.dumps(asdict(case)), "--store", str(folder)]
     command += ["--rows", str(rows), "--rounds", str(arguments.rounds), "--model", arguments.model]
     known = os.environ | {"KERAS_BACKEND": case.backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     # JAX would take most of the GPU's memory at once, and its peak would say nothing.
     known |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    done = subprocess.run(command, capture_output=True, text=True, env=known)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=known, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return "no time was left to end"
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

@@ -17,7 +17,7 @@ from hubbub.io.text import make_visible
 from .options import DEBUG_VARIABLE, INTERRUPTED
 
 JOBS = (
-    *("index", "fetch", "settings", "features", "status", "verify", "compact", "info"),
+    *("index", "fetch", "settings", "features", "embed", "status", "verify", "compact", "info"),
     *(
         "models",
         "train",
@@ -30,11 +30,14 @@ JOBS = (
         "events",
         "score",
         "export",
+        "export-model",
+        "search",
+        "suggest",
         "report",
         "demo",
     ),
 )
-"""Commands in the order of the work; each is the function of its name in the module of its name."""
+"""Commands in the order of the work; each is the function of its name in the module of its name, - being _ there."""
 
 app = typer.Typer(
     help="hubbub labels the noise of a city: recordings in, labelled events out.",
@@ -63,8 +66,8 @@ def _main(
 
 
 for _name in JOBS:
-    _module = import_module(f".{_name}", __package__)
-    app.command(name=_name)(getattr(_module, _name))
+    _function = _name.replace("-", "_")
+    app.command(name=_name)(getattr(import_module(f".{_function}", __package__), _function))
 
 
 def main() -> None:

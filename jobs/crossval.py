@@ -20,7 +20,9 @@ def crossval(
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="Folder of the cross-validation.", metavar="RUN"),
     ],
-    model: Annotated[str, typer.Option(help="A model; hubbub models lists them.", metavar="NAME")] = "default",
+    model: Annotated[
+        str | None, typer.Option(help="A model, of hubbub models. Default: what suits the store.", metavar="NAME")
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Draw so many folds by group. Default: the clips' own.", metavar="K")
     ] = None,
@@ -47,9 +49,11 @@ def crossval(
     """
     from hubbub.config.recipes import load_recipe_settings
     from hubbub.pipelines.crossval import crossval as cross_validate
+    from hubbub.pipelines.inputs import choose_model
 
     from .console import reporter
 
+    model = choose_model(store, model, reporter.say)
     result = cross_validate(
         store,
         output,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from . import options
+from . import event_options, options
 
 
 def events(
     labels: options.Labels,
-    threshold: options.Threshold = None,
-    release: options.Release = None,
-    min_duration: options.MinDuration = None,
-    merge_gap: options.MergeGap = None,
+    threshold: event_options.Threshold = None,
+    release: event_options.Release = None,
+    min_duration: event_options.MinDuration = None,
+    merge_gap: event_options.MergeGap = None,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 from hubbub.engine.ahead import UNITS, import_ahead
 from hubbub.io.paths import StoragePath, parse_path
 
-from . import options
+from . import event_options, options
 
 
 def label(
@@ -21,7 +21,14 @@ def label(
             metavar="CLIPS|FOLDER|FILE",
         ),
     ],
-    model: options.Bundle,
+    model: Annotated[
+        StoragePath,
+        typer.Option(
+            parser=parse_path,
+            help="A model bundle, or the YAML file that describes a model of others.",
+            metavar="BUNDLE|YAML",
+        ),
+    ],
     output: Annotated[
         StoragePath,
         typer.Option("--output", "-o", parser=parse_path, help="The tables: new, or ones to grow.", metavar="LABELS"),
@@ -29,10 +36,10 @@ def label(
     hop: Annotated[
         float | None, typer.Option(help="Of models of windows: from one to the next. Default: a fifth.", metavar="S")
     ] = None,
-    threshold: options.Threshold = None,
-    release: options.Release = None,
-    min_duration: options.MinDuration = None,
-    merge_gap: options.MergeGap = None,
+    threshold: event_options.Threshold = None,
+    release: event_options.Release = None,
+    min_duration: event_options.MinDuration = None,
+    merge_gap: event_options.MergeGap = None,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
     ship: options.Ship = False,

@@ -70,7 +70,9 @@ def _describe(facts: ModelFacts) -> dict[str, str]:
         "scores": {"softmax": "one label a clip", "sigmoid": "each label alone, so that several or none may fit"}[
             facts.activation
         ],
-        "features": f"{frontend.name}, {frontend.sample_rate:,} Hz, {frames} frames x {bands} bands of "
+        "features": f"embeddings, counted for {bands:,} values: hubbub embed"
+        if frontend.name == "embedding"
+        else f"{frontend.name}, {frontend.sample_rate:,} Hz, {frames} frames x {bands} bands of "
         f"{windows.input_s:g} s: hubbub settings --for {facts.name}",
         "training": f"{facts.optimizer}, learning rate {recipe.model.learning_rate:g}, weight decay "
         f"{recipe.model.weight_decay:g}, dropout {recipe.model.dropout:g}, batches of {facts.batch_rows} rows, up to "

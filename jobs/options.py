@@ -50,7 +50,7 @@ Cluster = Annotated[str, typer.Option(help=_WHERE, metavar="CLUSTER", envvar=SCH
 ClusterIfAny = Annotated[
     str | None,
     typer.Option(
-        help=f"{_WHERE} Default: serial where little is to do, else local.",
+        help=f"{_WHERE} Default: this process where little is to do, else local.",
         metavar="CLUSTER",
         envvar=SCHEDULER_VARIABLE,
     ),
@@ -92,28 +92,6 @@ _BEGIN = "What image networks begin with: imagenet, random, a .h5 or .keras file
 Weights = Annotated[
     str | None, typer.Option(help=_BEGIN + "Short for model.weights, which is imagenet by default.", metavar="WEIGHTS")
 ]
-Bundle = Annotated[
-    StoragePath, typer.Option("--model", parser=parse_path, help="The model bundle to label with.", metavar="BUNDLE")
-]
 Labels = Annotated[
     StoragePath, typer.Argument(parser=parse_path, help="Label tables, made by hubbub label.", metavar="LABELS")
-]
-Threshold = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Score at which an event begins: 0.6 for all labels, or dog=0.7 for one; repeat for more. "
-        "unknown=0.3 (or off): events of what scores so much for some label, and is none of them. "
-        "Default: as it was; at first the bundle's own.",
-        metavar="[LABEL=]SCORE",
-    ),
-]
-Release = Annotated[
-    float | None,
-    typer.Option(
-        help="Share of the threshold below which an event ends. Default: as it was; at first 0.7.", metavar="0…1"
-    ),
-]
-MinDuration = Annotated[float | None, typer.Option("--min-duration", help="Drop shorter events.", metavar="S")]
-MergeGap = Annotated[
-    float | None, typer.Option("--merge-gap", help="Join events of one label this close.", metavar="S")
 ]

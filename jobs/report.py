@@ -1,4 +1,4 @@
-"""``hubbub report``: evaluations and label tables as one HTML page."""
+"""``hubbub report``: evaluations, label tables and clip tables as one HTML page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def report(
     sources: Annotated[
         list[StoragePath],
         typer.Argument(
-            parser=parse_path, help="Folders made by hubbub evaluate or hubbub label.", metavar="RUN|LABELS…"
+            parser=parse_path,
+            help="Folders made by hubbub evaluate or hubbub label; clip tables, such as those of hubbub search.",
+            metavar="RUN|LABELS|CLIPS…",
         ),
     ],
     output: Annotated[

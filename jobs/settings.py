@@ -38,13 +38,15 @@ def settings(
     """
     from hubbub.config import load_settings
     from hubbub.config.frontends import FRONTENDS
-    from hubbub.config.network_features import choose_features
+    from hubbub.config.network_features import HEADS, choose_features
     from hubbub.errors import UsageError, suggest_nearest
 
     if for_ is not None and model is not None:
         raise UsageError(
             f"--for {for_} prints the settings of features, --model {model} those of a recipe; give one of the two"
         )
+    if for_ in HEADS:
+        raise UsageError(f"{for_} trains on embeddings, which a model makes: hubbub embed CLIPS --model MODEL -o STORE")
     if list_:
         width = max(map(len, FRONTENDS))
         for name, kind in FRONTENDS.items():

@@ -14,17 +14,19 @@ from . import options
 def train(
     store: Annotated[
         StoragePath,
-        typer.Argument(parser=parse_path, help="A feature store, made by hubbub features.", metavar="STORE"),
+        typer.Argument(parser=parse_path, help="A store made by hubbub features or hubbub embed.", metavar="STORE"),
     ],
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="The bundle to make.", metavar="BUNDLE")
     ],
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="default, detector (says when, for labelling) or another; hubbub models lists them.", metavar="NAME"
+            help="default, detector (says when, for labelling) or another; hubbub models lists them. Default: default, "
+            "or linear for a store of embeddings.",
+            metavar="NAME",
         ),
-    ] = "default",
+    ] = None,
     weights: options.Weights = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold to keep out and test on.", metavar="K")] = None,
     split_by: Annotated[
@@ -67,11 +69,13 @@ def train(
     Example: hubbub train store -o bundle --test-fold 1 --set model.learning_rate=0.001
     """
     from hubbub.config.recipes import load_recipe_settings
+    from hubbub.pipelines.inputs import choose_model
     from hubbub.pipelines.quantities import format_duration
     from hubbub.pipelines.train import train as train_model
 
     from .console import reporter
 
+    model = choose_model(store, model, reporter.say)
     result = train_model(
         store,
         output,

@@ -36,7 +36,7 @@ HELPERS = {
 ADVICE = re.compile(
     r"expected|try again|keep|did you mean|known:|hubbub [a-z]+|--[a-z]|pip install|"
     r"\b(give|use|make|run|choose|set|check|install|start|free|write|train|index|copy|move|remove|rename|read|label|"
-    r"needs?|takes|goes with|must|only|at (least|most)|pass|leave|are for|are whole numbers)\b",
+    r"export|save|needs?|takes|goes with|must|only|at (least|most)|pass|leave|are for|are whole numbers)\b",
     re.IGNORECASE,
 )
 
@@ -86,7 +86,8 @@ NOTHING_TO_NAME = {
     "the client is closed",  # an object without a name
     "the client is asynchronous",
     "the evaluation was not written",
-    "a report needs at least one section: an evaluation or a folder of label tables",  # nothing was given
+    "a search needs an example: --like clip.wav, or a clip_id or row of the store",  # nothing was given
+    "a report needs at least one section: an evaluation, a folder of label tables or a clip table",  # nothing was given
 }
 """Messages, up to their first semicolon, about something that has no name to repeat."""
 

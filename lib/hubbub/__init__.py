@@ -28,10 +28,12 @@ if TYPE_CHECKING:
         summarise_store,
         verify,
     )
+    from hubbub.pipelines.face_embeddings import embed
     from hubbub.pipelines.face_fetch import fetch
     from hubbub.pipelines.face_models import (
         evaluate,
         export_events,
+        export_model,
         find_events,
         label,
         open_bundle,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from hubbub.pipelines.face_scenes import mix, score
+    from hubbub.pipelines.face_search import search, suggest
     from hubbub.pipelines.face_trials import compare, crossval, sweep
     from hubbub.pipelines.models import describe_model, list_models
 
@@ -53,9 +56,11 @@ __all__ = [
     "compare",
     "crossval",
     "describe_model",
+    "embed",
     "errors",
     "evaluate",
     "export_events",
+    "export_model",
     "fetch",
     "find_events",
     "index",
@@ -67,6 +72,8 @@ __all__ = [
     "open_store",
     "read_clips",
     "score",
+    "search",
+    "suggest",
     "summarise_store",
     "sweep",
     "train",
@@ -82,9 +89,18 @@ def __getattr__(name: str) -> Any:
 
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import face, face_fetch, face_models, face_scenes, face_trials, models
+        from hubbub.pipelines import (
+            face,
+            face_embeddings,
+            face_fetch,
+            face_models,
+            face_scenes,
+            face_search,
+            face_trials,
+            models,
+        )
 
-        rooms = (face, face_fetch, face_models, face_scenes, face_trials, models)
+        rooms = (face, face_embeddings, face_fetch, face_models, face_scenes, face_search, face_trials, models)
         return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 

@@ -103,6 +103,10 @@ class NonFiniteFeatures(AudioError):
     """The features of a clip are not numbers, or larger than the store's dtype holds."""
 
 
+class UnusableScores(AudioError):
+    """The model gives a clip scores that are no numbers, or not from 0 to 1."""
+
+
 class LengthMismatch(AudioError):
     """The clip decodes to more windows than were planned from its header."""
 
@@ -131,9 +135,14 @@ class FileChanged(AudioError):
     """The file is no longer the one that was indexed."""
 
 
+MOST_NAMED = 40
+"""Names that a message lists; a model may have thousands of labels."""
+
+
 def suggest_nearest(given: str, known: Iterable[str]) -> str:
-    """Say which of `known` is meant, or list them: ``did you mean 'n_mels'? (known: …)``."""
+    """Say which of `known` is meant, ``did you mean 'n_mels'? (known: …)``, or list them: ``known are …``."""
     options = sorted(known)
     close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}(known: {', '.join(options)})"
+    listed = options if len(options) <= MOST_NAMED else [*options[:MOST_NAMED], f"… {len(options)} in all"]
+    names = ", ".join(map(str, listed))
+    return f"did you mean '{close[0]}'? (known: {names})" if close else f"known are {names}"

@@ -138,7 +138,7 @@ def test_every_frontend_has_its_cost_beside_librosas() -> None:
     command = [sys.executable, FOLDER / "frontends.py", "--rounds", "1", "--clips", mini]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     rows = {line.split()[0]: line.split()[1:] for line in run.stdout.splitlines() if len(line.split()) == 6}
-    assert rows.keys() == FRONTENDS.keys()
+    assert rows.keys() == FRONTENDS.keys() - {"waveform"}  # of which nothing is computed
     assert all(float(cell) > 0 for cells in rows.values() for cell in cells)
 
 

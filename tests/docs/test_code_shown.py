@@ -11,6 +11,7 @@ import yaml
 
 import hubbub
 from hubbub.config import parse_settings
+from hubbub.config.foreign import parse_foreign
 from hubbub.config.grids import load_grid
 from hubbub.config.variants import load_variants
 from hubbub.downloads.recipe import parse_recipe
@@ -34,7 +35,9 @@ def test_python_calls_functions_of_hubbub_with_their_arguments(block: Block) -> 
 def test_yaml_is_read_as_what_it_shows(block: Block, tmp_path: Path, esc10_mini: Path) -> None:
     file, data = tmp_path / "shown.yaml", yaml.safe_load(block.text)
     file.write_text(block.text)
-    if "rules" in data:
+    if "kind" in data:
+        assert parse_foreign(block.text, str(block)).settings
+    elif "rules" in data:
         for name in ("street", "impulse-responses"):  # folders that a policy names have to hold recordings
             (tmp_path / name).symlink_to(esc10_mini / "audio")
         assert load_variants(file).rules
@@ -45,7 +48,7 @@ def test_yaml_is_read_as_what_it_shows(block: Block, tmp_path: Path, esc10_mini:
     elif "recordings" in data:
         assert parse_recipe(block.text, str(block)).recordings
     else:
-        pytest.fail(f"{block} shows YAML that no test reads; expected a policy, a sweep, settings or a recipe")
+        pytest.fail(f"{block} shows YAML that no test reads; expected a policy, a sweep, settings, a recipe or a model")
 
 
 def test_there_is_code_to_check() -> None:

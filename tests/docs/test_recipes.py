@@ -6,8 +6,7 @@ import json
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +17,7 @@ from selectolax.lexbor import LexborHTMLParser
 from tests.docs.pages import ROOT, Block, list_blocks
 from tests.docs.recipe_trees import TREES
 from tests.docs.serve_archive import make_archive_site
+from tests.docs.warm import start_warm
 from tests.jobs.command import COMMAND
 from tests.servers.web import serve
 
@@ -25,13 +25,19 @@ PAGES = {page.stem: page for page in sorted((ROOT / "docs" / "recipes").glob("*.
 
 ENVIRONMENT = {
     "DASK_SCHEDULER_ADDRESS": "serial",  # no worker processes: a few dozen clips are done before these have started
-    "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}",
     "COLUMNS": "120",
     "MPLBACKEND": "agg",
 }
 
 
-def run_page(page: Path, folder: Path, **environment: str) -> None:
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of `hubbub` and `python` that the pages' commands are."""
+    with start_warm(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
+def run_page(page: Path, folder: Path, commands: Path, **environment: str) -> None:
     """Do in `folder` what a page says: run shell and Python, save YAML under the name in its first line.
 
     A block of text is what the blocks above it print: each of its lines is looked for, blanks and the frames of tables
@@ -44,20 +50,21 @@ def run_page(page: Path, folder: Path, **environment: str) -> None:
             assert name, f"{block} does not begin with the name of the file that it is, such as # grid.yaml"
             (folder / name[1]).write_text(block.text, encoding="utf-8")
         elif block.language in ("sh", "console", "python"):
-            printed += run_block(block, folder, environment)
+            printed += run_block(block, folder, commands, environment)
         elif block.language == "text":
             known = normalise(printed)
             missing = [line for line in block.text.split("\n") if normalise(line) not in known]
             assert not missing, f"{block} shows what is not printed: {missing}\n{printed}"
 
 
-def run_block(block: Block, folder: Path, environment: Mapping[str, str]) -> str:
+def run_block(block: Block, folder: Path, commands: Path, environment: Mapping[str, str]) -> str:
     """Run a block of a page as a reader would paste it; return what it printed."""
-    command = [sys.executable, "-c"] if block.language == "python" else ["bash", "-e", "-o", "pipefail", "-c"]
+    command = [str(commands / "python"), "-c"] if block.language == "python" else ["bash", "-e", "-o", "pipefail", "-c"]
+    path = os.pathsep.join([str(commands), str(COMMAND.parent), os.environ["PATH"]])
     done = subprocess.run(
         [*command, block.text],
         cwd=folder,
-        env=os.environ | ENVIRONMENT | environment,
+        env=os.environ | ENVIRONMENT | environment | {"PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -203,10 +210,10 @@ CHECKS: dict[str, Callable[[Path, object], None]] = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_the_walk_through_runs(name: str, tmp_path: Path) -> None:
+def test_the_walk_through_runs(name: str, tmp_path: Path, commands: Path) -> None:
     truth = TREES[name](tmp_path)
     with serve(make_archive_site(tmp_path / "site")) as archive:
-        run_page(PAGES[name], tmp_path, ARCHIVE=f"{archive.url}/")
+        run_page(PAGES[name], tmp_path, commands, ARCHIVE=f"{archive.url}/")
     CHECKS[name](tmp_path, truth)
 
 
@@ -214,11 +221,11 @@ def test_every_page_has_a_tree_and_a_check() -> None:
     assert set(PAGES) == set(TREES) == set(CHECKS)
 
 
-def test_what_is_shown_but_not_printed_would_be_seen(tmp_path: Path) -> None:
+def test_what_is_shown_but_not_printed_would_be_seen(tmp_path: Path, commands: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```sh\necho '│clips │ 3│'\n```\n\n```text\nclips   4\n```\n")
     with pytest.raises(AssertionError, match="not printed"):
-        run_page(page, tmp_path)
+        run_page(page, tmp_path, commands)
     page.write_text("```sh\nfalse\necho done\n```\n")
     with pytest.raises(AssertionError, match="false"):
-        run_page(page, tmp_path)
+        run_page(page, tmp_path, commands)

@@ -31,7 +31,10 @@ _WITHOUT_CLUSTER = {
         "events",
         "score",
         "export",
+        "export-model",
         "report",
+        "search",  # of what is little, in threads
+        "suggest",
         "info",
         "status",
     ),

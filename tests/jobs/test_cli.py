@@ -61,7 +61,7 @@ def test_a_traceback_is_shown_only_with_debug() -> None:
     assert "Traceback" in loud.stderr
 
 
-@pytest.mark.parametrize("job", ["features", "label", "compact", "verify"])
+@pytest.mark.parametrize("job", ["features", "label", "compact", "verify", "search"])
 def test_every_distributed_job_says_where_it_can_run(job: str) -> None:
     said = succeed(job, "--help", env=os.environ | {"COLUMNS": "200"})
     assert "serial, local, an address such as tcp://host:8786, or a cluster file (FILE.yaml)" in said
@@ -121,6 +121,7 @@ VERBS = {
         "Mix",
         "Score",
         "Search",
+        "Embed",
     ),
     *("Label", "Find", "Write", "Run"),
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 import hubbub
@@ -12,15 +15,25 @@ from tests.jobs.command import refuse, succeed
 pytest.importorskip("keras")
 
 
-def test_every_model_is_listed_with_what_it_costs() -> None:
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read_counts(text: str) -> dict[str, tuple[str, str]]:
+    """Parameters and multiply-adds by name, of the lines of a table."""
+    found = re.findall(r"^(\S+) +([\d,]+) +([\d.]+ [kMG])\b", text, re.MULTILINE)
+    return {name: (parameters, multiply_adds) for name, parameters, multiply_adds in found}
+
+
+def test_every_model_is_listed_with_what_it_costs_as_the_page_shows_it() -> None:
     said = succeed("models")
     known = hubbub.list_models()
     assert [facts.name for facts in known] == list(DEFAULTS)
-    lines = {line.split()[0]: line.split() for line in said.splitlines() if line}
-    for facts in known:
-        assert lines[facts.name][1] == f"{facts.parameters:,}"
-        assert facts.source.split()[0] in lines[facts.name]
-    assert lines["cnn-128"][:4] == ["cnn-128", "241,434", "19.4", "M"]
+    counts = read_counts(said)
+    assert {name: parameters for name, (parameters, _) in counts.items()} == {
+        facts.name: f"{facts.parameters:,}" for facts in known
+    }
+    assert counts["cnn-128"] == ("241,434", "19.4 M")
+    assert read_counts((ROOT / "docs" / "howto" / "networks.md").read_text(encoding="utf-8")) == counts
     assert "its own features (hubbub settings --for NAME) and 10 labels" in " ".join(said.split())
 
 

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def page(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(labels: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    succeed("report", labels, "-o", path, "--title", "In a browser")
+    succeed("report", labels, clips, "-o", path, "--title", "In a browser")
     return path
 
 
@@ -57,7 +57,7 @@ def test_it_loads_without_a_complaint_and_without_the_network(shown: Any, page: 
 
 def test_every_picture_is_drawn_and_every_sound_can_be_played(shown: Any) -> None:
     pictures = shown.execute_script("return [...document.images].map(image => image.naturalWidth)")
-    assert len(pictures) == 6
+    assert len(pictures) == 12  # recordings that were labelled, and clips
     assert min(pictures) > 100
     durations = shown.execute_async_script(
         """const done = arguments[0];
@@ -67,7 +67,7 @@ def test_every_picture_is_drawn_and_every_sound_can_be_played(shown: Any) -> Non
             audio.load();
         }))).then(done);"""
     )
-    assert len(durations) == 6
+    assert len(durations) == 12
     assert all(3 < duration_s < 8 for duration_s in durations)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hubbub.config import load_settings
 from hubbub.config.frontends import FRONTENDS
-from hubbub.config.network_features import choose_features
+from hubbub.config.network_features import HEADS, choose_features
 from hubbub.config.recipes import DEFAULTS, keys_of, load_recipe_settings
 from tests.jobs.command import refuse, succeed
 
@@ -36,7 +36,7 @@ def test_a_recipes_settings_are_printed_as_a_file_with_its_defaults(model: str, 
     assert all(f"{key.partition('.')[2]}: " in file.read_text() for key in keys_of(model))
 
 
-@pytest.mark.parametrize("model", DEFAULTS)
+@pytest.mark.parametrize("model", [model for model in DEFAULTS if model not in HEADS])
 def test_the_features_of_a_network_are_printed_as_a_settings_file(model: str, tmp_path: Path) -> None:
     file = tmp_path / "features.yaml"
     file.write_text(succeed("settings", "--for", model))
@@ -45,4 +45,5 @@ def test_the_features_of_a_network_are_printed_as_a_settings_file(model: str, tm
 
 def test_an_unknown_network_gets_the_nearest_and_two_kinds_of_file_are_refused() -> None:
     assert "no model 'seed-cn': did you mean 'seed-cnn'?" in refuse("settings", "--for", "seed-cn")
+    assert "trains on embeddings, which a model makes: hubbub embed" in refuse("settings", "--for", "linear")
     assert "give one of the two" in refuse("settings", "--for", "default", "--model", "default")

@@ -17,7 +17,7 @@ ROOMS = {
     "planning": "reconciliation, sharding, units, sizes",
     "store": "feature store",
     "labels": "label tables, events, scores, exports",
-    "models": "model bundle, runtimes",
+    "models": "model bundle, models of others, runtimes, exporters",
     "downloads": "lists, recipes, polite requests, files that resume",
     "tasks": "the work of one unit, without an engine",
     "engine": "serial and Dask: the only room that imports Dask",

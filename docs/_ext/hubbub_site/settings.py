@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hubbub.config import Layout, Settings, Windows, load_settings
+from hubbub.config.foreign import ForeignSettings, Input, LabelsFile, Output, Outputs, Scores
+from hubbub.config.foreign import Rule as EventRule
 from hubbub.config.frontends import FRONTENDS
 from hubbub.config.grids import Grid, Halving
 from hubbub.config.grids import Range as DrawnRange
@@ -114,6 +116,21 @@ def write_grid() -> str:
     return "\n".join([*parts, _write_model(DrawnRange)])
 
 
+def write_foreign() -> str:
+    """Write the entries of the YAML file of a model of others, and of its sections."""
+    sections: dict[str, type[BaseModel]] = {
+        "input": Input,
+        "outputs": Outputs,
+        "outputs.scores": Scores,
+        "outputs.embeddings": Output,
+    }
+    sections |= {"labels, where it is a file": LabelsFile, "events, and each of rules": EventRule}
+    parts = [_write_model(ForeignSettings)]
+    for name, model in sections.items():
+        parts += [f"`{name.partition(',')[0]}`{''.join(name.partition(',')[1:])} has\n", _write_model(model)]
+    return "\n".join(parts)
+
+
 def _write_model(model: type[BaseModel]) -> str:
     return _write_fields(model.model_fields, None)
 
@@ -207,5 +224,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "recipes": write_recipes,
     "variants": write_variants,
     "grid": write_grid,
+    "foreign": write_foreign,
 }
 """Parts of pages about settings."""

@@ -96,7 +96,7 @@ def window_grid(settings: Settings, *, hop_s: float | None = None) -> WindowGrid
     window = max(1, round((windows.duration_s if hop_s is None else windows.input_s) * rate))
     only_first = windows.mode != "all" and hop_s is None
     hop = hop_s or windows.hop_s or windows.duration_s
-    tail = min(settings.frontend.hop_samples, window)
+    tail = min(settings.frontend.tail_samples, window)
     return WindowGrid(window=window, hop=max(1, round(hop * rate)), min_tail=tail, only_first=only_first)
 
 

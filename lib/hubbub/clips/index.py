@@ -15,7 +15,7 @@ from hubbub.audio.remote_header import read_remote_header
 from hubbub.clips.ids import ClipIds
 from hubbub.clips.sources import Listing
 from hubbub.clips.sources.template import StreamedClips
-from hubbub.clips.table import ClipTable, clip_id, content_version, resolve_uri
+from hubbub.clips.table import ClipTable, clip_id, content_version, read_parts, resolve_uri
 from hubbub.clips.table_parts import TableParts
 from hubbub.errors import AudioError
 from hubbub.io.paths import StoragePath, is_local
@@ -147,6 +147,18 @@ def _take_parts(listing: Listing) -> Iterator[list[dict[str, Any]]]:
     left = iter(listing.clips)
     while part := list(islice(left, _AHEAD)):
         yield part
+
+
+def adopt_root(listing: Listing, table: StoragePath) -> Listing:
+    """Give listed clips the root of a table that they are added to, where their uris mean the same below any root.
+
+    Errors of `read_parts`.
+    """
+    root = next(read_parts(table)).root
+    is_here = is_local(root) and is_local(listing.root)
+    if all("://" in clip["uri"] or (is_here and clip["uri"].startswith("/")) for clip in listing.clips):
+        return replace(listing, root=root)
+    return listing
 
 
 def leave_out_known(listing: Listing, known: ClipIds) -> Listing:

@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from hubbub.config.base import Frozen, say_expected
-from hubbub.config.frontends import FRONTENDS, Dtype, FrontendSettings, LogMelSettings
+from hubbub.config.frontends import FRONTENDS, MADE_BY_MODELS, Dtype, FrontendSettings, LogMelSettings
 from hubbub.config.variants import Variants, explain_error
 from hubbub.errors import SettingsError, suggest_nearest
 
@@ -125,6 +125,8 @@ class Settings(Frozen):
             del values["channels"]
         if self.windows.crop_s is None:
             del values["windows"]["crop_s"]
+        if self.frontend.name == "embedding":
+            del values["frontend"]["model"]  # which is known by its hash
         return values
 
     @property
@@ -164,9 +166,21 @@ def load_settings(file: Path | None = None, assignments: Iterable[str] = ()) -> 
     data = {key: value for key, value in given.items() if value is not None}
     for assignment in assignments:
         assign_setting(data, assignment)
+    refuse_model_frontend(data)
     if file is None:
         return parse_settings(data, where="--set")
     return parse_settings(data, where=str(file), folder=file.absolute().parent)
+
+
+def refuse_model_frontend(data: Mapping[str, Any], *, where: str = "") -> None:
+    """Refuse settings, as a person gives them, of rows that only a model makes; raises `SettingsError`.
+
+    `where` stands before the message.
+    """
+    frontend = data.get("frontend")
+    name = frontend.get("name") if isinstance(frontend, Mapping) else None
+    if isinstance(name, str) and name in MADE_BY_MODELS:
+        raise SettingsError(f"{where}frontend.name: rows of '{name}' are made by a model; use {MADE_BY_MODELS[name]}")
 
 
 def parse_settings(data: Mapping[str, Any], *, where: str, folder: Path | None = None) -> Settings:

@@ -19,22 +19,12 @@ _LEAST_POWER = 1e-30  # float32 ends at 1e-38, and a logarithm needs room
 
 
 class Frames(Frozen):
-    """How a waveform is cut into frames, and in which precision these are transformed."""
+    """How a waveform becomes frames: what the settings of every frontend offer."""
 
     is_db: ClassVar[bool] = False
     """Whether values are decibels of power, so that what is right for those (mixing, a floor) may be done to them."""
 
     sample_rate: int = Field(22050, ge=1000, le=384_000, description="Hz; clips are resampled to it")
-    n_fft: int = Field(2048, ge=16, le=65536, description="samples a frame")
-    hop_samples: int = Field(512, ge=1, description="samples from one frame to the next")
-    window: Literal["hann", "hamming", "blackman", "boxcar"] = Field("hann", description="of a frame")
-    precision: Literal["float32", "float64"] = Field("float32", description="of the Fourier transform")
-
-    @model_validator(mode="after")
-    def _hop_covers(self) -> Frames:
-        if self.hop_samples > self.n_fft:
-            raise ValueError(f"hop_samples {self.hop_samples} is above n_fft {self.n_fft}: samples would be skipped")
-        return self
 
     @property
     def dtypes(self) -> tuple[Dtype, ...]:
@@ -47,6 +37,11 @@ class Frames(Frozen):
         raise NotImplementedError
 
     @property
+    def tail_samples(self) -> int:
+        """New samples that a window past the first must bring."""
+        raise NotImplementedError
+
+    @property
     def not_local(self) -> str | None:
         """Why a stretch of a row is not what that stretch alone would give, and what mends it; None where it is.
 
@@ -55,11 +50,35 @@ class Frames(Frozen):
         return None
 
     def n_frames(self, n_samples: int) -> int:
+        """Frames that `n_samples` make."""
+        raise NotImplementedError
+
+
+class FourierFrames(Frames):
+    """How a waveform is cut into frames that are transformed, and in which precision."""
+
+    n_fft: int = Field(2048, ge=16, le=65536, description="samples a frame")
+    hop_samples: int = Field(512, ge=1, description="samples from one frame to the next")
+    window: Literal["hann", "hamming", "blackman", "boxcar"] = Field("hann", description="of a frame")
+    precision: Literal["float32", "float64"] = Field("float32", description="of the Fourier transform")
+
+    @model_validator(mode="after")
+    def _hop_covers(self) -> FourierFrames:
+        if self.hop_samples > self.n_fft:
+            raise ValueError(f"hop_samples {self.hop_samples} is above n_fft {self.n_fft}: samples would be skipped")
+        return self
+
+    @property
+    def tail_samples(self) -> int:
+        """A frame's hop."""
+        return self.hop_samples
+
+    def n_frames(self, n_samples: int) -> int:
         """Frames that `n_samples` make: one at every hop, the first centred on sample 0."""
         return 1 + (n_samples + self.n_fft // 2 * 2 - self.n_fft) // self.hop_samples
 
 
-class Range(Frames):
+class Range(FourierFrames):
     """Frames of which a range of frequencies is taken."""
 
     fmin_hz: float = Field(0.0, ge=0, description="lowest mel band edge")
@@ -125,7 +144,7 @@ class MelSettings(MelBands):
         return ("float32",)
 
 
-class StftDbSettings(Frames, Decibels):
+class StftDbSettings(FourierFrames, Decibels):
     """Power in every bin of the Fourier transform, in decibels: the spectrogram with frequency in hertz."""
 
     is_db: ClassVar[bool] = True
@@ -190,7 +209,7 @@ class MfccSettings(MelBands, Decibels):
         return self.n_mfcc * (1 + self.deltas)
 
 
-class ChromaSettings(Frames):
+class ChromaSettings(FourierFrames):
     """Power a pitch class, all octaves together."""
 
     name: Literal["chroma"] = "chroma"
@@ -247,7 +266,7 @@ class PcenSettings(MelBands):
         return (energy / (self.eps + self.smoothing * energy) ** self.gain + self.bias) ** self.power
 
 
-class DescriptorsSettings(Frames):
+class DescriptorsSettings(FourierFrames):
     """Loudness, brightness, pitch classes and timbre of each frame, stacked: the classic table of features."""
 
     name: Literal["descriptors"] = "descriptors"
@@ -271,6 +290,73 @@ class DescriptorsSettings(Frames):
         return 5 + self.n_chroma + self.n_mfcc
 
 
+class WaveformSettings(Frames):
+    """The samples as they are: a frame a sample, for models that hear waveforms."""
+
+    name: Literal["waveform"] = "waveform"
+
+    n_fft: ClassVar[int] = 1
+    hop_samples: ClassVar[int] = 1
+    precision: ClassVar[Literal["float32"]] = "float32"
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """Samples of 16 bits have more digits than float16."""
+        return ("float32",)
+
+    @property
+    def n_bands(self) -> int:
+        """Values a frame."""
+        return 1
+
+    @property
+    def tail_samples(self) -> int:
+        """A fiftieth of a second, about what the hop of a transform is."""
+        return self.sample_rate // 50
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that `n_samples` make: as many."""
+        return n_samples
+
+
+class EmbeddingSettings(Frames):
+    """What a model makes of each window: one vector. `hubbub embed` makes them, nobody sets them by hand."""
+
+    name: Literal["embedding"] = "embedding"
+    model: str = Field(min_length=1, max_length=200, description="what the model is called; changes no value")
+    model_hash: str = Field(pattern=r"^[0-9a-f]{16}$", description="of the model")
+    dimension: int = Field(ge=1, le=65536, description="values a window")
+
+    # A row is one frame: what lies between frames is never asked.
+    n_fft: ClassVar[int] = 1
+    hop_samples: ClassVar[int] = 1
+    precision: ClassVar[Literal["float32"]] = "float32"
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """A model's values have no bounds that float16 is sure to hold; where it does, it halves the store."""
+        return ("float32", "float16")
+
+    @property
+    def n_bands(self) -> int:
+        """Values a window."""
+        return self.dimension
+
+    @property
+    def tail_samples(self) -> int:
+        """A fiftieth of a second, about what the hop of a transform is."""
+        return self.sample_rate // 50
+
+    @property
+    def not_local(self) -> str | None:
+        """A vector has no stretches."""
+        return "an embedding is one vector of the whole window; use mode all"
+
+    def n_frames(self, n_samples: int) -> int:
+        """One: the window."""
+        return 1
+
+
 _DEFAULT = "log-mel"
 _CLASSES: tuple[type[Frames], ...] = (
     LogMelSettings,
@@ -281,9 +367,13 @@ _CLASSES: tuple[type[Frames], ...] = (
     ChromaSettings,
     PcenSettings,
     DescriptorsSettings,
+    WaveformSettings,
 )
 FRONTENDS: dict[str, type[Frames]] = {kind.model_fields["name"].default: kind for kind in _CLASSES}
-"""Classes of settings by the name that chooses them."""
+"""Classes of settings by the name that chooses them; those that only models make are not among them."""
+
+MADE_BY_MODELS = {"embedding": "hubbub embed CLIPS --model MODEL -o STORE"}
+"""Frontends that nobody chooses for `hubbub features`, and the command that makes their rows."""
 
 
 def _name_of(given: Any) -> str:
@@ -298,7 +388,9 @@ FrontendSettings = Annotated[
     | Annotated[MfccSettings, Tag("mfcc")]
     | Annotated[ChromaSettings, Tag("chroma")]
     | Annotated[PcenSettings, Tag("pcen")]
-    | Annotated[DescriptorsSettings, Tag("descriptors")],
+    | Annotated[DescriptorsSettings, Tag("descriptors")]
+    | Annotated[WaveformSettings, Tag("waveform")]
+    | Annotated[EmbeddingSettings, Tag("embedding")],
     Discriminator(_name_of),
 ]
 """Settings of any frontend; without a `name` they are log-mel's."""

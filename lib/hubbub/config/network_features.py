@@ -10,6 +10,19 @@ from typing import Any
 
 from hubbub.config import Settings, nest_settings, parse_settings
 from hubbub.config.recipes import default_settings
+from hubbub.errors import TrainingError
+
+HEADS = ("linear", "dense")
+"""Networks that train on embeddings, which a model makes; the first is the default."""
+
+_ANY_EMBEDDING = {
+    "frontend.name": "embedding",
+    "frontend.model": "any",
+    "frontend.model_hash": 16 * "0",
+    "frontend.dimension": 1024,
+    "windows.mode": "all",
+}
+"""Of no model in particular, to build heads for that are only counted."""
 
 FEATURES: Mapping[str, Mapping[str, Any]] = {
     # Each picture relative to its own peak, as librosa's power_to_db(ref=np.max) makes them.
@@ -35,6 +48,7 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
         "frontend.hop_samples": 882,
         "frontend.n_mels": 40,
     },
+    **dict.fromkeys(HEADS, _ANY_EMBEDDING),
 }
 """Changes to the default settings of features, by the name of a network; networks that are not here take the defaults.
 """
@@ -55,3 +69,36 @@ def choose_features(model: str) -> Settings:
     """
     default_settings(model)  # refuses a name that is none
     return parse_settings(nest_settings(FEATURES.get(model, {})), where=model)
+
+
+def choose_network(settings: Settings) -> str:
+    """Return the network that trains on a store of such rows where nobody names one."""
+    return HEADS[0] if settings.frontend.name == "embedding" else "default"
+
+
+def check_network(model: str, settings: Settings, store: str) -> None:
+    """Refuse a head on spectrograms, or a network for spectrograms on embeddings.
+
+    Parameters
+    ----------
+    model
+        Name of the recipe.
+    settings, store
+        Of the store's rows, and where it lies, for messages.
+
+    Raises
+    ------
+    TrainingError
+        With what to type instead.
+    """
+    is_head, holds_embeddings = model in HEADS, settings.frontend.name == "embedding"
+    if is_head and not holds_embeddings:
+        raise TrainingError(
+            f"{model} trains on embeddings, and {store} holds {settings.frontend.name} features; make a store of "
+            "embeddings with: hubbub embed CLIPS --model MODEL -o STORE, or use --model default"
+        )
+    if holds_embeddings and not is_head:
+        raise TrainingError(
+            f"{model} trains on spectrograms, and {store} holds embeddings; use --model {' or '.join(HEADS)}, or make "
+            "spectrograms with: hubbub features CLIPS -o STORE"
+        )

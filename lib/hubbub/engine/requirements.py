@@ -5,7 +5,8 @@ Equal input must give equal output on every worker. A worker is rejected if it h
 - another hubbub: another version, or the same version from other source, as in two checkouts;
 - another release, patch level included, of a library that computes values, since any release may change them;
 - another major or minor release of Python, Dask, or a library that stores values: patch releases keep their formats;
-- another Keras, TensorFlow, ONNX Runtime or PyAV, if it has them; a run that needs one says so in `Requirements.needs`.
+- another Keras, TensorFlow, ONNX Runtime, LiteRT, OpenVINO or PyAV, if it has them; a run that needs one names it in
+  `Requirements.needs`.
 
 Processors differ in the last bit of a number; hubbub accepts that.
 """
@@ -38,7 +39,8 @@ _MAKE_VALUES = (
 )
 _DASK = ("dask", "distributed", "cloudpickle")
 _CARRY_VALUES = ("python", *_DASK, "zarr", "tensorstore", "pyarrow", "pandas")
-_NOT_FOR_ALL = ("keras", "tensorflow", "onnxruntime", "av")
+_NOT_FOR_ALL = ("keras", "tensorflow", "onnxruntime", "onnx", "ai-edge-litert", "openvino", "av")
+_EXTRAS = {"onnx": "onnx", "ai-edge-litert": "litert", "openvino": "openvino", "av": "av"}
 _CALLED_OTHERWISE = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-macos")}
 
 _SILENT = "does not answer"
@@ -302,7 +304,9 @@ def _list_remedies(texts: list[str]) -> Iterator[str]:
     if to_install:
         yield f"Install there what is here: pip install {' '.join(dict.fromkeys(to_install))}."
     if lacking:
-        yield f"Install {', '.join(lacking)} there: pip install 'hubbub[cpu]', or 'hubbub[gpu]'."
+        extras = dict.fromkeys(_EXTRAS.get(name, "cpu") for name in lacking)
+        or_gpu = ", or 'hubbub[gpu]'" if "cpu" in extras else ""
+        yield f"Install {', '.join(lacking)} there: pip install 'hubbub[{','.join(extras)}]'{or_gpu}."
     if any(" see" in text for text in texts):
         yield "Mount the same folders at the same paths there, or use places in a bucket: s3://bucket/prefix."
     if any(text.startswith(_SILENT) for text in texts):

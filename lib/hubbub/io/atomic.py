@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -167,3 +168,9 @@ def local_file(path: StoragePath) -> Iterator[Path]:
         with explain_read_errors(path):
             path.fs.get_file(path.path, str(local))
         yield local
+
+
+def hash_file(path: StoragePath) -> str:
+    """16 hex digits of SHA-256 over a file's bytes."""
+    with local_file(path) as local, open(local, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

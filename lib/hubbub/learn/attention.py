@@ -67,8 +67,10 @@ def map_mistakes(
     Returns
     -------
     maps
-        Of each clip_id, `map_attention`, rounded.
+        Of each clip_id, `map_attention`, rounded; none of embeddings.
     """
+    if store.holds_embeddings:  # of which no part is a place in the sound
+        return {}
     wrong = predictions[predictions["true"] != predictions["predicted"]]
     wrong = wrong.sort_values("confidence", ascending=False, kind="stable").head(MOST_CLIPS)
     covered, crops = covering_crops(store.settings, rows[rows["clip_id"].isin(wrong["clip_id"])].reset_index(drop=True))

@@ -37,7 +37,7 @@ def model_card(description: Mapping[str, Any]) -> str:
 ## Limits
 
 It knows these labels and no others: another kind of sound may score for the label it resembles most.
-{_NOTHING[description["activation"]]}
+{_describe_nothing(description)}
 Its figures hold for recordings like those it was trained on; measure it on yours before you trust it.
 """
 
@@ -46,10 +46,15 @@ _SCORES = {
     "softmax": "0 to 1, adding up to 1: the labels compete",
     "sigmoid": "0 to 1 for each label alone: none may be present, or several",
 }
-_NOTHING = {
-    "softmax": "One of them always wins, also in silence.",
-    "sigmoid": "Quiet backgrounds and silence were shown to it as 'none of these'.",
-}
+
+
+def _describe_nothing(description: Mapping[str, Any]) -> str:
+    """Say what the model scores where none of its labels is there."""
+    if description["activation"] == "softmax":
+        return "One of them always wins, also in silence."
+    if description["recipe_settings"]["train"]["augment"]:
+        return "Quiet backgrounds and silence were shown to it as 'none of these'."
+    return "It was shown nothing that is none of these: add clips of background under a label of their own."
 
 
 def _list_warnings(description: Mapping[str, Any]) -> str:
@@ -59,6 +64,8 @@ def _list_warnings(description: Mapping[str, Any]) -> str:
 
 def _bands(description: Mapping[str, Any]) -> str:
     frontend, count = description["settings"]["frontend"], description["n_bands"]
+    if frontend["name"] == "embedding":
+        return f"as {count} values by the model {frontend['model']}"
     of_mel = {"log-mel": "mel bands", "mel": "mel bands (power)", "pcen": "mel bands (PCEN)"}
     return f"{count} {of_mel.get(frontend['name'], 'values a frame (' + frontend['name'] + ')')}"
 

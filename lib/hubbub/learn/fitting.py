@@ -14,6 +14,7 @@ from hubbub.config.recipes import RecipeSettings
 from hubbub.errors import TrainingError
 from hubbub.learn.checkpoints import State, mark_stopped, restore_optimizer, save_checkpoint
 from hubbub.learn.dataset import BandStatistics
+from hubbub.learn.devices import count_replicas, fill_equal_parts, share_batches
 from hubbub.learn.frames import pool_in_graph
 from hubbub.learn.frozen import OnRows, open_frozen_source
 from hubbub.learn.networks import Recipe, Shape
@@ -24,6 +25,7 @@ from hubbub.learn.streams import RowSource, Source
 from hubbub.learn.tf_data import Failures
 from hubbub.learn.training_job import TrainingJob
 from hubbub.models.backends import open_log
+from hubbub.models.batches import is_out_of_memory
 
 OnEpoch = Callable[[dict[str, float]], None]
 CHECKPOINTS, LOGS = "checkpoints", "logs"
@@ -68,20 +70,23 @@ class _CheckLoss(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def build_network(recipe: Recipe, shape: Shape, statistics: BandStatistics, settings: RecipeSettings) -> keras.Model:
-    """Build a recipe's network, new, in the precision of the settings."""
-    with use_precision(settings.train.precision):
+def build_network(
+    recipe: Recipe, shape: Shape, statistics: BandStatistics, settings: RecipeSettings, *, batch_rows: int
+) -> keras.Model:
+    """Build a recipe's network, new, in the precision of the settings, for batches that several GPUs may share."""
+    with share_batches(batch_rows), use_precision(settings.train.precision):
         return recipe.build(shape, statistics, settings.model)
 
 
 def compile_model(
-    model: keras.Model, recipe: Recipe, settings: RecipeSettings, *, steps: int, learning_rate: float
+    model: keras.Model, recipe: Recipe, settings: RecipeSettings, *, steps: int, batch_rows: int, learning_rate: float
 ) -> keras.Model:
     """Give a network, or a part of one, the recipe's loss, and its optimizer for so many steps; return it."""
-    optimizer = recipe.optimizer(steps, settings.model.model_copy(update={"learning_rate": learning_rate}))
-    metrics = [LabelledAccuracy(name="accuracy")]
-    model.compile(optimizer, loss=recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
-    model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step that makes variables a second time
+    with share_batches(batch_rows):
+        optimizer = recipe.optimizer(steps, settings.model.model_copy(update={"learning_rate": learning_rate}))
+        metrics = [LabelledAccuracy(name="accuracy")]
+        model.compile(optimizer, loss=recipe.loss, metrics=metrics, jit_compile=settings.train.jit)
+        model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step that makes variables a second time
     return model
 
 
@@ -126,7 +131,12 @@ def _fit_stage(
     source = open_source(job, parts, on_rows)
     steps = stage.epochs * source.n_batches
     fitted = compile_model(
-        parts.fitted, job.recipe, job.recipe_settings, steps=steps, learning_rate=stage.learning_rate
+        parts.fitted,
+        job.recipe,
+        job.recipe_settings,
+        steps=steps,
+        batch_rows=job.batch_rows,
+        learning_rate=stage.learning_rate,
     )
     if state.epoch > stage.first:
         restore_optimizer(job.partial / CHECKPOINTS, state, fitted.optimizer)
@@ -152,12 +162,13 @@ def _one_epoch(job: TrainingJob, epoch: int, model: keras.Model, source: Source)
     """Show the model every training row once; return the epoch's line of the history."""
     _reseed(model, job.seed, epoch)
     learning_rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-    failures, finite = Failures(), _CheckLoss()
+    failures, finite, replicas = Failures(), _CheckLoss(), count_replicas(model)
+    validation = source.open_validation(failures) if source.n_validation_batches else None
     with failures.raised(), _explain_memory(job):
         fitted = model.fit(
-            source.open_training(epoch, failures),
+            fill_equal_parts(source.open_training(epoch, failures), replicas),
             steps_per_epoch=source.n_batches,
-            validation_data=source.open_validation(failures) if source.n_validation_batches else None,
+            validation_data=None if validation is None else fill_equal_parts(validation, replicas),
             validation_steps=source.n_validation_batches or None,
             initial_epoch=epoch,
             epochs=epoch + 1,
@@ -219,10 +230,7 @@ def _explain_memory(job: TrainingJob) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        names = {kind.__name__ for kind in type(error).__mro__}
-        if not names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"} and (
-            "RESOURCE_EXHAUSTED" not in str(error)
-        ):
+        if not is_out_of_memory(error):
             raise
         smaller = max(1, job.batch_rows // 2)
         raise TrainingError(

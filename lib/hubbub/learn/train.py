@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.config import describe_difference
+from hubbub.config.network_features import choose_network
 from hubbub.config.recipes import RecipeSettings, choose_recipe_settings
-from hubbub.errors import BundleError, TrainingError
+from hubbub.errors import BundleError, HubbubError, TrainingError
 from hubbub.io.atomic import explain_write_errors, write_json
 from hubbub.io.folders import refuse_foreign_folder
 from hubbub.learn.card import model_card
@@ -45,7 +46,10 @@ from hubbub.learn.streams import iterate_rows, plan_rows
 from hubbub.learn.training_job import TrainingJob, plan_training
 from hubbub.models.backends import set_random_seed
 from hubbub.models.bundle import DESCRIPTION, read_description, write_bundle
+from hubbub.models.copies import copy_model
+from hubbub.models.heads import BACKBONE
 from hubbub.store.features import FeatureStore
+from hubbub.store.opening import open_store
 
 COMPARED_ROWS = 16
 COMMAND, MEMORY = "command.json", "memory.json"
@@ -90,7 +94,7 @@ def train(
     store: str | Path | FeatureStore,
     out: str | Path,
     *,
-    model: str = "default",
+    model: str | None = None,
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | None = None,
@@ -118,7 +122,7 @@ def train(
     out
         Folder of the bundle, new; or one that the same command made before, which is then left as it is.
     model
-        Name of a recipe (`hubbub.learn.networks.NAMES`).
+        Name of a recipe (`hubbub.learn.networks.NAMES`); None: what suits the store (`choose_network`).
     test_fold, split_by
         Which rows test (`choose_rule`). Test rows are compared with the others (`hubbub.learn.leakage`) and have no
         other part in training.
@@ -158,10 +162,12 @@ def train(
         The disk is full or permission is missing.
     """
     started = time.monotonic()
+    opened = store if isinstance(store, FeatureStore) else open_store(store)
+    model = model or choose_network(opened.settings)
     chosen = choose_recipe_settings(model, settings, weights=weights, epochs=epochs, validation_share=validation_share)
     extra = {"backgrounds": backgrounds, "negatives": negatives, "unlabelled": unlabelled, "teacher": teacher}
     given = {name: path for name, path in extra.items() if path is not None}
-    job = plan_training(store, Path(out), model, test_fold, split_by, chosen, seed, given)
+    job = plan_training(opened, Path(out), model, test_fold, split_by, chosen, seed, given)
     if _is_done(job):
         shutil.rmtree(job.partial, ignore_errors=True)
         return _result(job, read_description(job.out), resumed=0, started=started, was_done=True)
@@ -172,9 +178,15 @@ def train(
     if not allow_leakage:
         refuse_leakage(job.store, job.split)
     with explain_write_errors(job.partial):
+        is_new = not job.partial.exists()
         _prepare_folder(job)
         job = _keep_memory(job)
-        state, trained = _resume(job)
+        try:
+            state, trained = _resume(job)
+        except HubbubError:
+            if is_new:  # nothing is learned yet: be in nobody's way
+                shutil.rmtree(job.partial, ignore_errors=True)
+            raise
         resumed = state.epoch
         if not (state.stopped or state.epoch >= job.epochs):
             fit_epochs(job, state, trained, on_epoch, on_rows)
@@ -247,7 +259,7 @@ def _resume(job: TrainingJob) -> tuple[State, keras.Model]:
     """A new model, or one as the last whole checkpoint has it."""
     set_random_seed(job.seed)
     statistics = job.statistics  # also where they are known: nothing trains on rows that have changed since
-    network = build_network(job.recipe, job.shape, statistics, job.recipe_settings)
+    network = build_network(job.recipe, job.shape, statistics, job.recipe_settings, batch_rows=job.batch_rows)
     state = restore_checkpoint(job.partial / CHECKPOINTS, network)
     if not state.epoch and job.weights is not None and job.weights.file is not None:
         assert job.recipe.load_weights is not None
@@ -277,6 +289,8 @@ def _finish(job: TrainingJob, state: State, trained: keras.Model, split_warnings
         else fit_temperature(scores, marked, job.recipe.activation, one_is_right=not job.split.is_multilabel)
     )
     write_bundle(draft, model, description, model_card(description), compared=_draw_compared(job))
+    if job.backbone is not None:
+        copy_model(job.backbone, draft / BACKBONE)
     if (job.partial / LOGS).exists():
         shutil.copytree(job.partial / LOGS, draft / LOGS)
     os.rename(draft, job.out)
@@ -286,10 +300,11 @@ def _finish(job: TrainingJob, state: State, trained: keras.Model, split_warnings
 
 def _draw_compared(job: TrainingJob) -> npt.NDArray[np.float32] | None:
     """Training rows on which another runtime is compared with Keras; None for a network that has no other."""
-    if job.frames is None:
+    if job.frames is None and not job.recipe.is_head:
         return None
     rows = plan_rows(job, job.split.train.iloc[:COMPARED_ROWS])
-    return job.frames.pad(np.concatenate([features for features, _ in iterate_rows(rows, job.target_table)]))
+    features = np.concatenate([features for features, _ in iterate_rows(rows, job.target_table)])
+    return features if job.frames is None else job.frames.pad(features)
 
 
 def _find_warnings(

@@ -15,8 +15,10 @@ import pandas as pd
 from hubbub.audio.distractors import names_voice
 from hubbub.clips.table import IS_EVENT
 from hubbub.config import canonical_hash
+from hubbub.config.network_features import check_network
 from hubbub.config.recipes import RecipeSettings
 from hubbub.errors import SettingsError, TrainingError
+from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.learn.augment import Augmentation
 from hubbub.learn.budget import shuffle_budget_bytes
@@ -33,6 +35,7 @@ from hubbub.learn.teaching import Lesson, prepare_lessons
 from hubbub.models.frames import FrameLayout
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
+from hubbub.tasks.embed import find_store_model
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class TrainingJob:
 
     weights: Weights | None
     """What the network begins with; None for recipes that always begin with random weights."""
+    backbone: StoragePath | None
+    """The model that makes the embeddings that a head trains on; None for any other network."""
 
     memory_bytes: int
     """Bytes of rows that are shuffled together; decides the order of rows only where not all of them fit."""
@@ -183,6 +188,7 @@ def plan_training(
     if recipe.plan_frames is not None and not settings.train.augment:
         raise SettingsError(f"train.augment: false, but {model} trains on mixed scenes only; leave it true")
     opened = store if isinstance(store, FeatureStore) else open_store(store)
+    check_network(model, opened.settings, str(opened.path))
     if extra and recipe.plan_frames is None:
         raise TrainingError(f"--{next(iter(extra))}: {model} mixes no scenes; leave it out, or train --model detector")
     if ("unlabelled" in extra) != ("teacher" in extra):
@@ -215,6 +221,7 @@ def plan_training(
         extra={name: load_extra_sounds(path, opened.settings, f"--{name}") for name, path in extra.items()},
         teacher=teacher,
         weights=find_weights(model, settings),
+        backbone=find_store_model(opened) if opened.holds_embeddings else None,
         memory_bytes=shuffle_budget_bytes() if asked.shuffle_mb is None else asked.shuffle_mb * 10**6,
     )
     _ = job.stages  # refuses what cannot be divided into them

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,27 +13,48 @@ from typing import Any
 
 import numpy as np
 
+_HUSHED = threading.RLock()
+"""One thread at a time, or another would keep the descriptor that is turned away."""
+
 
 def import_keras() -> Any:
     """Import Keras and its backend without what they say on standard error, where jobs draw their progress.
 
-    TensorFlow greets before any setting of its log is read, so the descriptor itself is turned away meanwhile. What
-    goes wrong is an exception and not lost.
+    What goes wrong is an exception and not lost.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else one process takes all memory of a GPU
+    with hushed_stderr():
         import keras
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
     with without_tensorflow():
         # Saving and loading look for TensorFlow's own objects, for which Keras loads it; it asks once a process.
         keras.saving.serialize_keras_object(np.float32(0))
     return keras
+
+
+def import_tensorflow() -> Any:
+    """Import TensorFlow, as `import_keras` does Keras."""
+    with hushed_stderr():
+        import tensorflow
+    return tensorflow
+
+
+@contextmanager
+def hushed_stderr() -> Iterator[None]:
+    """Throw away what libraries say on standard error.
+
+    TensorFlow greets before any setting of its log is read, so the descriptor itself is turned away.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _HUSHED:
+        sys.stderr.flush()
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def computes_on_tensorflow() -> bool:

@@ -12,10 +12,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,19 +24,24 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import compute_features
-from hubbub.config import Settings, describe_difference, parse_settings
+from hubbub.config import Settings, canonical_hash, describe_difference, parse_settings
 from hubbub.errors import BundleError, SettingsError
-from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
+from hubbub.io.atomic import explain_read_errors, hash_file, local_file, read_bytes
 from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.models.backends import import_keras
+from hubbub.models.batches import RowBatches
+from hubbub.models.embedding import Embedder, count_dimension, open_embedder
 from hubbub.models.frames import FrameLayout, pool_frames
-from hubbub.models.runtimes import ONNX, Runtime, Scores, export_onnx, has_onnx_runtime, open_onnx
+from hubbub.models.gpu import keras_has_gpu
+from hubbub.models.onnx_export import export_onnx
+from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
 
 FORMAT = "hubbub-bundle/1"
-MODEL, DESCRIPTION, CARD = "model.keras", "bundle.json", "README.md"
-BATCH_ROWS = 16
-"""Rows scored at once. Batches are filled up to it: one compiled graph, and no score depends on its neighbours."""
+MODEL, ONNX, DESCRIPTION, CARD = "model.keras", "model.onnx", "bundle.json", "README.md"
+
+Runtime = Literal["onnx", "keras"]
+"""What scores the frames of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Bundle:
     """What its features were made with."""
 
     model_hash: str
-    """16 hex digits of SHA-256 over `model.keras`."""
+    """16 hex digits of SHA-256 over `model.keras`; of a head on embeddings also over its backbone's hash."""
 
     runtime: Runtime = "keras"
     """What scores frames."""
@@ -123,18 +127,47 @@ class Bundle:
         BundleError
             The rows have another shape than the model's.
         """
+        self._require_shape(features)
+        return self._scorer(features) if len(features) else np.empty((0, len(self.labels)), np.float32)
+
+    @cached_property
+    def _scorer(self) -> RowBatches:
+        return RowBatches(self._score_batch, on_gpu=self.runtime == "keras" and keras_has_gpu())
+
+    def count_batch_windows(self, *, embedding: bool = False) -> int:
+        """Windows that are best computed together; see `hubbub.models.opening.WindowModel`."""
+        batches = self.embedder.batches if embedding else self._scorer
+        return batches.count_rows((self.description["n_frames"], self.description["n_bands"]))
+
+    @cached_property
+    def dimension(self) -> int:
+        """Values of an embedding: what feeds the layer of scores; of a network of frames, its mean over the frames."""
+        held = self.description.get("dimension")  # older bundles do not say
+        shape = (1, self.description["n_frames"], self.description["n_bands"])
+        return held or self.embedder(np.zeros(shape, np.float32)).shape[1]
+
+    def embed(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Embed rows; arguments and errors of `predict`.
+
+        Returns
+        -------
+        embeddings
+            float32 [row, dimension]. A row's embedding does not depend on the rows beside it.
+        """
+        self._require_shape(features)
+        return self.embedder(features) if len(features) else np.empty((0, self.dimension), np.float32)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What embeds, loaded."""
+        return open_embedder(self, lambda: self._model)
+
+    def _require_shape(self, features: npt.NDArray[np.floating]) -> None:
         expected = (self.description["n_frames"], self.description["n_bands"])
         if features.ndim != 3 or features.shape[1:] != expected:
             raise BundleError(
                 f"{self.path} expected rows of {expected[0]} frames x {expected[1]} bands; got {list(features.shape)}"
             )
-        scores = np.empty((len(features), len(self.labels)), np.float32)
-        for begin in range(0, len(features), BATCH_ROWS):
-            rows = features[begin : begin + BATCH_ROWS]
-            batch = np.zeros((BATCH_ROWS, *expected), np.float32)
-            batch[: len(rows)] = rows
-            scores[begin : begin + len(rows)] = self._score_batch(batch)[: len(rows)]
-        return scores
 
     @cached_property
     def frames(self) -> FrameLayout | None:
@@ -173,19 +206,24 @@ class Bundle:
         return self.frames
 
     @cached_property
-    def _runtime(self) -> Scores:
+    def _runtime(self) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
         if self.runtime == "keras":
             return self._model.predict_on_batch
         with local_file(self.path / ONNX) as local:
             if hash_file(local) != self.description["onnx"]["hash"]:
                 raise BundleError(f"{self.path / ONNX} was changed or cut short; copy the bundle again")
-            return open_onnx(local)
+            return open_onnx(local).run_first
 
     def _score_batch(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self.frames is None:
-            return self._model.predict_on_batch(batch)
+            return np.asarray(self._runtime(batch))
         scores = np.asarray(self._model.predict_on_batch(self.frames.pad(batch)))
         return pool_frames(scores[:, : self.frames.count(batch.shape[1])])
+
+    @property
+    def network(self) -> Any:
+        """The `keras.Model`; raises `BundleError` where Keras is not installed, or cannot load it."""
+        return self._model
 
     @cached_property
     def _model(self) -> Any:
@@ -198,7 +236,7 @@ class Bundle:
         try:
             with local_file(self.path / MODEL) as local:
                 if not is_local(self.path):  # another time than when it was hashed
-                    _refuse_change(self.path, self.description, hash_file(local))
+                    _refuse_change(self.path, self.description, _hash_model(local.parent, self.description["settings"]))
                 return keras.saving.load_model(local, compile=False, safe_mode=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
@@ -226,20 +264,25 @@ def load_bundle(path: str | StoragePath, *, runtime: Runtime | None = None) -> B
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
+    bundle = read_bundle(path, runtime=runtime)
+    # What is broken shows here, not at the first row.
+    bundle._model if bundle.runtime == "keras" else bundle._runtime  # noqa: B018
+    return bundle
+
+
+def read_bundle(path: str | StoragePath, *, runtime: Runtime | None = None) -> Bundle:
+    """Open a bundle, and load what it is asked for when it is; arguments and errors of `load_bundle`."""
     path = parse_path(path)
     description = read_description(path)
     try:
         settings = parse_settings(description["settings"], where=str(path / DESCRIPTION))
-        model_hash = hash_file(path / MODEL)
+        model_hash = _hash_model(path, settings.model_dump(mode="json"))
     except FileNotFoundError:
         raise BundleError(f"{path / MODEL} is missing; train the model again") from None
     except (SettingsError, KeyError, OSError) as error:
         raise BundleError(f"{path} is a damaged bundle: {error}; copy it again, or train again") from None
     _refuse_damage(path, description, settings, model_hash)
-    bundle = Bundle(path, description, settings, model_hash, runtime or choose_runtime(description))
-    # What is broken shows here, not at the first row.
-    bundle._model if bundle.runtime == "keras" else bundle._runtime  # noqa: B018
-    return bundle
+    return Bundle(path, description, settings, model_hash, runtime or choose_runtime(description))
 
 
 def read_description(path: StoragePath) -> dict[str, Any]:
@@ -256,7 +299,8 @@ def read_description(path: StoragePath) -> dict[str, Any]:
         with explain_read_errors(path):
             description = json.loads(read_bytes(path / DESCRIPTION))
     except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(f"{path} is no model bundle; make one with: hubbub train STORE -o {path}") from None
+        advice = "give a folder that was made" if path.exists() else "make one"
+        raise BundleError(f"{path} is no model bundle; {advice} with: hubbub train STORE -o BUNDLE") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from None
     held = description.get("format") if isinstance(description, dict) else None
@@ -289,7 +333,8 @@ def write_bundle(
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / MODEL)
-    whole = {"format": FORMAT, **description, "model_hash": hash_file(folder / MODEL)}
+    model_hash = _hash_model(folder, description.get("settings", {}))
+    whole = {"format": FORMAT, **description, "dimension": count_dimension(model), "model_hash": model_hash}
     if compared is not None and (found := export_onnx(model, folder / ONNX, compared)) is not None:
         whole["onnx"] = found | {"hash": hash_file(folder / ONNX)}
     (folder / DESCRIPTION).write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -325,16 +370,16 @@ def check_model(path: StoragePath) -> None:
     """
     description = read_description(path)
     try:
-        model_hash = hash_file(path / MODEL)
+        model_hash = _hash_model(path, description.get("settings", {}))
     except (FileNotFoundError, IsADirectoryError):
         raise BundleError(f"{path / MODEL} is missing; train the model again") from None
     _refuse_change(path, description, model_hash)
 
 
-def hash_file(path: StoragePath) -> str:
-    """16 hex digits of SHA-256 over a file's bytes."""
-    with local_file(path) as local, open(local, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+def _hash_model(folder: StoragePath, settings: Mapping[str, Any]) -> str:
+    """Hash the network; of a head on embeddings also the model that makes these."""
+    held, frontend = hash_file(folder / MODEL), settings.get("frontend", {})
+    return held if frontend.get("name") != "embedding" else canonical_hash([held, frontend["model_hash"]])
 
 
 def _refuse_change(path: StoragePath, description: Mapping[str, Any], model_hash: str) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 CHUNK_S = 1.0
 """Seconds of a chunk, about."""
 
+MOST_PARTS = 16
+"""Chunks of one network's multiple, at most: the least that `StreamLayout.round_up` counts in."""
+
 BLOCK_CHUNKS = 128
 """Chunks of a block's core: a segment of a long recording is a whole number of blocks, so that blocks are the same in a
 segment as in the whole."""
@@ -56,6 +59,8 @@ class StreamLayout:
     def chunk(self) -> int:
         """Frames of a chunk."""
         a_multiple_s = self.frames.multiple * self.hop_samples / self.sample_rate
+        if (parts := choose_parts(a_multiple_s)) > 1 and self.frames.multiple % (parts * self.frames.stride) == 0:
+            return self.frames.multiple // parts
         return self.frames.multiple * max(1, round(CHUNK_S / a_multiple_s))
 
     @property
@@ -102,6 +107,14 @@ class StreamLayout:
     def block_grid(self) -> BlockGrid:
         """Blocks of a long recording."""
         return BlockGrid(hop=self.core * self.hop_samples, halo=self.frames.halo * self.hop_samples)
+
+
+def choose_parts(a_multiple_s: float) -> int:
+    """Chunks that so many seconds of a network's frames make: a power of two, which divides a block's chunks."""
+    parts = 1
+    while parts < MOST_PARTS and a_multiple_s / parts > 1.4 * CHUNK_S:
+        parts *= 2
+    return parts
 
 
 class FrameModel(Protocol):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from hubbub.config.network_features import check_network
 from hubbub.config.recipes import RecipeSettings, choose_recipe_settings
 from hubbub.errors import TrainingError
 from hubbub.io.atomic import atomic_write, write_json
@@ -29,7 +30,7 @@ from hubbub.io.text import count_noun
 from hubbub.learn.crossval import CrossvalScores, join_predictions, score_folds
 from hubbub.learn.folded_store import draw_folds
 from hubbub.learn.splits import labelled_rows, select_recorded
-from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store
+from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store, choose_model
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.quantities import format_duration
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -126,7 +127,7 @@ def crossval(
     store: PathLike | FeatureStore,
     out: PathLike,
     *,
-    model: str = "default",
+    model: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     weights: str | os.PathLike[str] | None = None,
     folds: int | None = None,
@@ -147,10 +148,12 @@ def crossval(
     options.check()
     folder = require_local(as_path(out, "out"), "cross-validate into a folder that all workers see, then copy it")
     log = JsonLog(None if log_json is None else Path(log_json), JOB, reporter.warn)
+    opened = as_store(store)
+    model = choose_model(opened, model, reporter.say)
     chosen = choose_recipe_settings(
         model, as_recipe_settings(model, settings), weights=None if weights is None else os.fspath(weights)
     )
-    plan = plan_crossval(as_store(store), folder, model, chosen, folds, seeds)
+    plan = plan_crossval(opened, folder, model, chosen, folds, seeds)
     described = describe_plan(plan, retry_failed=retry_failed)
     reporter.show_table("crossval: the plan", described)
     if dry_run:
@@ -177,8 +180,9 @@ def plan_crossval(
     Raises
     ------
     TrainingError
-        For clips without folds where `folds` is None, fewer than 2 folds, or no seed.
+        For clips without folds where `folds` is None, fewer than 2 folds, no seed, or a model of other rows.
     """
+    check_network(model, store.settings, str(store.path))
     if seeds < 1:
         raise TrainingError(f"--seeds {seeds}; give at least 1")
     rows = store.rows()

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hubbub.config.recipes import RecipeSettings
+    from hubbub.models.foreign import ForeignModel
     from hubbub.pipelines.evaluate import Evaluation
+    from hubbub.pipelines.export_model import ExportResult
     from hubbub.pipelines.inputs import PathLike
 
 
@@ -25,7 +27,7 @@ def train(
     store: PathLike | FeatureStore,
     out: PathLike,
     *,
-    model: str = "default",
+    model: str | None = None,
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
@@ -49,7 +51,8 @@ def train(
     out
         Folder of the bundle, on this machine. After a kill, the same call resumes at the last whole epoch.
     model
-        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`.
+        ``default``, ``detector`` (which says when, for labelling) or another of `list_models`; None: ``default``, or
+        ``linear`` for a store of embeddings.
     test_fold
         Fold to keep out and test on.
     split_by
@@ -167,7 +170,7 @@ def evaluate(
 
 def label(
     source: PathLike | ClipTable,
-    bundle: PathLike | Bundle,
+    bundle: PathLike | Bundle | ForeignModel,
     out: PathLike,
     *,
     hop_s: float | None = None,
@@ -190,11 +193,12 @@ def label(
     source
         A folder of recordings, one recording, or a clip table.
     bundle
-        The model, or the path of its bundle.
+        The model, the path of its bundle, or that of the YAML file of a model of others.
     out
         The label tables: new, or ones to grow. Only new files are labelled.
     hop_s
-        Seconds from one window to the next, for models that score windows; None: a fifth of a window.
+        Seconds from one window to the next, for models that score windows; None: what
+        the YAML file says, else a fifth of a window.
     thresholds
         Score at which an event begins: one for all labels, or a mapping; None: the bundle's own.
     release
@@ -280,19 +284,68 @@ def export_events(labels: PathLike | LabelTables, out: PathLike, *, format: str)
     return run(labels, out, format=format)
 
 
+def export_model(
+    bundle: PathLike | Bundle,
+    out: PathLike,
+    *,
+    format: str,
+    compare: PathLike | None = None,
+    progress: bool = False,
+) -> ExportResult:
+    """Write a model for another runtime, compared with the bundle; needs Keras on TensorFlow.
+
+    Parameters
+    ----------
+    bundle
+        The model, or the path of its bundle.
+    out
+        Folder to make, on this machine. It is there when all of it is written and equal.
+    format
+        ``onnx``, ``litert`` or ``openvino``.
+    compare
+        A feature store of the model's settings, a folder of recordings, or one recording, on which the two are
+        compared; None: voices, noise and other sounds that are made.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    ExportResult
+        `path` of the YAML file, which `label` takes as a model; `files`; `max_difference` of a score from the bundle's.
+
+    Raises
+    ------
+    hubbub.errors.BundleError
+        There is no bundle, the format lacks what its network computes, a score differs by more than 1e-4, a package is
+        missing, or `out` holds another model.
+    hubbub.errors.UsageError
+        The format is unknown, or there is nothing to compare on.
+    hubbub.errors.StoreError
+        `out` holds something else.
+
+    Examples
+    --------
+    >>> exported = hubbub.export_model("bundle", "exported", format="onnx")  # doctest: +SKIP
+    >>> hubbub.label("archive/", exported.path, "labels")  # doctest: +SKIP
+    """
+    from hubbub.pipelines.export_model import export_model as run
+
+    return run(bundle, out, format=format, compare=compare, progress=progress)
+
+
 def write_report(
-    sources: Sequence[PathLike | LabelTables | Evaluation],
+    sources: Sequence[PathLike | LabelTables | Evaluation | ClipTable],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,
     title: str = "hubbub report",
 ) -> StoragePath:
-    """Write evaluations and label tables as one HTML page.
+    """Write evaluations, label tables and clip tables as one HTML page.
 
     Parameters
     ----------
     sources
-        Label tables, evaluations that were written, or their folders.
+        Label tables, evaluations that were written, or their folders; clip tables, such as `search` finds.
     out
         The page.
     truth

@@ -23,7 +23,7 @@ def crossval(
     store: PathLike | FeatureStore,
     out: PathLike,
     *,
-    model: str = "default",
+    model: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
     weights: str | os.PathLike[str] | None = None,
     folds: int | None = None,

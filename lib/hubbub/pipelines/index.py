@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hubbub.audio.recorders import parse_timezone
-from hubbub.clips.index import ProbeNotes, leave_out_known, probe_parts
+from hubbub.clips.index import ProbeNotes, adopt_root, leave_out_known, probe_parts
 from hubbub.clips.labels import find_spellings, warn_of_spellings
 from hubbub.clips.labels import normalise_labels as make_labels_one
 from hubbub.clips.sources import Columns, Listing, list_source
@@ -90,12 +90,15 @@ def index(
         refuse_foreign_file(output, b"PAR1", "a clip table")
     zone = None if timezone is None else parse_timezone(timezone)
     listing = _list(source, format, columns, pattern, reporter, normalise=normalise_labels)
+    held = output if append and output is not None and output.exists() else None
+    if held is not None:
+        listing = adopt_root(listing, held)
     parts, notes = TableParts(listing.root), ProbeNotes()
-    if append and output is not None and output.exists():
-        listing = leave_out_known(listing, parts.add_table(output))
+    if held is not None:
+        listing = leave_out_known(listing, parts.add_table(held))
         new = len(listing.clips)
         known = count_noun(parts.summary.clips, "clip")
-        reporter.say(f"{output} has {known}; {new} {'is' if new == 1 else 'are'} new")
+        reporter.say(f"{held} has {known}; {new} {'is' if new == 1 else 'are'} new")
         if not new:
             return IndexResult(parts.summary, 0, notes, parts, output)
     if options == ClusterOptions():

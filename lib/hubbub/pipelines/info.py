@@ -38,8 +38,8 @@ def list_warnings(facts: StoreInfo) -> Iterator[str]:
     """List what a person should do about a store."""
     stored = facts.clips_ok + facts.clips_failed
     if facts.clips_expected is not None and facts.clips_expected > stored:
-        clips = count_noun(facts.clips_expected, "clip")
-        yield f"{stored} of {clips} stored: a run broke off; run hubbub features again"
+        clips, job = count_noun(facts.clips_expected, "clip"), "embed" if _holds_embeddings(facts) else "features"
+        yield f"{stored} of {clips} stored: a run broke off; run hubbub {job} again"
     if facts.worth_compacting:
         yield (
             f"{facts.holes:.0%} of the rows of its {count_noun(facts.shards, 'shard')} are empty: {facts.shards_least} "
@@ -49,10 +49,9 @@ def list_warnings(facts: StoreInfo) -> Iterator[str]:
 
 def describe_store(facts: StoreInfo) -> dict[str, Any]:
     """Describe a store, as names and values for people; leave out empty values."""
-    frames, bands = facts.row_shape
     clips = f"{facts.clips_ok} ok, {facts.clips_failed} failed, {facts.clips_retired} retired"
     lines = {
-        "rows": f"{facts.rows}, of {frames} frames x {bands} bands",
+        "rows": f"{facts.rows}, of {_describe_row(facts)}",
         "clips": clips + (f"; {facts.clips_unlabelled} of those ok have no label" if facts.clips_unlabelled else ""),
         "audio": f"{_format_hours(facts.sound_s)} in its windows; overlaps, channels and variants count once",
         "folds": _format_counts(facts.folds),
@@ -68,10 +67,22 @@ def describe_store(facts: StoreInfo) -> dict[str, Any]:
     return {name: line for name, line in lines.items() if line}
 
 
+def _describe_row(facts: StoreInfo) -> str:
+    frames, values = facts.row_shape
+    if _holds_embeddings(facts):
+        return f"{values} values, embeddings by {facts.settings['frontend']['model']}"
+    return f"{frames} frames x {values} bands"
+
+
+def _holds_embeddings(facts: StoreInfo) -> bool:
+    return bool(facts.settings["frontend"]["name"] == "embedding")
+
+
 def _describe_size(facts: StoreInfo) -> str:
     shards, rows = format_size(facts.shard_bytes), format_size(facts.part_bytes)
     leftover = f", leftover shards {format_size(facts.left_bytes)}" if facts.left_bytes else ""
-    return f"{format_size(facts.bytes)}: {count_noun(facts.shards, 'shard')} {shards}, rows {rows}{leftover}"
+    others = f"{'model and other' if _holds_embeddings(facts) else 'other'} files {format_size(facts.other_bytes)}"
+    return f"{format_size(facts.bytes)}: {count_noun(facts.shards, 'shard')} {shards}, rows {rows}{leftover}, {others}"
 
 
 def _format_compression(facts: StoreInfo) -> str:

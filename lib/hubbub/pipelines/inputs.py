@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.table import ClipTable, read_table
 from hubbub.config import Settings, load_settings, nest_settings, parse_settings
+from hubbub.config.network_features import HEADS, choose_network
 from hubbub.config.recipes import RecipeSettings, load_recipe_settings, parse_recipe_settings
 from hubbub.config.variants import Variants, load_variants
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.labels.tables import LabelTables, open_labels
 from hubbub.models.bundle import Bundle, load_bundle
+from hubbub.models.foreign import ForeignModel
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
 
@@ -55,9 +57,9 @@ def as_bundle(given: PathLike | Bundle) -> Bundle:
     return given if isinstance(given, Bundle) else load_bundle(_path_or(given, "bundle", Bundle, "hubbub.train"))
 
 
-def as_bundle_path(given: PathLike | Bundle) -> StoragePath:
-    """Take the path of a model bundle, or of an opened one; loads nothing."""
-    return given.path if isinstance(given, Bundle) else _path_or(given, "bundle", Bundle, "hubbub.train")
+def as_model_path(given: PathLike | Bundle | ForeignModel) -> StoragePath:
+    """Take the path of a model bundle, of the YAML file of a model of others, or of an opened one; loads nothing."""
+    return given.path if isinstance(given, Bundle | ForeignModel) else _path_or(given, "bundle", Bundle, "hubbub.train")
 
 
 def as_labels(given: PathLike | LabelTables) -> LabelTables:
@@ -84,6 +86,17 @@ def as_settings(given: Settings | Mapping[str, Any] | PathLike | None) -> Settin
     if isinstance(given, str) or _is_path(given):
         return load_settings(Path(os.fspath(given)))  # type: ignore[arg-type]
     raise TypeError(f"settings is {_describe(given)}; expected a mapping, hubbub's Settings or the path of a YAML file")
+
+
+def choose_model(store: PathLike | FeatureStore, given: str | None, say: Callable[[str], None]) -> str:
+    """Return the model that is named, else the one that suits the store; says so where it is not the usual one."""
+    if given is not None:
+        return given
+    chosen = choose_network(as_store(store).settings)
+    if chosen in HEADS:
+        others = " or ".join(name for name in HEADS if name != chosen)
+        say(f"model: {chosen}, for the store holds embeddings; --model {others} trains another head")
+    return chosen
 
 
 def as_recipe_settings(model: str, given: RecipeSettings | Mapping[str, Any] | PathLike | None) -> RecipeSettings:

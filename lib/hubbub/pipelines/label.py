@@ -8,13 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbub.clips.index import index_listing
-from hubbub.clips.sources import Columns, Listing, list_source
-from hubbub.clips.sources.tree import is_audio
-from hubbub.clips.table import ClipTable, read_table
+from hubbub.clips.table import ClipTable
 from hubbub.config import Settings, parse_settings
-from hubbub.errors import ClipTableError, LabelsError, UsageError
-from hubbub.io.atomic import explain_read_errors
+from hubbub.errors import BundleError, LabelsError, UsageError
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.labels.events import EventRule
@@ -27,15 +23,18 @@ from hubbub.labels.tables import (
     open_labels,
     require_run,
 )
-from hubbub.models.bundle import Bundle, choose_runtime
+from hubbub.models.bundle import Bundle
+from hubbub.models.foreign import ForeignModel
 from hubbub.models.frames import FrameLayout
-from hubbub.models.opening import check_model, read_description
+from hubbub.models.heads import is_head
+from hubbub.models.opening import check_model, choose_runtime, list_needs, read_description
 from hubbub.models.stream import StreamLayout
 from hubbub.pipelines.event_rules import RuleChanges, make_rules
 from hubbub.pipelines.execution import check_recordings, describe_plan, report_result, run_units
-from hubbub.pipelines.inputs import as_bundle_path, as_path
+from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.progress import Goal
+from hubbub.pipelines.recordings import read_recordings
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.run_folder import ClusterOptions, Run, open_run
 from hubbub.pipelines.run_summary import RunSummary
@@ -48,6 +47,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hubbub.pipelines.inputs import PathLike
+
+
+MOST_COUNTED = 40
+"""Labels whose events are counted on the screen, those with the most."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class LabelResult:
 
 def label(
     source: PathLike | ClipTable,
-    bundle: PathLike | Bundle,
+    bundle: PathLike | Bundle | ForeignModel,
     out: PathLike,
     *,
     hop_s: float | None = None,
@@ -103,7 +106,7 @@ def label(
     reporter = choose_reporter(reporter, progress=progress)
     options = ClusterOptions(cluster, workers, ship, client)
     options.check()
-    model, output = as_bundle_path(bundle), as_path(out, "out")
+    model, output = as_model_path(bundle), as_path(out, "out")
     recordings = source if isinstance(source, ClipTable) else as_path(source, "source")
     check_labels_path(output)
     log = JsonLog(None if log_json is None else Path(log_json), "label", reporter.warn)
@@ -119,7 +122,18 @@ def label(
 
 @dataclass(frozen=True)
 class _LabelRun:
-    """A planned run; `tables` is None where they are to be created."""
+    """A planned run.
+
+    Attributes
+    ----------
+    tables
+        None where they are to be created.
+    document
+        Entries of run.json that a later run must share.
+    made_by
+        More entries: `activation` of the scores; of a model of others `model`, with its kind and file; of a head
+        `needs`, packages of workers.
+    """
 
     table: ClipTable
     model: StoragePath
@@ -130,6 +144,7 @@ class _LabelRun:
     chosen: _Grid
     plan: Plan
     committed: list[int]
+    made_by: dict[str, Any]
 
 
 def _prepare_run(
@@ -142,20 +157,27 @@ def _prepare_run(
     *,
     retry_failed: bool,
 ) -> _LabelRun:
-    """Read the bundle, and the label tables where there are some, and plan the run."""
+    """Read the model, and the label tables where there are some, and plan the run."""
     description = read_description(model)
     settings = parse_settings(description["settings"], where=str(model))
+    if not description["labels"]:
+        raise BundleError(f"{model} gives embeddings and no scores; train a head on them: hubbub embed, hubbub train")
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
     chosen = _choose_grid(hop_s, tables, settings, description)
     before = make_rules(description) if tables is None else tables.rules
-    table = source if isinstance(source, ClipTable) else _read_recordings(source, reporter)
+    table = source if isinstance(source, ClipTable) else read_recordings(source, reporter)
     document = _make_document(description, chosen, changes.apply(before), table)
     if tables is not None:
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
     plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
-    return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed)
+    made_by: dict[str, Any] = {"activation": description.get("activation")}
+    if "kind" in description:
+        made_by |= {"model": {name: description[name] for name in ("kind", "file")}}
+    elif is_head(settings):
+        made_by |= {"needs": list_needs(model)}
+    return _LabelRun(table, model, output, tables, document, settings, chosen, plan, committed, made_by)
 
 
 @dataclass(frozen=True)
@@ -183,7 +205,7 @@ def _choose_grid(
 ) -> _Grid:
     held = description.get("frames")
     if held is None:
-        chosen_s = _choose_hop_s(hop_s, tables, settings)
+        chosen_s = _choose_hop_s(hop_s, tables, settings, description.get("hop_s"))
         return _Grid(description["window_s"], chosen_s)
     layout = StreamLayout.of(settings, FrameLayout(**held))
     if hop_s is not None:
@@ -199,36 +221,14 @@ def _choose_grid(
     return _Grid(chunk_s, chunk_s, stream, frames)
 
 
-def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Settings) -> float:
-    """Return the given hop, else that of the label tables, else a fifth of a window."""
+def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Settings, models: float | None) -> float:
+    """Return the given hop, else that of the label tables, else what a model's YAML file says, else a fifth."""
     window_s = settings.windows.input_s
     before = None if tables is None else tables.run["hop_s"]
-    hop_s = given if given is not None else before or window_s / 5
+    hop_s = given if given is not None else before or models or window_s / 5
     if not 0 < hop_s <= window_s:
         raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the model's window, {window_s:g} s")
     return hop_s
-
-
-def _read_recordings(source: StoragePath, reporter: Reporter) -> ClipTable:
-    """Read a clip table, or index a folder or one recording without labels."""
-    with explain_read_errors(source):
-        exists, is_file, is_folder = source.exists(), source.is_file(), source.is_dir()
-    if not exists:
-        raise ClipTableError(
-            f"{source} does not exist; expected a clip table, a folder of recordings, or one recording"
-        )
-    if source.suffix == ".csv":
-        raise ClipTableError(
-            f"{source} is a CSV; make a clip table of it first: hubbub index {source} -o clips.parquet"
-        )
-    if is_file and is_audio(source.name):
-        listing = Listing(absolute_path(source).parent, [{"uri": source.name, "labels": []}])
-    elif is_folder:
-        listing = list_source(source, "flat", Columns())
-    else:
-        return read_table(source)
-    with reporter.show_progress("index", len(listing.clips), "files") as advance:
-        return index_listing(listing, on_clip=lambda: advance(1))[0]
 
 
 def _make_document(
@@ -264,14 +264,16 @@ def _run(
     named = source if not isinstance(source, ClipTable) else source.source or "CLIPS"
     hop = "" if run.chosen.frames else f" --hop {run.chosen.hop_s:g}"
     command = f"hubbub label {named} --model {run.model}{hop}"
-    tables = run.tables or create_labels(run.output, run.document | {"command": command, "bundle": str(run.model)})
+    made_by = {"command": command, "bundle": str(run.model)} | run.made_by
+    tables = run.tables or create_labels(run.output, run.document | made_by)
     if not len(run.plan):
         return _settle(run, tables, Run("label", options, log, reporter), RunSummary())
     with open_run("label", options, log, reporter, output=run.output, plan=_describe(run)) as this:
         tables = tables.begin(run.plan.clips)
         summary = _label_missing(run, tables, this)
         counts = sorted(summary.event_counts.items(), key=lambda item: -item[1])
-        found = ", ".join(f"{name} {count}" for name, count in counts)
+        found = ", ".join(f"{name} {count}" for name, count in counts[:MOST_COUNTED])
+        found += f", … {len(counts)} labels in all" if len(counts) > MOST_COUNTED else ""
         reporter.say(f"events: {found or 'none above the thresholds'}")
         return _settle(run, tables, this, summary)
 

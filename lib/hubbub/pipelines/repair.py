@@ -18,7 +18,7 @@ from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
 from hubbub.store.problems import BROKEN
 from hubbub.store.rows import row_schema
-from hubbub.tasks.extract import ExtractTask
+from hubbub.tasks.embed import make_store_task
 from hubbub.tasks.verify import (
     KnownClips,
     collect_known_clips,
@@ -120,7 +120,7 @@ def _recompute(verifier: Verifier, store: FeatureStore, known: KnownClips, table
 
         check_effect_recordings(store.settings.variants, sample_rate=store.settings.frontend.sample_rate)
     store.grow(plan.n_shards)
-    task = ExtractTask(store.with_absolute_path(), clips.root, row_schema(clips.rows.schema))
+    task = make_store_task(store.with_absolute_path(), clips.root, row_schema(clips.rows.schema))
     cluster = verifier.choose_cluster(plan.windows * _WINDOW_S)
     with open_run("repair", cluster, verifier.log, verifier.reporter, output=store.path, plan=described) as run:
         summary = run_plan(run, plan, task, root=clips.root)

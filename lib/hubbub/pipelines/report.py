@@ -1,4 +1,4 @@
-"""Write evaluations and label tables as one HTML page. What ``hubbub report`` does."""
+"""Write evaluations, label tables and clip tables as one HTML page. What ``hubbub report`` does."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hubbub.clips.sources.table_files import read_frame
+from hubbub.clips.table import ClipTable, read_table
 from hubbub.errors import UsageError
 from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
 from hubbub.io.folders import list_names, refuse_foreign_file
@@ -22,7 +23,7 @@ from hubbub.pipelines.evaluate import Evaluation
 from hubbub.pipelines.inputs import as_path
 from hubbub.pipelines.quantities import format_size
 from hubbub.pipelines.reporting import Reporter, choose_reporter
-from hubbub.report import evaluation_section, labels_section, write_report
+from hubbub.report import clips_section, evaluation_section, labels_section, write_report
 from hubbub.report.page import Section
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    sources: Sequence[PathLike | LabelTables | Evaluation],
+    sources: Sequence[PathLike | LabelTables | Evaluation | ClipTable],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,
@@ -45,7 +46,11 @@ def report(
     sections = []
     with reporter.show_progress("report", len(sources), "sections") as advance:
         for source in sources:
-            sections.append(_make_section(_source_path(source), events, reporter))
+            sections.append(
+                clips_section(source)
+                if isinstance(source, ClipTable)
+                else _make_section(_source_path(source), events, reporter)
+            )
             advance(1)
     with _local_page(output) as page:
         size = write_report(sections, page, title=title).stat().st_size
@@ -62,6 +67,9 @@ def _source_path(source: PathLike | LabelTables | Evaluation) -> StoragePath:
 
 
 def _make_section(source: StoragePath, events: pd.DataFrame | None, reporter: Reporter) -> Section:
+    with explain_read_errors(source):
+        if source.is_file():
+            return clips_section(read_table(source))
     if is_labels(source):
         tables = open_labels(source)
         if tables.missing:
@@ -72,7 +80,7 @@ def _make_section(source: StoragePath, events: pd.DataFrame | None, reporter: Re
         if not (folder / "evaluation.json").exists():
             raise UsageError(
                 f"{source} holds neither an evaluation nor label tables; expected a folder that hubbub evaluate or "
-                "hubbub label made"
+                "hubbub label made, or a clip table (a file)"
             )
         return evaluation_section(folder)
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hubbub.config.grids import Choice, Grid, list_choices, load_grid
+from hubbub.config.network_features import check_network
 from hubbub.config.recipes import parse_recipe_settings
 from hubbub.errors import StoreError
 from hubbub.io.atomic import write_json
@@ -29,7 +31,7 @@ from hubbub.io.text import count_noun
 from hubbub.learn.crossval import CrossvalScores, score_folds
 from hubbub.learn.splits import choose_rule
 from hubbub.learn.sweep import list_rounds, rank_records
-from hubbub.pipelines.inputs import as_path, as_store
+from hubbub.pipelines.inputs import as_path, as_store, choose_model
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.run_folder import ClusterOptions, Run, open_run
@@ -146,7 +148,10 @@ def sweep(
     log = JsonLog(None if log_json is None else Path(log_json), JOB, reporter.warn)
     what = grid if isinstance(grid, Grid) else load_grid(Path(os.fspath(grid)))  # type: ignore[arg-type]
     several: list[Any] = list(stores) if isinstance(stores, list | tuple) else [stores]
-    plan = plan_sweep([as_store(one) for one in several], folder, what, test_fold, split_by)
+    opened = [as_store(one) for one in several]
+    if "model" not in what.model_fields_set:
+        what = what.model_copy(update={"model": (choose_model(opened[0], None, reporter.say),)})
+    plan = plan_sweep(opened, folder, what, test_fold, split_by)
     described = describe_plan(plan, retry_failed=retry_failed)
     reporter.show_table("sweep: the plan", described)
     if dry_run:
@@ -167,13 +172,15 @@ def sweep(
 def plan_sweep(
     stores: Sequence[FeatureStore], out: Path, grid: Grid, test_fold: int | None, split_by: str | None
 ) -> SweepPlan:
-    """Decide the trials; errors of `choose_rule`, and `StoreError` for one store given twice."""
+    """Decide the trials; errors of `choose_rule` and `check_network`, and `StoreError` for one store given twice."""
     paths = [str(absolute_path(one.path)) for one in stores]
     if twice := [path for number, path in enumerate(paths) if path in paths[:number]]:
         raise StoreError(f"store {twice[0]} is given twice; give each store once")
     tables = [one.rows() for one in stores]
     for rows in tables:
         choose_rule(rows, by=split_by, test_fold=test_fold)
+    for model, one in itertools.product(grid.model, stores):
+        check_network(model, one.settings, str(one.path))
     choices = {f"trial-{number:04d}": one for number, one in enumerate(list_choices(grid, len(stores)), 1)}
     trials = tuple(
         Trial(

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubbub.config.network_features import check_network
 from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.models.backends import import_keras
-from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store
+from hubbub.pipelines.inputs import as_path, as_recipe_settings, as_store, choose_model
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.reporting import Reporter, choose_reporter, show_epochs, show_rows
 from hubbub.store.features import FeatureStore
@@ -25,7 +26,7 @@ def train(
     store: PathLike | FeatureStore,
     out: PathLike,
     *,
-    model: str = "default",
+    model: str | None = None,
     test_fold: int | None = None,
     split_by: str | None = None,
     settings: RecipeSettings | Mapping[str, Any] | PathLike | None = None,
@@ -45,8 +46,10 @@ def train(
     reporter = choose_reporter(reporter, progress=progress)
     folder = require_local(as_path(out, "out"), "train into a folder here, then copy it: --model reads s3://, too")
     log = JsonLog(None if log_json is None else Path(log_json), "train", reporter.warn)
-    chosen = as_recipe_settings(model, settings)
     opened = as_store(store)
+    model = choose_model(opened, model, reporter.say)
+    check_network(model, opened.settings, str(opened.path))  # before Keras takes its seconds
+    chosen = as_recipe_settings(model, settings)
     extra: dict[str, Any] = {
         name: None if path is None else require_local(as_path(path, name), "copy the recordings here first")
         for name, path in {"backgrounds": backgrounds, "negatives": negatives, "unlabelled": unlabelled}.items()

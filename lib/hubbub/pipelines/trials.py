@@ -356,6 +356,7 @@ def hash_rows(rows: Any, names: Iterable[str] = ("clip_id", "crc32", "fold")) ->
     """
     import hashlib
 
-    columns = [rows[name].astype(str) for name in names if name in rows]
+    # A missing fold is text, too: as a column of strings pandas keeps it missing.
+    columns = [rows[name].astype(object).map(str) for name in names if name in rows]
     lines = sorted("\t".join(line) for line in zip(*columns, rows["labels"].map(", ".join), strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

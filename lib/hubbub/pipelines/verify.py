@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from hubbub.store.parts import part_path
 from hubbub.store.problems import Problem
 from hubbub.store.verify import verify_clips
 from hubbub.store.verify_layout import verify_array, verify_objects
+from hubbub.tasks.embed import MODEL_FOLDER, find_store_model
 from hubbub.tasks.result import UnitLost
 from hubbub.tasks.verify import VerifyLabelsTask, VerifyResult, VerifyTask, group_units, move_broken_units
 
@@ -167,12 +168,21 @@ def check_store(
 ) -> Verification:
     """Check some committed shards, and everything else about a store."""
     document, problems = verify_array(store)
-    problems += verify_objects(store)
+    problems += [*verify_objects(store), *_verify_model(store)]
     shard_s = _SHARD_S if is_local(store.path) else _REMOTE_SHARD_S
     work_s = len(shards) * (shard_s + store.rows_per_shard * row_bytes(store.settings) / _BYTES_A_SECOND)
     task = VerifyTask(store.with_absolute_path(), document)
     found = _check(verifier, task, shards, "shards", store.rows_folder, work_s)
     return replace(found, document=document, problems=(*problems, *found.problems, *verify_clips(store, table)))
+
+
+def _verify_model(store: FeatureStore) -> Iterator[Problem]:
+    """Check the copy of the model in a store of embeddings."""
+    try:
+        if store.holds_embeddings:
+            find_store_model(store)
+    except StoreError as error:
+        yield Problem(MODEL_FOLDER, str(error))
 
 
 def _check(

@@ -13,6 +13,7 @@ from hubbub.config import Settings
 
 _SHARDS_WANTED = 16  # so that a small set still spreads over workers
 _ROWS_LEAST, _ROWS_MOST = 16, 128  # a unit of 16 five-second clips takes 0.13 s, some fifty times Dask's own cost
+_EMBEDDINGS_MOST = 1024  # are 4 MB where they have 1,024 values: a search reads a million in a thousand files
 _INNER_BANDS = 128  # of mel, where a frontend makes its values from them
 MAX_CACHED_BYTES = 16 * 2**20  # of windows of one clip that a worker keeps for its variants
 _SHARD_BYTES = 32 * 2**20  # uncompressed; the default's 128 rows of 5 s are 7 MB
@@ -23,10 +24,12 @@ def choose_layout(settings: Settings, n_windows: int) -> Settings:
 
     Sixteen units are dealt evenly to 1, 2, 4, 8 and 16 workers. A shard is whole chunks, so larger ones are rounded up;
     rows of many bands or of long windows are fewer, that a worker may hold them and a bucket take them at once.
+    Embeddings are small, and up to 1024 in a shard.
     """
     if settings.layout.rows_per_shard is not None:
         return settings
-    chunk, most = settings.layout.rows_per_chunk, max(1, min(_ROWS_MOST, _SHARD_BYTES // row_bytes(settings)))
+    enough = _EMBEDDINGS_MOST if settings.frontend.name == "embedding" else _ROWS_MOST
+    chunk, most = settings.layout.rows_per_chunk, max(1, min(enough, _SHARD_BYTES // row_bytes(settings)))
     rows = min(most, max(_ROWS_LEAST, -(-n_windows // _SHARDS_WANTED)))
     if rows > chunk:
         rows = min(-(-rows // chunk), max(1, most // chunk)) * chunk

@@ -8,12 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from hubbub.audio.remote import cached_copy
-from hubbub.clips.table import resolve_uri
 from hubbub.config import Settings, parse_settings
-from hubbub.errors import HubbubError
 from hubbub.io.paths import parse_path
-from hubbub.report.recording import Picture, draw_picture, encode_audio
+from hubbub.report.recording import Stretch, show_stretch
 
 MOST = 15
 """Mistakes listed at most."""
@@ -26,15 +23,13 @@ _DARKEST = 0.7  # so that what the model did not look at can still be seen
 
 @dataclass(frozen=True)
 class Mistake:
-    """One clip that was taken for something else; without `picture`, `problem` says why."""
+    """One clip that was taken for something else."""
 
     uri: str
     true: str
     predicted: str
     confidence: float
-    picture: Picture | None
-    sound: str
-    problem: str
+    shown: Stretch
     attention: tuple[tuple[float, ...], ...] = ()
     """Darkness of the parts that the model did not look at, 0 to 1, from the highest bands down; may be empty."""
     attention_width: float = 0.0
@@ -66,24 +61,19 @@ def show_mistakes(wrong: pd.DataFrame, data: Mapping[str, Any]) -> list[Mistake]
 
 def _add_attention(mistake: Mistake, falls: Sequence[Sequence[float]], window_s: float) -> Mistake:
     most = max((value for line in falls for value in line), default=0.0)
-    if mistake.picture is None or most <= 0:
+    picture = mistake.shown.picture
+    if picture is None or most <= 0:
         return mistake
     dark = tuple(tuple(_DARKEST * (1 - value / most) for value in line) for line in reversed(falls))
-    return replace(mistake, attention=dark, attention_width=100 * window_s / mistake.picture.shown_s)
+    return replace(mistake, attention=dark, attention_width=100 * window_s / picture.shown_s)
 
 
 def _show(row: Mapping[Any, Any], confidence: float, settings: Settings | None, root: str | None) -> Mistake:
     carried = row["labels"] if row.get("labels") is not None else [row["true"]]
     own = (row["uri"], " and ".join(carried), row["predicted"], float(confidence))
     if settings is None or root is None:
-        return Mistake(*own, None, "", "Where the recordings lie is not known: evaluate again with this hubbub.")
+        unknown = "Where the recordings lie is not known: evaluate again with this hubbub."
+        return Mistake(*own, Stretch(None, "", unknown))
     start_s = float(row.get("start_s") or 0.0)
     end_s = min(float(row.get("end_s") or LONGEST_SHOWN_S), start_s + LONGEST_SHOWN_S)
-    try:
-        path = cached_copy(resolve_uri(row["uri"], parse_path(root)))
-        picture = draw_picture(path, settings.frontend, start_s=start_s, end_s=end_s)
-        rate = settings.frontend.sample_rate
-        sound = encode_audio(path, sample_rate=rate, shown_s=picture.shown_s, start_s=start_s)
-    except (HubbubError, OSError) as error:
-        return Mistake(*own, None, "", f"{type(error).__name__}: {error}")
-    return Mistake(*own, picture, sound, "")
+    return Mistake(*own, show_stretch(row["uri"], parse_path(root), settings.frontend, start_s=start_s, end_s=end_s))

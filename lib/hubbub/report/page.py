@@ -52,7 +52,7 @@ def write_report(sections: Sequence[Section], path: Path, *, title: str = "hubbu
         Where the file cannot be written.
     """
     if not sections:
-        raise UsageError("a report needs at least one section: an evaluation or a folder of label tables")
+        raise UsageError("a report needs at least one section: an evaluation, a folder of label tables or a clip table")
     hashes = dict.fromkeys(section.settings_hash for section in sections if section.settings_hash)
     page = _environment().get_template("page.html.j2")
     if path.is_dir():

@@ -12,8 +12,11 @@ import numpy as np
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import get_frontend, n_frames
-from hubbub.config.frontends import Frames, LogMelSettings
-from hubbub.errors import EmptyAudio
+from hubbub.audio.remote import cached_copy
+from hubbub.clips.table import resolve_uri
+from hubbub.config.frontends import FourierFrames, Frames, LogMelSettings
+from hubbub.errors import EmptyAudio, HubbubError
+from hubbub.io.paths import StoragePath
 from hubbub.report.charts import Tick, round_ticks
 
 LONGEST_S = 600.0
@@ -23,6 +26,7 @@ _MOST_SAMPLES = 2**24  # what a picture may hold in memory, 64 MiB; at very high
 _COLUMNS, _LINES = 1400, 256  # of a picture, at most
 _VALUES_A_BLOCK = 2**20
 _RANGE_DB = 80.0
+_LEAST_HZ, _MOST_HZ = 1000, 384_000  # rates that a log-mel spectrogram may have
 _PLAYABLE_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 knows
 
 
@@ -40,10 +44,51 @@ class Picture:
     """Times, at percent from the left."""
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of a recording on the page; without `picture` it could not be read, and `problem` says why."""
+
+    picture: Picture | None
+    sound: str
+    problem: str
+
+
+def show_stretch(
+    uri: str,
+    root: StoragePath,
+    settings: Frames | None,
+    *,
+    start_s: float = 0.0,
+    end_s: float = LONGEST_S,
+    version: str | None = None,
+) -> Stretch:
+    """Draw and encode a stretch of a recording, wherever it lies.
+
+    Parameters
+    ----------
+    uri, root, version
+        As a clip table has them.
+    settings
+        Of the frontend, see `draw_picture`; None: a log-mel spectrogram at the recording's own rate.
+    start_s, end_s
+        What is shown, in seconds.
+    """
+    try:
+        path = cached_copy(resolve_uri(uri, root), version)
+        if settings is None:
+            rate = decode.read_audio_info(path).sample_rate
+            settings = LogMelSettings(sample_rate=min(max(rate, _LEAST_HZ), _MOST_HZ))
+        picture = draw_picture(path, settings, start_s=start_s, end_s=end_s)
+        sound = encode_audio(path, sample_rate=settings.sample_rate, shown_s=picture.shown_s, start_s=start_s)
+    except (HubbubError, OSError) as error:
+        return Stretch(None, "", f"{type(error).__name__}: {error}")
+    return Stretch(picture, sound, "")
+
+
 def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: float = LONGEST_S) -> Picture:
     """Draw the spectrogram of a recording in the frontend's frames, and in its bands where those are in dB.
 
-    For any other frontend it is a log-mel spectrogram of the same frames.
+    For any other frontend it is a log-mel spectrogram, of the same frames where there are some.
 
     Parameters
     ----------
@@ -75,10 +120,12 @@ def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: f
     )
 
 
-def _choose_display(settings: Frames) -> Frames:
+def _choose_display(settings: Frames) -> FourierFrames:
     """Settings of the spectrogram that is drawn."""
+    if not isinstance(settings, FourierFrames):
+        settings = LogMelSettings(sample_rate=settings.sample_rate)
     if not settings.is_db:
-        shared = settings.model_dump(include={*Frames.model_fields, "n_mels", "fmin_hz", "fmax_hz"})
+        shared = settings.model_dump(include={*FourierFrames.model_fields, "n_mels", "fmin_hz", "fmax_hz"})
         # More bands than this and the lowest are empty.
         settings = LogMelSettings(**{"n_mels": max(1, min(128, settings.n_fft // 8))} | shared)
     # Each block must share one scale with the others, so nothing may depend on a block's own peak.
@@ -143,7 +190,7 @@ def _time_text(seconds: float, step_s: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _columns_db(samples: np.ndarray, settings: Frames) -> np.ndarray:
+def _columns_db(samples: np.ndarray, settings: FourierFrames) -> np.ndarray:
     """Return float32 [column, line]: the loudest of the frames and bands that fall there."""
     total = n_frames(settings, len(samples))
     n_columns = min(total, _COLUMNS)
@@ -155,7 +202,7 @@ def _columns_db(samples: np.ndarray, settings: Frames) -> np.ndarray:
     return columns
 
 
-def _frame_blocks(samples: np.ndarray, settings: Frames) -> Iterator[tuple[int, np.ndarray]]:
+def _frame_blocks(samples: np.ndarray, settings: FourierFrames) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the number of the first frame, and frames [frame, band], a block at a time, equal to the whole's."""
     frontend, hop = get_frontend(settings), settings.hop_samples
     total = n_frames(settings, len(samples))

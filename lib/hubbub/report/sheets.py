@@ -47,10 +47,14 @@ def draw_sheet(store: FeatureStore, path: Path, *, per_label: int = PER_LABEL) -
     Raises
     ------
     StoreError
-        When the store holds no labelled rows, or cannot be read.
+        When the store holds embeddings or no labelled rows, or cannot be read.
     StorageError
         When the picture cannot be written.
     """
+    if store.holds_embeddings:
+        raise StoreError(
+            f"{store.path} holds embeddings, which are no pictures; give a store that hubbub features made"
+        )
     rows = sample_rows(store, per_label=per_label, most_labels=MOST_LABELS)
     if rows.empty:
         raise StoreError(f"{store.path} holds no labelled rows to draw; expected clips with labels")

@@ -24,7 +24,8 @@ DOCUMENT = "zarr.json"
 
 def array_files(
     *,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
+    dimensions: tuple[str, ...],
     rows_per_chunk: int,
     dtype: str,
     attributes: dict[str, Any],
@@ -35,8 +36,8 @@ def array_files(
 
     Parameters
     ----------
-    shape
-        Of one shard: rows, frames, bands.
+    shape, dimensions
+        Of one shard, and what they are called: rows, frames and bands; or rows and the dimension of embeddings.
     coordinates
         Values and unit of each coordinate, by its name, ``frame_s``: its dimension is what comes before the unit.
     provenance
@@ -56,7 +57,7 @@ def array_files(
         shards=shape,
         compressors=BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle, typesize=np.dtype(dtype).itemsize),
         fill_value=float("nan"),
-        dimension_names=("row", "frame", "band"),
+        dimension_names=dimensions,
         attributes=attributes,
     )
     for name, (values, unit) in coordinates.items():
@@ -69,9 +70,9 @@ def array_files(
     return {name: files[name] for name in sorted(files, key=lambda name: (name == DOCUMENT, name))}
 
 
-def shard_key(shard: int) -> str:
-    """Name of a shard's object within its array."""
-    return f"c/{shard}/0/0"
+def shard_key(shard: int, dimensions: int = 3) -> str:
+    """Name of a shard's object within its array of so many dimensions."""
+    return "/".join(["c", str(shard), *["0"] * (dimensions - 1)])
 
 
 def set_row_count(document: bytes, read_row_count: int) -> bytes:
@@ -94,7 +95,7 @@ def encode_shard(document: bytes, values: npt.NDArray[np.floating]) -> bytes:
     document
         The array's ``zarr.json``, of any number of rows.
     values
-        [rows_per_shard, frame, band] in the array's dtype.
+        [rows_per_shard, …] of the array's shape and dtype.
     """
     spec = {
         "driver": "zarr3",
@@ -105,7 +106,7 @@ def encode_shard(document: bytes, values: npt.NDArray[np.floating]) -> bytes:
     alone = _tensorstore().Context({"data_copy_concurrency": {"limit": 1}})  # and a memory of its own
     array = _tensorstore().open(spec, create=True, context=alone).result()
     array.write(values).result()
-    return bytes(array.kvstore.read(shard_key(0)).result().value)
+    return bytes(array.kvstore.read(shard_key(0, values.ndim)).result().value)
 
 
 @lru_cache(maxsize=8)
@@ -126,6 +127,18 @@ def open_array(path: StoragePath) -> Any:
         return _tensorstore().open(spec, read=True).result()
     except ValueError as error:
         raise StoreError(f"{path} is no array that can be read: {error}") from None
+
+
+def open_with_zarr(path: StoragePath) -> Any:
+    """The array as Zarr reads it, read-only."""
+    import zarr
+
+    if is_local(path):
+        return zarr.open_array(path, mode="r", zarr_format=3)
+    from zarr.storage import FsspecStore
+
+    waiting = type(path.fs)(asynchronous=True, **path.storage_options)  # zarr has a loop of its own
+    return zarr.open_array(FsspecStore(waiting, read_only=True, path=path.path), mode="r", zarr_format=3)
 
 
 def _kvstore(path: StoragePath) -> dict[str, Any]:

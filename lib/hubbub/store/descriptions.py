@@ -28,7 +28,7 @@ def build_expected_document(store: FeatureStore) -> bytes:
 
 
 def decode_shard(document: bytes, data: bytes, store: FeatureStore) -> npt.NDArray[np.floating]:
-    """Values of one shard as stored, [rows_per_shard, frame, band].
+    """Values of one shard, [rows_per_shard, frame, band].
 
     Raises
     ------
@@ -36,10 +36,11 @@ def decode_shard(document: bytes, data: bytes, store: FeatureStore) -> npt.NDArr
         For bytes that cannot be decoded by this description.
     """
     described = json.loads(arrays.set_row_count(document, store.rows_per_shard))
-    values = decode_objects(described, {arrays.shard_key(0): data})
-    if values.shape != (store.rows_per_shard, store.n_frames, store.n_bands):
+    layout = store.layout
+    values = decode_objects(described, {layout.shard_key(0): data})
+    if values.shape != (store.rows_per_shard, *layout.shape):
         raise ValueError(f"the description gives {values.shape} values")
-    return values
+    return values.reshape(store.rows_per_shard, store.n_frames, store.n_bands)
 
 
 def decode_objects(described: dict[str, Any], objects: dict[str, bytes]) -> npt.NDArray[Any]:

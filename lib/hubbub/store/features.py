@@ -4,9 +4,10 @@
 
     STORE/
       features.zarr/          group; attribute `hubbub`: format, settings and their hash, versions
-        features              [row, frame, band], one shard a unit of work
-        frame_s, band_hz      coordinates
+        features              [row, frame, band], one shard a unit of work; of embeddings [row, dimension]
+        frame_s, band_hz      coordinates; not of embeddings
       rows/00000000.parquet   the commit record of shard 0
+  model/                  of embeddings: a copy of the model that makes them
 
 A shard has one writer, which writes it whole and then its row part. A shard without a row part does not exist. A store
 may lie on a disk or in a bucket (`hubbub.io.paths`).
@@ -33,10 +34,11 @@ from hubbub.errors import StoreError
 from hubbub.io.atomic import explain_read_errors, explain_write_errors, read_bytes, write_bytes
 from hubbub.io.folders import list_names, remove_tree, sweep_partials
 from hubbub.io.lock import Holder
-from hubbub.io.paths import StoragePath, absolute_path, is_local
+from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.store import arrays
 from hubbub.store.parts import MissingPart, list_part_numbers, read_part, write_part
 from hubbub.store.row_index import iterate_parts, read_parts
+from hubbub.store.row_layout import RowLayout
 from hubbub.store.row_updates import count_changed_clips, find_wanted_examples, update_statuses
 from hubbub.store.rows import (
     PROGRESS,
@@ -88,7 +90,8 @@ class FeatureStore:
     def __repr__(self) -> str:
         """Describe the store in one line; reads no rows."""
         settings = self.settings
-        rows = f"rows of {self.n_frames} frames x {self.n_bands} bands, {settings.dtype}"
+        row = f"{self.n_bands} values" if self.holds_embeddings else f"{self.n_frames} frames x {self.n_bands} bands"
+        rows = f"rows of {row}, {settings.dtype}"
         return f"<FeatureStore '{self.path}': {rows}, {settings.frontend.name}, settings {settings.hash}>"
 
     def with_absolute_path(self) -> FeatureStore:
@@ -112,8 +115,18 @@ class FeatureStore:
         return min(self.settings.layout.rows_per_chunk, self.rows_per_shard)
 
     @property
+    def layout(self) -> RowLayout:
+        """How rows lie in the array."""
+        return RowLayout.of(self.settings)
+
+    @property
+    def holds_embeddings(self) -> bool:
+        """Whether rows are embeddings, one vector a window, and not spectrograms."""
+        return self.settings.frontend.name == "embedding"
+
+    @property
     def n_frames(self) -> int:
-        """Frames of a row."""
+        """Frames of a row; of an embedding 1."""
         return n_frames(self.settings.frontend, window_grid(self.settings).window)
 
     @cached_property
@@ -226,26 +239,35 @@ class FeatureStore:
         if not len(rows):
             return np.empty((0, self.n_frames, self.n_bands), self.settings.dtype)
         wanted = np.asarray(rows, dtype=np.int64)
-        return self._array_up_to(int(wanted.max()) + 1)[wanted].read().result()
+        return self._with_frames(self._array_up_to(int(wanted.max()) + 1)[wanted].read().result())
 
     def read_shard(self, shard: int) -> npt.NDArray[np.floating]:
         """A whole shard, [rows_per_shard, frame, band]: row r at ``r - shard * rows_per_shard``, unused ones NaN."""
         first = shard * self.rows_per_shard
         beyond = first + self.rows_per_shard
-        return self._array_up_to(beyond)[first:beyond].read().result()
+        return self._with_frames(self._array_up_to(beyond)[first:beyond].read().result())
+
+    def _with_frames(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Rows as they lie in the array, as [row, frame, band]."""
+        return values.reshape(len(values), self.n_frames, self.n_bands)
 
     def read_into(self, first: int, into: npt.NDArray[np.floating]) -> None:
         """Read rows from `first` on into memory that is there, [row, frame, band]; whole chunks are read fastest."""
         import tensorstore
 
         beyond = first + len(into)
-        tensorstore.array(into).write(self._array_up_to(beyond)[first:beyond]).result()
+        as_stored = into.reshape(len(into), *self.layout.shape)  # a view: whoever asks hands over whole rows
+        tensorstore.array(as_stored).write(self._array_up_to(beyond)[first:beyond]).result()
 
     def _array_up_to(self, read_row_count: int) -> Any:
         """The array, opened again where it has grown since it was opened."""
         if self._array.shape[0] < read_row_count:
             del self.__dict__["_array"]  # what cached_property keeps
         return self._array
+
+    def shard_path(self, shard: int) -> StoragePath:
+        """Where the values of a shard lie."""
+        return self.array_path / self.layout.shard_key(shard)
 
     @property
     def array_path(self) -> StoragePath:
@@ -257,7 +279,7 @@ class FeatureStore:
         with explain_read_errors(self.path):
             array = arrays.open_array(self.array_path)
         held = (array.shape[1:], array.dtype.numpy_dtype)
-        if held != ((self.n_frames, self.n_bands), np.dtype(self.settings.dtype)):
+        if held != (self.layout.shape, np.dtype(self.settings.dtype)):
             raise StoreError(
                 f"{self.array_path} holds rows of {held[0]} {held[1]}; by its settings the store has {self.n_frames} "
                 f"frames x {self.n_bands} bands of {self.settings.dtype}. "
@@ -269,17 +291,9 @@ class FeatureStore:
     def features(self) -> Any:
         """The features as a Zarr array [row, frame, band], read-only: ``store.features[5]`` is a NumPy array.
 
-        `read_rows` reads many rows faster.
+        Embeddings are [row, dimension] there. `read_rows` reads many rows faster.
         """
-        import zarr
-
-        at = self.array_path
-        if is_local(at):
-            return zarr.open_array(at, mode="r", zarr_format=3)
-        from zarr.storage import FsspecStore
-
-        waiting = type(at.fs)(asynchronous=True, **at.storage_options)  # zarr has a loop of its own
-        return zarr.open_array(FsspecStore(waiting, read_only=True, path=at.path), mode="r", zarr_format=3)
+        return arrays.open_with_zarr(self.array_path)
 
     @cached_property
     def _document(self) -> bytes:
@@ -304,10 +318,10 @@ class FeatureStore:
             When the disk is full or permission is missing, or another builder has taken the store over; the shard then
             does not exist.
         """
-        data = arrays.encode_shard(self._document, values)
+        data = arrays.encode_shard(self._document, values.reshape(len(values), *self.layout.shape))
         if self.holder is not None:
             self.holder.check(self.path)
-        write_bytes(self.array_path / arrays.shard_key(shard), data)
+        write_bytes(self.shard_path(shard), data)
         self._write_part(shard, rows)
 
     def _write_part(self, shard: int, rows: pa.Table) -> None:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +29,8 @@ HOLES_WORTH_COMPACTING = 1 / 3
 """Share of unused rows from which a store is better compacted, if it then has fewer shards."""
 
 _OF_CLIPS = ("labels", "fold", "split", "valid_frames", "error")
+_LENGTHS = ("clip_start_s", "clip_end_s", "duration_s")
+"""Columns that tell how much of an embedding's window is sound."""
 _SAME = {"channel": MIX, "variant": 0, "policy_rule": NO_RULE, "window": 0}
 """Columns that need not be read of stores whose settings make them the same in every row."""
 
@@ -190,7 +193,7 @@ def summarise_store(store: FeatureStore) -> StoreInfo:
         When its bucket cannot be reached, or does not let us in.
     """
     with explain_read_errors(store.path):
-        rows = _read(store)
+        rows = _read(store, *(_LENGTHS if store.holds_embeddings else ()))
         files = list_sizes(store.path)
         failures = _failures(rows)
     retired = rows.row_index.loc[rows.row_index["status"] == RETIRED, "clip_id"]
@@ -292,12 +295,25 @@ def _sum_audio_s(rows: _Rows) -> float:
     settings, grid = rows.store.settings, window_grid(rows.store.settings)
     rate = settings.frontend.sample_rate
     lines = rows.usable.sort_values(["clip_id", "window"]).drop_duplicates(["clip_id", "window"])
-    frames = rows.of(lines, "valid_frames").to_numpy()
-    samples = np.minimum(frames.astype(np.int64) * settings.frontend.hop_samples, grid.window)
     clip, window = lines["clip_id"].to_numpy(), lines["window"].to_numpy(np.int64)
+    if rows.store.holds_embeddings:  # whose one frame does not tell how much of a window is sound
+        samples = np.minimum(_count_samples(rows, lines) - window * grid.hop, grid.window)
+    else:
+        frames = rows.of(lines, "valid_frames").to_numpy()
+        samples = np.minimum(frames.astype(np.int64) * settings.frontend.hop_samples, grid.window)
     same = clip[1:] == clip[:-1]
     samples[:-1][same] = np.minimum(samples[:-1], np.diff(window) * grid.hop)[same]
     return float(samples.sum()) / rate
+
+
+def _count_samples(rows: _Rows, lines: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Samples of each line's clip as the clip table has it, int64 [line]; no end where that is unknown."""
+    start_s, end_s, duration_s = (
+        rows.of(lines, name).to_pandas().to_numpy(float, na_value=np.nan) for name in _LENGTHS
+    )
+    length_s = np.fmin(end_s, duration_s) - np.nan_to_num(start_s)
+    samples = np.round(length_s * rows.store.settings.frontend.sample_rate)
+    return np.where(np.isfinite(samples), samples, np.iinfo(np.int64).max // 2).astype(np.int64)
 
 
 def _labels(rows: _Rows) -> tuple[LabelCount, ...]:

@@ -176,12 +176,14 @@ def _provenance(settings: Settings, source: str) -> dict[str, Any]:
 
 def read_group_files(store: FeatureStore) -> dict[str, bytes]:
     """Files of the Zarr group of a store without rows, by their names within it (`arrays.array_files`)."""
+    layout = store.layout
     return arrays.array_files(
-        shape=(store.rows_per_shard, store.n_frames, store.n_bands),
+        shape=(store.rows_per_shard, *layout.shape),
+        dimensions=layout.dimensions,
         rows_per_chunk=store.settings.layout.rows_per_chunk,
         dtype=store.settings.dtype,
         attributes=_describe_settings(store),
-        coordinates={"frame_s": (store.frame_s, "s"), "band_hz": (store.band_hz, "Hz")},
+        coordinates={name: (getattr(store, name), unit) for name, unit in layout.coordinates},
         provenance=store.provenance,
     )
 
@@ -189,5 +191,8 @@ def read_group_files(store: FeatureStore) -> dict[str, bytes]:
 def _describe_settings(store: FeatureStore) -> dict[str, Any]:
     """Attributes of the array, in the names of the CF conventions; bands that are no frequencies have names instead."""
     frontend = get_frontend(store.settings.frontend)
-    described = {"units": frontend.units, "long_name": frontend.long_name, "coordinates": "frame_s band_hz"}
+    described: dict[str, Any] = {"units": frontend.units, "long_name": frontend.long_name}
+    if store.holds_embeddings:
+        return described
+    described["coordinates"] = "frame_s band_hz"
     return described | ({"band_names": store.band_names} if np.isnan(store.band_hz).any() else {})

@@ -98,7 +98,7 @@ def check_shard(store: FeatureStore, shard: int, document: bytes | None = None) 
 def _check_values(store: FeatureStore, shard: int, held: pd.DataFrame, document: bytes | None) -> ShardCheck:
     where, clips, data = f"{ARRAYS} shard {shard}", list_clips(held), None
     try:
-        data = read_bytes_if_there(store.array_path / arrays.shard_key(shard))
+        data = read_bytes_if_there(store.shard_path(shard))
         if data is None:
             what = f"is missing, with the values of {count_noun(len(held), 'row')}"
             missing = (Problem(where, what, *clips, "recompute", shard),) if len(held) else ()

@@ -44,10 +44,10 @@ def verify_objects(store: FeatureStore) -> list[Problem]:
     ]
     problems += [Problem(f"{ROWS}/{n:08d}.parquet", _REPLACED, mend="remove") for n in parts if n < first]
     committed = set(parts)
-    expected = set(_array_names())
+    expected = set(_array_names(store))
     shards: set[int] = set()
     for name in sorted(_names_within(store.path / ARRAYS)):
-        shard = _shard_of(name)
+        shard = _shard_of(name, store)
         if name in expected or (shard is not None and (shard in committed or shard < first)):
             continue
         where = f"{ARRAYS}/{name}"
@@ -66,12 +66,12 @@ def verify_objects(store: FeatureStore) -> list[Problem]:
     return problems
 
 
-def _shard_of(name: str) -> int | None:
+def _shard_of(name: str, store: FeatureStore) -> int | None:
     """Number of the shard whose object this is; None for what is none."""
     parts = name.split("/")
-    if len(parts) < 3 or not parts[2].isdecimal() or name != f"{arrays.FEATURES}/{arrays.shard_key(int(parts[2]))}":
+    if len(parts) < 3 or not parts[2].isdecimal():
         return None
-    return int(parts[2])
+    return int(parts[2]) if name == f"{arrays.FEATURES}/{store.layout.shard_key(int(parts[2]))}" else None
 
 
 def _names_within(folder: StoragePath) -> Iterator[str]:
@@ -86,8 +86,8 @@ def _names_within(folder: StoragePath) -> Iterator[str]:
         yield from (name if within == "." else f"{within}/{name}" for name in held)
 
 
-def _array_names() -> list[str]:
-    coordinates = ("frame_s", "band_hz")
+def _array_names(store: FeatureStore) -> list[str]:
+    coordinates = [name for name, _ in store.layout.coordinates]
     of_arrays = [f"{name}/{arrays.DOCUMENT}" for name in (arrays.FEATURES, *coordinates)]
     return [arrays.DOCUMENT, *of_arrays, *(f"{name}/c/0" for name in coordinates)]
 
@@ -132,13 +132,14 @@ def _document_fault(store: FeatureStore, document: bytes) -> str | None:
     """Why a description is not this store's array; one that reads a shard's values as they were written is."""
     try:
         described = json.loads(document)
-        shard = [store.rows_per_shard, store.n_frames, store.n_bands]
+        layout = store.layout
+        shard = [store.rows_per_shard, *layout.shape]
         compared = {
             "data_type": (described["data_type"], store.settings.dtype),
-            "frames and bands": (described["shape"][1:], shard[1:]),
+            " and ".join(f"{name}s" for name in layout.dimensions[1:]): (described["shape"][1:], shard[1:]),
             "a shard": (described["chunk_grid"]["configuration"]["chunk_shape"], shard),
             "fill_value": (described["fill_value"], "NaN"),
-            "dimension_names": (described["dimension_names"], ["row", "frame", "band"]),
+            "dimension_names": (described["dimension_names"], list(layout.dimensions)),
         }
         if not isinstance(described["shape"][0], int) or described["shape"][0] < 0:
             return f"is damaged (it has {described['shape'][0]!r} rows)"
@@ -167,7 +168,7 @@ def _reads_any(store: FeatureStore, document: bytes) -> bool:
 def _coordinate_problems(store: FeatureStore) -> Iterator[Problem]:
     """Check the coordinates; of bands only that they are frequencies: to compute these takes a second of imports."""
     nyquist_hz = store.settings.frontend.sample_rate / 2
-    for name, unit, n_values in (("frame_s", "s", store.n_frames), ("band_hz", "Hz", store.n_bands)):
+    for (name, unit), n_values in zip(store.layout.coordinates, store.layout.shape, strict=False):
         try:
             held = _coordinate(store, name, unit)
             frames = store.frame_s if name == "frame_s" else None

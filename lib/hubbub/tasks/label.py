@@ -19,6 +19,7 @@ from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
 from hubbub.labels.schemas import carried_columns
 from hubbub.labels.tables import LabelTables
+from hubbub.models.runtimes import needed_packages
 from hubbub.planning.sharding import MAX_LABEL_WINDOWS
 from hubbub.planning.units import Item, SegmentUnit, Unit, split_into_segments
 from hubbub.tasks.events import Scored, event_rows
@@ -45,7 +46,7 @@ class LabelTask:
     tables
         Where to write, and by which rules to make events.
     bundle
-        The model's folder.
+        The model's folder, or the YAML file of a model of others.
     clips
         Schema of the clip table.
     resource, needs
@@ -61,8 +62,11 @@ class LabelTask:
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that workers must have."""
-        is_onnx = self.tables.run.get("frames", {}).get("runtime") == "onnx"
-        return ("onnxruntime",) if is_onnx else ("keras",)
+        run = self.tables.run
+        if "needs" in run:
+            return tuple(run["needs"])
+        kind = run["model"]["kind"] if "model" in run else run.get("frames", {}).get("runtime", "keras")
+        return needed_packages(kind, is_foreign="model" in run)
 
     def __call__(self, unit: Unit) -> UnitResult:
         """Do the unit; files that cannot be labelled become failed rows, segments that cannot be scored are left out.

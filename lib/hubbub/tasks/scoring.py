@@ -21,17 +21,17 @@ from hubbub.config import Settings
 from hubbub.errors import BundleError, EmptyAudio, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.io.retry import retry_with_backoff
+from hubbub.models.described import require_usable
 from hubbub.planning.units import Item
 from hubbub.tasks.item_observer import announce_items
 from hubbub.tasks.segments import SegmentResult, SegmentWindows
 
 if TYPE_CHECKING:
     from hubbub.models.opening import WindowModel
-    from hubbub.models.runtimes import Runtime
     from hubbub.tasks.label import LabelTask
 
 
-_BATCH = 64  # windows scored at once: 14 MB of float32 features at the default settings
+_BATCH = 64  # windows scored at once, at least: 14 MB of float32 features at the default settings
 
 Outcome = SegmentResult | Exception | str
 """What became of a recording: its scores, or why it has none; in words where that was known before."""
@@ -144,17 +144,22 @@ class WindowScorer(RecordingScorer):
         valid: list[int] = []
         scores = [np.empty((0, len(self.task.tables.labels)), np.float16)]
         stream = self.time_decoding(iter(windows))
-        while batch := list(islice(stream, _BATCH)):
+        for first in stream:
+            at_once = max(_BATCH, self._load_model().count_batch_windows())
+            batch = [first, *islice(stream, at_once - 1)]
             valid += [window.valid for window in batch]
             scores.append(self._predict(batch))
         return np.array(valid, np.int64), np.concatenate(scores)
 
+    def _load_model(self) -> WindowModel:
+        return load_model(self.task.bundle, self.task.tables.run["model_hash"])
+
     def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
-        model = load_model(self.task.bundle, self.task.tables.run["model_hash"])
+        model = self._load_model()
         started = time.perf_counter()
         features = model.prepare(np.stack([window.samples for window in batch]))
         transformed = time.perf_counter()
-        scores = model.predict(features).astype(np.float16)
+        scores = require_usable(model.predict(features), self.task.bundle.name).astype(np.float16)
         self.seconds["features"] += transformed - started
         self.seconds["model"] += time.perf_counter() - transformed
         return scores
@@ -192,7 +197,7 @@ def choose_channel(settings: Settings) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def load_model(path: StoragePath, model_hash: str, runtime: Runtime = "keras") -> WindowModel:
+def load_model(path: StoragePath, model_hash: str, runtime: str | None = None) -> WindowModel:
     """Load the model, once a process; raises `BundleError` where it is no longer that of the run."""
     from hubbub.models.opening import open_model
 

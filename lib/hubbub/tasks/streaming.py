@@ -14,8 +14,9 @@ from hubbub.audio.frontends import compute_stream
 from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import Window
 from hubbub.clips.table import resolve_uri
-from hubbub.errors import EmptyAudio
+from hubbub.errors import EmptyAudio, UnusableScores
 from hubbub.labels.frames import pack_scores
+from hubbub.models.described import require_usable
 from hubbub.models.frames import FrameLayout
 from hubbub.models.stream import (
     BLOCK_CHUNKS,
@@ -89,7 +90,8 @@ class StreamScorer(RecordingScorer):
         scores: list[npt.NDArray[np.float32]] = []
         for block in self.time_decoding(iter(windows)):
             features = self._transform(block.samples)
-            scores.append(self._time_model(score_stream_block, features, self._layout, block.valid))
+            found = self._time_model(score_stream_block, features, self._layout, block.valid)
+            scores.append(require_usable(found, self.task.bundle.name))
             valid.append(count_valid(block.valid, self._layout))
         return np.concatenate(valid), pack_scores(concatenate_scores(scores, self._values))
 
@@ -124,11 +126,17 @@ class StreamScorer(RecordingScorer):
         length = iter(lengths)
         for item, outcome in waiting:
             if outcome is None:
-                samples = next(length)
-                scores = pack_scores(next(found).reshape(-1, self._values))
-                outcome = SegmentResult(count_valid(samples, self._layout), scores, samples, "")
+                outcome = self._finish_short(next(length), next(found))
             yield item, outcome
         waiting.clear()
+
+    def _finish_short(self, samples: int, scores: npt.NDArray[np.float32]) -> Outcome:
+        """A clip's result; what is wrong with its scores is its own failure."""
+        try:
+            held = pack_scores(require_usable(scores, self.task.bundle.name).reshape(-1, self._values))
+        except UnusableScores as error:
+            return error
+        return SegmentResult(count_valid(samples, self._layout), held, samples, "")
 
     def _transform(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
         started = time.perf_counter()

@@ -29,7 +29,6 @@ from hubbub.labels.tables import LabelTables
 from hubbub.labels.verify import verify_labels
 from hubbub.planning.plan import Plan, plan_features
 from hubbub.planning.time_limits import time_limit_s
-from hubbub.store.arrays import shard_key
 from hubbub.store.descriptions import decode_shard, rebuild_descriptions
 from hubbub.store.features import ARRAYS, FeatureStore
 from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part
@@ -197,7 +196,7 @@ def move_broken_shards(store: FeatureStore, broken: Sequence[int], document: byt
             store.write_shard(shard, *kept)
             continue
         remove_file(path)
-        remove_tree((store.array_path / shard_key(shard)).parent.parent)
+        remove_tree(store.array_path / "c" / str(shard))
 
 
 def _kept(
@@ -205,7 +204,7 @@ def _kept(
 ) -> tuple[npt.NDArray[np.floating], pa.Table] | None:
     """Values and rows of the takes that are whole; None where all can be made again, or none is whole."""
     try:
-        part, data = read_part_if_valid(store, shard), read_bytes_if_there(store.array_path / shard_key(shard))
+        part, data = read_part_if_valid(store, shard), read_bytes_if_there(store.shard_path(shard))
         if part is None or data is None:
             return None
         wanted = part.filter(pc.equal(part["status"], "ok")).select(["uri", "version"]).to_pylist()

@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 
 from hubbub.audio.decode import load_audio
-from hubbub.config.frontends import Frames
+from hubbub.config.frontends import FourierFrames
 
 PRECISIONS = ("float32", "float64")
 
@@ -55,7 +55,7 @@ def clips(esc10_mini: Path, *, every: int, sample_rate: int = 22050) -> list[np.
     return [_clip(path, sample_rate) for path in sorted((esc10_mini / "audio").iterdir())[::every]]
 
 
-def librosa_frames(settings: Frames) -> dict[str, Any]:
+def librosa_frames(settings: FourierFrames) -> dict[str, Any]:
     """Arguments of librosa's spectral functions that say the same as `settings`."""
     return {
         "n_fft": settings.n_fft,
@@ -65,7 +65,7 @@ def librosa_frames(settings: Frames) -> dict[str, Any]:
     }
 
 
-def librosa_power(samples: np.ndarray, settings: Frames) -> np.ndarray:
+def librosa_power(samples: np.ndarray, settings: FourierFrames) -> np.ndarray:
     """Power of librosa's `stft`, [bin, frame]."""
     return np.abs(librosa.stft(samples, **librosa_frames(settings))) ** 2
 

@@ -77,6 +77,11 @@ TREES: dict[str, dict[str, str]] = {
         "split.csv": SPLIT_TABLE,
         **{f"cats_dogs/{name}.wav": "" for name in ("test/cats/c1", "test/dogs/d1", "train/cat/c2", "train/dog/d2")},
     },
+    "suggestions": {
+        "suggestions.csv": "uri,start_s,end_s,suggested,label,verdict\na.wav,0,0.1,dog,,yes\nb.wav,0.1,0.2,dog,rain,\n",
+        "a.wav": "",
+        "b.wav": "",
+    },
     "heart-sounds": {"set a/extrahls__201101070953.wav": "", "normal_noisynormal_101_13_A.wav": ""},
     "spoken-digits": {"7_jackson_32.wav": "", "0_theo_4.wav": ""},
     "city-sounds": {"berlin/berlin_calm_17.wav": "", "malmö/malmö_chaotic_3.wav": ""},
@@ -101,6 +106,7 @@ TABLES = {
     "dcase-scenes": "meta.csv",
     "dcase-events": "metadata/validation/validation.tsv",
     "split-columns": "split.csv",
+    "suggestions": "suggestions.csv",
     "csv": "meta/t.csv",
 }
 """Tables that formats open by."""

@@ -80,6 +80,11 @@ TREES: dict[str, dict[str, str | None]] = {
         "split.csv": ",test_cat,test_dog,train_cat\n0,a.wav,b.wav,c.wav\n1,,,d.wav\n",
         **dict.fromkeys(("x/a.wav", "x/b.wav", "x/c.wav", "x/d.wav")),
     },
+    "suggestions": {
+        "suggestions.csv": "rank,uri,start_s,end_s,suggested,score,label,verdict,city\n"
+        "1,a.wav,0,0.2,dog,0.5,,right,Oslo\n2,a.wav,0.2,0.4,dog,0.5,rain;wind,wrong,\n3,b.wav,0,0.2,dog,0.4,,,\n",
+        **dict.fromkeys(("a.wav", "b.wav")),
+    },
     "heart-sounds": dict.fromkeys(
         ("extrahls__201101070953.wav", "normal_noisynormal_101_A.wav", "Bunlabelledtest__101_B.wav")
     ),

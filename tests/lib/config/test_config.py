@@ -46,6 +46,7 @@ OTHER_FRONTENDS = {  # the same for each frontend's own settings
     "mfcc": [*_FRAMES, *_BANDS, *_DECIBELS, "n_mfcc=13", "deltas=1", "delta_frames=5", "lifter=22"],
     "chroma": [*_FRAMES, "n_chroma=24", "tuning=0.1", "norm=sum"],
     "pcen": [*_FRAMES, *_BANDS, "gain=0.8", "bias=1", "power=0.25", "time_constant_s=0.1", "eps=1e-5", "scale=32768"],
+    "waveform": ["sample_rate=16000"],
     "descriptors": [*_FRAMES, "rolloff_share=0.5", "n_chroma=24", "n_mfcc=13"],
 }
 
@@ -151,10 +152,10 @@ def test_canonical_hash_refuses_what_json_cannot_say():
         ("frontnd.n_mels=64", r"unknown setting 'frontnd': did you mean 'frontend'\?"),
         ("windows.duration=5", r"'windows.duration': did you mean 'duration_s'\?"),
         ("layout.rows_per_shards=5", r"did you mean 'rows_per_shard'\?"),
-        ("zebra=1", r"unknown setting 'zebra': \(known: channels, dtype, frontend, layout, variants, windows\)"),
+        ("zebra=1", r"unknown setting 'zebra': known are channels, dtype, frontend, layout, variants, windows"),
         ("frontend.name=log_mel", r"frontend.name: unknown frontend 'log_mel': did you mean 'log-mel'\? \(known: chr"),
         ("frontend.name=mfc", r"unknown frontend 'mfc': did you mean 'mfcc'\?"),
-        ("frontend.name=zebra", r"unknown frontend 'zebra': \(known: chroma, descriptors, log-frequency, log-mel, "),
+        ("frontend.name=zebra", r"unknown frontend 'zebra': known are chroma, descriptors, log-frequency, log-mel, "),
         ("frontend.bands_per_octave=24", "frontend log-mel has no 'bands_per_octave'; log-frequency has"),
         ("frontend.n_mel", r"expected KEY=VALUE"),
         ("n_mels=64", r"unknown setting 'n_mels': did you mean 'frontend.n_mels'\?"),
@@ -329,4 +330,4 @@ def _only_nulls_differ(ours: dict, theirs: dict) -> bool:
 
 
 def test_nearest_lists_all_when_none_is_near():
-    assert suggest_nearest("zzz", ["b", "a"]) == "(known: a, b)"
+    assert suggest_nearest("zzz", ["b", "a"]) == "known are a, b"

@@ -77,7 +77,7 @@ BAD = [  # the policy, and what the message must say
     (f"rules: [{{count: 0, {GAIN}}}]", r"rule 1: count: expected at least 1 \(given: 0\)"),
     (step("rate: 1"), r"rule 1, transform 1: 'kind' is missing \(known: gain, noise, "),
     (step("kind: time-strech, rate: 1"), r"unknown transform 'time-strech': did you mean 'time-stretch'\?"),
-    (step("kind: [1]"), r"unknown transform \[1\]: \(known: "),
+    (step("kind: [1]"), r"unknown transform \[1\]: known are "),
     (step("kind: gain"), r"rule 1, transform 1 \(gain\): 'gain_db' is missing"),
     (step("kind: gain, gain: 3"), r"unknown setting 'gain': did you mean 'gain_db'\?"),
     (step("kind: gain, gain_db: [6, -6]"), r"gain_db: the lowest comes first: write \[-6, 6\] \(given: \[6, -6\]\)"),

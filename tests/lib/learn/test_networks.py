@@ -146,8 +146,8 @@ def test_a_training_step_is_traced_once(precision):
     )
     settings = choose_recipe_settings("default", {"train.precision": precision})
     recipe = find_recipe("default")
-    model = build_network(recipe, shape, statistics, settings)
-    compile_model(model, recipe, settings, steps=4, learning_rate=0.001)
+    model = build_network(recipe, shape, statistics, settings, batch_rows=8)
+    compile_model(model, recipe, settings, steps=4, batch_rows=8, learning_rate=0.001)
     traced, step = [], model.train_step
 
     def count(batch: object) -> object:

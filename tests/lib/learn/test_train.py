@@ -20,6 +20,7 @@ from hubbub.models.bundle import load_bundle
 
 keras = pytest.importorskip("keras")
 
+from hubbub.config.network_features import HEADS  # noqa: E402
 from hubbub.learn.networks import NAMES, Shape, find_recipe  # noqa: E402
 from hubbub.learn.pretrained import PUBLISHED  # noqa: E402
 from hubbub.learn.splits import SplitRule, split_rows  # noqa: E402
@@ -192,10 +193,10 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_bundle_and_the_next_run_finish
 SMALL = {"model.weights": "random", "model.stages": "head", "model.side_px": 75}
 """Settings with which a network for photographs is quick, and needs no file."""
 
-MODELS = [
-    pytest.param(name, marks=pytest.mark.slow) if name in ("inception-v3", "efficientnet-b0") else name
-    for name in NAMES
-]
+ALIKE = {"cnn-64", "cnn-stft-32", "inception-v3", "efficientnet-b0"}
+"""Networks whose layers and optimizers are those of others."""
+
+MODELS = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in NAMES if name not in HEADS]
 
 
 @pytest.mark.usefixtures("few_scenes")

@@ -72,7 +72,7 @@ def spoil_json(folder, **changed):
 
 DAMAGE = [
     # what happened, what the message says
-    (lambda folder: (folder / "bundle.json").unlink(), "is no model bundle; make one with: hubbub train"),
+    (lambda folder: (folder / "bundle.json").unlink(), "is no model bundle; give a folder that was made with: "),
     (lambda folder: (folder / "bundle.json").write_text("{"), "cannot be read"),
     (lambda folder: (folder / "bundle.json").write_text("[]"), "has the format None; expected 'hubbub-bundle/1'"),
     (lambda folder: spoil_json(folder, format="hubbub-bundle/9"), "has the format 'hubbub-bundle/9'"),

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import yaml
 from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
@@ -27,6 +28,8 @@ from hubbub.audio.frontends import compute_stream  # noqa: E402
 from hubbub.errors import BundleError, UsageError  # noqa: E402
 from hubbub.labels.tables import LabelTables  # noqa: E402
 from hubbub.models.bundle import Bundle, load_bundle  # noqa: E402
+from hubbub.models.foreign import ForeignModel  # noqa: E402
+from hubbub.models.opening import open_model  # noqa: E402
 from hubbub.models.stream import Packer, StreamLayout, score_stream_block  # noqa: E402
 from tests.data.detectors import SETTINGS, make_detector  # noqa: E402
 from tests.data.recordings import noise, sweep, write  # noqa: E402
@@ -225,6 +228,33 @@ def test_a_changed_onnx_file_is_refused(detector: Path, tmp_path: Path):
         file.write(b"x")
     with pytest.raises(BundleError, match="model.onnx was changed or cut short"):
         load_bundle(tmp_path / "bundle")
+
+
+def test_a_detectors_file_scores_the_same_as_a_model_of_others(bundle: Bundle, detector: Path, tmp_path: Path):
+    """Its windows slide over the stream of features, with its own halo."""
+    pytest.importorskip("onnx")
+    frames, settings = bundle.require_frames(), SETTINGS.model_dump(mode="json", exclude={"variants", "layout"})
+    shutil.copy(detector / "model.onnx", tmp_path)
+    scores = {"layout": ["batch", "frame", "label"], "halo_frames": frames.halo // frames.stride}
+    entries = {
+        "kind": "onnx",
+        "file": "model.onnx",
+        "features": settings | {"windows": {"duration_s": 20.0}},
+        "input": {"frames": 800},  # the network wants a multiple of 8, and a window makes 801
+        "outputs": {"scores": scores | {"frame_s": frames.stride * 200 / RATE}},
+        "labels": bundle.labels,
+    }
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(entries))
+    model, samples = open_model(tmp_path / "model.yaml"), sound(70, 3)
+    assert isinstance(model, ForeignModel)
+    assert model.frames is not None
+    found = []
+    for one in (bundle, model):
+        layout = StreamLayout.of(one.settings, one.frames)
+        blocks = layout.block_grid.split(iter([samples]))
+        scored = [score_stream_block(one, compute_stream(b.samples, one.settings), layout, b.valid) for b in blocks]
+        found.append(np.concatenate(scored)[:700])
+    np.testing.assert_allclose(found[1], found[0], atol=TOLERANCE)
 
 
 def test_clip_scores_are_pooled_from_frames(bundle: Bundle):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.config import Settings
-from hubbub.config.frontends import Decibels, Frames
+from hubbub.config.frontends import Decibels, Frames, FrontendSettings
 from hubbub.errors import NonFiniteFeatures
 
 _CLASSES = {
@@ -26,6 +26,8 @@ _CLASSES = {
     "chroma": "chroma.Chroma",
     "pcen": "pcen.Pcen",
     "descriptors": "descriptors.Descriptors",
+    "waveform": "waveform.Waveform",
+    "embedding": "embedding.Embedding",
 }
 
 
@@ -70,7 +72,7 @@ def compute_features(samples: npt.NDArray[np.float32], settings: Settings) -> np
     NonFiniteFeatures
         When a value is not a number, or more than the dtype holds.
     """
-    return _cast_features(get_frontend(settings.frontend)(samples), settings)
+    return cast_features(get_frontend(settings.frontend)(samples), settings)
 
 
 def compute_stream(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
@@ -81,7 +83,7 @@ def compute_stream(samples: npt.NDArray[np.float32], settings: Settings) -> npt.
     frontend: Frames = settings.frontend
     if frontend.is_db and isinstance(frontend, Decibels):
         frontend = frontend.model_copy(update={"top_db": None})
-    return _cast_features(get_frontend(frontend)(samples), settings)
+    return cast_features(get_frontend(frontend)(samples), settings)
 
 
 def compute_row(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
@@ -93,10 +95,11 @@ def compute_row(samples: npt.NDArray[np.float32], settings: Settings) -> npt.NDA
     if settings.windows.crop_s is not None and frontend.is_db and isinstance(frontend, Decibels):
         own = {"top_db": None} | ({"ref": 1.0} if frontend.ref == "max" else {})
         frontend = frontend.model_copy(update=own)
-    return _cast_features(get_frontend(frontend)(samples), settings)
+    return cast_features(get_frontend(frontend)(samples), settings)
 
 
-def _cast_features(features: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
+def cast_features(features: npt.NDArray[np.float32], settings: Settings) -> npt.NDArray[np.floating]:
+    """Round values to the dtype that stores hold; raises `NonFiniteFeatures` for what does not fit."""
     highest, lowest, most = float(features.max()), float(features.min()), float(np.finfo(settings.dtype).max)
     if not (highest <= most and lowest >= -most):  # so written, NaN is caught too
         raise NonFiniteFeatures(f"features from {lowest:g} to {highest:g} do not fit {settings.dtype}")
@@ -108,6 +111,6 @@ def n_frames(settings: Frames, n_samples: int) -> int:
     return settings.n_frames(n_samples)
 
 
-def frame_s(settings: Frames, count: int) -> npt.NDArray[np.float64]:
+def frame_s(settings: FrontendSettings, count: int) -> npt.NDArray[np.float64]:
     """Centre times of the first `count` frames in seconds from a window's start, float64 [frame]."""
     return np.arange(count, dtype=np.float64) * (settings.hop_samples / settings.sample_rate)

@@ -16,7 +16,7 @@ from hubbub.audio.frontends.chroma import chroma_bank, normalise_chroma
 from hubbub.audio.frontends.mel import mel_bank
 from hubbub.audio.frontends.mfcc import cepstral_basis, compute_cepstra, number_bands
 from hubbub.audio.frontends.spectrum import Spectrum, decibels
-from hubbub.config.frontends import ChromaSettings, DescriptorsSettings, Frames, MfccSettings
+from hubbub.config.frontends import ChromaSettings, DescriptorsSettings, FourierFrames, MfccSettings
 
 Floats = npt.NDArray[np.floating]
 
@@ -45,7 +45,7 @@ class Descriptors:
     def __init__(self, settings: DescriptorsSettings) -> None:
         self._settings = settings
         self._spectrum = Spectrum(settings)
-        frames = settings.model_dump(include=set(Frames.model_fields))
+        frames = settings.model_dump(include=set(FourierFrames.model_fields))
         self._timbre = MfccSettings(**frames, n_mfcc=settings.n_mfcc, deltas=0)
         self._mel_bank, self._basis = mel_bank(self._timbre), cepstral_basis(self._timbre)
         self._chroma_bank = chroma_bank(ChromaSettings(**frames, n_chroma=settings.n_chroma))

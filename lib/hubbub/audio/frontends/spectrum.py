@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from hubbub.audio.frontends import compiled
-from hubbub.config.frontends import Decibels, Frames
+from hubbub.config.frontends import Decibels, FourierFrames
 
 Floats = npt.NDArray[np.floating]
 
@@ -41,7 +41,7 @@ class Spectrum:
     Parameters
     ----------
     settings
-        Any frontend's.
+        Of any frontend that transforms frames.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Spectrum:
         float64 [bin], centre frequencies.
     """
 
-    def __init__(self, settings: Frames) -> None:
+    def __init__(self, settings: FourierFrames) -> None:
         self.dtype = np.dtype(settings.precision)
         self.bin_hz = scipy.fft.rfftfreq(settings.n_fft, 1 / settings.sample_rate)
         self._settings = settings

@@ -32,12 +32,20 @@ def list_formats() -> dict[str, Format]:
         selections,
         split_columns,
         splits,
+        suggestions,
         urbansound8k,
         xeno_canto,
     )
 
     sets = [esc50.FORMAT, urbansound8k.FORMAT, urbansound8k.KAGGLE, fsd50k.FORMAT, audioset.FORMAT, dcase.SCENES]
-    sets += [dcase.EVENTS, xeno_canto.FORMAT, selections.FORMAT, split_columns.FORMAT, *names.PRESETS]
+    sets += [
+        dcase.EVENTS,
+        xeno_canto.FORMAT,
+        selections.FORMAT,
+        split_columns.FORMAT,
+        suggestions.FORMAT,
+        *names.PRESETS,
+    ]
     formats = [*sets, splits.FORMAT, folder.FORMAT, folder.FLAT, csv.FORMAT, names.FORMAT]
     return {known.name: known for known in formats}
 

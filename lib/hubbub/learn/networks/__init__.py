@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hubbub.config import Settings
-from hubbub.config.network_features import choose_features
+from hubbub.config.network_features import HEADS, choose_features
 from hubbub.config.recipes import DEFAULTS, ModelSettings, RecipeSettings
 from hubbub.errors import TrainingError, suggest_nearest
 from hubbub.learn.stages import Stage, plan_one_stage
@@ -35,6 +35,8 @@ _RECIPES: Mapping[str, str] = {
     "inception-v3": "images:INCEPTION_V3",
     "mobilenet-v2": "images:MOBILENET_V2",
     "efficientnet-b0": "images:EFFICIENTNET_B0",
+    "linear": "heads:LINEAR",
+    "dense": "heads:DENSE",
 }
 """Where the recipe of each model is, below this package; read at the first use, for it brings Keras."""
 
@@ -109,6 +111,9 @@ class Recipe:
     plan_stages: Callable[[int, ModelSettings], tuple[Stage, ...]] = plan_one_stage
     """Divides a number of epochs into stages."""
 
+    least_batch_rows: int | None = None
+    """Rows a training batch at least, where rows are few; None: half of `batch_rows`."""
+
     settled_share: float = 0.0
     """Share of the epochs after which one may be kept: before, a learning rate that still falls makes weights that are
     good by chance, and a few dozen validation rows cannot tell."""
@@ -119,13 +124,19 @@ class Recipe:
         return choose_features(self.name)
 
     @property
+    def is_head(self) -> bool:
+        """Whether it trains on embeddings, and not on spectrograms."""
+        return self.name in HEADS
+
+    @property
     def defaults(self) -> RecipeSettings:
         """The settings that train it where nobody changes them."""
         return DEFAULTS[self.name]
 
     def batch_for(self, n_rows: int) -> int:
         """Rows a batch: fewer where rows are few, so that an epoch has several steps."""
-        return max(1, min(self.batch_rows, max(self.batch_rows // 2, n_rows // 8), n_rows))
+        least = self.batch_rows // 2 if self.least_batch_rows is None else self.least_batch_rows
+        return max(1, min(self.batch_rows, max(least, n_rows // 8), n_rows))
 
     def epochs_for(self, n_rows: int) -> int:
         """Epochs by default: 15 for any large store, up to `most_epochs` for a small one."""

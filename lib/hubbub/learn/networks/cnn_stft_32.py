@@ -58,5 +58,5 @@ RECIPE = Recipe(
     policy=None,
     batch_rows=64,
     row_passes=24_000,
-    most_epochs=100,
+    most_epochs=200,
 )

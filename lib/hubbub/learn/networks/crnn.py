@@ -2,7 +2,8 @@
 
 After E. Cakir, G. Parascandolo, T. Heittola, H. Huttunen and T. Virtanen, "Convolutional Recurrent Neural Networks for
 Polyphonic Sound Event Detection", IEEE/ACM Transactions on Audio, Speech, and Language Processing 25 (6), 2017, arXiv
-1702.06286. That network scores frames; this one scores rows, by mean and peak of the recurrent layer over time.
+1702.06286. That network scores frames, by 96 filters of 5 x 5 and more; this one scores rows, by mean and peak of the
+recurrent layer over time, and is small enough for a few hundred recordings.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from keras import layers
 from hubbub.config.recipes import ModelSettings
 from hubbub.learn.dataset import BandStatistics
 from hubbub.learn.networks import Recipe, Shape
-from hubbub.learn.networks.default import policy
+from hubbub.learn.networks.default import BATCH_NORM_MOMENTUM, policy
 from hubbub.learn.networks.seed_cnn import optimizer
 from hubbub.learn.networks.standard import make_picture
 
-FILTERS, SIZE, UNITS = 96, 5, 96
+FILTERS, SIZE, UNITS = 64, 3, 64
 """Filters of each convolution, their frames and bands, and units of the recurrent layer."""
 
 POOLS = (5, 4, 2)
@@ -39,7 +40,7 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
     features, hidden = make_picture(shape, statistics)
     for pool in POOLS:
         hidden = layers.Conv2D(FILTERS, SIZE, padding="same", use_bias=False)(hidden)
-        hidden = layers.ReLU()(layers.BatchNormalization()(hidden))
+        hidden = layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(hidden))
         hidden = layers.MaxPooling2D((1, pool), padding="same")(hidden)
         hidden = layers.Dropout(model.dropout)(hidden)
     hidden = layers.Reshape((shape.n_frames, hidden.shape[2] * FILTERS))(hidden)
@@ -52,7 +53,7 @@ def build(shape: Shape, statistics: BandStatistics, model: ModelSettings) -> ker
 
 RECIPE = Recipe(
     name="crnn",
-    summary="Three convolutions of 5x5 (96 filters) and a gated recurrent unit; judges each label on its own.",
+    summary="Three convolutions of 3x3 (64 filters) and a gated recurrent unit; judges each label on its own.",
     source="after Cakir et al., CRNN, 2017, arXiv 1702.06286",
     activation="sigmoid",
     loss="binary_crossentropy",
