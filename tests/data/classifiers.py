@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hubbub.audio.frontends import compute_features
 from hubbub.config import Settings
 from tests.data.detectors import LABELS, SETTINGS
 
@@ -23,7 +24,7 @@ def make_classifier(folder: Path, network: str = "default", settings: Settings =
     statistics = BandStatistics(np.full(n_bands, -40.0), np.full(n_bands, 12.0))
     shape = Shape(count_frames(settings), n_bands, len(LABELS), settings)
     model = recipe.build(shape, statistics, recipe.defaults.model)
-    spread_scores(model)
+    spread_scores(model, np.stack([compute_features(sound, settings) for sound in make_sounds(settings)]))
     entries = {"model": network, "summary": recipe.summary, "activation": recipe.activation, **changed}
     return write_classifier(folder, model, settings, **entries)
 
@@ -53,10 +54,28 @@ def count_frames(settings: Settings) -> int:
     return settings.frontend.n_frames(round(settings.windows.input_s * settings.frontend.sample_rate))
 
 
-def spread_scores(model: Any) -> None:
-    """Let scores differ from row to row: what is alike everywhere would hide a mistake."""
-    kernel, bias = (np.asarray(values) for values in model.get_layer("scores").get_weights())
-    model.get_layer("scores").set_weights([3 * kernel, 0 * bias])
+MOST_SCALE = 100.0
+"""Of the layer of scores: some networks give nearly the same with random weights, and more would be rounding."""
+
+
+def spread_scores(model: Any, rows: np.ndarray) -> None:
+    """Let scores differ between rows: what is alike everywhere would hide a mistake."""
+    import keras
+
+    layer = model.get_layer("scores")
+    kernel = np.asarray(layer.get_weights()[0])
+    hidden = np.asarray(keras.Model(model.inputs, layer.input).predict_on_batch(np.asarray(rows, np.float32)))
+    logits = hidden @ kernel
+    scale = np.minimum(1.5 / logits.std(axis=0), MOST_SCALE)
+    layer.set_weights([kernel * scale, -logits.mean(axis=0) * scale])
+
+
+def make_sounds(settings: Settings) -> np.ndarray:
+    """Windows of noise, smooth and rough, soft and loud: float32 [window, sample]."""
+    length = round(settings.windows.input_s * settings.frontend.sample_rate)
+    rng = np.random.default_rng(2)
+    noise = [np.convolve(rng.normal(0, 0.3, length), np.ones(1 + n % 4) / (1 + n % 4), "same") for n in range(16)]
+    return (np.stack(noise) * 10.0 ** -np.linspace(0, 2, 16)[:, None]).astype(np.float32)
 
 
 def make_head(folder: Path, backbone: Path, *, dtype: str = "float32") -> Path:
@@ -83,6 +102,8 @@ def make_head(folder: Path, backbone: Path, *, dtype: str = "float32") -> Path:
     features = keras.Input((1, model.dimension), name="features")
     hidden = keras.layers.Flatten()(features)
     scores = keras.layers.Dense(len(LABELS), activation="sigmoid", name="scores")(hidden)
-    write_classifier(folder, keras.Model(features, scores), settings)
+    network = keras.Model(features, scores)
+    spread_scores(network, model.embed(model.prepare(make_sounds(model.settings)))[:, None])
+    write_classifier(folder, network, settings)
     copy_model(backbone, folder / BACKBONE)
     return folder

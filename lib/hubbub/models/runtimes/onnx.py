@@ -75,7 +75,7 @@ def open_onnx(path: Path, *, threads: int | None = None) -> OnnxNetwork:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or count_threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is an exception
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list_providers())
     except Exception as error:
