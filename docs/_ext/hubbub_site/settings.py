@@ -118,7 +118,12 @@ def write_grid() -> str:
 
 def write_foreign() -> str:
     """Write the entries of the YAML file of a model of others, and of its sections."""
-    sections = {"input": Input, "outputs": Outputs, "outputs.scores": Scores, "outputs.embeddings": Output}
+    sections: dict[str, type[BaseModel]] = {
+        "input": Input,
+        "outputs": Outputs,
+        "outputs.scores": Scores,
+        "outputs.embeddings": Output,
+    }
     sections |= {"labels, where it is a file": LabelsFile, "events, and each of rules": EventRule}
     parts = [_write_model(ForeignSettings)]
     for name, model in sections.items():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import numpy as np
 
 from hubbub.audio.decode import decode_blocks, read_audio_info
 from hubbub.errors import EmptyAudio
+from hubbub.io.atomic import atomic_write
+
+_FULL_SCALE = 32768
 
 
 def cut_stretch(recording: Path, out: Path, *, start_s: float, end_s: float) -> None:
@@ -18,25 +22,24 @@ def cut_stretch(recording: Path, out: Path, *, start_s: float, end_s: float) -> 
     recording
         On this machine.
     out
-        The WAV; shorter than the stretch where the recording ends before.
+        The WAV, there whole or not at all; shorter than the stretch where the recording ends before.
     start_s, end_s
         Seconds from the recording's start.
 
     Raises
     ------
     AudioError
-        The recording cannot be decoded, or has no sound there; `out` may then be there, and is no clip.
-    OSError
+        The recording cannot be decoded, or has no sound there.
+    StorageError
         `out` cannot be written.
     """
-    import soundfile
-
     rate = read_audio_info(recording).sample_rate
     first, count = round(start_s * rate), max(1, round((end_s - start_s) * rate))
-    written = 0
-    with soundfile.SoundFile(out, "w", rate, 1, format="WAV", subtype="PCM_16") as file:
+    # The standard library's writer: it says when a disk is full, where libsndfile's stops.
+    with atomic_write(out) as partial, open(partial, "wb") as file, wave.open(file) as sound:
+        sound.setparams((1, 2, rate, 0, "NONE", ""))
         for block in decode_blocks(recording, sample_rate=rate, first=first, count=count):
-            file.write(np.clip(block, -1.0, 1.0))
-            written += len(block)
-    if not written:
-        raise EmptyAudio(f"{recording.name} has no sound from {start_s:g} s on")
+            scaled = np.clip(np.rint(block * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1)
+            sound.writeframes(scaled.astype("<i2").tobytes())
+        if not sound.tell():
+            raise EmptyAudio(f"{recording.name} has no sound from {start_s:g} s on")

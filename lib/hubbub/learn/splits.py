@@ -89,7 +89,7 @@ def choose_rule(rows: pd.DataFrame, *, by: str | None, test_fold: int | None, **
     if by is None and rows["fold"].isna().all():
         by = "group"
     if by is None:
-        raise TrainingError(f"which rows test? give a test fold ({_list_folds(rows)}), or split by 'group'")
+        raise TrainingError(f"which rows test? give --test-fold ({_list_folds(rows)}), or --split-by group")
     if by == "fold" and test_fold is None:
         raise TrainingError(f"splitting by fold needs a test fold ({_list_folds(rows)})")
     if by != "fold" and test_fold is not None:
@@ -197,7 +197,7 @@ def _by_fold(labelled: pd.DataFrame, rule: SplitRule) -> pd.Series:
         raise TrainingError(
             f"{count_noun(int(fold.isna().sum()), 'labelled row')} without a fold, such as "
             f"{labelled[fold.isna()].iloc[0]['uri']}; "
-            "give each clip a fold, or split by 'group'"
+            "give each clip a fold, or use --split-by group"
         )
     return is_test
 

@@ -107,7 +107,10 @@ def search(
     if not with_example:
         rows = rows[~_is_heard(rows, examples, opened.settings.windows.duration_s)]
     if rows.empty:
-        raise UsageError(f"{opened.path} has no current rows to search; embed recordings with: hubbub embed CLIPS")
+        raise UsageError(
+            f"{opened.path} has no current rows but those of the example; --with-example finds them, too, and "
+            f"hubbub embed CLIPS -o {opened.path} adds others"
+        )
     rows_a_window = int(rows.groupby(["clip_id", "window"]).size().max()) if "window" in rows else 1
     numbers = rows["row"].to_numpy(np.int64)
     del rows
@@ -141,8 +144,8 @@ def require_embeddings(store: FeatureStore) -> None:
     """
     if not store.holds_embeddings:
         raise StoreError(
-            f"{store.path} holds {store.settings.frontend.name} spectrograms; expected embeddings, which are alike "
-            "where sounds are. Make them with: hubbub embed CLIPS --model MODEL -o STORE"
+            f"{store.path} holds features ({store.settings.frontend.name}); expected embeddings, which are alike where "
+            "sounds are. Make them with: hubbub embed CLIPS --model MODEL -o STORE"
         )
 
 

@@ -18,7 +18,7 @@ from hubbub.audio.cutting import cut_stretch
 from hubbub.audio.remote import local_copy
 from hubbub.clips.sources.suggestions import TABLE
 from hubbub.clips.table import ClipTable, clip_id, has_changed, make_table, resolve_uri, write_table
-from hubbub.errors import FileChanged, HubbubError, UsageError, suggest_nearest
+from hubbub.errors import FileChanged, HubbubError, StorageError, UsageError, suggest_nearest
 from hubbub.io.atomic import explain_write_errors, write_text
 from hubbub.io.folders import list_names, remove_tree
 from hubbub.io.paths import StoragePath, is_local
@@ -221,12 +221,13 @@ def _cut_recording(rows: list[dict[str, Any]], draft: Path, root: StoragePath) -
         try:
             source = resolve_uri(row["uri"], root)
             if has_changed(source, row["version"]):
-                raise FileChanged("changed since it was labelled; label it again")
+                raise FileChanged("changed since it was labelled or embedded; do that again")
             with local_copy(source, row["version"]) as recording:
                 cut_stretch(recording, out, start_s=row["start_s"], end_s=row["end_s"])
-        except (HubbubError, OSError) as error:
+        except StorageError:  # of the folder: no other clip would fare better
+            raise
+        except HubbubError as error:
             row |= {"clip": None, "problem": f"{type(error).__name__}: {error}"}
-            out.unlink(missing_ok=True)
     return len(rows)
 
 

@@ -44,6 +44,14 @@ def test_labels_and_verdicts_make_clips(tmp_path: Path):
     ]
 
 
+def test_the_rest_of_the_archive_is_not_told(tmp_path: Path):
+    (tmp_path / "archive").mkdir()
+    for name in ("a.wav", "b.wav", "c.wav"):
+        (tmp_path / "archive" / name).touch()
+    path = write(tmp_path, f"1,clips/1.wav,dog,0.5,,right,why,{tmp_path}/archive/a.wav,0,2.5,,,")
+    assert list(listed(path).notes) == []
+
+
 def test_the_folder_opens_as_well_but_no_folder_around_it(tmp_path: Path):
     write(tmp_path / "suggestions", "1,c.wav,dog,0.5,,right,why,a.wav,0,2.5,,,")
     assert len(listed(tmp_path / "suggestions").clips) == 1

@@ -172,11 +172,11 @@ def test_what_cannot_be_searched_is_refused(tmp_path: Path, fan: FeatureStore):
     spectrograms = create_store(
         tmp_path / "store", parse_settings({"layout": {"rows_per_shard": 8}}, where="x"), source="x"
     )
-    with pytest.raises(StoreError, match=r"holds log-mel spectrograms; expected embeddings.*hubbub embed CLIPS"):
+    with pytest.raises(StoreError, match=r"holds features .log-mel.; expected embeddings.*hubbub embed CLIPS"):
         hubbub.search(spectrograms, 0)
     with pytest.raises(StoreError, match="has no whole copy of the model"):
         hubbub.search(fan, "dog.wav")
-    with pytest.raises(UsageError, match="no current rows to search"):
+    with pytest.raises(UsageError, match="no current rows but those of the example"):
         hubbub.search(write_embeddings(tmp_path / "one", FAN[:1]), 0)
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(StoreError, match="is something else than a clip table"):

@@ -15,7 +15,7 @@ import soundfile
 import hubbub
 from hubbub.clips.table import read_table
 from hubbub.config import parse_settings
-from hubbub.errors import BundleError, ClipTableError, UsageError
+from hubbub.errors import BundleError, ClipTableError, StorageError, UsageError
 from hubbub.labels.events import EventRule
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import LabelTables, create_labels
@@ -250,6 +250,12 @@ def test_nothing_is_left_of_suggestions_that_broke_off(
     with pytest.raises(KeyboardInterrupt):
         hubbub.suggest(labels, tmp_path / "out", count=2)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_ends_the_run_and_leaves_nothing(labels: LabelTables, small_disk: Path):
+    with pytest.raises(StorageError, match="free some space"):
+        hubbub.suggest(labels, small_disk / "out", count=16)
+    assert os.listdir(small_disk) == []
 
 
 def test_when_all_was_heard_it_says_so(labels: LabelTables, tmp_path: Path):

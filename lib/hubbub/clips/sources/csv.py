@@ -75,7 +75,7 @@ def _refuse_addresses(source: StoragePath, cells: Iterable[str]) -> None:
         )
 
 
-def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listing:
+def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns, *, lists_all: bool = True) -> Listing:
     """Turn the rows of a table into clips, of the folder, of those where recordings may lie, that has the most of them.
 
     Raises
@@ -112,7 +112,7 @@ def listing(source: StoragePath, frame: pd.DataFrame, columns: Columns) -> Listi
                 raise ClipTableError(f"{source}: row {number} below the header: {error}") from None
 
     clips, notes = _drop_repeated(source, list_clips())
-    differences = note_differences_beside(paths.root, [clip["uri"] for clip in clips])
+    differences = note_differences_beside(paths.root, [clip["uri"] for clip in clips], lists_all=lists_all)
     return Listing(paths.root, clips, [*notes, *paths.notes, *differences])
 
 

@@ -31,10 +31,11 @@ def note_differences(tree: Tree, clips: Iterable[Mapping[str, Any]]) -> list[str
     return describe_differences(sorted(listed - there), sorted(there - listed))
 
 
-def note_differences_beside(root: StoragePath, uris: Iterable[str]) -> list[str]:
+def note_differences_beside(root: StoragePath, uris: Iterable[str], *, lists_all: bool = True) -> list[str]:
     """Say which listed recordings are missing, and which lie in the folders of listed ones and are not listed.
 
-    Whole addresses, such as ``s3://bucket/key``, are not looked at.
+    Whole addresses, such as ``s3://bucket/key``, are not looked at; nor, unless a table `lists_all` of its folders, as
+    that of a data set does, is what is not listed.
     """
     listed = defaultdict[str, set[str]](set)
     for uri in dict.fromkeys(uris):
@@ -46,7 +47,8 @@ def note_differences_beside(root: StoragePath, uris: Iterable[str]) -> list[str]
     for folder, names in listed.items():
         path = "" if folder == "." else f"{folder}/"
         missing += [path + name for name in sorted(names - there[folder])]
-        extra += [path + name for name in sorted(there[folder] - names) if is_audio(name) and not name.startswith(".")]
+        others = sorted(there[folder] - names) if lists_all else ()
+        extra += [path + name for name in others if is_audio(name) and not name.startswith(".")]
     return describe_differences(missing, extra)
 
 

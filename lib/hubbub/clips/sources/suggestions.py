@@ -124,7 +124,7 @@ def _read(tree: Tree, options: Options) -> Listing:
         )
     group = labelled["group"].where(labelled["group"].notna(), labelled["uri"]) if "group" in frame else labelled["uri"]
     kept = labelled.assign(group=group)[["uri", "start_s", "end_s", "label", "group", *names]].rename(columns=names)
-    found = listing(table, kept.reset_index(drop=True), _SHAPE)
+    found = listing(table, kept.reset_index(drop=True), _SHAPE, lists_all=False)
     return replace(found, notes=[*_describe(verdicts), *notes, *found.notes])
 
 
