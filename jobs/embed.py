@@ -40,6 +40,7 @@ def embed(
     dtype: Annotated[
         str | None, typer.Option(help="float32 or float16, of stored values. Default: float32.", metavar="DTYPE")
     ] = None,
+    precision: options.Precision = None,
     cluster: options.Cluster = "local",
     workers: options.Workers = None,
     ship: options.Ship = False,
@@ -67,6 +68,7 @@ def embed(
         model=model,
         hop_s=hop,
         dtype=dtype,
+        precision=precision,
         cluster=cluster,
         workers=workers,
         ship=ship,

@@ -92,6 +92,9 @@ _BEGIN = "What image networks begin with: imagenet, random, a .h5 or .keras file
 Weights = Annotated[
     str | None, typer.Option(help=_BEGIN + "Short for model.weights, which is imagenet by default.", metavar="WEIGHTS")
 ]
+Precision = Annotated[
+    str | None, typer.Option(help="What a bundle's network computes in: float32, float16 or bfloat16.", metavar="TYPE")
+]
 Labels = Annotated[
     StoragePath, typer.Argument(parser=parse_path, help="Label tables, made by hubbub label.", metavar="LABELS")
 ]

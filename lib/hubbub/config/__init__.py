@@ -127,6 +127,8 @@ class Settings(Frozen):
             del values["windows"]["crop_s"]
         if self.frontend.name == "embedding":
             del values["frontend"]["model"]  # which is known by its hash
+            if self.frontend.arithmetic == "float32":
+                del values["frontend"]["arithmetic"]
         return values
 
     @property

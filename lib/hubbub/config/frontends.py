@@ -326,6 +326,9 @@ class EmbeddingSettings(Frames):
     model: str = Field(min_length=1, max_length=200, description="what the model is called; changes no value")
     model_hash: str = Field(pattern=r"^[0-9a-f]{16}$", description="of the model")
     dimension: int = Field(ge=1, le=65536, description="values a window")
+    arithmetic: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="what the model's network computes in"
+    )
 
     # A row is one frame: what lies between frames is never asked.
     n_fft: ClassVar[int] = 1

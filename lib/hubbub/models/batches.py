@@ -88,7 +88,7 @@ class RowBatches:
             batch = np.zeros((-(-len(some) // multiple) * multiple, *some.shape[1:]), np.float32)
             batch[: len(some)] = some
             found.append(np.asarray(self._compute(batch))[: len(some)])
-        return np.concatenate(found)
+        return np.concatenate(found).astype(np.float32, copy=False)
 
     def _time_batch(self, shape: tuple[int, ...]) -> float:
         batch = np.zeros(shape, np.float32)

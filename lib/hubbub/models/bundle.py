@@ -18,30 +18,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import compute_features
-from hubbub.config import Settings, canonical_hash, describe_difference, parse_settings
+from hubbub.config import Settings, describe_difference, parse_settings
 from hubbub.errors import BundleError, SettingsError
 from hubbub.io.atomic import explain_read_errors, hash_file, local_file, read_bytes
 from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.models.backends import import_keras
 from hubbub.models.batches import RowBatches
+from hubbub.models.bundle_hashes import DESCRIPTION, MODEL, hash_model, refuse_change, refuse_damage
 from hubbub.models.embedding import Embedder, count_dimension, open_embedder
 from hubbub.models.frames import FrameLayout, pool_frames
 from hubbub.models.gpu import keras_has_gpu
 from hubbub.models.onnx_export import export_onnx
+from hubbub.models.precision import Precision, lower_precision
 from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
 
 FORMAT = "hubbub-bundle/1"
-MODEL, ONNX, DESCRIPTION, CARD = "model.keras", "model.onnx", "bundle.json", "README.md"
+ONNX, CARD = "model.onnx", "README.md"
 
-Runtime = Literal["onnx", "keras"]
-"""What scores the frames of a bundle."""
+Runtime = Literal["onnx", "keras", "keras-float16", "keras-bfloat16"]
+"""What computes a bundle; Keras also in half precision."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Bundle:
     """16 hex digits of SHA-256 over `model.keras`; of a head on embeddings also over its backbone's hash."""
 
     runtime: Runtime = "keras"
-    """What scores frames."""
+    """What computes."""
 
     def __repr__(self) -> str:
         """Describe the bundle in one line."""
@@ -132,7 +134,7 @@ class Bundle:
 
     @cached_property
     def _scorer(self) -> RowBatches:
-        return RowBatches(self._score_batch, on_gpu=self.runtime == "keras" and keras_has_gpu())
+        return RowBatches(self._score_batch, on_gpu=self.runtime != "onnx" and keras_has_gpu())
 
     def count_batch_windows(self, *, embedding: bool = False) -> int:
         """Windows that are best computed together; see `hubbub.models.opening.WindowModel`."""
@@ -157,10 +159,15 @@ class Bundle:
         self._require_shape(features)
         return self.embedder(features) if len(features) else np.empty((0, self.dimension), np.float32)
 
+    @property
+    def precision(self) -> Precision:
+        """What the network computes in."""
+        return cast("Precision", self.runtime.partition("-")[2] or "float32")
+
     @cached_property
     def embedder(self) -> Embedder:
         """What embeds, loaded."""
-        return open_embedder(self, lambda: self._model)
+        return open_embedder(self, lambda: self._model, by_onnx=self.precision == "float32")
 
     def _require_shape(self, features: npt.NDArray[np.floating]) -> None:
         expected = (self.description["n_frames"], self.description["n_bands"])
@@ -207,7 +214,7 @@ class Bundle:
 
     @cached_property
     def _runtime(self) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-        if self.runtime == "keras":
+        if self.runtime != "onnx":
             return self._model.predict_on_batch
         with local_file(self.path / ONNX) as local:
             if hash_file(local) != self.description["onnx"]["hash"]:
@@ -236,14 +243,17 @@ class Bundle:
         try:
             with local_file(self.path / MODEL) as local:
                 if not is_local(self.path):  # another time than when it was hashed
-                    _refuse_change(self.path, self.description, _hash_model(local.parent, self.description["settings"]))
-                return keras.saving.load_model(local, compile=False, safe_mode=True)
+                    refuse_change(self.path, self.description, hash_model(local.parent, self.description["settings"]))
+                network = keras.saving.load_model(local, compile=False, safe_mode=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise BundleError(f"{self.path / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from None
+        return network if self.precision == "float32" else lower_precision(network, self.precision)
 
 
-def choose_runtime(description: Mapping[str, Any]) -> Runtime:
-    """What scores the frames of a bundle here: ONNX Runtime where it and the file are there, else Keras."""
+def choose_runtime(description: Mapping[str, Any], precision: Precision = "float32") -> Runtime:
+    """What computes a bundle here: in float32 ONNX Runtime where it and the file are there, else Keras."""
+    if precision != "float32":
+        return "keras-float16" if precision == "float16" else "keras-bfloat16"
     return "onnx" if description.get("onnx") and has_onnx_runtime() else "keras"
 
 
@@ -255,7 +265,7 @@ def load_bundle(path: str | StoragePath, *, runtime: Runtime | None = None) -> B
     path
         Its folder, or its address, ``s3://bucket/prefix``.
     runtime
-        What scores frames; None: `choose_runtime`. With ``onnx``, Keras is loaded only by what asks for rows' scores.
+        What computes; None: `choose_runtime`. With ``onnx``, Keras is loaded only by what asks for a detector's rows.
 
     Raises
     ------
@@ -266,7 +276,7 @@ def load_bundle(path: str | StoragePath, *, runtime: Runtime | None = None) -> B
     """
     bundle = read_bundle(path, runtime=runtime)
     # What is broken shows here, not at the first row.
-    bundle._model if bundle.runtime == "keras" else bundle._runtime  # noqa: B018
+    bundle._runtime if bundle.runtime == "onnx" else bundle._model  # noqa: B018
     return bundle
 
 
@@ -276,12 +286,12 @@ def read_bundle(path: str | StoragePath, *, runtime: Runtime | None = None) -> B
     description = read_description(path)
     try:
         settings = parse_settings(description["settings"], where=str(path / DESCRIPTION))
-        model_hash = _hash_model(path, settings.model_dump(mode="json"))
+        model_hash = hash_model(path, settings.model_dump(mode="json"))
     except FileNotFoundError:
         raise BundleError(f"{path / MODEL} is missing; train the model again") from None
     except (SettingsError, KeyError, OSError) as error:
         raise BundleError(f"{path} is a damaged bundle: {error}; copy it again, or train again") from None
-    _refuse_damage(path, description, settings, model_hash)
+    refuse_damage(path, description, settings, model_hash)
     return Bundle(path, description, settings, model_hash, runtime or choose_runtime(description))
 
 
@@ -333,7 +343,7 @@ def write_bundle(
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / MODEL)
-    model_hash = _hash_model(folder, description.get("settings", {}))
+    model_hash = hash_model(folder, description.get("settings", {}))
     whole = {"format": FORMAT, **description, "dimension": count_dimension(model), "model_hash": model_hash}
     if compared is not None and (found := export_onnx(model, folder / ONNX, compared)) is not None:
         whole["onnx"] = found | {"hash": hash_file(folder / ONNX)}
@@ -370,30 +380,7 @@ def check_model(path: StoragePath) -> None:
     """
     description = read_description(path)
     try:
-        model_hash = _hash_model(path, description.get("settings", {}))
+        model_hash = hash_model(path, description.get("settings", {}))
     except (FileNotFoundError, IsADirectoryError):
         raise BundleError(f"{path / MODEL} is missing; train the model again") from None
-    _refuse_change(path, description, model_hash)
-
-
-def _hash_model(folder: StoragePath, settings: Mapping[str, Any]) -> str:
-    """Hash the network; of a head on embeddings also the model that makes these."""
-    held, frontend = hash_file(folder / MODEL), settings.get("frontend", {})
-    return held if frontend.get("name") != "embedding" else canonical_hash([held, frontend["model_hash"]])
-
-
-def _refuse_change(path: StoragePath, description: Mapping[str, Any], model_hash: str) -> None:
-    if description.get("model_hash") != model_hash:
-        raise BundleError(
-            f"{path / MODEL} has the hash {model_hash}, but {DESCRIPTION} says {description.get('model_hash')}: "
-            "one of the two was changed or cut short; train again, or copy the bundle again"
-        )
-
-
-def _refuse_damage(path: StoragePath, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
-    _refuse_change(path, description, model_hash)
-    if description.get("settings_hash") != settings.hash:
-        said = description.get("settings_hash")
-        raise BundleError(
-            f"{path / DESCRIPTION}: its settings hash to {settings.hash}, expected {said}: copy the bundle again"
-        )
+    refuse_change(path, description, model_hash)

@@ -102,21 +102,24 @@ class Embedder:
         return self.batches(features)
 
 
-def open_embedder(bundle: Bundle, network: Callable[[], Any]) -> Embedder:
+def open_embedder(bundle: Bundle, network: Callable[[], Any], *, by_onnx: bool = True) -> Embedder:
     """Open what embeds rows for a bundle.
 
     Parameters
     ----------
     network
         Loads its `keras.Model`, where that is needed.
+    by_onnx
+        Whether ONNX Runtime may, where the bundle has the file: that is float32.
 
     Raises
     ------
     BundleError
         A file is missing, changed or cut short, or Keras is needed and not installed.
     """
-    on_cuda = has_exported(bundle.description) and CUDA in list_providers()
-    if not has_exported(bundle.description) or (keras_has_gpu() and not on_cuda):
+    by_onnx = by_onnx and has_exported(bundle.description)
+    on_cuda = by_onnx and CUDA in list_providers()
+    if not by_onnx or (keras_has_gpu() and not on_cuda):
         cut = cut_network(network(), bundle.path)
         return Embedder.of(cut.predict_on_batch, bundle.frames, on_gpu=keras_has_gpu())
     with local_file(bundle.path / FILE) as local:

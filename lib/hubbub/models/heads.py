@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from hubbub.audio.frontends import cast_features
 from hubbub.config import Settings
+from hubbub.config.frontends import EmbeddingSettings
 from hubbub.errors import BundleError
 from hubbub.io.paths import StoragePath
 from hubbub.models.bundle import Bundle
+from hubbub.models.precision import Precision
 
 if TYPE_CHECKING:
     from hubbub.models.opening import WindowModel
@@ -127,6 +129,12 @@ def round_embeddings(embeddings: npt.NDArray[np.float32], settings: Settings) ->
 def is_head(settings: Settings) -> bool:
     """Whether a bundle of these settings is a head on embeddings."""
     return settings.frontend.name == "embedding"
+
+
+def get_arithmetic(settings: Settings) -> Precision:
+    """Return what the network computed in that made a store's embeddings."""
+    assert isinstance(settings.frontend, EmbeddingSettings)
+    return settings.frontend.arithmetic
 
 
 def describe_backbone(path: StoragePath) -> str:

@@ -21,7 +21,8 @@ from hubbub.models import bundle
 from hubbub.models.embedding import has_exported
 from hubbub.models.foreign import describe, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
-from hubbub.models.heads import BACKBONE, HeadModel, describe_backbone, is_head, refuse_other_backbone
+from hubbub.models.heads import BACKBONE, HeadModel, describe_backbone, get_arithmetic, is_head, refuse_other_backbone
+from hubbub.models.precision import Precision
 from hubbub.models.refusals import refuse_network
 from hubbub.models.runtimes import needed_packages
 
@@ -88,7 +89,8 @@ def open_model(path: str | StoragePath, *, runtime: str | None = None) -> Window
     path
         The folder of a bundle, or the YAML file of a model of others; or its address, ``s3://bucket/prefix``.
     runtime
-        What scores frames of a bundle; None: the fastest that is installed.
+        What computes a bundle (`hubbub.models.bundle.Runtime`), of a head its own part; None: the fastest that is
+        installed.
 
     Raises
     ------
@@ -104,13 +106,20 @@ def open_model(path: str | StoragePath, *, runtime: str | None = None) -> Window
     opened = bundle.load_bundle(path, runtime=cast("bundle.Runtime | None", runtime))
     if not is_head(opened.settings):
         return opened
-    backbone = open_embedder(find_model(path / BACKBONE))
+    backbone = open_embedder(find_model(path / BACKBONE), precision=get_arithmetic(opened.settings))
     refuse_other_backbone(path, opened.settings, backbone.model_hash)
     return HeadModel(opened, backbone)
 
 
-def open_embedder(path: str | StoragePath) -> WindowModel:
+def open_embedder(path: str | StoragePath, *, precision: Precision = "float32") -> WindowModel:
     """Open a model to embed with it; of a bundle, only what that takes is loaded.
+
+    Parameters
+    ----------
+    path
+        As `open_model`.
+    precision
+        What a bundle's network computes in.
 
     Raises
     ------
@@ -126,7 +135,7 @@ def open_embedder(path: str | StoragePath) -> WindowModel:
             raise BundleError(f"{path} names no outputs.embeddings; give them, if the network has some")
         return model
     refuse_network(path)
-    opened = bundle.read_bundle(path)
+    opened = bundle.read_bundle(path, runtime=bundle.choose_runtime({}, precision))
     if is_head(opened.settings):
         raise BundleError(describe_backbone(path))
     opened.embedder  # noqa: B018 - what is broken shows here, not at the first row
@@ -157,18 +166,22 @@ def read_description(path: StoragePath) -> dict[str, Any]:
     return bundle.read_description(path)
 
 
-def choose_runtime(description: Mapping[str, Any]) -> str:
-    """What computes a model here, of `hubbub.models.runtimes.FORMATS`."""
-    return description["kind"] if "kind" in description else bundle.choose_runtime(description)
+def choose_runtime(description: Mapping[str, Any], precision: str = "float32") -> str:
+    """What computes a model here: of `hubbub.models.runtimes.FORMATS`, or a bundle in a precision."""
+    if "kind" in description:
+        return description["kind"]
+    return bundle.choose_runtime(description, cast("Precision", precision))
 
 
-def list_needs(path: StoragePath) -> tuple[str, ...]:
-    """Packages that workers must have to embed with a model, or to score with a head."""
+def list_needs(path: StoragePath, precision: Precision = "float32") -> tuple[str, ...]:
+    """Packages that workers must have to embed with a model in a precision, or to score with a head."""
     description = read_description(path)
     if (path / BACKBONE).exists():
         own = needed_packages(bundle.choose_runtime(description), is_foreign=False)
-        return tuple(dict.fromkeys([*own, *list_needs(find_model(path / BACKBONE))]))
-    kind = description.get("kind") or ("onnx" if has_exported(description) else "keras")
+        inner = get_arithmetic(parse_settings(description["settings"], where=str(path)))
+        return tuple(dict.fromkeys([*own, *list_needs(find_model(path / BACKBONE), inner)]))
+    is_onnx = has_exported(description) and precision == "float32"
+    kind = description.get("kind") or ("onnx" if is_onnx else "keras")
     return needed_packages(kind, is_foreign="kind" in description)
 
 

@@ -17,8 +17,9 @@ from hubbub.io.paths import StoragePath
 from hubbub.models.bundle import Bundle
 from hubbub.models.copies import copy_model
 from hubbub.models.foreign import ForeignModel
-from hubbub.models.heads import describe_backbone, is_head
+from hubbub.models.heads import describe_backbone, get_arithmetic, is_head
 from hubbub.models.opening import check_model, open_embedder, read_description
+from hubbub.models.precision import PRECISIONS
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.recordings import read_recordings
@@ -47,6 +48,7 @@ def embed(
     model: PathLike | Bundle | ForeignModel | None = None,
     hop_s: float | None = None,
     dtype: str | None = None,
+    precision: str | None = None,
     cluster: str | None = None,
     workers: int | None = None,
     client: Client | None = None,
@@ -63,6 +65,8 @@ def embed(
     options.check()
     if dtype not in (None, *_DTYPES):
         raise UsageError(f"--dtype {dtype}: expected {' or '.join(_DTYPES)}")
+    if precision not in (None, *PRECISIONS):
+        raise UsageError(f"--precision {precision}: expected {' or '.join(PRECISIONS)}")
     output = as_path(out, "out")
     recordings = source if isinstance(source, ClipTable) else as_path(source, "source")
     check_store_path(output)
@@ -77,7 +81,7 @@ def embed(
         table=table,
         source=str(table.source or "a clip table in memory") if isinstance(recordings, ClipTable) else str(recordings),
         output=output,
-        settings=_make_settings(chosen, held, hop_s, dtype),
+        settings=_make_settings(chosen, held, hop_s, dtype, precision),
         retry_failed=retry_failed,
         refuse_store=chosen.refuse_store,
         prepare_store=lambda store: _keep_model(store, chosen, reporter),
@@ -122,13 +126,22 @@ def _choose_model(given: StoragePath | None, held: FeatureStore | None, output: 
     return _Model(path, read_description(path))
 
 
-def _make_settings(model: _Model, held: FeatureStore | None, hop_s: float | None, dtype: str | None) -> Settings:
+def _make_settings(
+    model: _Model, held: FeatureStore | None, hop_s: float | None, dtype: str | None, precision: str | None
+) -> Settings:
     """Make the settings of the store; what the caller does not name is as the store has it."""
     heard = parse_settings(model.description["settings"], where=str(model.path))
     if is_head(heard):
         raise BundleError(describe_backbone(model.path))
     if held is not None:
         model.refuse_store(held)
+    if precision not in (None, "float32") and "kind" in model.description:
+        raise UsageError(
+            f"--precision {precision}: {model.path} is a model of others, which computes as its file says; leave "
+            "--precision out"
+        )
+    arithmetic = None if held is None else get_arithmetic(held.settings)
+    _refuse_change(held, "--precision", precision, arithmetic)
     dimension = model.description.get("dimension") or open_embedder(model.path).dimension
     window_s = heard.windows.input_s
     before = None if held is None else held.settings.windows.hop_s or window_s
@@ -142,6 +155,7 @@ def _make_settings(model: _Model, held: FeatureStore | None, hop_s: float | None
             model=model.description["model"],
             model_hash=model.model_hash,
             dimension=dimension,
+            arithmetic=precision or arithmetic or "float32",
             sample_rate=heard.frontend.sample_rate,
         ),
         windows=Windows(mode="all", duration_s=window_s, hop_s=None if chosen_s == window_s else chosen_s),

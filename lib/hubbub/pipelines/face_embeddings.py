@@ -23,6 +23,7 @@ def embed(
     model: PathLike | Bundle | ForeignModel | None = None,
     hop_s: float | None = None,
     dtype: str | None = None,
+    precision: str | None = None,
     client: Client | None = None,
     cluster: str | None = None,
     workers: int | None = None,
@@ -48,6 +49,9 @@ def embed(
         Seconds from one window to the next; None: the store's, else the model's own, else its window.
     dtype
         ``float32`` or ``float16``, of stored values; None: the store's, else float32.
+    precision
+        What a bundle's network computes in: ``float32``, or ``float16`` or ``bfloat16``, for GPUs; None: as in the
+        store, else float32.
     client, cluster, workers, ship, retry_failed, log_json, progress
         As in `build_features`.
 
@@ -74,6 +78,7 @@ def embed(
         model=model,
         hop_s=hop_s,
         dtype=dtype,
+        precision=precision,
         cluster=cluster,
         workers=workers,
         client=client,

@@ -178,6 +178,7 @@ def label(
     release: float | None = None,
     min_duration_s: float | None = None,
     merge_gap_s: float | None = None,
+    precision: str | None = None,
     client: Client | None = None,
     cluster: str | None = None,
     workers: int | None = None,
@@ -205,6 +206,9 @@ def label(
         Share of the threshold below which an event ends.
     min_duration_s, merge_gap_s
         Drop shorter events; join events of one label with a shorter gap.
+    precision
+        What a bundle's network computes in: ``float32``, or ``float16`` or ``bfloat16``, for GPUs; None: as in the
+        label tables, else float32.
     client, cluster, workers, ship, retry_failed, log_json, progress
         As in `build_features`.
 
@@ -233,6 +237,7 @@ def label(
         release=release,
         min_duration_s=min_duration_s,
         merge_gap_s=merge_gap_s,
+        precision=precision,
         cluster=cluster,
         workers=workers,
         client=client,

@@ -28,6 +28,7 @@ from hubbub.models.foreign import ForeignModel
 from hubbub.models.frames import FrameLayout
 from hubbub.models.heads import is_head
 from hubbub.models.opening import check_model, choose_runtime, list_needs, read_description
+from hubbub.models.precision import PRECISIONS
 from hubbub.models.stream import StreamLayout
 from hubbub.pipelines.event_rules import RuleChanges, make_rules
 from hubbub.pipelines.execution import check_recordings, describe_plan, report_result, run_units
@@ -92,6 +93,7 @@ def label(
     release: float | None = None,
     min_duration_s: float | None = None,
     merge_gap_s: float | None = None,
+    precision: str | None = None,
     cluster: str | None = None,
     workers: int | None = None,
     client: Client | None = None,
@@ -111,7 +113,7 @@ def label(
     check_labels_path(output)
     log = JsonLog(None if log_json is None else Path(log_json), "label", reporter.warn)
     changes = RuleChanges(thresholds, release, min_duration_s, merge_gap_s)
-    run = _prepare_run(recordings, model, output, hop_s, changes, reporter, retry_failed=retry_failed)
+    run = _prepare_run(recordings, model, output, hop_s, precision, changes, reporter, retry_failed=retry_failed)
     reporter.show_table("label: the plan", _describe(run))
     if dry_run:
         return LabelResult(run.tables, run.plan)
@@ -152,6 +154,7 @@ def _prepare_run(
     model: StoragePath,
     output: StoragePath,
     hop_s: float | None,
+    precision: str | None,
     changes: RuleChanges,
     reporter: Reporter,
     *,
@@ -164,10 +167,13 @@ def _prepare_run(
         raise BundleError(f"{model} gives embeddings and no scores; train a head on them: hubbub embed, hubbub train")
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
-    chosen = _choose_grid(hop_s, tables, settings, description)
+    _check_precision(precision, description, settings)
+    chosen = _choose_grid(hop_s, tables, settings, description, precision)
     before = make_rules(description) if tables is None else tables.rules
     table = source if isinstance(source, ClipTable) else read_recordings(source, reporter)
     document = _make_document(description, chosen, changes.apply(before), table)
+    if chosen.runtime is not None or (tables is not None and "runtime" in tables.run):
+        document["runtime"] = chosen.runtime
     if tables is not None:
         require_run(tables, document)
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
@@ -192,21 +198,38 @@ class _Grid:
         Of a stream, `chunks` and `block_samples` as `plan_labels` takes them.
     frames
         What run.json says of a stream's frames.
+    runtime
+        What computes a bundle of windows, where that was asked for.
     """
 
     window_s: float
     hop_s: float
     stream: dict[str, Any] = field(default_factory=dict)
     frames: dict[str, Any] | None = None
+    runtime: str | None = None
+
+
+def _check_precision(precision: str | None, description: dict[str, Any], settings: Settings) -> None:
+    if precision not in (None, *PRECISIONS):
+        raise UsageError(f"--precision {precision}: expected {' or '.join(PRECISIONS)}")
+    if precision not in (None, "float32") and ("kind" in description or is_head(settings)):
+        what = "model of others, which computes as its file says" if "kind" in description else "head on embeddings"
+        raise UsageError(f"--precision {precision}: {description['model']} is a {what}; leave --precision out")
 
 
 def _choose_grid(
-    hop_s: float | None, tables: LabelTables | None, settings: Settings, description: dict[str, Any]
+    hop_s: float | None,
+    tables: LabelTables | None,
+    settings: Settings,
+    description: dict[str, Any],
+    precision: str | None,
 ) -> _Grid:
     held = description.get("frames")
     if held is None:
         chosen_s = _choose_hop_s(hop_s, tables, settings, description.get("hop_s"))
-        return _Grid(description["window_s"], chosen_s)
+        before = None if tables is None else tables.run.get("runtime")
+        asked = None if precision in (None, "float32") else choose_runtime(description, precision)
+        return _Grid(description["window_s"], chosen_s, runtime=before if precision is None else asked)
     layout = StreamLayout.of(settings, FrameLayout(**held))
     if hop_s is not None:
         raise UsageError(
@@ -214,7 +237,10 @@ def _choose_grid(
             f"{layout.frame_s:.3g} s; leave --hop out"
         )
     chunk_s = layout.chunk_samples / layout.sample_rate
-    runtime = choose_runtime(description) if tables is None else tables.run["frames"]["runtime"]
+    if tables is not None and precision is None:
+        runtime = tables.run["frames"]["runtime"]
+    else:
+        runtime = choose_runtime(description, precision or "float32")
     scores = FrameScores(layout.scores_each, layout.frame_s)
     frames = asdict(scores) | {"layout": held, "runtime": runtime}
     stream = {"chunks": layout.chunk_grid, "block_samples": layout.block_grid.window}

@@ -18,6 +18,7 @@ from hubbub.audio.decode import decode_blocks
 from hubbub.audio.remote import local_copy
 from hubbub.audio.windows import window_grid
 from hubbub.clips.table import resolve_uri
+from hubbub.config.frontends import EmbeddingSettings
 from hubbub.errors import AudioError, UsageError
 from hubbub.io.atomic import explain_read_errors
 from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
@@ -95,7 +96,9 @@ def mean_direction(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
 
 def _open_model(store: FeatureStore) -> WindowModel:
     """Open the copy of the model that made the store's rows; so an example is embedded as they were."""
-    return load_embedder(find_store_model(store), store.settings.frontend.model_hash)  # type: ignore[union-attr]
+    frontend = store.settings.frontend
+    assert isinstance(frontend, EmbeddingSettings)
+    return load_embedder(find_store_model(store), frontend.model_hash, frontend.arithmetic)
 
 
 def _find_in_store(store: FeatureStore, rows: pd.DataFrame, name: str) -> Example:

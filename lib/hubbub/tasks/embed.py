@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hubbub.config import Settings
+from hubbub.config.frontends import EmbeddingSettings
 from hubbub.errors import BundleError, StoreError
 from hubbub.io.paths import StoragePath
 from hubbub.store.features import FeatureStore
@@ -20,6 +21,7 @@ from hubbub.tasks.extract import ExtractTask
 
 if TYPE_CHECKING:
     from hubbub.models.opening import WindowModel
+    from hubbub.models.precision import Precision
 
 MODEL_FOLDER = "model"
 """Folder of a store of embeddings with a copy of the model that makes them."""
@@ -48,7 +50,9 @@ class EmbedTask(ExtractTask):
     def make_transform(self) -> EmbedTransform:
         """Make what turns windows into rows; raises `BundleError` where the model is no longer the store's."""
         settings = self.store.settings
-        return EmbedTransform(settings, load_embedder(self.model, settings.frontend.model_hash))  # type: ignore[union-attr]
+        assert isinstance(settings.frontend, EmbeddingSettings)
+        model = load_embedder(self.model, settings.frontend.model_hash, settings.frontend.arithmetic)
+        return EmbedTransform(settings, model)
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,11 @@ class EmbedTransform:
 
 
 @lru_cache(maxsize=1)
-def load_embedder(path: StoragePath, model_hash: str) -> WindowModel:
+def load_embedder(path: StoragePath, model_hash: str, precision: Precision = "float32") -> WindowModel:
     """Load the model, once a process; raises `BundleError` where it is not the one of that hash."""
     from hubbub.models.opening import open_embedder
 
-    model = open_embedder(path)
+    model = open_embedder(path, precision=precision)
     if model.model_hash != model_hash:
         raise BundleError(f"{path} has the hash {model.model_hash}; the store's embeddings are of {model_hash}")
     return model
@@ -111,7 +115,8 @@ def make_store_task(store: FeatureStore, root: StoragePath, schema: pa.Schema) -
     """Make the task that computes rows of a store, whatever they are; errors of `find_store_model`."""
     if not store.holds_embeddings:
         return ExtractTask(store, root, schema)
+    from hubbub.models.heads import get_arithmetic
     from hubbub.models.opening import list_needs
 
     model = find_store_model(store)
-    return EmbedTask(store, root, schema, model, list_needs(model))
+    return EmbedTask(store, root, schema, model, list_needs(model, get_arithmetic(store.settings)))

@@ -65,7 +65,8 @@ class LabelTask:
         run = self.tables.run
         if "needs" in run:
             return tuple(run["needs"])
-        kind = run["model"]["kind"] if "model" in run else run.get("frames", {}).get("runtime", "keras")
+        own = run.get("frames", {}).get("runtime", "keras").partition("-")[0]  # in whatever precision
+        kind = run["model"]["kind"] if "model" in run else own
         return needed_packages(kind, is_foreign="model" in run)
 
     def __call__(self, unit: Unit) -> UnitResult:

@@ -152,7 +152,8 @@ class WindowScorer(RecordingScorer):
         return np.array(valid, np.int64), np.concatenate(scores)
 
     def _load_model(self) -> WindowModel:
-        return load_model(self.task.bundle, self.task.tables.run["model_hash"])
+        run = self.task.tables.run
+        return load_model(self.task.bundle, run["model_hash"], run.get("runtime"))
 
     def _predict(self, batch: list[Window]) -> npt.NDArray[np.float16]:
         model = self._load_model()

@@ -20,6 +20,7 @@ from hubbub.models.copies import check_copy, copy_model
 from hubbub.models.embedding import export_embedding, has_exported
 from hubbub.models.heads import BACKBONE, HeadModel, embed_samples
 from hubbub.models.opening import check_model, find_model, list_needs, open_embedder, open_model
+from tests.lib.models.sounds import draw_windows
 from tests.tone_model import write_tone_model
 from tests.untrained import RATE, WINDOW_S, write_untrained
 
@@ -39,10 +40,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NETWORKS:
         write_untrained(folder / name, name)
     return folder
-
-
-def draw_windows(count: int) -> np.ndarray:
-    return np.random.default_rng(count).normal(0, 0.1, (count, round(WINDOW_S * RATE))).astype(np.float32)
 
 
 def embed_by_hand(bundle: Bundle, features: np.ndarray) -> np.ndarray:
