@@ -316,6 +316,9 @@ def read_description(path: StoragePath) -> dict[str, Any]:
     held = description.get("format") if isinstance(description, dict) else None
     if held != FORMAT:
         raise BundleError(f"{path / DESCRIPTION} has the format {held!r}; expected {FORMAT!r}")
+    for name in ("settings", "labels"):
+        if not description.get(name):
+            raise BundleError(f"{path / DESCRIPTION} is damaged: it has no {name}; copy the bundle again")
     return description
 
 

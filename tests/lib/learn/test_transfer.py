@@ -123,7 +123,7 @@ def test_outputs_are_computed_once_and_those_that_are_damaged_again(tiny_store, 
     for one in (module, streams):
         monkeypatch.setattr(one, "VALIDATION_ROWS", 8)
     job = plan(tiny_store, tmp_path / "bundle")
-    network = build_network(job.recipe, job.shape, job.statistics, job.recipe_settings)
+    network = build_network(job.recipe, job.shape, job.statistics, job.recipe_settings, batch_rows=8)
     parts = take_head(network)
     seen: list[int] = []
     predict = parts.frozen.predict_on_batch
@@ -178,7 +178,7 @@ def test_every_row_and_every_background_is_shown_once_an_epoch(tiny_store, tmp_p
 def test_crops_are_heard_as_those_that_cover_each_row(cropped_store, tmp_path):
     """Rows of which training hears a crop: the frozen layers' outputs are of all of each row, never of its padding."""
     job = plan(cropped_store, tmp_path / "bundle", **{"train.augment": False})
-    parts = take_head(build_network(job.recipe, job.shape, job.statistics, job.recipe_settings))
+    parts = take_head(build_network(job.recipe, job.shape, job.statistics, job.recipe_settings, batch_rows=8))
     source = open_frozen_source(job, parts)
     _, crops = covering_crops(cropped_store.settings, job.split.train)
     assert crops is not None
