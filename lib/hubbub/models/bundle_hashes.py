@@ -16,7 +16,7 @@ MODEL, DESCRIPTION = "model.keras", "bundle.json"
 def hash_model(folder: StoragePath, settings: Mapping[str, Any]) -> str:
     """Hash the network; of a head on embeddings also the model that makes these."""
     held, frontend = hash_file(folder / MODEL), settings.get("frontend", {})
-    return held if frontend.get("name") != "embedding" else canonical_hash([held, frontend["model_hash"]])
+    return held if frontend.get("name") != "embedding" else canonical_hash([held, frontend.get("model_hash")])
 
 
 def refuse_change(path: StoragePath, description: Mapping[str, Any], model_hash: str) -> None:
