@@ -71,10 +71,12 @@ def train(
     from hubbub.config.recipes import load_recipe_settings
     from hubbub.pipelines.inputs import choose_model
     from hubbub.pipelines.quantities import format_duration
+    from hubbub.pipelines.train import as_output_folder
     from hubbub.pipelines.train import train as train_model
 
     from .console import reporter
 
+    as_output_folder(output)  # before the store is opened
     model = choose_model(store, model, reporter.say)
     result = train_model(
         store,

@@ -44,7 +44,7 @@ def train(
 ) -> TrainResult:
     """Train a model; see `hubbub.train`, which returns the bundle."""
     reporter = choose_reporter(reporter, progress=progress)
-    folder = require_local(as_path(out, "out"), "train into a folder here, then copy it: --model reads s3://, too")
+    folder = as_output_folder(out)
     log = JsonLog(None if log_json is None else Path(log_json), "train", reporter.warn)
     opened = as_store(store)
     model = choose_model(opened, model, reporter.say)
@@ -92,6 +92,11 @@ def _log_and_show(log: JsonLog, show: Callable[..., None]) -> Callable[[dict[str
         show(line)
 
     return on_epoch
+
+
+def as_output_folder(out: PathLike) -> Path:
+    """Take the folder of a bundle to make; raises `UsageError` for one in a bucket."""
+    return require_local(as_path(out, "out"), "train into a folder here, then copy it: --model reads s3://, too")
 
 
 def require_local(path: StoragePath, instead: str) -> Path:
