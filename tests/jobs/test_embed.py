@@ -250,7 +250,7 @@ def test_heads_take_clips_of_several_labels_and_labels_with_few(name: str, model
     words = ("--label-column", "label", "--fold-column", "fold", "--label-separator", "|")
     succeed("index", tmp_path / "sounds" / "clips.csv", "-o", table, "--path-column", "file_name", *words)
     embed(table, "--model", model, "-o", store)
-    succeed("train", store, "-o", bundle, "--model", name, "--test-fold", 1, "--epochs", 12)
+    succeed("train", store, "-o", bundle, "--model", name, "--test-fold", 1)
     evaluation = library.evaluate(bundle, store)
     assert set(evaluation.predictions) >= {"labels", "called"}
     right = [set(ours) == set(theirs) for ours, theirs in evaluation.predictions[["labels", "called"]].to_numpy()]
