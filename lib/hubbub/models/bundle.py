@@ -305,6 +305,9 @@ def read_description(path: StoragePath) -> dict[str, Any]:
     held = description.get("format") if isinstance(description, dict) else None
     if held != FORMAT:
         raise BundleError(f"{path / DESCRIPTION} has the format {held!r}; expected {FORMAT!r}")
+    for name in ("settings", "labels"):
+        if not description.get(name):
+            raise BundleError(f"{path / DESCRIPTION} is damaged: it has no {name}; copy the bundle again")
     return description
 
 
@@ -378,7 +381,7 @@ def check_model(path: StoragePath) -> None:
 def _hash_model(folder: StoragePath, settings: Mapping[str, Any]) -> str:
     """Hash the network; of a head on embeddings also the model that makes these."""
     held, frontend = hash_file(folder / MODEL), settings.get("frontend", {})
-    return held if frontend.get("name") != "embedding" else canonical_hash([held, frontend["model_hash"]])
+    return held if frontend.get("name") != "embedding" else canonical_hash([held, frontend.get("model_hash")])
 
 
 def _refuse_change(path: StoragePath, description: Mapping[str, Any], model_hash: str) -> None:
@@ -391,8 +394,7 @@ def _refuse_change(path: StoragePath, description: Mapping[str, Any], model_hash
 
 def _refuse_damage(path: StoragePath, description: Mapping[str, Any], settings: Settings, model_hash: str) -> None:
     _refuse_change(path, description, model_hash)
-    if description.get("settings_hash") != settings.hash:
-        said = description.get("settings_hash")
+    if (said := description.get("settings_hash")) != settings.hash:
         raise BundleError(
             f"{path / DESCRIPTION}: its settings hash to {settings.hash}, expected {said}: copy the bundle again"
         )

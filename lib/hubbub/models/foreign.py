@@ -16,7 +16,7 @@ from hubbub.errors import BundleError
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.io.text import count_noun, make_visible
 from hubbub.models.described import BATCH_ROWS, DescribedNetwork
-from hubbub.models.foreign_files import ForeignFiles, local_model, read_foreign
+from hubbub.models.foreign_files import ForeignFiles, open_files
 from hubbub.models.frames import FrameLayout, pool_frames
 from hubbub.models.runtimes import open_network
 from hubbub.models.sliding import SlidingWindows
@@ -149,9 +149,8 @@ def open_foreign(path: str | StoragePath) -> ForeignModel:
         When its bucket cannot be reached, or does not let us in.
     """
     path = parse_path(path)
-    files = read_foreign(path)
-    given = files.given
-    with local_model(path) as local:
+    with open_files(path) as (files, local):
+        given = files.given
         network = open_network(given.kind, local.parent / given.file, signature=given.signature)
         described = DescribedNetwork(network, given, str(path))
     described.check(len(files.labels))
@@ -172,7 +171,7 @@ def plan_sliding(files: ForeignFiles) -> SlidingWindows | None:
 
 def describe(files: ForeignFiles) -> dict[str, Any]:
     """Describe a model as `bundle.json` does a bundle."""
-    given, settings = files.given, files.given.settings
+    given, settings, scores = files.given, files.given.settings, files.given.outputs.scores
     rules = {label: _make_rule(given, label) for label in files.labels}
     sliding = plan_sliding(files)
     return {
@@ -189,6 +188,7 @@ def describe(files: ForeignFiles) -> dict[str, Any]:
         "n_bands": settings.frontend.n_bands,
         **({} if given.hop_s is None else {"hop_s": given.hop_s}),
         **({} if sliding is None else {"frames": asdict(sliding.frames)}),
+        **({} if scores is None or scores.activation == "none" else {"activation": scores.activation}),
         "model_hash": files.model_hash,
     }
 

@@ -63,8 +63,18 @@ def read_foreign(path: StoragePath) -> ForeignFiles:
     UsageError
         When its bucket cannot be reached, or does not let us in.
     """
+    with open_files(path) as (files, _):
+        return files
+
+
+@contextmanager
+def open_files(path: StoragePath) -> Iterator[tuple[ForeignFiles, Path]]:
+    """Give what a model's files say, and its YAML file on this machine, beside which are the files that were hashed.
+
+    Errors of `read_foreign`.
+    """
     with local_model(path) as local:
-        return _read_local(path, local)
+        yield _read_local(path, local), local
 
 
 @contextmanager

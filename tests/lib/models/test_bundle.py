@@ -79,6 +79,8 @@ DAMAGE = [
     (lambda folder: (folder / "model.keras").unlink(), "model.keras is missing"),
     (lambda folder: (folder / "model.keras").write_bytes(b"PK cut short"), "was changed or cut short"),
     (lambda folder: spoil_json(folder, settings_hash="0" * 16), "expected 0000000000000000"),
+    (lambda folder: spoil_json(folder, settings=None), "bundle.json is damaged: it has no settings; copy the bundle"),
+    (lambda folder: spoil_json(folder, labels=None), "bundle.json is damaged: it has no labels; copy the bundle"),
     (lambda folder: spoil_json(folder, settings={"dtype": "int8"}), "is a damaged bundle.*dtype"),
 ]
 

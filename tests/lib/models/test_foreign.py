@@ -125,6 +125,7 @@ def test_logits_become_scores(tmp_path: Path):
     for activation, expected in (("sigmoid", sigmoid(logits)), ("softmax", softmax)):
         scores = {"name": "scores", "activation": activation}
         model = open_windows(tmp_path, activation=None, outputs={"scores": scores})
+        assert model.description["activation"] == activation
         np.testing.assert_allclose(model.predict(model.prepare(samples)), expected, atol=TOLERANCE)
 
 
