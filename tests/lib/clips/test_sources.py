@@ -130,7 +130,7 @@ def test_esc50_has_columns_of_its_own(esc10_mini: Path):
 
 def test_esc50_without_its_columns_says_which_there_are(tmp_path: Path):
     touch(tmp_path, "a.wav")
-    with pytest.raises(ClipTableError, match=r"no column 'filename' .*known are file, kind"):
+    with pytest.raises(ClipTableError, match=r"no column 'filename' .*known: file, kind"):
         listed(write(tmp_path / "x.csv", "file,kind\na.wav,dog\n"), "esc50")
 
 
