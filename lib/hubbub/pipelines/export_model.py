@@ -93,7 +93,7 @@ def _is_done(folder: Path, identity: str) -> bool:
             f"{folder} holds another exported model, or another format ({make_visible(str(record.get('kind')))}); give "
             "another -o, or delete it"
         )
-    if read_foreign(folder / YAML).model_hash != record["model_hash"]:
+    if read_foreign(folder / YAML).model_hash != record.get("model_hash"):
         raise BundleError(f"{folder} was changed since it was exported; delete it, and run the same command again")
     return True
 
