@@ -115,18 +115,18 @@ def write_external(folder: Path, name: str) -> Path:
     return path
 
 
-def write_frames(folder: Path, *, nan_in_silence: bool = False, **changed: Any) -> Path:
+def write_frames(folder: Path, *, nan_in_silence: bool = False, is_padded: bool = True, **changed: Any) -> Path:
     """Write a network that scores frames, [batch, sample] -> [batch, frame, label], and its YAML file.
 
     With `nan_in_silence` it divides by a window's loudest sample, so that a window of silence has no scores.
+    Where it is not padded, the first and the last frame of a window are missing.
     """
     from onnx import helper
 
+    pads = [STRIDE, STRIDE] if is_padded else [0, 0]
     nodes = [
         helper.make_node("Unsqueeze", ["audio", "middle"], ["image"]),
-        helper.make_node(
-            "Conv", ["image", "kernels"], ["sums"], kernel_shape=[KERNEL], strides=[STRIDE], pads=[STRIDE, STRIDE]
-        ),
+        helper.make_node("Conv", ["image", "kernels"], ["sums"], kernel_shape=[KERNEL], strides=[STRIDE], pads=pads),
         helper.make_node("Transpose", ["sums"], ["turned"], perm=[0, 2, 1]),
         helper.make_node("Sigmoid", ["turned"], ["whole" if nan_in_silence else "scores"]),
     ]
@@ -136,8 +136,9 @@ def write_frames(folder: Path, *, nan_in_silence: bool = False, **changed: Any) 
             helper.make_node("Div", ["loudest", "loudest"], ["one"]),
             helper.make_node("Mul", ["whole", "one"], ["scores"]),
         ]
+    count = FRAMES if is_padded else FRAMES - 2
     held = {"kernels": kernels(), "middle": np.array([1], np.int64)}
-    save_onnx(folder / "net.onnx", nodes, {"audio": ["n", WINDOW]}, {"scores": ["n", FRAMES, 3]}, held)
+    save_onnx(folder / "net.onnx", nodes, {"audio": ["n", WINDOW]}, {"scores": ["n", count, 3]}, held)
     scores = {"name": "scores", "layout": ["batch", "frame", "label"], "frame_s": STRIDE / RATE, "halo_frames": 2}
     return write_yaml(folder, **{"outputs": {"scores": scores}} | changed)
 

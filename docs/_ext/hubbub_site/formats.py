@@ -29,6 +29,7 @@ CLIP_MEANINGS = {
     "sample_rate": "Hz",
     "channels": "number of channels",
     "recorded_at": "when the recording began, UTC; null: unknown",
+    "group": "of the clip table: what is of one place or recorder, or the recording itself",
 }
 
 ROW_MEANINGS = {
@@ -66,6 +67,7 @@ LABEL_MEANINGS = {
     "mean_scores": "mean of the scores of each label",
     "peak_scores": "largest score of each label",
     "recorded_at": "when the recording began, UTC; null: unknown",
+    "group": "of the clip table: what is of one place or recorder, or the recording itself",
     "start_s": "seconds from the recording's start to the window's",
     "end_s": "seconds from the recording's start to the window's end",
     "scores": "a score a label, in the order of `labels` in `run.json`",

@@ -92,6 +92,9 @@ class Scores(Output):
     activation: Literal["none", "sigmoid", "softmax"] = Field(
         "none", description="none: scores of 0 to 1; sigmoid or softmax: the output is logits, and this is applied"
     )
+    exclusive: bool = Field(
+        False, description="true: scores share 1 between the labels, as those after a softmax in the network do"
+    )
     frame_s: float | None = Field(
         None, gt=0, description="seconds of a frame: events have its precision; null: frames are averaged"
     )
@@ -200,6 +203,8 @@ class ForeignSettings(Frozen):
             raise ValueError("outputs.scores and labels go together: give both, or neither")
         if isinstance(self.labels, tuple):
             check_labels(self.labels, "labels")
+        if scores is not None and scores.exclusive and scores.activation == "sigmoid":
+            raise ValueError("outputs.scores.exclusive: after a sigmoid each label stands alone: remove one of both")
         for name in ("frame_s", "halo_frames") if scores is not None else ():
             if getattr(scores, name) is not None and "frame" not in (self.scores_layout or ()):
                 raise ValueError(f"outputs.scores.{name} needs frames: expected a layout such as [batch, frame, label]")

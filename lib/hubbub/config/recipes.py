@@ -282,7 +282,7 @@ def explain_unknown_key(name: str, model: str | None = None) -> str:
     """
     if model is not None and name in KEYS:
         having = [other for other in DEFAULTS if name in keys_of(other)]
-        return f"{model} has none such; leave it out, or use --model {' or '.join(having)}"
+        return f"{model} has no such setting; leave it out, or use --model {' or '.join(having)}"
     keys, last = KEYS if model is None else keys_of(model), name.rpartition(".")[2]
     meant = _OTHERS_NAMES.get(last) or next((key for key in keys if key.rpartition(".")[2] == last), None)
     return f"did you mean '{meant}'? (known: {', '.join(sorted(keys))})" if meant else suggest_nearest(name, keys)

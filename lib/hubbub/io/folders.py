@@ -93,15 +93,26 @@ def refuse_foreign_folder(path: StoragePath, mark: str, what: str) -> None:
         raise StoreError(f"{path} holds something else ({some}); give a new folder for {what}")
 
 
-def refuse_foreign_file(path: StoragePath, begins: bytes, what: str) -> None:
-    """Refuse to put `what` in the place of something else.
+def refuse_foreign_file(path: StoragePath, begins: bytes, what: str, ending: str | None = None) -> None:
+    """Refuse to put `what` in the place of something else, or where no file can be.
+
+    Parameters
+    ----------
+    begins
+        The first bytes of such a file.
+    ending
+        What its name has to end in, where readers go by that.
 
     Raises
     ------
     StoreError
-        Where `path` is a folder, or a file that does not begin as `what` does.
+        Where `path` is a folder, a file that does not begin as `what` does, or within a file; or has another ending.
     """
+    if ending is not None and path.suffix.lower() != ending:
+        raise StoreError(f"{path}: {what} is a {ending} file; give a name such as {path.with_suffix(ending).name}")
     with explain_read_errors(path):
+        if is_local(path) and (held := next((folder for folder in path.parents if folder.exists()), Path())).is_file():
+            raise StoreError(f"{path}: {held} is a file; give a folder for {what}")
         if path.is_dir():
             raise StoreError(f"{path} is a folder; give a file for {what}")
         if path.is_file():

@@ -31,7 +31,7 @@ _EVENT_COLUMNS = [
     pa.field("mean", pa.float32(), nullable=False),
     pa.field("onset_at", pa.timestamp("us", tz="UTC")),
 ]
-_NOT_CARRIED_COLUMNS = {"labels", "fold", "split", "group", "size_bytes"}  # of no meaning to a labelled event
+_NOT_CARRIED_COLUMNS = {"labels", "fold", "split", "size_bytes"}  # of no meaning to labelled sound
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def label_schemas(clips: pa.Schema, n_labels: int, frames: FrameScores | None = 
         ("scores", stored),
     ]
     return LabelSchemas(
-        files=pa.schema([*_FILE_COLUMNS, *summary, CLIP_SCHEMA.field("recorded_at"), *segment, *carried]),
+        files=pa.schema(
+            [*_FILE_COLUMNS, *summary, CLIP_SCHEMA.field("recorded_at"), *segment, CLIP_SCHEMA.field("group"), *carried]
+        ),
         windows=pa.schema(window),
         events=pa.schema([*_EVENT_COLUMNS, segment[0], *carried]),
     )

@@ -38,7 +38,8 @@ from hubbub.learn.outcomes import describe_calls
 from hubbub.learn.reliability import Reliability, label_probabilities, measure_reliability
 from hubbub.learn.splits import SplitRule, labelled_rows, select_recorded, select_test
 from hubbub.learn.targets import mark_labels, pair_labels
-from hubbub.models.bundle import Bundle, check_frontend
+from hubbub.models.bundle import Bundle
+from hubbub.models.fit import check_frontend
 from hubbub.store.features import FeatureStore
 
 FORMAT = "hubbub-evaluation/1"

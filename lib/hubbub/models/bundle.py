@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hubbub.audio.frontends import compute_features
-from hubbub.config import Settings, describe_difference, parse_settings
+from hubbub.config import Settings, parse_settings
 from hubbub.errors import BundleError, SettingsError
 from hubbub.io.atomic import explain_read_errors, hash_file, local_file, read_bytes
 from hubbub.io.paths import StoragePath, is_local, parse_path
@@ -355,22 +355,6 @@ def write_bundle(
     for name in (MODEL, DESCRIPTION, CARD):
         with open(folder / name, "rb") as file:
             os.fsync(file.fileno())
-
-
-def check_frontend(bundle_settings: Settings, store_settings: Settings) -> None:
-    """Refuse features that the model was not trained on.
-
-    Raises
-    ------
-    BundleError
-        With both hashes and what differs.
-    """
-    if bundle_settings.hash != store_settings.hash:
-        lines = "; ".join(describe_difference(bundle_settings.full_values, store_settings.full_values))
-        raise BundleError(
-            f"the model was trained on features {bundle_settings.hash}, these are {store_settings.hash}; "
-            f"the model's are {lines}. Make features with the model's settings, or train on these"
-        )
 
 
 def check_model(path: StoragePath) -> None:

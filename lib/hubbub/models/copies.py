@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hubbub.errors import BundleError
 from hubbub.io.atomic import atomic_write, local_file, write_bytes
-from hubbub.io.folders import list_names
+from hubbub.io.folders import list_names, remove_file
 from hubbub.io.paths import StoragePath
 from hubbub.models import bundle, embedding
 from hubbub.models.foreign_files import is_foreign, read_foreign
@@ -44,6 +44,9 @@ def copy_model(source: StoragePath, folder: StoragePath, *, export: bool = False
     """
     if is_foreign(source):
         described, *others = read_foreign(source).names
+        for name in list_names(folder):  # a copy made under another name, which is not whole
+            if name != described and is_foreign(folder / name):
+                remove_file(folder / name)
         for name in (*others, described):
             _copy_file(source.parent / name, folder / name)
     else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hubbub.audio.frontends import compute_features
 from hubbub.config import Settings
-from hubbub.config.foreign import ForeignSettings, Rule
+from hubbub.config.foreign import ForeignSettings, Rule, Scores
 from hubbub.errors import BundleError
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.io.text import count_noun, make_visible
@@ -70,7 +70,8 @@ class ForeignModel:
     @cached_property
     def _sliding(self) -> SlidingWindows | None:
         """How windows slide over a stream; None for a model that scores windows."""
-        return plan_sliding(self.files)
+        planned = plan_sliding(self.files)
+        return None if planned is None else planned.fit(self._network.shapes["scores"][0], str(self.path))
 
     @property
     def frames(self) -> FrameLayout | None:
@@ -155,8 +156,7 @@ def open_foreign(path: str | StoragePath) -> ForeignModel:
         described = DescribedNetwork(network, given, str(path))
     described.check(len(files.labels))
     model = ForeignModel(path, files, described)
-    if model._sliding is not None:
-        model._sliding.check(described.shapes["scores"][0], str(path))
+    model._sliding  # noqa: B018 - a number of frames that does not fit shows here
     return model
 
 
@@ -188,9 +188,16 @@ def describe(files: ForeignFiles) -> dict[str, Any]:
         "n_bands": settings.frontend.n_bands,
         **({} if given.hop_s is None else {"hop_s": given.hop_s}),
         **({} if sliding is None else {"frames": asdict(sliding.frames)}),
-        **({} if scores is None or scores.activation == "none" else {"activation": scores.activation}),
+        **_describe_activation(scores),
         "model_hash": files.model_hash,
     }
+
+
+def _describe_activation(scores: Scores | None) -> dict[str, str]:
+    """Whether labels share 1, or each stands alone; nothing where nobody says."""
+    if scores is not None and scores.exclusive:
+        return {"activation": "softmax"}
+    return {} if scores is None or scores.activation == "none" else {"activation": scores.activation}
 
 
 def _make_rule(given: ForeignSettings, label: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ is cut.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,10 +46,13 @@ class SlidingWindows:
     first: int
     """Scores at a window's begin that are left out."""
 
+    missing: int = 0
+    """Scores that a network which needs sound around a frame lacks at a window's begin; see `fit`."""
+
     @property
     def left(self) -> int:
         """Frontend frames before those that are kept."""
-        return self.first * self.frames.stride
+        return (self.missing + self.first) * self.frames.stride
 
     @property
     def kept(self) -> int:
@@ -79,17 +82,27 @@ class SlidingWindows:
         parts = choose_parts(kept * stride * frontend.hop_samples / frontend.sample_rate)
         multiple = (kept - kept % min(parts, kept)) * stride
         edge = -(-(frontend.n_fft // 2) // frontend.hop_samples)
-        reach = max(first * stride, window - first * stride - multiple) + 2 * edge
+        most_missing = int(MOST_OFF * total / 2) + 1
+        reach = max((most_missing + first) * stride, window - first * stride - multiple) + 2 * edge
         return cls(FrameLayout(stride, multiple, multiple * -(-reach // multiple), _silence(settings)), window, first)
 
-    def check(self, total: int, where: str) -> None:
-        """Refuse a network that gives another number of frames a window, `total`, than its windows should have."""
+    def fit(self, total: int, where: str) -> SlidingWindows:
+        """Fit to a network that gives `total` frames a window: the middle one is that of the window.
+
+        So it is of networks whose convolutions are not padded; else their events would come early.
+
+        Raises
+        ------
+        BundleError
+            That is another number of frames than windows of this length have.
+        """
         expected = self.window / self.frames.stride
         if total < self.first + self.kept or abs(total - expected) > max(2, MOST_OFF * expected):
             raise BundleError(
                 f"{where}: the network gives {total} frames a window, and outputs.scores.frame_s makes about "
                 f"{expected:.4g}; give the frame_s of its frames"
             )
+        return replace(self, missing=int((expected - total) / 2))
 
     def score_block(
         self,

@@ -196,7 +196,7 @@ def _describe_speed(summary: RunSummary) -> str:
     if not summary.audio_s:
         return ""
     times = summary.audio_s / max(summary.wall_s, 1e-9)
-    return f" ({summary.audio_s / 3600:.3g} h of audio, {times:.0f} times real time)"
+    return f" ({summary.audio_s / 3600:.3g} h of audio, {times:.{0 if times >= 10 else 1}f} times real time)"
 
 
 def _describe_stages(summary: RunSummary) -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from hubbub.io.folders import refuse_foreign_folder
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun, make_visible
 from hubbub.models.backends import import_keras
-from hubbub.models.bundle import Bundle, load_bundle, read_description
+from hubbub.models.bundle import Bundle, load_bundle
 from hubbub.models.exporters import Exporter, find_exporter
 from hubbub.models.exporters.description import count_frames
 from hubbub.models.exporters.folder import RECORD, YAML, describe_record, read_record, sync_folder, write_beside
@@ -26,6 +26,7 @@ from hubbub.models.exporters.heads import join_head
 from hubbub.models.foreign import ForeignModel, open_foreign
 from hubbub.models.foreign_files import is_foreign, read_foreign
 from hubbub.models.heads import is_head
+from hubbub.models.opening import read_description
 from hubbub.pipelines.export_rows import ComparedRows, choose_rows
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -76,9 +77,12 @@ def export_model(
         raise BundleError(f"{path} is the YAML file of a model, which needs no export; expected the folder of a bundle")
     description = read_description(path)
     identity = canonical_hash([description, exporter.format])
+    source = None if compare is None else as_path(compare, "compare")
     if not _is_done(folder, identity):
-        _export(path, folder, exporter, identity, None if compare is None else as_path(compare, "compare"), reporter)
+        _export(path, folder, exporter, identity, source, reporter)
         return _report(folder, reporter, was_done=False)
+    if source is not None and str(source) != read_record(folder)["compared"]["of"]:
+        _compare_again(path, folder, exporter, source, reporter)
     return _report(folder, reporter, was_done=True)
 
 
@@ -116,13 +120,24 @@ def _export(
             exporter.write(bundle.network, partial / exporter.file, count_frames(bundle))
             write_beside(partial, bundle, exporter)
             exported = _open_again(partial / YAML, exporter)
-            found = {"rows": len(rows.values), "of": rows.source, "max_difference": _compare(bundle, exported, rows)}
+            found = _compare(bundle, exported, rows)
             made = {"identity": identity, "model_hash": exported.model_hash}
             write_json(partial / RECORD, describe_record(bundle, exporter, found) | made)
             sync_folder(partial)
             os.rename(partial, folder)
         finally:
             _clear(partial)
+
+
+def _compare_again(
+    path: StoragePath, folder: Path, exporter: Exporter, source: StoragePath, reporter: Reporter
+) -> None:
+    """Compare what was exported earlier on other rows, and write down on which."""
+    exporter.require_packages()
+    with reporter.show_waiting("loading Keras"):
+        bundle = _open(path, exporter)
+    found = _compare(bundle, open_foreign(folder / YAML), choose_rows(bundle, source))
+    write_json(folder / RECORD, read_record(folder) | {"compared": found})
 
 
 def _clear(partial: Path) -> None:
@@ -150,8 +165,8 @@ def _open_again(path: Path, exporter: Exporter) -> ForeignModel:
         ) from None
 
 
-def _compare(bundle: Bundle, exported: ForeignModel, rows: ComparedRows) -> float:
-    """Largest difference of any score.
+def _compare(bundle: Bundle, exported: ForeignModel, rows: ComparedRows) -> dict[str, Any]:
+    """What `export.json` says of the largest difference of any score.
 
     Raises
     ------
@@ -163,10 +178,10 @@ def _compare(bundle: Bundle, exported: ForeignModel, rows: ComparedRows) -> floa
     if not difference <= MOST_DIFFERENCE:  # so written, NaN is caught too
         raise BundleError(
             f"{exported.given.file} gives other scores than {bundle.path}, by up to {difference:.3g} on "
-            f"{count_noun(len(rows.values), 'window')} of {rows.source}; expected {MOST_DIFFERENCE:g} at most. Nothing "
-            "was kept; try another --format"
+            f"{count_noun(len(rows.values), 'window')} of {rows.source}; expected {MOST_DIFFERENCE:g} at most: "
+            "use another --format"
         )
-    return difference
+    return {"rows": len(rows.values), "of": rows.source, "max_difference": difference}
 
 
 def _report(folder: Path, reporter: Reporter, *, was_done: bool) -> ExportResult:

@@ -16,7 +16,8 @@ from hubbub.clips.sources.tree import is_audio
 from hubbub.errors import AudioError, UsageError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import make_visible
-from hubbub.models.bundle import Bundle, check_frontend
+from hubbub.models.bundle import Bundle
+from hubbub.models.fit import check_frontend
 from hubbub.models.foreign import ForeignModel
 from hubbub.models.frames import FrameLayout
 from hubbub.store.opening import is_store, open_store

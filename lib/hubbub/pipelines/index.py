@@ -87,7 +87,7 @@ def index(
     options = ClusterOptions(cluster, workers, client=client)
     options.check()
     if output is not None:
-        refuse_foreign_file(output, b"PAR1", "a clip table")
+        refuse_foreign_file(output, b"PAR1", "a clip table", ".parquet")
     zone = None if timezone is None else parse_timezone(timezone)
     listing = _list(source, format, columns, pattern, reporter, normalise=normalise_labels)
     held = output if append and output is not None and output.exists() else None

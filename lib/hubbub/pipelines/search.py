@@ -95,7 +95,7 @@ def search(
         raise UsageError(f"--top {top}: expected 1 to {MOST_TOP:,}")
     output = None if out is None else as_path(out, "out")
     if output is not None:
-        refuse_foreign_file(output, b"PAR1", "a clip table")
+        refuse_foreign_file(output, b"PAR1", "a clip table", ".parquet")
     opened = as_store(store)
     require_embeddings(opened)
     log = JsonLog(None if log_json is None else Path(log_json), "search", reporter.warn)
@@ -103,6 +103,9 @@ def search(
     with reporter.show_waiting("finding the examples"):
         rows = opened.rows(_list_columns(opened, names, with_example=with_example))
         examples = find_examples(opened, rows, names)
+    for example in examples:
+        if example.is_silent:
+            reporter.warn(f"--like {example.name} is silence, every sample 0: what is found is like silence")
     query = mean_direction(examples)
     if not with_example:
         rows = rows[~_is_heard(rows, examples, opened.settings.windows.duration_s)]

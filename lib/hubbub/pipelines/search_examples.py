@@ -52,6 +52,8 @@ class Example:
         What the store may call its recording.
     start_s, end_s
         Which stretch of the recording it is.
+    is_silent
+        Whether every sample of it is 0; of what lies in the store nobody knows.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Example:
     uris: tuple[str, ...]
     start_s: float
     end_s: float
+    is_silent: bool = False
 
 
 def is_in_store(name: str) -> bool:
@@ -125,13 +128,14 @@ def _embed(store: FeatureStore, model: WindowModel | None, name: str) -> Example
     path, start_s, length_s = _find_recording(name, store.settings.windows.duration_s)
     try:
         with local_copy(path) as local:
-            vectors = list(_embed_windows(store, model, local, start_s, length_s))
+            found = list(_embed_windows(store, model, local, start_s, length_s))
     except AudioError as error:
         raise UsageError(f"--like {name} cannot be read: {error.reason}") from None
-    if not vectors:
+    if not found:
         raise UsageError(f"--like {name}: there is no sound from {start_s:g} s on; give an earlier second")
-    direction = _mean(np.concatenate(vectors), f"--like {name}")
-    return Example(name, direction, _spell_uris(path, store), start_s, start_s + length_s)
+    direction = _mean(np.concatenate([vectors for vectors, _ in found]), f"--like {name}")
+    is_silent = all(silent for _, silent in found)
+    return Example(name, direction, _spell_uris(path, store), start_s, start_s + length_s, is_silent)
 
 
 def _find_recording(name: str, window_s: float) -> tuple[StoragePath, float, float]:
@@ -155,15 +159,19 @@ def _find_recording(name: str, window_s: float) -> tuple[StoragePath, float, flo
 
 def _embed_windows(
     store: FeatureStore, model: WindowModel, path: Path, start_s: float, length_s: float
-) -> Iterator[npt.NDArray[np.floating]]:
-    """Vectors of the stretch's windows, [window, dimension] as the store would hold them, some at a time."""
+) -> Iterator[tuple[npt.NDArray[np.floating], bool]]:
+    """Some of the stretch's windows at a time.
+
+    Their vectors, [window, dimension] as the store would hold them, and whether their samples are all zeros.
+    """
     rate, grid = store.settings.frontend.sample_rate, replace(window_grid(store.settings), only_first=False)
     count = None if math.isinf(length_s) else round(length_s * rate)
     channel = choose_channel(store.settings)
     blocks = decode_blocks(path, sample_rate=rate, channel=channel, first=round(start_s * rate), count=count)
     windows = grid.split(blocks)
     while some := [window.samples for window in islice(windows, _WINDOWS_AT_ONCE)]:
-        yield embed_samples(model, np.stack(some), store.settings)[:, 0]
+        samples = np.stack(some)
+        yield embed_samples(model, samples, store.settings)[:, 0], not samples.any()
 
 
 def _spell_uris(path: StoragePath, store: FeatureStore) -> tuple[str, ...]:

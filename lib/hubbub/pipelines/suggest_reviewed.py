@@ -55,11 +55,9 @@ class Reviewed:
         found = np.zeros(len(windows), bool)
         if not self._spans:
             return found
-        codes, uris = pd.factorize(windows.uri)
-        for code, uri in enumerate(uris):
-            spans = self._spans.get(find_address(uri, root))
+        for uri, own in pd.Series(windows.uri).groupby(windows.uri, sort=False).indices.items():
+            spans = self._spans.get(find_address(str(uri), root))
             for start_s, end_s in spans if spans is not None else ():
-                own = np.flatnonzero(codes == code)
                 found[own] |= overlaps(start_s, end_s, windows.start_s[own], windows.end_s[own])
         return found
 

@@ -80,6 +80,8 @@ def open_source(given: PathLike | LabelTables | FeatureStore, model: PathLike | 
     if isinstance(given, FeatureStore) or is_store(path):
         store = given if isinstance(given, FeatureStore) else open_store(path)
         return _from_store(store, None if model is None else _open_scorer(as_path(model, "model"), store))
+    if not path.exists():
+        raise UsageError(f"{path} does not exist; expected label tables or a feature store")
     raise UsageError(
         f"{path} is neither label tables nor a feature store; expected a folder that hubbub label or hubbub embed made"
     )
@@ -95,7 +97,8 @@ def _from_labels(tables: LabelTables) -> WindowSource:
 
     def describe(uris: set[str]) -> dict[str, dict[str, Any]]:
         files = tables.files()
-        return _tell(files[files["uri"].isin(uris)], ("version",))
+        told = ("version", "group") if "group" in files else ("version",)  # which older tables do not have
+        return _tell(files[files["uri"].isin(uris)], told)
 
     return WindowSource(
         path=tables.path,

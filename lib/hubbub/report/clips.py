@@ -93,7 +93,7 @@ def _make_card(row: Mapping[str, Any], clips: ClipTable, longest_s: float, *, is
     where += "" if end_s is None else f" to {clock(end_s)}"
     until_s = min(start_s + longest_s, end_s if end_s is not None else np.inf)
     shown = show_stretch(row["uri"], clips.root, None, start_s=start_s, end_s=until_s, version=row["version"])
-    facts = [(name, f"{row[name]:.3f}") for name in _NUMBERS if isinstance(row.get(name), float)]
+    facts = [(name, f"{row[name]:.4f}") for name in _NUMBERS if isinstance(row.get(name), float)]
     facts += [(name, row[name]) for name in _TEXTS if isinstance(row.get(name), str) and row[name]]
     rank = row["rank"] if is_ranked else None
     return Card(row["uri"], rank, where, tuple(row["labels"]), tuple(facts), shown)

@@ -130,7 +130,7 @@ def test_a_file_gives_sections_and_assignments_come_after_it(tmp_path: Path) -> 
 @pytest.mark.parametrize("key", [key for key in KEYS if key not in keys_of("default")])
 def test_a_setting_that_the_model_has_not_is_refused_with_the_models_that_have_it(key: str) -> None:
     value = getattr(DEFAULTS[IMAGES].model, key.split(".")[1])
-    message = f"'{key}': default has none such; leave it out, or use --model inception-v3 or mobilenet-v2 or effi"
+    message = f"'{key}': default has no such setting; leave it out, or use --model inception-v3 or mobilenet-v2 or effi"
     with pytest.raises(SettingsError, match=message):
         parse_recipe_settings("default", {key: value})
 

@@ -158,6 +158,15 @@ def test_foreign_folders_and_files_are_refused(root: StoragePath):
         folders.refuse_foreign_file(root / "theirs" / "notes.txt", b"PAR1", "a table")
     with pytest.raises(StoreError, match="is a folder; give a file for a table"):
         folders.refuse_foreign_file(root / "theirs", b"PAR1", "a table")
+    with pytest.raises(StoreError, match=r"x\.csv: a table is a \.parquet file; give a name such as x\.parquet"):
+        folders.refuse_foreign_file(root / "x.csv", b"PAR1", "a table", ".parquet")
+    folders.refuse_foreign_file(root / "new" / "x.parquet", b"PAR1", "a table", ".parquet")
+
+
+def test_a_file_within_a_file_is_refused(tmp_path: Path):
+    (tmp_path / "notes.txt").write_bytes(b"PAR1")
+    with pytest.raises(StoreError, match=r"notes\.txt is a file; give a folder for a table"):
+        folders.refuse_foreign_file(tmp_path / "notes.txt" / "deep" / "x.parquet", b"PAR1", "a table")
 
 
 def test_a_bucket_that_is_not_there_is_no_traceback(s3: str):

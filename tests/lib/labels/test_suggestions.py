@@ -216,6 +216,15 @@ def test_a_diverse_choice_does_not_depend_on_the_order(seed: int, parts: int, is
         assert (np.diff(starts) >= WINDOW_S).all()
 
 
+def test_of_wide_windows_fewer_are_compared(monkeypatch: pytest.MonkeyPatch):
+    windows = make_windows(3, recordings=6, windows=10)
+    a_window = windows.scores[:1].nbytes + windows.vectors[:1].nbytes
+    monkeypatch.setattr(diverse, "MOST_BYTES", 5 * a_window)
+    chosen = choose("diverse", windows, 60, parts=7)
+    assert 1 < len(chosen) <= 5
+    pd.testing.assert_frame_equal(chosen, choose("diverse", windows, 60))
+
+
 def test_what_was_heard_already_is_what_a_diverse_choice_stays_away_from():
     vectors = np.array([[2, 0], [1, 0.1], [0, 1], [0.1, 1], [-9, 0], [0, 0], [np.nan, 1]], np.float16)
     windows = make_windows(0, recordings=7, windows=1, labels=1)

@@ -178,7 +178,7 @@ REFUSED = [
     (lambda: parse_recipe_settings("inception-v3", {"model.side_px": 74}), "model.side_px: expected at least 75"),
     (
         lambda: parse_recipe_settings("default", {"model.channels": "deltas"}),
-        "unknown setting 'model.channels': default has none such; leave it out, or use --model inception-v3 or",
+        "unknown setting 'model.channels': default has no such setting; leave it out, or use --model inception-v3 or",
     ),
 ]
 

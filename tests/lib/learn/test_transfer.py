@@ -155,7 +155,7 @@ def test_outputs_are_computed_once_and_those_that_are_damaged_again(tiny_store, 
         np.testing.assert_array_equal(one, other)
     rows = tiny_store.read_rows(sorted(job.split.train["row"])).astype(np.float32)
     expected = np.concatenate([predict(rows[:8]), predict(rows[7:])[1:]])
-    np.testing.assert_allclose(source.training.take(np.arange(15)), expected, rtol=1e-5)
+    np.testing.assert_allclose(source.training.take(np.arange(15)), expected, rtol=0, atol=1e-5 * expected.max())
 
 
 def test_every_row_and_every_background_is_shown_once_an_epoch(tiny_store, tmp_path):
@@ -197,7 +197,11 @@ def test_crops_are_heard_as_those_that_cover_each_row(cropped_store, tmp_path):
             SettingsError,
             "weights a.h5, and model.weights b",
         ),
-        ({"model": "default", "weights": "random", "settings": None}, SettingsError, "default has none such; leave it"),
+        (
+            {"model": "default", "weights": "random", "settings": None},
+            SettingsError,
+            "default has no such setting; leave it",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )

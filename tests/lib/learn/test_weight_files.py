@@ -121,7 +121,8 @@ def test_the_first_step_of_efficientnet_comes_along_and_its_bundle_is_a_file_of_
     again = load(network, tmp_path / "bundle.keras", "efficientnet-b0")
     check_alike(see(again), see(made))
     # ImageNet's weights have deviations where variances belong, which keras.applications mends by a layer more.
-    made.get_layer("normalization").set_weights([np.array([0.485, 0.456, 0.406]), IMAGENET_STD, np.array(0)])
+    (normaliser,) = (layer for layer in made.layers if isinstance(layer, keras.layers.Normalization))
+    normaliser.set_weights([np.array([0.485, 0.456, 0.406]), IMAGENET_STD, np.array(0)])
     loaded = load(network, write_older_form(made, tmp_path / "imagenet.h5"), "efficientnet-b0")
     step = keras.Model(loaded.input, loaded.get_layer(NORMALISER).output)
     np.testing.assert_allclose(see(step), (IMAGES / 255 - [0.485, 0.456, 0.406]) / IMAGENET_STD, rtol=1e-4, atol=1e-4)

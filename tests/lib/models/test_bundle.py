@@ -9,7 +9,8 @@ import pytest
 
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import BundleError
-from hubbub.models.bundle import check_frontend, load_bundle, write_bundle
+from hubbub.models.bundle import load_bundle, write_bundle
+from hubbub.models.fit import check_frontend
 
 keras = pytest.importorskip("keras")
 
@@ -107,3 +108,12 @@ def test_a_frontend_that_differs_is_refused_with_both_hashes():
     check_frontend(Settings(), Settings())
     with pytest.raises(BundleError, match=rf"{Settings().hash}, these are {other.hash}.*n_mels: 128, not 64"):
         check_frontend(Settings(), other)
+
+
+def test_embeddings_and_features_are_told_apart_in_a_sentence():
+    frontend = {"name": "embedding", "sample_rate": 8000, "dimension": 4, "model": "m", "model_hash": "0" * 16}
+    embeddings = Settings.model_validate({"frontend": frontend})
+    with pytest.raises(BundleError, match=r"takes embeddings, and the store holds features \(log-mel\); expected"):
+        check_frontend(embeddings, Settings())
+    with pytest.raises(BundleError, match=r"takes features \(log-mel\), and the store holds embeddings; expected"):
+        check_frontend(Settings(), embeddings)

@@ -129,6 +129,15 @@ def test_logits_become_scores(tmp_path: Path):
         np.testing.assert_allclose(model.predict(model.prepare(samples)), expected, atol=TOLERANCE)
 
 
+def test_scores_that_share_1_are_told_as_such(tmp_path: Path):
+    shared = {"scores": {"name": "scores", "exclusive": True}}
+    assert read_description(write_windows(tmp_path, outputs=shared))["activation"] == "softmax"
+    assert "activation" not in read_description(write_windows(tmp_path))
+    shared["scores"]["activation"] = "sigmoid"
+    with pytest.raises(BundleError, match="exclusive: after a sigmoid each label stands alone: remove one of both"):
+        open_model(write_windows(tmp_path, outputs=shared))
+
+
 def test_logits_taken_for_scores_are_refused_before_a_run(tmp_path: Path):
     path = write_windows(tmp_path, activation=None)
     with pytest.raises(BundleError, match=r"gives scores from -\d.* to \d.*, expected 0 to 1.*activation: sigmoid"):
@@ -248,6 +257,22 @@ def test_frames_that_do_not_fit_are_told(tmp_path: Path, changed: dict[str, Any]
     path = write_frames(tmp_path, outputs={"scores": scores | changed})
     with pytest.raises(BundleError, match=message):
         open_model(path)
+
+
+def test_frames_of_unpadded_convolutions_keep_their_place(tmp_path: Path):
+    """Such a network has no frames at a window's ends: the first one is not at the window's begin."""
+    from hubbub.models.stream import StreamLayout, score_stream_block
+
+    path = write_frames(tmp_path, is_padded=False)
+    model = open_model(path)
+    assert isinstance(model, ForeignModel)
+    assert model.frames is not None
+    layout = StreamLayout.of(model.settings, model.frames)
+    samples = np.random.default_rng(0).normal(0, 0.3, 3 * RATE).astype(np.float32)
+    blocks = layout.block_grid.split(iter([samples]))
+    found = [score_stream_block(model, block.samples[:, None], layout, block.valid) for block in blocks]
+    expected = score_frames(samples)
+    np.testing.assert_allclose(np.concatenate(found)[: len(expected)], expected, atol=TOLERANCE)
 
 
 def test_frames_without_a_length_are_averaged(tmp_path: Path):

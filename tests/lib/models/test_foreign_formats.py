@@ -406,6 +406,10 @@ def test_threads_are_those_of_the_worker(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert count_threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # of loops within loops
+    assert count_threads() == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert count_threads() == 1
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert count_threads() == 1
 

@@ -156,6 +156,17 @@ def wav(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.parametrize("more", [1, SETTINGS.frontend.tail_samples - 1, SETTINGS.frontend.tail_samples])
+def test_the_example_has_no_window_for_a_few_samples(exports: Exports, more: int, tmp_path: Path):
+    """As many windows as hubbub makes, where a recording is a little longer than whole windows."""
+    exported, step = exports.exported("default", "onnx"), SETTINGS.windows.input_s / 5
+    noise = np.random.default_rng(1).normal(0, 0.1, round((SETTINGS.windows.input_s + 2 * step) * RATE) + more)
+    soundfile.write(tmp_path / "clip.wav", noise, RATE, subtype="PCM_16")
+    _, lines = run_example(exported.path.with_name("example.py"), tmp_path / "clip.wav")
+    labelled = hubbub.label(tmp_path / "clip.wav", exported.path, tmp_path / "labels", cluster="serial")
+    np.testing.assert_allclose(lines[:, 0], labelled.windows()["start_s"], atol=1e-3)
+
+
 @pytest.mark.parametrize("network", ["default", "detector"])
 def test_the_example_agrees_with_hubbub_without_hubbub(exports: Exports, network: str, wav: Path):
     exported = exports.exported(network, "onnx")
@@ -332,6 +343,12 @@ def test_the_same_again_is_done_already_and_another_is_refused(
     monkeypatch.setattr("hubbub.pipelines.export_model.load_bundle", None)  # nothing is loaded
     again = hubbub.export_model(tiny, tmp_path / "out", format="onnx")
     assert (again.was_done, again.path, again.max_difference) == (True, first.path, first.max_difference)
+    monkeypatch.undo()
+    noise = np.random.default_rng(0).normal(0, 0.1, 4 * RATE)
+    soundfile.write(tmp_path / "noise.wav", noise, RATE)
+    compared = hubbub.export_model(tiny, tmp_path / "out", format="onnx", compare=tmp_path / "noise.wav")
+    assert (compared.was_done, compared.rows) == (True, 2)
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["compared"]["of"] == str(tmp_path / "noise.wav")
     bundle, out = tiny, tmp_path / "out"
     with pytest.raises(BundleError, match=r"another exported model, or another format \(onnx\)"):
         hubbub.export_model(bundle, out, format="litert")

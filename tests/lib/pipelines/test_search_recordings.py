@@ -74,6 +74,22 @@ def test_a_recording_of_another_rate_is_resampled(store: FeatureStore, tmp_path:
     ]
 
 
+def test_silence_for_an_example_is_told(store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    from hubbub.pipelines.reporting import Reporter
+    from hubbub.pipelines.search import search
+
+    said: list[str] = []
+
+    class Listener(Reporter):
+        def warn(self, text: str) -> None:
+            said.append(text)
+
+    for name, samples in (("silent", np.zeros(RATE)), ("soft", np.full(RATE, 1e-4))):
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE)
+        search(store, tmp_path / f"{name}.wav", top=2, reporter=Listener())
+    assert said == [f"--like {tmp_path / 'silent.wav'} is silence, every sample 0: what is found is like silence"]
+
+
 def test_a_stretch_of_a_recording_finds_its_like(store: FeatureStore, archive: Path):
     """And windows that share sound with it are left out."""
     window = hubbub.search(store, f"{archive / 'a.wav'}@2.5", top=3)

@@ -178,7 +178,9 @@ def test_what_cannot_be_searched_is_refused(tmp_path: Path, fan: FeatureStore):
         hubbub.search(fan, "dog.wav")
     with pytest.raises(UsageError, match="no current rows but those of the example"):
         hubbub.search(write_embeddings(tmp_path / "one", FAN[:1]), 0)
-    (tmp_path / "notes.txt").write_text("notes")
+    with pytest.raises(StoreError, match=r"a clip table is a \.parquet file; give a name such as found\.parquet"):
+        hubbub.search(fan, 0, tmp_path / "found.csv")
+    (tmp_path / "notes.parquet").write_text("notes")
     with pytest.raises(StoreError, match="is something else than a clip table"):
-        hubbub.search(fan, 0, tmp_path / "notes.txt")
+        hubbub.search(fan, 0, tmp_path / "notes.parquet")
     assert WINDOW_S == 2 * HOP_S

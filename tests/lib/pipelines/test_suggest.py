@@ -61,6 +61,7 @@ def write_labels(
         for name in names[begin : begin + per_unit]:
             number = NAMES.index(name)
             file = {"uri": name, "clip_id": f"id {number}", "status": "ok", "attempts": 1, "duration_s": 8.0}
+            file["group"] = f"place {number % 2}" if number else None
             files.append(file)
             for start in range(7):
                 score = 0.1 * number + 0.05 * start + 0.1
@@ -102,6 +103,8 @@ def test_a_person_gets_a_table_and_clips(labels: LabelTables, archive: Path, tmp
         assert rate == RATE
         begin = round(row["start_s"] * RATE)
         assert samples.tolist() == whole[begin : begin + 2 * RATE, 0].tolist()
+    groups = dict(zip(table["uri"], table["group"], strict=True))
+    assert groups[str(archive / "=cmd.wav")] == "place 1"  # where the clip table named one, that
     again = read_table(tmp_path / "out" / "suggestions.parquet")
     assert again.rows.equals(found.rows)
     assert again.rows["labels"].to_pylist() == [[]] * 5
@@ -224,6 +227,8 @@ def test_features_alone_have_no_scores(tmp_path: Path):
     with pytest.raises(BundleError, match="is no model bundle"):
         hubbub.suggest(store, tmp_path / "out", model=tmp_path / "none")
     (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="nope does not exist; expected label tables or a feature store"):
+        hubbub.suggest(tmp_path / "nope", tmp_path / "out")
     with pytest.raises(UsageError, match="is neither label tables nor a feature store"):
         hubbub.suggest(tmp_path / "empty", tmp_path / "out")
 

@@ -18,6 +18,9 @@ from hubbub.labels.suggestions.windows import ScoredWindows, overlaps
 MOST_COMPARED = 20_000
 """Windows that are compared; of more, so many drawn by lot."""
 
+MOST_BYTES = 2**28
+"""Of the scores and vectors of those windows; where windows of more labels are wider, fewer are compared."""
+
 MOST_REVIEWED = 2_000
 """Windows heard already that the choice stays away from; of more, so many drawn by lot."""
 
@@ -140,7 +143,7 @@ def _measure(vectors: npt.NDArray[np.float32], centre: npt.NDArray[np.float32]) 
 
 
 class _Sample:
-    """So many windows drawn by lot."""
+    """So many windows drawn by lot, fewer where they are wide; for a while half as many again."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -153,9 +156,11 @@ class _Sample:
         wanted = draw <= self._least
         if not wanted.any():
             return
+        a_window = windows.scores[:1].nbytes + windows.vectors[:1].nbytes
+        self._most = max(1, min(self._most, MOST_BYTES // max(1, a_window)))
         self._parts.append((draw[wanted], windows[wanted]))
         self._rows += int(wanted.sum())
-        if self._rows > 2 * self._most:
+        if self._rows > 1.5 * self._most:
             self._keep_first()
 
     def windows(self) -> ScoredWindows | None:
@@ -167,10 +172,11 @@ class _Sample:
 
     def _keep_first(self) -> None:
         draw = np.concatenate([part for part, _ in self._parts])
-        columns = zip(*(tuple(vars(windows).values()) for _, windows in self._parts), strict=True)
-        windows = ScoredWindows(*(np.concatenate(values) for values in columns))
         order = np.argsort(draw, kind="stable")[: self._most]
-        self._parts = [(draw[order], windows[order])]
+        columns = {}
+        for name in vars(self._parts[0][1]):  # one after the other: each is held twice while it is put in order
+            columns[name] = np.concatenate([getattr(windows, name) for _, windows in self._parts])[order]
+        self._parts = [(draw[order], ScoredWindows(**columns))]
         self._rows = len(order)
         if len(order) == self._most:
             self._least = draw[order[-1]]

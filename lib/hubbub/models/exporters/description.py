@@ -43,6 +43,8 @@ def count_frames(bundle: Bundle) -> int:
 def describe_export(bundle: Bundle, exporter: Exporter) -> dict[str, Any]:
     """Describe an exported model as its YAML file does."""
     scores: dict[str, Any] = {"name": SCORES, "activation": "none"}
+    if bundle.activation == "softmax":
+        scores["exclusive"] = True
     if bundle.frames is None:
         scores["layout"] = ["batch", "label"]
     else:

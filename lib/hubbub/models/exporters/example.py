@@ -34,7 +34,7 @@ def main(path: str) -> None:
     samples = read_wav(path, c["sample_rate"])
     size = c["size"] or len(samples)
     print("seconds", *(folder / "labels.txt").read_text(encoding="utf-8").splitlines(), sep="\t")
-    for begin in range(0, max(1, len(samples) - size + c["step"]), c["step"]):
+    for begin in range(0, max(1, len(samples) - size + c["step"] - c["tail"] + 1), c["step"]):
         window = samples[begin : begin + size]
         features = log_mel(np.pad(window, (c["halo"], c["halo"] + -len(window) % c["unit"])), c)
         features = features[: len(features) // c["frames"] * c["frames"]]

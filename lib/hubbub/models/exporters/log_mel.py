@@ -24,8 +24,8 @@ def write_log_mel(bundle: Bundle, path: Path) -> bool:
 
     Holds `window` float64 [n_fft] and `mel` float32 [band, bin]; as numbers `sample_rate`, `n_fft`, `hop_samples`,
     `amin`, `ref` (0: each window's peak), `top_db` (infinite: none) and `dtype` (to which features are rounded); and in
-    samples `size` (of a window; 0: the whole recording), `step` (from one window to the next), `halo` (silence around),
-    `unit` (of which the padded length is a multiple) and `frame` (of a score); `frames`: what the number of frames that
+    samples `size` (of a window; 0: the whole recording), `step` (from one window to the next), `tail` (that a window past
+    the first brings at least), `halo` (silence around), `unit` (of which the padded length is a multiple) and `frame` (of a score); `frames`: what the number of frames that
     the network takes is a multiple of.
     """
     frontend = bundle.settings.frontend
@@ -51,7 +51,15 @@ def _describe_windows(bundle: Bundle) -> dict[str, int]:
     if frames is None:
         rate, window_s = frontend.sample_rate, bundle.settings.windows.input_s
         size, step = (max(1, round(seconds * rate)) for seconds in (window_s, window_s / HOPS))
-        return {"size": size, "step": step, "halo": 0, "unit": size, "frame": size, "frames": 1}
+        return {
+            "size": size,
+            "step": step,
+            "tail": min(frontend.tail_samples, size),
+            "halo": 0,
+            "unit": size,
+            "frame": size,
+            "frames": 1,
+        }
     hop, multiple = frontend.hop_samples, frames.multiple
-    counts = {"step": 1, "halo": frames.halo * hop, "unit": multiple * hop, "frame": frames.stride * hop}
+    counts = {"step": 1, "tail": 1, "halo": frames.halo * hop, "unit": multiple * hop, "frame": frames.stride * hop}
     return {"size": 0, **counts, "frames": multiple}

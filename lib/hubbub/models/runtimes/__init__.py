@@ -125,8 +125,12 @@ def open_network(kind: str, path: Path, *, signature: str = "serving_default", t
 
 
 def count_threads() -> int:
-    """Threads that compute a network: as many as OMP_NUM_THREADS says, which workers set, else one."""
-    return int(os.environ.get("OMP_NUM_THREADS") or 1)
+    """Threads that compute a network: as many as OMP_NUM_THREADS says, which workers set, else one.
+
+    Of a list, which OpenMP takes for nested loops, the first number counts.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return max(1, int(first)) if first.isdecimal() else 1
 
 
 def say_error(error: Exception) -> str:

@@ -128,7 +128,7 @@ def _find_code(item: dict[str, Any]) -> str | None:
     if name in _READS:
         return f"a {name} layer, which may read any file"
     if name == "__lambda__":
-        return "a lambda, which is code"
+        return "the code of a lambda"
     if name == "function":
         function = make_visible(str(item.get("config")))
         is_known = module in ("keras.activations", "builtins") and function in _activations()
