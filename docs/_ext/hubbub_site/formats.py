@@ -29,7 +29,6 @@ CLIP_MEANINGS = {
     "sample_rate": "Hz",
     "channels": "number of channels",
     "recorded_at": "when the recording began, UTC; null: unknown",
-    "group": "of the clip table: what is of one place or recorder, or the recording itself",
 }
 
 ROW_MEANINGS = {

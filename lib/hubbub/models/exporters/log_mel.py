@@ -24,9 +24,9 @@ def write_log_mel(bundle: Bundle, path: Path) -> bool:
 
     Holds `window` float64 [n_fft] and `mel` float32 [band, bin]; as numbers `sample_rate`, `n_fft`, `hop_samples`,
     `amin`, `ref` (0: each window's peak), `top_db` (infinite: none) and `dtype` (to which features are rounded); and in
-    samples `size` (of a window; 0: the whole recording), `step` (from one window to the next), `tail` (that a window past
-    the first brings at least), `halo` (silence around), `unit` (of which the padded length is a multiple) and `frame` (of a score); `frames`: what the number of frames that
-    the network takes is a multiple of.
+    samples `size` (of a window; 0: the whole recording), `step` (from one window to the next), `tail` (that a window
+    past the first brings at least), `halo` (silence around), `unit` (of which the padded length is a multiple) and
+    `frame` (of a score); `frames`: what the number of frames that the network takes is a multiple of.
     """
     frontend = bundle.settings.frontend
     if not isinstance(frontend, LogMelSettings):
