@@ -41,8 +41,13 @@ def esc10() -> Path:
 
 LONGEST = (
     "docs/test_recipes.py",
-    *(f"lib/learn/test_{name}.py" for name in ("train", "sweep", "backends", "crossval", "several_labels")),
-    *(f"jobs/test_{name}.py" for name in ("demo", "learning", "features", "status", "compact")),
+    *(f"lib/learn/test_{name}.py" for name in ("train", "transfer", "sweep", "backends", "crossval", "weight_files")),
+    *(f"jobs/test_{name}.py" for name in ("features", "embed", "learning", "demo", "addresses", "mix_and_score")),
+    *(f"jobs/test_{name}.py" for name in ("compact", "corrupt", "status")),
+    "docs/test_site.py",
+    "lib/test_library.py",
+    "lib/audio/test_long.py",
+    "lib/tasks/test_stream.py",
     *(f"chaos/test_{name}.py" for name in ("faults", "moments", "kill", "network")),
     *(f"lib/engine/test_{name}.py" for name in ("poison", "scheduler_lost", "cluster_files")),
 )

@@ -209,7 +209,11 @@ CHECKS: dict[str, Callable[[Path, object], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", CHECKS)
+LONG = {"urbansound8k", "log-mel-images"}
+"""Pages that take half the time of all: run by name. What they type is parsed by another test each time."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in CHECKS])
 def test_the_walk_through_runs(name: str, tmp_path: Path, commands: Path) -> None:
     truth = TREES[name](tmp_path)
     with serve(make_archive_site(tmp_path / "site")) as archive:

@@ -237,7 +237,7 @@ def test_trials_choose_heads_by_themselves(store: Path, tmp_path: Path) -> None:
     assert "default trains on spectrograms" in refuse(*words)
 
 
-@pytest.mark.parametrize("name", ["linear", "dense"])
+@pytest.mark.parametrize("name", [pytest.param("linear", marks=pytest.mark.slow), "dense"])
 def test_heads_take_clips_of_several_labels_and_labels_with_few(name: str, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("keras")
     lines = ["file_name,label,fold"]

@@ -71,6 +71,7 @@ def assert_same(out: Path, expected: LabelTables) -> None:
     assert not ours.segment_numbers()
 
 
+@pytest.mark.slow
 def test_two_workers_make_the_tables_of_one(
     recordings: Path, small_bundle: Path, expected: LabelTables, tmp_path: Path
 ) -> None:

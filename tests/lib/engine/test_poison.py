@@ -133,6 +133,7 @@ def test_one_worker_is_enough(tmp_path: Path) -> None:
         check(tmp_path, units, list(engine.run(DoThings(tmp_path), units)))
 
 
+@pytest.mark.slow
 def test_on_the_cluster_of_others_with_two_threads_a_worker(tmp_path: Path) -> None:
     """There a unit dies with four workers before it is told, and takes its neighbours on the other thread along."""
     units = units_of("ok exit ok", "ok sleep", innocent=12)

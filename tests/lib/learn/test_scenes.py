@@ -404,6 +404,7 @@ def plan(store: FeatureStore, folder: Path, **extra: Path) -> TrainingJob:
     return plan_training(store, folder / "out", "detector", None, "group", settings, 0, extra)
 
 
+@pytest.mark.slow
 def test_a_teacher_says_what_is_in_an_archive(store: FeatureStore, tmp_path: Path):
     bundle = make_detector(tmp_path / "bundle")
     job = plan(store, tmp_path, unlabelled=store.path, teacher=bundle)

@@ -92,6 +92,7 @@ def test_a_model_is_compared_with_itself_on_all_clips(evaluation):
     assert (found.test.only_first, found.test.only_second) == (0, 0)
 
 
+@pytest.mark.slow
 def test_folds_together_hold_every_clip_once(store, tmp_path):
     settings = {"train.augment": False, "train.epochs": 1}
     found = crossval(store, tmp_path / "run", settings=settings, cluster="serial")

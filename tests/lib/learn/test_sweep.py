@@ -123,6 +123,7 @@ def test_a_trial_that_dies_is_a_row_with_its_reason_and_the_others_are_ranked(ti
     assert list(again.ranking["status"]) == ["ok", "ok"]
 
 
+@pytest.mark.slow
 def test_stores_are_tried_as_settings_are(tiny_store, tmp_path: Path, build, clips):
     """A store whose rows are all the same teaches nothing: the other one wins, whatever their order."""
     flat = np.full((tiny_store.n_frames, tiny_store.n_bands), -40.0)

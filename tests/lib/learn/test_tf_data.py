@@ -222,6 +222,7 @@ print("two replicas")
 """
 
 
+@pytest.mark.slow  # test_devices trains on two through `train` itself
 def test_two_devices_of_a_mirrored_strategy_share_batches_and_train_as_one(tiny_store):
     done = subprocess.run([sys.executable, "-c", MIRRORED, str(tiny_store.path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -196,7 +196,10 @@ SMALL = {"model.weights": "random", "model.stages": "head", "model.side_px": 75}
 ALIKE = {"cnn-64", "cnn-stft-32", "inception-v3", "efficientnet-b0"}
 """Networks whose layers and optimizers are those of others."""
 
-MODELS = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in NAMES if name not in HEADS]
+LONG = {"detector", "mobilenet-v2"}
+"""Networks that take as long as all others together, and that `hubbub demo` and the tests of transfer train, too."""
+
+MODELS = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE | LONG)) for name in NAMES if name not in HEADS]
 
 
 @pytest.mark.usefixtures("few_scenes")

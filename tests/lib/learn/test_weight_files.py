@@ -110,6 +110,7 @@ def check_alike(ours: np.ndarray, theirs: np.ndarray) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3 * np.abs(theirs).max())
 
 
+@pytest.mark.slow
 def test_the_first_step_of_efficientnet_comes_along_and_its_bundle_is_a_file_of_weights(tmp_path):
     made = make_network("EfficientNetB0", SIDE_PX)
     network = build("efficientnet-b0")

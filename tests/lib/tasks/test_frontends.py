@@ -120,12 +120,12 @@ def scores_by_hand(made: Chain, uri: str, start_s: np.ndarray) -> np.ndarray:
     ("name", "model"),
     [
         ("mfcc", "default"),
-        ("pcen", "seed-cnn"),
+        pytest.param("pcen", "seed-cnn", marks=pytest.mark.slow),
         pytest.param("chroma", "seed-cnn", marks=pytest.mark.slow),
         pytest.param("mel", "seed-cnn", marks=pytest.mark.slow),
         pytest.param("descriptors", "seed-cnn", marks=pytest.mark.slow),
         pytest.param("stft-db", "seed-cnn", marks=pytest.mark.slow),
-        ("log-frequency", "seed-cnn"),
+        pytest.param("log-frequency", "seed-cnn", marks=pytest.mark.slow),
     ],
 )
 def test_a_frontend_serves_from_sounds_to_report(name, model, archive, tmp_path):
