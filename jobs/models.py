@@ -35,7 +35,8 @@ def models(
         reporter.show_table(f"models: {name}", _describe(known[0]))
     reporter.say(
         f"Counted from each network as it is built for its own features (hubbub settings --for NAME) and {N_LABELS} "
-        "labels, windows side by side. Multiply-adds are those of convolutions, dense and recurrent layers."
+        "labels, windows side by side. Multiply-adds are those of convolutions, dense and recurrent layers. All of a model: "
+        "hubbub models NAME."
     )
 
 
@@ -50,10 +51,11 @@ def _print_table(known: Iterable[ModelFacts]) -> None:
     table.add_column("parameters", justify="right", no_wrap=True)
     table.add_column("multiply-adds\na second", justify="right", no_wrap=True)
     table.add_column("source", overflow="fold")
-    table.add_column("licence of\nweights", overflow="fold")
+    table.add_column("licence of\nweights", no_wrap=True)
     for facts in known:
         counts = (f"{facts.parameters:,}", _format_count(facts.multiply_adds_per_s))
-        table.add_row(facts.name, *counts, escape(facts.source), escape(facts.weights_licence or "–"))
+        licence = (facts.weights_licence or "–").partition(";")[0]  # the rest stands with the model alone
+        table.add_row(facts.name, *counts, escape(facts.source), escape(licence))
     out.print(table)
 
 
