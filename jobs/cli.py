@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,9 @@ from hubbub.io.storage_options import explain_storage_error
 from hubbub.io.text import make_visible
 
 from .options import DEBUG_VARIABLE, INTERRUPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JOBS = (
     *("index", "fetch", "settings", "features", "embed", "status", "verify", "compact", "info"),
@@ -70,10 +74,16 @@ for _name in JOBS:
     app.command(name=_name)(getattr(import_module(f".{_function}", __package__), _function))
 
 
+@cache
+def _build_command() -> Callable[[], None]:
+    """All commands, read from their functions once a process: that takes longer than many a refusal."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run a command; no traceback reaches a user unless ``--debug``."""
     try:
-        app()
+        _build_command()()
     except HubbubError as error:
         _fail(error, str(error), error.exit_code)
     except SystemExit as done:  # Typer's own, after Ctrl-C too
