@@ -72,7 +72,9 @@ def _run_here(words: list[str]) -> subprocess.CompletedProcess[str]:
     from hubbub.jobs.cli import main
 
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.clear_session()  # names of layers count up from 1, as in a new process
+        sys.modules["keras"].utils.clear_session(
+            free_memory=False
+        )  # names of layers count up from 1, as in a new process
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         mock.patch.dict(os.environ),
