@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Iterator
@@ -115,3 +116,9 @@ def _mounted(place: Path, size: str) -> Iterator[Path]:
         pytest.skip("mounting a small file system is not allowed here")
     yield place
     subprocess.run(["umount", "-l", place], check=True)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported out of what Python looks through for garbage: TensorFlow's half million objects."""
+    gc.collect()
+    gc.freeze()
