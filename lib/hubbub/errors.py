@@ -143,6 +143,7 @@ def suggest_nearest(given: str, known: Iterable[str]) -> str:
     """Say which of `known` is meant, ``did you mean 'n_mels'? (known: …)``, or list them: ``known are …``."""
     options = sorted(known)
     close = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
+    close = [name for name in options if str(name).casefold() == given.casefold()] or close
     listed = options if len(options) <= MOST_NAMED else [*options[:MOST_NAMED], f"… {len(options)} in all"]
     names = ", ".join(map(str, listed))
     return f"did you mean '{close[0]}'? (known: {names})" if close else f"known are {names}"

@@ -296,7 +296,9 @@ def parse_foreign(text: str | bytes, where: str) -> ForeignSettings:
     try:
         data = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise BundleError(f"{where} cannot be read as YAML: {error}; it must be plain data in UTF-8") from None
+        mark = getattr(error, "problem_mark", None)
+        why = str(error) if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"  # type: ignore[union-attr]
+        raise BundleError(f"{where} cannot be read as YAML: {why}; it must be plain data in UTF-8") from None
     if not isinstance(data, dict):
         held = "is empty" if data is None else f"holds a {type(data).__name__}"
         raise BundleError(f"{where} {held}; expected the description of a model, such as 'kind: onnx'")
@@ -321,7 +323,11 @@ def _explain(item: Any) -> str:
     if item["type"] == "model_type":
         return f"{name}: {item['input']!r} is no section; expected entries such as {_EXAMPLES.get(name, 'name: value')}"
     if item["type"] == "extra_forbidden":
-        return f"unknown entry '{name}': {suggest_nearest(location[-1], _fields_at(location[:-1]))}"
+        places = [
+            f"{section}.{location[-1]}" for section, kind in _SECTIONS.items() if location[-1] in kind.model_fields
+        ]
+        nearest = suggest_nearest(location[-1], _fields_at(location[:-1]))
+        return f"unknown entry '{name}': " + (f"did you mean {' or '.join(places)}?" if places else nearest)
     if item["type"] == "missing":
         return f"{name} is missing; expected {_fields_at(location[:-1])[location[-1]].description or 'it'}"
     message = say_expected(item)

@@ -52,7 +52,8 @@ def _describe_nothing(description: Mapping[str, Any]) -> str:
     """Say what the model scores where none of its labels is there."""
     if description["activation"] == "softmax":
         return "One of them always wins, also in silence."
-    if description["recipe_settings"]["train"]["augment"]:
+    recipe = description["recipe_settings"]
+    if recipe["train"]["augment"] and recipe["model"].get("stages") != "head":
         return "Quiet backgrounds and silence were shown to it as 'none of these'."
     return "It was shown nothing that is none of these: add clips of background under a label of their own."
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from hubbub.config.recipes import ImageModelSettings, RecipeSettings
 from hubbub.downloads.content import describe_other
@@ -176,6 +177,10 @@ def _take(source: str, file: Path, licence: str) -> Weights:
 
 def _find_file(given: str) -> Path:
     file = Path(given).expanduser()
+    if file.is_dir():
+        held = file / "model.keras"
+        instead = held if held.is_file() else f"a file in it ({SUFFIXES})"
+        raise TrainingError(f"--weights {given} is a folder; give {instead}")
     if not file.is_file():
         raise TrainingError(
             f"--weights {given}: there is no such file; give a file of weights ({SUFFIXES}), imagenet, or random"
@@ -215,6 +220,7 @@ def _find_fetched(address: str) -> Path:
     """An address's file, fetched at its first use."""
     try:
         address = check_address(address)
+        _refuse_open_way(address)
         name = PurePosixPath(address.partition("?")[0]).name
         file = cache_folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{name[-100:]}"
         if not file.is_file():
@@ -224,6 +230,13 @@ def _find_fetched(address: str) -> Path:
             f"--weights {address} cannot be fetched: {failure}. Fetch it yourself, and give --weights FILE"
         ) from None
     return file
+
+
+def _refuse_open_way(address: str) -> None:
+    """Refuse addresses whose files anyone on the way could change; this machine's own are nobody's way."""
+    parts = urlsplit(address)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise FetchFailure("begins with http://, so anyone on the way may change the file; expected https://")
 
 
 def _refuse_other_content(file: Path) -> None:

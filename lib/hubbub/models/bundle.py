@@ -27,6 +27,7 @@ from hubbub.audio.frontends import compute_features
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import BundleError, SettingsError
 from hubbub.io.atomic import explain_read_errors, hash_file, local_file, read_bytes
+from hubbub.io.folders import list_names
 from hubbub.io.paths import StoragePath, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.models.backends import import_keras
@@ -310,7 +311,9 @@ def read_description(path: StoragePath) -> dict[str, Any]:
             description = json.loads(read_bytes(path / DESCRIPTION))
     except (FileNotFoundError, NotADirectoryError):
         advice = "give a folder that was made" if path.exists() else "make one"
-        raise BundleError(f"{path} is no model bundle; {advice} with: hubbub train STORE -o BUNDLE") from None
+        described = next((name for name in sorted(list_names(path)) if name.endswith((".yaml", ".yml"))), None)
+        others = "" if described is None else f", or the YAML file of a model of others, such as {path / described}"
+        raise BundleError(f"{path} is no model bundle; {advice} with: hubbub train STORE -o BUNDLE{others}") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from None
     held = description.get("format") if isinstance(description, dict) else None

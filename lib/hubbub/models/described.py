@@ -20,6 +20,9 @@ BATCH_ROWS = 8
 MOST_OUTSIDE = 1e-3
 """How far beyond 0 and 1 scores may lie: rounding."""
 
+_ENOUGH = 50
+"""Logits of noise that do not lie between 0 and 1, all of them, by chance."""
+
 _FLOATS = ("float32", "float64", "float16")
 _OWN: dict[str, Axis] = {"scores": "label", "embeddings": "dimension"}
 """What an output has, beside windows and frames."""
@@ -96,6 +99,7 @@ class DescribedNetwork:
         read = {what: self._read(held[what], what) for what in self._outputs}
         if "scores" in read:
             self._check_range(read["scores"])
+            self._check_meaning(self._read(held["scores"], "scores", activate=False)[0])
         return {what: (values.shape[1], values.shape[2]) for what, values in read.items()}
 
     def check(self, n_labels: int) -> None:
@@ -148,7 +152,7 @@ class DescribedNetwork:
         held = self._network.run({self._input.name: values}, [self._outputs[what].name for what in wanted])
         return dict(zip(wanted, held, strict=True))
 
-    def _read(self, values: np.ndarray, what: str) -> npt.NDArray[np.float32]:
+    def _read(self, values: np.ndarray, what: str, *, activate: bool = True) -> npt.NDArray[np.float32]:
         """One output as float32 [window, frame, label or dimension], after the activation."""
         layout = self._layouts[what]
         assert layout is not None
@@ -159,7 +163,8 @@ class DescribedNetwork:
                 f"{count_noun(self._rows, 'window')}; expected its layout {say_layout(layout)}"
             )
         scores = self._given.outputs.scores
-        return _ACTIVATIONS[scores.activation](found) if what == "scores" and scores is not None else found
+        is_activated = activate and what == "scores" and scores is not None
+        return _ACTIVATIONS[scores.activation](found) if is_activated and scores is not None else found
 
     def _choose_input(self) -> Port:
         name, ports = self._given.input.name, self._network.inputs
@@ -190,6 +195,7 @@ class DescribedNetwork:
 
     def _check_input(self) -> None:
         why = find_mismatch(self._input, self._given.input_layout, self._lengths | {"frame": self._taken})
+        why = why or self._find_swapped()
         if why is None and self._input.dtype not in _FLOATS:
             why = f"it takes {self._input.dtype}, and hubbub gives float32"
         if why is not None:
@@ -197,6 +203,33 @@ class DescribedNetwork:
                 f"{self._where}: the input is {self._input}: {why}; expected a window, features and input.layout that "
                 "fit the file's own input"
             )
+
+    def _find_swapped(self) -> str | None:
+        """Say where a window's samples lie along what the layout calls the batch; None where they do not."""
+        layout, shape = self._given.input_layout, self._input.shape
+        if shape is None or "batch" not in layout or "sample" not in layout:
+            return None
+        batch, samples = (shape[layout.index(axis)] for axis in ("batch", "sample"))
+        if samples is None and batch == self._lengths["sample"]:
+            return f"the {batch} samples of a window lie where the layout {say_layout(layout)} has the batch"
+        return None
+
+    def _check_meaning(self, given: npt.NDArray[np.floating]) -> None:
+        """Refuse what the outputs of noise show to be described wrongly, before any activation of ours."""
+        scores = self._given.outputs.scores
+        assert scores is not None
+        is_finite = np.isfinite(given).all()
+        sums = given.sum(axis=-1, dtype=np.float64)
+        shares_1 = bool(is_finite and given.shape[-1] > 1 and (given >= 0).all() and (np.abs(sums - 1) < 1e-3).all())
+        why = None
+        if scores.exclusive and scores.activation == "none" and is_finite and not shares_1:
+            why = f"exclusive, and the scores of a window of noise add up to {sums.flat[0]:.4g}; leave exclusive out"
+        elif scores.activation == "softmax" and shares_1:
+            why = "activation softmax, and the outputs add up to 1 already; give activation: none, exclusive: true"
+        elif scores.activation == "sigmoid" and given.size >= _ENOUGH and is_finite and find_unusable(given) is None:
+            why = "activation sigmoid, and the outputs lie between 0 and 1 already; give activation: none"
+        if why is not None:
+            raise BundleError(f"{self._where}: outputs.scores: {why}")
 
     def _check_range(self, scores: npt.NDArray[np.float32]) -> None:
         if (why := find_unusable(scores[np.isfinite(scores)])) is not None:

@@ -219,6 +219,7 @@ def _read_column(text: str, column: str, where: str) -> tuple[str, ...]:
 def _hash_model(given: ForeignSettings, labels: tuple[str, ...], hashes: dict[str, str]) -> str:
     """Hash what decides scores: the order of a network's files counts, their names do not."""
     meaning = given.model_dump(mode="json", include={"kind", "signature", "input", "outputs"})
+    (meaning["outputs"]["scores"] or {}).pop("exclusive", None)  # says what scores mean, and changes none
     heard = given.settings.values
     return canonical_hash([meaning, heard, labels, list(hashes.values())])
 

@@ -56,6 +56,8 @@ class RuleChanges:
                 changed[name] = changed[name].with_threshold(score)
         if self.release is not None:
             share = self.release
+            if not 0 < share <= 1:
+                raise UsageError(f"--release {share:g}: expected a share of the threshold, above 0 and up to 1")
             changed = {name: replace(rule, release=share * rule.threshold) for name, rule in changed.items()}
         times = {"min_duration_s": self.min_duration_s, "merge_gap_s": self.merge_gap_s}
         given: dict[str, Any] = {name: value for name, value in times.items() if value is not None}

@@ -21,16 +21,26 @@ from hubbub.models.backends import import_keras
 from hubbub.models.bundle import Bundle, load_bundle
 from hubbub.models.exporters import Exporter, find_exporter
 from hubbub.models.exporters.description import count_frames
-from hubbub.models.exporters.folder import RECORD, YAML, describe_record, read_record, sync_folder, write_beside
+from hubbub.models.exporters.folder import (
+    RECORD,
+    YAML,
+    describe_record,
+    find_changed,
+    hash_files,
+    read_record,
+    sync_folder,
+    write_beside,
+)
 from hubbub.models.exporters.heads import join_head
 from hubbub.models.foreign import ForeignModel, open_foreign
-from hubbub.models.foreign_files import is_foreign, read_foreign
+from hubbub.models.foreign_files import is_foreign
 from hubbub.models.heads import is_head
 from hubbub.models.opening import read_description
 from hubbub.pipelines.export_rows import ComparedRows, choose_rows
 from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.train import require_local
+from hubbub.store.features import FeatureStore
 
 if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
@@ -64,7 +74,7 @@ def export_model(
     out: PathLike,
     *,
     format: str,
-    compare: PathLike | None = None,
+    compare: PathLike | FeatureStore | None = None,
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> ExportResult:
@@ -77,7 +87,8 @@ def export_model(
         raise BundleError(f"{path} is the YAML file of a model, which needs no export; expected the folder of a bundle")
     description = read_description(path)
     identity = canonical_hash([description, exporter.format])
-    source = None if compare is None else as_path(compare, "compare")
+    held = compare.path if isinstance(compare, FeatureStore) else compare
+    source = None if held is None else as_path(held, "compare")
     if not _is_done(folder, identity):
         _export(path, folder, exporter, identity, source, reporter)
         return _report(folder, reporter, was_done=False)
@@ -97,8 +108,11 @@ def _is_done(folder: Path, identity: str) -> bool:
             f"{folder} holds another exported model, or another format ({make_visible(str(record.get('kind')))}); give "
             "another -o, or delete it"
         )
-    if read_foreign(folder / YAML).model_hash != record.get("model_hash"):
-        raise BundleError(f"{folder} was changed since it was exported; delete it, and run the same command again")
+    if changed := find_changed(folder, record):
+        raise BundleError(
+            f"{folder} was changed since it was exported ({', '.join(changed)}); delete it, and run the same command "
+            "again"
+        )
     return True
 
 
@@ -121,7 +135,7 @@ def _export(
             write_beside(partial, bundle, exporter)
             exported = _open_again(partial / YAML, exporter)
             found = _compare(bundle, exported, rows)
-            made = {"identity": identity, "model_hash": exported.model_hash}
+            made = {"identity": identity, "files": hash_files(partial)}
             write_json(partial / RECORD, describe_record(bundle, exporter, found) | made)
             sync_folder(partial)
             os.rename(partial, folder)

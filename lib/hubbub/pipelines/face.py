@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.sources import Columns
 from hubbub.clips.table import ClipTable
 from hubbub.config import Settings
 from hubbub.config.variants import Variants
+from hubbub.errors import UsageError, suggest_nearest
 from hubbub.labels.tables import LabelTables
 from hubbub.store.features import FeatureStore
 
@@ -81,7 +83,7 @@ def index(
         source,
         out,
         format=format,
-        columns=Columns(**(columns or {})),
+        columns=_name_columns(columns or {}),
         pattern=pattern,
         normalise_labels=normalise_labels,
         timezone=timezone,
@@ -91,6 +93,14 @@ def index(
         workers=workers,
         progress=progress,
     ).table
+
+
+def _name_columns(given: Mapping[str, str]) -> Columns:
+    known = [field.name for field in fields(Columns)]
+    for role in given:
+        if role not in known:
+            raise UsageError(f"columns: no role '{role}': {suggest_nearest(role, known)}")
+    return Columns(**given)
 
 
 def check_clips(

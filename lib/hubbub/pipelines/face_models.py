@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hubbub.pipelines.evaluate import Evaluation
     from hubbub.pipelines.export_model import ExportResult
     from hubbub.pipelines.inputs import PathLike
+    from hubbub.pipelines.report import Source
 
 
 def train(
@@ -294,7 +295,7 @@ def export_model(
     out: PathLike,
     *,
     format: str,
-    compare: PathLike | None = None,
+    compare: PathLike | FeatureStore | None = None,
     progress: bool = False,
 ) -> ExportResult:
     """Write a model for another runtime, compared with the bundle; needs Keras on TensorFlow.
@@ -339,7 +340,7 @@ def export_model(
 
 
 def write_report(
-    sources: Sequence[PathLike | LabelTables | Evaluation | ClipTable],
+    sources: Source | Sequence[Source],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,
@@ -350,13 +351,30 @@ def write_report(
     Parameters
     ----------
     sources
-        Label tables, evaluations that were written, or their folders; clip tables, such as `search` finds.
+        One or several: label tables, evaluations that were written, or their folders; clip tables, such as `search`
+        finds.
     out
         The page.
     truth
         True events (uri, label, onset_s, offset_s), to show and score.
     title
         Heading of the page.
+
+    Returns
+    -------
+    path
+        The page, as `out` was given.
+
+    Raises
+    ------
+    hubbub.errors.UsageError
+        A source is none of these, or an evaluation was not written.
+    hubbub.errors.StoreError
+        `out` is something else than a report.
+
+    Examples
+    --------
+    >>> hubbub.write_report(hubbub.search("embeddings", "dog.wav"), "page.html")  # doctest: +SKIP
     """
     from hubbub.pipelines.report import report as run
 

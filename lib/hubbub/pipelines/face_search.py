@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
+    from hubbub.models.bundle import Bundle
+    from hubbub.models.foreign import ForeignModel
     from hubbub.pipelines.inputs import PathLike
 
 
@@ -62,7 +64,9 @@ def search(
     hubbub.errors.StoreError
         The rows are no embeddings, or cannot be read.
     hubbub.errors.UsageError
-        An example is not there, or its embedding is zeros.
+        An example is not there, or its embedding is zeros; or `top` is no number that a search can hold.
+    hubbub.errors.StorageError
+        `out` cannot be written.
 
     Examples
     --------
@@ -91,9 +95,9 @@ def suggest(
     *,
     strategy: str = "uncertain",
     count: int = 100,
-    labels: Sequence[str] = (),
-    model: PathLike | None = None,
-    exclude: Sequence[PathLike | ClipTable | pd.DataFrame] = (),
+    labels: str | Sequence[str] = (),
+    model: PathLike | Bundle | ForeignModel | None = None,
+    exclude: PathLike | ClipTable | pd.DataFrame | Sequence[PathLike | ClipTable | pd.DataFrame] = (),
     progress: bool = False,
 ) -> ClipTable:
     """Choose windows that are worth a person's ear, and cut them out as WAV files.
@@ -112,11 +116,12 @@ def suggest(
     count
         How many windows; windows that overlap count as one.
     labels
-        The labels that matter; empty: all.
+        The labels that matter, or the one; empty: all.
     model
         Of a store: the model that scores its rows. Without one, a store of embeddings has only ``diverse``.
     exclude
-        What was heard already, or trained on: clip tables, suggestions with verdicts, tables with uri, start_s, end_s.
+        What was heard already, or trained on, one table or several: clip tables, suggestions with verdicts, tables with
+        uri, start_s, end_s.
     progress
         Print progress.
 
@@ -130,7 +135,9 @@ def suggest(
     hubbub.errors.UsageError
         The strategy needs scores that are not there, `out` holds something, or no window is left.
     hubbub.errors.BundleError
-        The model scores other features than the store's.
+        The model scores other features than the store's, or gives no scores.
+    hubbub.errors.ClipTableError
+        A table of `exclude` cannot be read.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from hubbub.clips.labels import normalise_labels as make_labels_one
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.clips.table import ClipTable, read_table
 from hubbub.clips.table_parts import TableParts, TableSummary
+from hubbub.errors import UsageError
 from hubbub.io.folders import refuse_foreign_file
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
@@ -86,6 +87,8 @@ def index(
     output = None if out is None else as_path(out, "out")
     options = ClusterOptions(cluster, workers, client=client)
     options.check()
+    if append and output is None:
+        raise UsageError("append adds clips to a table; give the table as out")
     if output is not None:
         refuse_foreign_file(output, b"PAR1", "a clip table", ".parquet")
     zone = None if timezone is None else parse_timezone(timezone)

@@ -40,6 +40,16 @@ def as_path(given: PathLike, name: str) -> StoragePath:
     raise TypeError(f"{name} is {_describe(given)}; expected a path or a URL such as 's3://bucket/prefix'")
 
 
+def as_list(given: Any) -> list[Any]:
+    """Take one thing, or several: a text or a path is one, not its letters or parts; so is a table or a store."""
+    if isinstance(given, str | ClipTable | LabelTables | FeatureStore) or hasattr(given, "columns") or _is_path(given):
+        return [given]
+    try:
+        return list(given)
+    except TypeError:
+        return [given]
+
+
 def as_clips(given: PathLike | ClipTable) -> ClipTable:
     """Take a clip table, or the path of one; errors of `as_path` and `read_table`."""
     return given if isinstance(given, ClipTable) else read_table(_path_or(given, "clips", ClipTable, "hubbub.index"))
@@ -57,9 +67,9 @@ def as_bundle(given: PathLike | Bundle) -> Bundle:
     return given if isinstance(given, Bundle) else load_bundle(_path_or(given, "bundle", Bundle, "hubbub.train"))
 
 
-def as_model_path(given: PathLike | Bundle | ForeignModel) -> StoragePath:
+def as_model_path(given: PathLike | Bundle | ForeignModel, name: str = "bundle") -> StoragePath:
     """Take the path of a model bundle, of the YAML file of a model of others, or of an opened one; loads nothing."""
-    return given.path if isinstance(given, Bundle | ForeignModel) else _path_or(given, "bundle", Bundle, "hubbub.train")
+    return given.path if isinstance(given, Bundle | ForeignModel) else _path_or(given, name, Bundle, "hubbub.train")
 
 
 def as_labels(given: PathLike | LabelTables) -> LabelTables:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clips.table import ClipTable
-from hubbub.config import Settings, parse_settings
+from hubbub.config import Settings, canonical_hash, parse_settings
 from hubbub.errors import BundleError, LabelsError, UsageError
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
@@ -133,8 +133,8 @@ class _LabelRun:
     document
         Entries of run.json that a later run must share.
     made_by
-        More entries: `activation` of the scores; of a model of others `model`, with its kind and file; of a head
-        `needs`, packages of workers.
+        More entries: `activation` of the scores; `model_rules`, a hash of the model's own event rules; of a model of
+        others `model`, with its kind and file; of a head `needs`, packages of workers.
     """
 
     table: ClipTable
@@ -174,11 +174,17 @@ def _prepare_run(
     document = _make_document(description, chosen, changes.apply(before), table)
     if chosen.runtime is not None or (tables is not None and "runtime" in tables.run):
         document["runtime"] = chosen.runtime
+    own_rules = canonical_hash({name: rule.to_dict() for name, rule in make_rules(description).items()})
     if tables is not None:
         require_run(tables, document)
+        if tables.run.get("model_rules") not in (None, own_rules):
+            reporter.warn(
+                f"{model} has other thresholds or event rules than when {output} was begun, which keeps its own; to "
+                f"find events by others: hubbub events {output} --threshold …"
+            )
     files, committed = (tables.files(), tables.committed()) if tables else (None, [])
     plan = plan_labels(table, settings, chosen.hop_s, files, committed, retry_failed=retry_failed, **chosen.stream)
-    made_by: dict[str, Any] = {"activation": description.get("activation")}
+    made_by: dict[str, Any] = {"activation": description.get("activation"), "model_rules": own_rules}
     if "kind" in description:
         made_by |= {"model": {name: description[name] for name in ("kind", "file")}}
     elif is_head(settings):
@@ -309,7 +315,9 @@ def _describe(run: _LabelRun) -> dict[str, Any]:
     chosen, labels = run.chosen, len(run.document["labels"])
     if chosen.frames is None:
         a_window = 2 * labels
-        when = f"windows of {chosen.window_s:g} s every {chosen.hop_s:g} s; train --model detector to know when in them"
+        when = f"windows of {chosen.window_s:g} s every {chosen.hop_s:g} s"
+        if "model" not in run.made_by and "needs" not in run.made_by:  # it is one that was trained here
+            when += "; train --model detector to know when in them"
     else:
         a_window = labels * chosen.frames["per_window"]
         when = f"every {chosen.frames['frame_s']:.3g} s"

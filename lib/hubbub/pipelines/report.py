@@ -20,7 +20,7 @@ from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 from hubbub.labels.tables import LabelTables, is_labels, open_labels
 from hubbub.pipelines.evaluate import Evaluation
-from hubbub.pipelines.inputs import as_path
+from hubbub.pipelines.inputs import as_list, as_path
 from hubbub.pipelines.quantities import format_size
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.report import clips_section, evaluation_section, labels_section, write_report
@@ -29,9 +29,11 @@ from hubbub.report.page import Section
 if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
 
+    Source = PathLike | LabelTables | Evaluation | ClipTable
+
 
 def report(
-    sources: Sequence[PathLike | LabelTables | Evaluation | ClipTable],
+    sources: Source | Sequence[Source],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,
@@ -43,9 +45,9 @@ def report(
     reporter, output = choose_reporter(reporter, progress=progress), as_path(out, "out")
     refuse_foreign_file(output, b"<!DOCTYPE html", "a report")
     events = truth if truth is None or isinstance(truth, pd.DataFrame) else read_frame(as_path(truth, "truth"))
-    sections = []
-    with reporter.show_progress("report", len(sources), "sections") as advance:
-        for source in sources:
+    sections, given = [], as_list(sources)
+    with reporter.show_progress("report", len(given), "sections") as advance:
+        for source in given:
             sections.append(
                 clips_section(source)
                 if isinstance(source, ClipTable)

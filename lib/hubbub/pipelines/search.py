@@ -21,7 +21,7 @@ from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.labels.suggestions.windows import overlaps
 from hubbub.pipelines.execution import run_units
-from hubbub.pipelines.inputs import as_path, as_store
+from hubbub.pipelines.inputs import as_list, as_path, as_store
 from hubbub.pipelines.json_log import JsonLog
 from hubbub.pipelines.progress import Goal
 from hubbub.pipelines.quantities import format_size
@@ -123,15 +123,16 @@ def search(
         write_table(clips, output)
         clips = replace(clips, source=output)
     outcome = SearchOutcome(clips, len(numbers), nearest.skipped, compare_s)
-    log.write("end", compared=len(numbers), skipped=nearest.skipped, found=len(clips), wall_s=round(compare_s, 3))
+    asked = {"store": str(opened.path), "like": names, "top": top, "output": None if output is None else str(output)}
+    found = {"compared": len(numbers), "skipped": nearest.skipped, "found": len(clips)}
+    log.write("end", **asked, **found, wall_s=round(compare_s, 3))
     _report(outcome, opened, output, reporter)
     return outcome
 
 
 def _list_examples(like: PathLike | int | Iterable[PathLike | int]) -> list[str]:
     """The names of one example, or of several."""
-    is_one = isinstance(like, str | int | os.PathLike) or hasattr(like, "joinpath")
-    names = [str(like)] if is_one else [str(one) for one in like]  # type: ignore[union-attr]
+    names = [str(one) for one in as_list(like)]
     if not names:
         raise UsageError("a search needs an example: --like clip.wav, or a clip_id or row of the store")
     return names

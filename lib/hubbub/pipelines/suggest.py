@@ -25,7 +25,7 @@ from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 from hubbub.labels.suggestions import STRATEGIES, Strategy, Wanted
 from hubbub.labels.tables import LabelTables
-from hubbub.pipelines.inputs import as_path
+from hubbub.pipelines.inputs import as_list, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.pipelines.suggest_reviewed import Reviewed, find_address
 from hubbub.pipelines.suggest_sources import WindowSource, open_source
@@ -33,6 +33,8 @@ from hubbub.pipelines.train import require_local
 from hubbub.store.features import FeatureStore
 
 if TYPE_CHECKING:
+    from hubbub.models.bundle import Bundle
+    from hubbub.models.foreign import ForeignModel
     from hubbub.pipelines.inputs import PathLike
 
 CLIP_TABLE, CLIPS = "suggestions.parquet", "clips"
@@ -87,9 +89,9 @@ def suggest(
     *,
     strategy: str = "uncertain",
     count: int = 100,
-    labels: Sequence[str] = (),
-    model: PathLike | None = None,
-    exclude: Sequence[PathLike | ClipTable | pd.DataFrame] = (),
+    labels: str | Sequence[str] = (),
+    model: PathLike | Bundle | ForeignModel | None = None,
+    exclude: PathLike | ClipTable | pd.DataFrame | Sequence[PathLike | ClipTable | pd.DataFrame] = (),
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> Suggestions:
@@ -102,8 +104,9 @@ def suggest(
     if not 1 <= count <= MOST_COUNT:
         raise UsageError(f"-n {count}: expected 1 to {MOST_COUNT:,} windows")
     windows = open_source(source, model)
+    labels = as_list(labels)
     _check_labels(windows, strategy, labels)
-    reviewed = Reviewed(exclude, windows.root)
+    reviewed = Reviewed(as_list(exclude), windows.root)
     wanted = Wanted(count, windows.scheme, tuple(labels), windows.overlapping, windows.has_embeddings)
     chooser = STRATEGIES[strategy](wanted)
     seen = _show_windows(windows, reviewed, chooser, reporter)

@@ -17,12 +17,14 @@ from hubbub.labels.suggestions import LabelScheme, ScoredWindows, iterate_scored
 from hubbub.labels.suggestions.windows import find_tails
 from hubbub.labels.tables import LabelTables, is_labels, open_labels
 from hubbub.models.opening import WindowModel, open_model
-from hubbub.pipelines.inputs import as_path
+from hubbub.pipelines.inputs import as_model_path, as_path
 from hubbub.pipelines.row_clips import find_clip_root
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import is_store, open_store
 
 if TYPE_CHECKING:
+    from hubbub.models.bundle import Bundle
+    from hubbub.models.foreign import ForeignModel
     from hubbub.pipelines.inputs import PathLike
 
 _ROWS_AT_ONCE = 1024
@@ -62,7 +64,9 @@ class WindowSource:
     describe: Callable[[set[str]], Mapping[str, Mapping[str, Any]]]
 
 
-def open_source(given: PathLike | LabelTables | FeatureStore, model: PathLike | None) -> WindowSource:
+def open_source(
+    given: PathLike | LabelTables | FeatureStore, model: PathLike | Bundle | ForeignModel | None
+) -> WindowSource:
     """Open label tables, or a store with a model for its rows.
 
     Raises
@@ -79,7 +83,7 @@ def open_source(given: PathLike | LabelTables | FeatureStore, model: PathLike | 
         return _from_labels(given if isinstance(given, LabelTables) else open_labels(path))
     if isinstance(given, FeatureStore) or is_store(path):
         store = given if isinstance(given, FeatureStore) else open_store(path)
-        return _from_store(store, None if model is None else _open_scorer(as_path(model, "model"), store))
+        return _from_store(store, None if model is None else _open_scorer(as_model_path(model, "model"), store))
     if not path.exists():
         raise UsageError(f"{path} does not exist; expected label tables or a feature store")
     raise UsageError(
@@ -156,6 +160,11 @@ def _count_overlapping(window_s: float, hop_s: float) -> int:
 
 def _open_scorer(path: StoragePath, store: FeatureStore) -> WindowModel:
     model = open_model(path)
+    if store.holds_embeddings and model.settings.frontend.name != store.settings.frontend.name:
+        raise BundleError(
+            f"{path} hears {model.settings.frontend.name}, and {store.path} holds embeddings; expected a head that was "
+            f"trained on them (hubbub train {store.path} -o HEAD), or label tables: hubbub label CLIPS --model {path}"
+        )
     ours, theirs = _list_deciding(model.settings), _list_deciding(store.settings)
     if ours != theirs:
         lines = "; ".join(describe_difference(ours, theirs)[:3])

@@ -93,10 +93,24 @@ def test_an_address_without_weights_is_refused_and_nothing_is_kept(path, message
     assert not cache.exists() or not list(cache.iterdir())
 
 
-@pytest.mark.parametrize("address", ["http://example.org/weights.h5", "ftp://example.org/weights.h5"])
-def test_an_address_that_anyone_could_change_is_refused(address):
-    with pytest.raises(TrainingError, match="cannot be fetched: .*Fetch it yourself"):
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://example.org/weights.h5", "anyone on the way may change the file; expected https://"),
+        ("ftp://example.org/weights.h5", ""),
+    ],
+)
+def test_an_address_that_anyone_could_change_is_refused(address, message):
+    with pytest.raises(TrainingError, match=f"cannot be fetched: .*{message}.*Fetch it yourself"):
         find_weights("mobilenet-v2", choose(address))
+
+
+def test_a_folder_is_no_file_of_weights(tmp_path):
+    with pytest.raises(TrainingError, match=r"is a folder; give a file in it"):
+        find_weights("mobilenet-v2", choose(str(tmp_path)))
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(TrainingError, match=r"is a folder; give .*model\.keras"):
+        find_weights("mobilenet-v2", choose(str(tmp_path)))
 
 
 def test_those_of_imagenet_are_fetched_to_where_keras_keeps_them(site, cache, monkeypatch):

@@ -120,8 +120,13 @@ def test_the_same_again_is_done_already_and_another_is_refused(
     shutil.copytree(out, tmp_path / "copy")
     described = tmp_path / "copy" / "model.yaml"
     described.write_text(described.read_text().replace("activation: none", "activation: sigmoid"))
-    with pytest.raises(BundleError, match="was changed since it was exported; delete it"):
+    with pytest.raises(BundleError, match=r"was changed since it was exported \(model\.yaml\); delete it"):
         hubbub.export_model(bundle, tmp_path / "copy", format="onnx")
+    for name in ("labels.txt", "README.md"):
+        again = shutil.copytree(out, tmp_path / f"without {name}")
+        (again / name).unlink()
+        with pytest.raises(BundleError, match=rf"was changed since it was exported \({name}\); delete it"):
+            hubbub.export_model(bundle, again, format="onnx")
     (tmp_path / "copy" / "export.json").write_text("{")
     with pytest.raises(BundleError, match=r"export\.json cannot be read"):
         hubbub.export_model(bundle, tmp_path / "copy", format="onnx")

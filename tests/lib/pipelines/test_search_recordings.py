@@ -74,7 +74,7 @@ def test_a_recording_of_another_rate_is_resampled(store: FeatureStore, tmp_path:
     ]
 
 
-def test_silence_for_an_example_is_told(store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_silence_for_an_example_is_told(store: FeatureStore, tmp_path: Path):
     from hubbub.pipelines.reporting import Reporter
     from hubbub.pipelines.search import search
 

@@ -166,6 +166,12 @@ def test_an_example_without_a_direction_is_refused(tmp_path: Path):
         hubbub.search(store, 0)
 
 
+def test_an_example_may_be_a_number_of_a_frame_of_rows(fan: FeatureStore, tmp_path: Path):
+    number = fan.rows(["row"])["row"].iloc[0]
+    found = hubbub.search(fan, number, top=3)
+    assert found.rows.equals(hubbub.search(fan, [int(number)], top=3).rows)
+
+
 def test_what_cannot_be_searched_is_refused(tmp_path: Path, fan: FeatureStore):
     with pytest.raises(UsageError, match="--top 0: expected 1 to 100,000"):
         hubbub.search(fan, 0, top=0)

@@ -220,13 +220,17 @@ def test_what_cannot_be_suggested_is_refused(labels: LabelTables, tmp_path: Path
     assert os.listdir(tmp_path) == []
 
 
-def test_features_alone_have_no_scores(tmp_path: Path):
+def test_features_alone_have_no_scores(labels: LabelTables, tmp_path: Path):
     store = write_embeddings(tmp_path / "store", np.eye(3))
     with pytest.raises(UsageError, match="needs scores, and .* holds features alone; .* or --strategy diverse"):
         hubbub.suggest(store, tmp_path / "out")
     with pytest.raises(BundleError, match="is no model bundle"):
         hubbub.suggest(store, tmp_path / "out", model=tmp_path / "none")
     (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="--label cat: .*known are dog, rain"):
+        hubbub.suggest(labels, tmp_path / "out", labels="cat")
+    with pytest.raises(ClipTableError, match=r"none\.csv"):
+        hubbub.suggest(labels, tmp_path / "out", exclude=str(tmp_path / "none.csv"))
     with pytest.raises(UsageError, match="nope does not exist; expected label tables or a feature store"):
         hubbub.suggest(tmp_path / "nope", tmp_path / "out")
     with pytest.raises(UsageError, match="is neither label tables nor a feature store"):

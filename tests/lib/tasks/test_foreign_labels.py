@@ -150,6 +150,29 @@ def test_workers_make_the_same_tables(labelled: LabelTables, archive: Path, fram
     assert_same_tables(hubbub.label(archive, frames, tmp_path / "labels", workers=2), labelled)
 
 
+def test_other_rules_of_a_model_are_told_where_tables_keep_their_own(archive: Path, tmp_path: Path):
+    from hubbub.pipelines.label import label
+    from hubbub.pipelines.reporting import Reporter
+
+    said: list[str] = []
+
+    class Listener(Reporter):
+        def warn(self, text: str) -> None:
+            said.append(text)
+
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(archive / "clip-0.wav", few)
+    for threshold in (0.5, 0.5, 0.9):
+        assert not any("other thresholds" in text for text in said)
+        model = write_windows(tmp_path / "model", events={"threshold": threshold})
+        tables = label(few, model, tmp_path / "labels", cluster="serial", reporter=Listener()).tables
+    assert any("has other thresholds or event rules than when" in text for text in said)
+    assert {rule.threshold for rule in tables.rules.values()} == {0.5}
+    with pytest.raises(UsageError, match="--release 2: expected a share of the threshold, above 0 and up to 1"):
+        label(few, model, tmp_path / "other", release=2, cluster="serial")
+
+
 @pytest.mark.chaos
 def test_killed_and_resumed_the_tables_are_the_same(labelled: LabelTables, archive: Path, frames: Path, tmp_path: Path):
     out = tmp_path / "labels"

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 
 from hubbub import __version__
 from hubbub.errors import BundleError
-from hubbub.io.atomic import read_bytes
+from hubbub.io.atomic import hash_file, read_bytes
 from hubbub.io.text import make_visible
 from hubbub.models.bundle import CARD, Bundle
 from hubbub.models.exporters import Exporter
@@ -87,6 +87,17 @@ def read_record(folder: Path) -> dict[str, Any]:
     if held != FORMAT:
         raise BundleError(f"{folder / RECORD} has the format {held!r}; expected {FORMAT!r}: give another -o")
     return record
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file but `export.json`."""
+    return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != RECORD}
+
+
+def find_changed(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """Names of files that are not as they were exported; those that came later are nobody's business."""
+    there = hash_files(folder)
+    return [name for name, held in dict(record.get("files") or {RECORD: ""}).items() if there.get(name) != held]
 
 
 def sync_folder(folder: Path) -> None:
