@@ -99,9 +99,10 @@ def test_an_archive_may_move_but_another_one_with_the_same_names_is_refused(arch
 
 
 def test_existing_files_of_others_are_not_overwritten(archive: Path, tmp_path: Path) -> None:
-    (tmp_path / "thesis.md").write_text("years of work")
-    assert "is not overwritten" in refuse("index", archive, "-o", tmp_path / "thesis.md")
-    assert (tmp_path / "thesis.md").read_text() == "years of work"
+    for name, said in (("thesis.md", "give a name such as thesis.parquet"), ("thesis.parquet", "is not overwritten")):
+        (tmp_path / name).write_text("years of work")
+        assert said in refuse("index", archive, "-o", tmp_path / name)
+        assert (tmp_path / name).read_text() == "years of work"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from hubbub.config.recipes import ImageModelSettings, RecipeSettings
 from hubbub.downloads.content import describe_other
@@ -220,7 +219,6 @@ def _find_fetched(address: str) -> Path:
     """An address's file, fetched at its first use."""
     try:
         address = check_address(address)
-        _refuse_open_way(address)
         name = PurePosixPath(address.partition("?")[0]).name
         file = cache_folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{name[-100:]}"
         if not file.is_file():
@@ -230,13 +228,6 @@ def _find_fetched(address: str) -> Path:
             f"--weights {address} cannot be fetched: {failure}. Fetch it yourself, and give --weights FILE"
         ) from None
     return file
-
-
-def _refuse_open_way(address: str) -> None:
-    """Refuse addresses whose files anyone on the way could change; this machine's own are nobody's way."""
-    parts = urlsplit(address)
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise FetchFailure("begins with http://, so anyone on the way may change the file; expected https://")
 
 
 def _refuse_other_content(file: Path) -> None:

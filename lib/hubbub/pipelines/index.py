@@ -88,7 +88,7 @@ def index(
     options = ClusterOptions(cluster, workers, client=client)
     options.check()
     if append and output is None:
-        raise UsageError("append adds clips to a table; give the table as out")
+        raise UsageError(f"append adds clips to a table, and out is {out}; give the path of the table as out")
     if output is not None:
         refuse_foreign_file(output, b"PAR1", "a clip table", ".parquet")
     zone = None if timezone is None else parse_timezone(timezone)

@@ -96,7 +96,7 @@ def test_an_address_without_weights_is_refused_and_nothing_is_kept(path, message
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("http://example.org/weights.h5", "anyone on the way may change the file; expected https://"),
+        ("http://example.org/weights.h5", "where anyone may change it; use https://"),
         ("ftp://example.org/weights.h5", ""),
     ],
 )

@@ -166,7 +166,7 @@ def test_other_rules_of_a_model_are_told_where_tables_keep_their_own(archive: Pa
     for threshold in (0.5, 0.5, 0.9):
         assert not any("other thresholds" in text for text in said)
         model = write_windows(tmp_path / "model", events={"threshold": threshold})
-        tables = label(few, model, tmp_path / "labels", cluster="serial", reporter=Listener()).tables
+        tables = label(few, model, tmp_path / "labels", cluster="serial", reporter=Listener()).labels
     assert any("has other thresholds or event rules than when" in text for text in said)
     assert {rule.threshold for rule in tables.rules.values()} == {0.5}
     with pytest.raises(UsageError, match="--release 2: expected a share of the threshold, above 0 and up to 1"):
