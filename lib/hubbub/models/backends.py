@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import threading
@@ -28,7 +29,14 @@ def import_keras() -> Any:
     with without_tensorflow():
         # Saving and loading look for TensorFlow's own objects, for which Keras loads it; it asks once a process.
         keras.saving.serialize_keras_object(np.float32(0))
+    logging.getLogger("tensorflow").addFilter(_is_news)
     return keras
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether to let TensorFlow say something: not that Keras traced a graph again, as it does for each network."""
+    text = record.getMessage()
+    return not ("triggered tf.function retracing" in text and "TensorFlowTrainer" in text)
 
 
 def import_tensorflow() -> Any:

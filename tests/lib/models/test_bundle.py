@@ -117,3 +117,12 @@ def test_embeddings_and_features_are_told_apart_in_a_sentence():
         check_frontend(embeddings, Settings())
     with pytest.raises(BundleError, match=r"takes features \(log-mel\), and the store holds embeddings; expected"):
         check_frontend(Settings(), embeddings)
+
+
+def test_many_models_in_one_process_are_no_news(tmp_path, caplog):
+    """TensorFlow warns where a function is traced again and again: Keras's is traced once for each network."""
+    for number in range(7):
+        layers = [keras.Input((4, 3)), keras.layers.Flatten(), keras.layers.Dense(2, name="scores")]
+        write_bundle(tmp_path / str(number), keras.Sequential(layers), description(), "")
+        load_bundle(tmp_path / str(number), runtime="keras").network.predict_on_batch(np.zeros((1, 4, 3), np.float32))
+    assert "retracing" not in caplog.text
