@@ -17,4 +17,4 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(name, justify="left" if position == 0 or wraps else "right", no_wrap=not wraps)
     for row in rows:
         table.add_row(*row)
-    Console(width=130).print(table)
+    Console(width=170).print(table)
