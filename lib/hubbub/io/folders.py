@@ -108,9 +108,9 @@ def refuse_foreign_file(path: StoragePath, begins: bytes, what: str, ending: str
     StoreError
         Where `path` is a folder, a file that does not begin as `what` does, or within a file; or has another ending.
     """
-    if ending is not None and path.suffix.lower() != ending:
-        raise StoreError(f"{path}: {what} is a {ending} file; give a name such as {path.with_suffix(ending).name}")
     with explain_read_errors(path):
+        if ending is not None and path.suffix.lower() != ending and not path.is_dir():
+            raise StoreError(f"{path}: {what} is a {ending} file; give a name such as {path.stem}{ending}")
         if is_local(path) and (held := next((folder for folder in path.parents if folder.exists()), Path())).is_file():
             raise StoreError(f"{path}: {held} is a file; give a folder for {what}")
         if path.is_dir():

@@ -221,9 +221,9 @@ class DescribedNetwork:
         is_finite = np.isfinite(given).all()
         sums = given.sum(axis=-1, dtype=np.float64)
         shares_1 = bool(is_finite and given.shape[-1] > 1 and (given >= 0).all() and (np.abs(sums - 1) < 1e-3).all())
-        why = None
+        worst, why = sums.flat[np.abs(sums - 1).argmax()], None
         if scores.exclusive and scores.activation == "none" and is_finite and not shares_1:
-            why = f"exclusive, and the scores of a window of noise add up to {sums.flat[0]:.4g}; leave exclusive out"
+            why = f"exclusive, and the scores of a window of noise add up to {worst:.4g}; leave exclusive out"
         elif scores.activation == "softmax" and shares_1:
             why = "activation softmax, and the outputs add up to 1 already; give activation: none, exclusive: true"
         elif scores.activation == "sigmoid" and given.size >= _ENOUGH and is_finite and find_unusable(given) is None:

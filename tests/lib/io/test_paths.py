@@ -161,6 +161,8 @@ def test_foreign_folders_and_files_are_refused(root: StoragePath):
     with pytest.raises(StoreError, match=r"x\.csv: a table is a \.parquet file; give a name such as x\.parquet"):
         folders.refuse_foreign_file(root / "x.csv", b"PAR1", "a table", ".parquet")
     folders.refuse_foreign_file(root / "new" / "x.parquet", b"PAR1", "a table", ".parquet")
+    with pytest.raises(StoreError, match="is a folder; give a file for a table"):
+        folders.refuse_foreign_file(root / "theirs", b"PAR1", "a table", ".parquet")
 
 
 def test_a_file_within_a_file_is_refused(tmp_path: Path):
