@@ -390,8 +390,10 @@ def require_run(tables: LabelTables, asked: Mapping[str, Any]) -> None:
     LabelsError
         Says what differs and what to do.
     """
-    lines = describe_difference(asked, {name: tables.run.get(name) for name in asked})
-    if lines:
+    given, held = asked.get("model_hash"), tables.run.get("model_hash")
+    if given not in (None, held):
+        raise LabelsError(f"{tables.path} was made by another model (model_hash {held}, not {given}); give another -o")
+    if lines := describe_difference(asked, {name: tables.run.get(name) for name in asked}):
         raise LabelsError(
             f"{tables.path} was made otherwise: {'; '.join(lines)}. Give another -o; "
             f"for other thresholds on the same scores: hubbub events {tables.path} --threshold …"

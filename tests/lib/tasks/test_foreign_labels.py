@@ -199,7 +199,7 @@ def test_another_model_is_refused_in_the_same_tables(
     hubbub.label(archive, again, tmp_path / "labels", cluster="serial")  # the same under other names
     said = yaml.safe_load(again.read_text()) | {"labels": ["dog", "rain", "bell"]}
     again.write_text(yaml.safe_dump(said))
-    with pytest.raises(LabelsError, match=r"was made otherwise: .*model_hash"):
+    with pytest.raises(LabelsError, match=r"was made by another model .*model_hash"):
         hubbub.label(archive, again, tmp_path / "labels", cluster="serial")
 
 
