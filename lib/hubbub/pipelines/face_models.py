@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hubbub.pipelines.evaluate import Evaluation
     from hubbub.pipelines.export_model import ExportResult
     from hubbub.pipelines.inputs import PathLike
-    from hubbub.pipelines.report import Source
 
 
 def train(
@@ -340,7 +339,11 @@ def export_model(
 
 
 def write_report(
-    sources: Source | Sequence[Source],
+    sources: PathLike
+    | LabelTables
+    | Evaluation
+    | ClipTable
+    | Sequence[PathLike | LabelTables | Evaluation | ClipTable],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,

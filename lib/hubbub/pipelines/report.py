@@ -29,11 +29,13 @@ from hubbub.report.page import Section
 if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
 
-    Source = PathLike | LabelTables | Evaluation | ClipTable
-
 
 def report(
-    sources: Source | Sequence[Source],
+    sources: PathLike
+    | LabelTables
+    | Evaluation
+    | ClipTable
+    | Sequence[PathLike | LabelTables | Evaluation | ClipTable],
     out: PathLike,
     *,
     truth: PathLike | pd.DataFrame | None = None,

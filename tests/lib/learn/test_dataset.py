@@ -183,7 +183,8 @@ def test_statistics_take_no_more_memory_for_more_rows():
         return most
 
     few = peak(4)  # first: what is loaded once counts there
-    assert peak(40) < 1.2 * few
+    # Shards are read ahead, so there may be one or two more at a time; all 36 more are 9 MB.
+    assert peak(40) < few + 3 * 64 * 50 * 40 * np.dtype(np.float32).itemsize
 
 
 def test_statistics_see_only_the_rows_asked_for():
