@@ -26,8 +26,12 @@ def read_counts(text: str) -> dict[str, tuple[str, str]]:
 
 def test_every_model_is_listed_with_what_it_costs_as_the_page_shows_it() -> None:
     said = succeed("models")
+    known = hubbub.list_models()
+    assert [facts.name for facts in known] == list(DEFAULTS)
     counts = read_counts(said)
-    assert list(counts) == list(DEFAULTS)
+    assert {name: parameters for name, (parameters, _) in counts.items()} == {
+        facts.name: f"{facts.parameters:,}" for facts in known
+    }
     assert counts["cnn-128"] == ("241,434", "19.4 M")
     assert read_counts((ROOT / "docs" / "howto" / "networks.md").read_text(encoding="utf-8")) == counts
     assert len(re.findall("Apache-2.0$", said, re.MULTILINE)) == 3

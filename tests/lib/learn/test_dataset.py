@@ -170,21 +170,20 @@ def test_statistics_take_no_more_memory_for_more_rows():
     def peak(n_shards: int) -> int:
         class Endless:
             path, settings = "STORE", SimpleNamespace(dtype="float16")
-            rows_per_shard, n_frames, n_bands = 64, 50, 40
+            rows_per_shard, n_frames, n_bands = 16, 200, 40
 
             def read_shard(self, shard: int) -> np.ndarray:
-                return np.full((64, 50, 40), shard % 7, np.float16)
+                return np.full((16, 200, 40), shard % 7, np.float16)
 
-        rows = np.arange(n_shards * 64)
+        rows = np.arange(n_shards * 16)
         tracemalloc.start()
-        band_statistics(Endless(), rows, rows % 50 + 1)
+        band_statistics(Endless(), rows, rows % 200 + 1)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
 
-    few = peak(4)  # first: what is loaded once counts there
-    # Shards are read ahead, so there may be one or two more at a time; all 36 more are 9 MB.
-    assert peak(40) < few + 3 * 64 * 50 * 40 * np.dtype(np.float32).itemsize
+    few = peak(20)  # first: what is loaded once counts there; as many shards are read ahead as there ever are
+    assert peak(80) < 1.2 * few  # 60 shards more are 15 MB
 
 
 def test_statistics_see_only_the_rows_asked_for():

@@ -155,8 +155,9 @@ def test_outputs_are_computed_once_and_those_that_are_damaged_again(tiny_store, 
     for one, other in zip(source.training.parts, again.training.parts, strict=True):
         np.testing.assert_array_equal(one, other)
     rows = tiny_store.read_rows(sorted(job.split.train["row"])).astype(np.float32)
-    expected = np.concatenate([predict(rows[:8]), predict(rows[7:])[1:]])
-    np.testing.assert_allclose(source.training.take(np.arange(15)), expected, rtol=0, atol=1e-5 * expected.max())
+    # Each row at its own place of a batch that is filled up: some processors' kernels round otherwise at another place.
+    expected = np.concatenate([predict(rows[:8]), predict(np.concatenate([rows[8:], np.zeros_like(rows[:1])]))[:7]])
+    np.testing.assert_allclose(source.training.take(np.arange(15)), expected, rtol=1e-5)
 
 
 def test_every_row_and_every_background_is_shown_once_an_epoch(tiny_store, tmp_path):

@@ -76,6 +76,8 @@ def test_rows_beside_it_change_no_embedding(folder: Path):
     together = bundle.embed(features)
     among_others = np.where(np.arange(19)[:, None, None] % 3 == 0, features, features[::-1])
     np.testing.assert_array_equal(bundle.embed(among_others)[::3], together[::3])
+    for first in range(0, 19, 6):
+        np.testing.assert_array_equal(bundle.embed(features[first:])[0], bundle.embed(features[first : first + 1])[0])
     # Alone it has another place in its batch, which some processors' kernels round otherwise.
     alone = np.concatenate([bundle.embed(row[None]) for row in features])
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-6 * np.abs(together).max())

@@ -90,7 +90,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file but `export.json`."""
+    """16 hex digits of SHA-256 of each file but `export.json`."""
     return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != RECORD}
 
 
