@@ -35,8 +35,8 @@ def models(
         reporter.show_table(f"models: {name}", _describe(known[0]))
     reporter.say(
         f"Counted from each network as it is built for its own features (hubbub settings --for NAME) and {N_LABELS} "
-        "labels, windows side by side. Multiply-adds are those of convolutions, dense and recurrent layers. "
-        "All of a model: hubbub models NAME."
+        "labels, windows side by side. Multiply-adds are those of convolutions, dense and recurrent layers."
+        + (" All of a model: hubbub models NAME." if name is None else "")
     )
 
 
