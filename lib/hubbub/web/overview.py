@@ -1,0 +1,198 @@
+"""What the overview page shows: sums over an archive's clips and events, for a filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hubbub.web.archive import Archive, quote
+from hubbub.web.filters import Filter, Where, list_columns
+
+BINS = 50
+"""Of the distribution of scores, from 0 to 1."""
+
+MOST_GROUPS = 200
+"""Values of a column, labels and places on the map that are told one by one; the rest is counted together."""
+
+MOST_REASONS = 50
+"""Reasons of failures that are listed."""
+
+_JOINED = "FROM events e JOIN clips c ON c.n = e.clip"
+
+
+def describe_archive(archive: Archive) -> dict[str, Any]:
+    """What does not depend on a filter: how much there is, what failed and why, which columns and labels."""
+    (row,) = archive.ask(
+        "SELECT count(*), count(*) FILTER (status = 'ok'), count(*) FILTER (status <> 'ok'), count(DISTINCT uri), "
+        "sum(duration_s) FILTER (status = 'ok'), count(*) FILTER (status = 'ok' AND recorded_at IS NULL), "
+        "count(DISTINCT uri) FILTER (status = 'ok' AND n NOT IN (SELECT clip FROM events)) FROM clips"
+    )
+    days = archive.ask("SELECT min(day)::VARCHAR, max(day)::VARCHAR FROM effort")[0]
+    return {
+        "clips": row[0],
+        "ok": row[1],
+        "failed": row[2],
+        "recordings": row[3],
+        "analysed_s": row[4] or 0.0,
+        "without_time": row[5],
+        "silent_recordings": row[6],
+        "events": archive.ask("SELECT count(*) FROM events")[0][0],
+        "days": list(days),
+        "failures": _list_failures(archive),
+        "columns": _list_columns(archive),
+        "has_places": _find_place_columns(archive) is not None,
+    }
+
+
+def _list_failures(archive: Archive) -> list[dict[str, Any]]:
+    """Failures by the class of their error, with the first of each."""
+    rows = archive.ask(
+        "SELECT split_part(coalesce(error, 'unknown'), ':', 1) AS kind, count(*) AS n, "
+        "list({'uri': uri, 'error': error} ORDER BY uri)[1:10] FROM clips WHERE status <> 'ok' "
+        f"GROUP BY kind ORDER BY n DESC, kind LIMIT {MOST_REASONS}"
+    )
+    return [{"kind": kind, "clips": count, "some": some} for kind, count, some in rows]
+
+
+def _list_columns(archive: Archive) -> list[str]:
+    """Columns that part the recordings into a few, by which events may be counted."""
+    names = []
+    for name in list_columns(archive.carried):
+        (count,) = archive.ask(f"SELECT approx_count_distinct({quote(name)}) FROM clips")[0]
+        if 1 <= count <= 5000:
+            names.append(name)
+    return names
+
+
+def summarise(archive: Archive, chosen: Filter, *, column: str | None = None) -> dict[str, Any]:
+    """What depends on a filter: events by label, by day and hour, by a column, by place, and by score."""
+    where = chosen.events()
+    return {
+        "labels": _count_labels(archive, chosen.events(of_labels=False)),
+        "events": _count(archive, where),
+        "heat": _count_hours(archive, where),
+        "effort": _sum_effort(archive, chosen),
+        "scores": _count_scores(archive, chosen.events(of_scores=False)),
+        "column": None if column is None else _count_column(archive, chosen, where, column),
+        "places": _count_places(archive, chosen, where),
+    }
+
+
+def _count(archive: Archive, where: Where) -> dict[str, Any]:
+    row = archive.ask(
+        f"SELECT count(*), sum(offset_s - onset_s), count(*) FILTER (e.day IS NULL) {_JOINED} WHERE {where.sql}",
+        where.values,
+    )[0]
+    return {"events": row[0], "seconds": row[1] or 0.0, "without_time": row[2]}
+
+
+def _count_labels(archive: Archive, where: Where) -> list[dict[str, Any]]:
+    rows = archive.ask(
+        f"SELECT e.label, count(*) AS n, sum(offset_s - onset_s), count(DISTINCT e.clip) {_JOINED} WHERE {where.sql} "
+        "GROUP BY e.label ORDER BY n DESC, e.label",
+        where.values,
+    )
+    return [{"label": label, "events": n, "seconds": s, "clips": clips} for label, n, s, clips in rows]
+
+
+def _count_hours(archive: Archive, where: Where) -> list[list[Any]]:
+    """Day, hour, events."""
+    return _as_lists(
+        archive.ask(
+            f"SELECT e.day::VARCHAR, e.hour, count(*) {_JOINED} WHERE {where.sql} AND e.day IS NOT NULL "
+            "GROUP BY ALL ORDER BY ALL",
+            where.values,
+        )
+    )
+
+
+def _sum_effort(archive: Archive, chosen: Filter) -> list[list[Any]]:
+    """Day, hour, seconds of audio that was analysed."""
+    clips, times = chosen.clips(), chosen.times("f")
+    return _as_lists(
+        archive.ask(
+            "SELECT f.day::VARCHAR, f.hour, sum(f.seconds) FROM effort f JOIN clips c ON c.n = f.clip "
+            f"WHERE {times.sql} AND {clips.sql} GROUP BY ALL ORDER BY ALL",
+            times.values + clips.values,
+        )
+    )
+
+
+def _count_scores(archive: Archive, where: Where) -> dict[str, list[int]]:
+    """Events a label in each of `BINS` ranges of the peak."""
+    rows = archive.ask(
+        f"SELECT e.label, least({BINS - 1}, floor(e.peak * {BINS}))::INT AS bin, count(*) {_JOINED} WHERE {where.sql} "
+        "GROUP BY ALL",
+        where.values,
+    )
+    found: dict[str, list[int]] = {}
+    for label, place, count in rows:
+        found.setdefault(label, [0] * BINS)[max(0, place)] += count
+    return found
+
+
+def _count_column(archive: Archive, chosen: Filter, where: Where, column: str) -> dict[str, Any]:
+    """Events and hours of audio by the values of a column, those with most events first."""
+    name, clips = quote(column), chosen.clips()
+    rows = archive.ask(
+        f"""
+        WITH analysed AS (
+          SELECT CAST(c.{name} AS VARCHAR) AS value, sum(c.duration_s) AS seconds FROM clips c
+          WHERE c.status = 'ok' AND {clips.sql} GROUP BY value
+        ), found AS (
+          SELECT CAST(c.{name} AS VARCHAR) AS value, count(*) AS n {_JOINED} WHERE {where.sql} GROUP BY value
+        )
+        SELECT a.value, coalesce(f.n, 0) AS n, a.seconds FROM analysed a
+        LEFT JOIN found f ON a.value IS NOT DISTINCT FROM f.value ORDER BY n DESC, a.value
+        """,
+        clips.values + where.values,
+    )
+    told = [{"value": value, "events": n, "seconds": s or 0.0} for value, n, s in rows[:MOST_GROUPS]]
+    return {"name": column, "values": told, "left_out": max(0, len(rows) - MOST_GROUPS)}
+
+
+def _find_place_columns(archive: Archive) -> tuple[str, str] | None:
+    """The columns of latitude and longitude, where recordings have them as numbers."""
+    by_name = {name.casefold(): name for name in archive.carried}
+    for latitude, longitude in (("latitude", "longitude"), ("lat", "lon"), ("lat", "lng")):
+        if latitude in by_name and longitude in by_name:
+            return by_name[latitude], by_name[longitude]
+    return None
+
+
+def _count_places(archive: Archive, chosen: Filter, where: Where) -> dict[str, Any] | None:
+    """Events and hours of audio by place; recordings without one are counted."""
+    columns = _find_place_columns(archive)
+    if columns is None:
+        return None
+    latitude, longitude = (f"TRY_CAST(c.{quote(name)} AS DOUBLE)" for name in columns)
+    clips = chosen.clips()
+    rows = archive.ask(
+        f"""
+        WITH analysed AS (
+          SELECT {latitude} AS lat, {longitude} AS lon, sum(c.duration_s) AS seconds, count(*) AS n_clips,
+            min(c."group") AS name
+          FROM clips c WHERE c.status = 'ok' AND {clips.sql} GROUP BY lat, lon
+        ), found AS (
+          SELECT {latitude} AS lat, {longitude} AS lon, count(*) AS n {_JOINED} WHERE {where.sql} GROUP BY lat, lon
+        )
+        SELECT a.lat, a.lon, a.seconds, a.n_clips, a.name, coalesce(f.n, 0) AS n FROM analysed a
+        LEFT JOIN found f ON a.lat IS NOT DISTINCT FROM f.lat AND a.lon IS NOT DISTINCT FROM f.lon
+        ORDER BY n DESC, a.lat, a.lon
+        """,
+        clips.values + where.values,
+    )
+    placed = [row for row in rows if _is_place(row[0], row[1])]
+    keys = ("lat", "lon", "seconds", "clips", "name", "events")
+    return {
+        "places": [dict(zip(keys, row, strict=True)) for row in placed[:MOST_GROUPS]],
+        "left_out": max(0, len(placed) - MOST_GROUPS),
+        "clips_without": sum(row[3] for row in rows if not _is_place(row[0], row[1])),
+    }
+
+
+def _is_place(latitude: float | None, longitude: float | None) -> bool:
+    return latitude is not None and longitude is not None and abs(latitude) <= 90 and abs(longitude) <= 180
+
+
+def _as_lists(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(row) for row in rows]

@@ -1,0 +1,91 @@
+"""A copy of what the page has read, so that ten thousand parts are opened in a second the next time.
+
+::
+
+    LABELS/.browse/current.json       which copy counts, and the stamp of each unit in it
+    LABELS/.browse/NUMBER-clips.parquet, NUMBER-events.parquet, NUMBER-effort.parquet
+
+The folder may be removed at any time. It is made where reading took long, and where it can be written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubbub.errors import HubbubError
+from hubbub.io.atomic import atomic_write, write_json
+from hubbub.io.paths import is_local
+from hubbub.labels.tables import LabelTables
+from hubbub.web.stamps import Stamp
+
+if TYPE_CHECKING:
+    import duckdb
+
+FOLDER = ".browse"
+FORMAT = "hubbub-browse/1"
+
+WORTH_S = 1.0
+"""Reading that took less is not worth a copy."""
+
+_FREE_NUMBER = "SELECT coalesce(max(n), 0) + 1 FROM (SELECT max(n) AS n FROM clips UNION ALL SELECT max(n) FROM events)"
+_TABLES = ("clips", "events", "effort")
+
+
+class Snapshot:
+    """The copy of one archive's tables."""
+
+    def __init__(self, tables: LabelTables, timezone: str) -> None:
+        self._folder = Path(str(tables.path)) / FOLDER if is_local(tables.path) else None
+        self._made_of = {"format": FORMAT, "run_hash": tables.run["run_hash"], "timezone": timezone}
+
+    def read(self, db: duckdb.DuckDBPyConnection) -> dict[int, Stamp] | None:
+        """Fill the tables; returns the stamps of what they hold now, None where there is no copy that counts."""
+        if self._folder is None:
+            return None
+        try:
+            said = json.loads((self._folder / "current.json").read_bytes())
+            if {name: said[name] for name in self._made_of} != self._made_of:
+                return None
+            stamps = {int(unit): (str(files), str(events)) for unit, (files, events) in said["stamps"].items()}
+            names = {table: self._folder / f"{int(said['number']):d}-{table}.parquet" for table in _TABLES}
+            if not all(path.is_file() for path in names.values()):
+                return None
+            for table, path in names.items():
+                db.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM read_parquet(?)", [str(path)])
+            (last,) = db.execute(_FREE_NUMBER).fetchone() or (1,)
+            db.execute(f"CREATE OR REPLACE SEQUENCE numbers START {int(last)}")
+            return stamps
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, db: duckdb.DuckDBPyConnection, stamps: dict[int, Stamp], *, took_s: float) -> None:
+        """Write a copy, if reading took so long that it is worth one; a folder that cannot be written has none."""
+        if self._folder is None or took_s < WORTH_S:
+            return
+        number = secrets.randbits(48)
+        cursor = db.cursor()
+        with contextlib.suppress(HubbubError, OSError):
+            self._folder.mkdir(exist_ok=True)
+            cursor.begin()  # both tables as they are at one moment
+            for table in _TABLES:
+                with atomic_write(self._folder / f"{number}-{table}.parquet") as partial:
+                    cursor.execute(f"COPY {table} TO '{_escape(partial)}' (FORMAT parquet)")
+            cursor.commit()
+            write_json(self._folder / "current.json", self._made_of | {"number": number, "stamps": stamps})
+        cursor.close()
+        self._remove_others(number)
+
+    def _remove_others(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._folder):
+                if name.endswith(".parquet") and not name.startswith(f"{number}-"):
+                    (self._folder / name).unlink()  # type: ignore[operator]
+
+
+def _escape(path: Path) -> str:
+    return str(path).replace("'", "''")
