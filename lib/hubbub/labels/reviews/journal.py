@@ -88,7 +88,9 @@ class ReviewJournal:
         with self._lock:
             last = self._last[event] if event in self._last else self._find_earlier(event)
             if last is None or last.verdict == "undone":
-                raise UsageError(f"event {event}: {self.reviewer} has no verdict on it that could be undone")
+                raise UsageError(
+                    f"event {event}: {self.reviewer} has no verdict on it; expected an event with one to undo"
+                )
             self._add(replace(last, verdict="undone", label=None))
 
     def close(self) -> None:
@@ -100,7 +102,7 @@ class ReviewJournal:
 
     def _add(self, verdict: Verdict) -> None:
         if self._is_closed:
-            raise UsageError(f"the journal of {self.reviewer} is closed; open another: ReviewJournal(…)")
+            raise UsageError(f"the journal of {self.reviewer} is closed; use another: ReviewJournal(…)")
         number, now = len(self._rows), datetime.now(UTC)
         said = {"reviewer": self.reviewer, "at": max(now, self._rows[-1]["at"]) if self._rows else now}
         row = {**verdict.to_dict(), **said, "session": self.session, "number": number}

@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -73,7 +74,7 @@ def write_part(labels_path: StoragePath, name: str, rows: Sequence[Mapping[str, 
             _sync_folder(path.parent)
 
 
-def _sync_folder(folder: StoragePath) -> None:
+def _sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut, where the system lets us."""
     if os.name == "nt":
         return  # Windows opens no folders

@@ -179,7 +179,7 @@ class Verdict:
         for name in ("onset_s", "offset_s", "score"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-                raise UsageError(f"{name} {value!r} of a verdict is no finite number")
+                raise UsageError(f"{name} {value!r} of a verdict: expected a finite number")
         if not self.onset_s < self.offset_s:
             raise UsageError(f"a verdict from {self.onset_s} to {self.offset_s} s: expected an end after the start")
         if not 0 <= self.score <= 1:

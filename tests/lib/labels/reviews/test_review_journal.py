@@ -116,6 +116,11 @@ def test_threads_share_a_journal(labels: Path):
     assert reviews["event"].nunique() == 80
 
 
+def add_many(journal: ReviewJournal, count: int) -> None:
+    for number in range(count):
+        journal.add(judge(number))
+
+
 CHILD = """
 import sys
 from hubbub.labels.reviews.journal import ReviewJournal
@@ -162,9 +167,10 @@ def test_a_kill_while_parts_are_merged_doubles_nothing(labels: Path, monkeypatch
 
     monkeypatch.setattr(journal_module, "remove_file", remove)
     journal = ReviewJournal(labels, "ada")
+    for number in range(MERGE_EVERY - 1):
+        journal.add(judge(number))
     with pytest.raises(Killed):
-        for number in range(MERGE_EVERY):
-            journal.add(judge(number))
+        journal.add(judge(MERGE_EVERY - 1))
     assert len(list_parts(labels)) == 1 + MERGE_EVERY - removed
     assert read_reviews(labels)["number"].tolist() == list(range(MERGE_EVERY))
 
@@ -174,8 +180,7 @@ def test_a_full_disk_takes_nothing_and_loses_nothing(small_disk: Path):
     make_tables(labels)
     journal = ReviewJournal(labels, "ada")
     with pytest.raises(StorageError, match="free some space"):
-        for number in range(1000):
-            journal.add(judge(number))
+        add_many(journal, 1000)
     held = len(journal)
     assert read_reviews(labels)["number"].tolist() == list(range(held))
     assert held > 2
