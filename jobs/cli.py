@@ -38,6 +38,7 @@ JOBS = (
         "search",
         "suggest",
         "report",
+        "browse",
         "demo",
     ),
 )

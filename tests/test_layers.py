@@ -20,13 +20,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("store", "labels", "models", "downloads"),
     ("tasks",),
     ("engine",),
-    ("pipelines", "learn", "report"),
+    ("pipelines", "learn", "report", "web"),
     ("hubbub",),  # the face, and what is imported from it
     ("jobs",),
 )
 """From the ground up. A room imports from floors below; on its own floor only as `NEIGHBOURS` says."""
 
-NEIGHBOURS = {("labels", "store"), ("pipelines", "learn"), ("pipelines", "report")}
+NEIGHBOURS = {("labels", "store"), ("pipelines", "learn"), ("pipelines", "report"), ("pipelines", "web")}
 """Rooms of one floor, the first of which may import the second."""
 
 LIGHT_FACE = {"__version__"}

@@ -24,6 +24,7 @@ ROOMS = {
     "pipelines": "one file a job: read, plan, run, settle",
     "learn": "loader, networks, training, evaluation",
     "report": "HTML pages",
+    "web": "the page in the browser",
     "hubbub": "the face: what import hubbub gives",
     "jobs": "the command line",
 }

@@ -12,7 +12,6 @@ A unit enters whole or not at all, in one transaction with the units read beside
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from hubbub.errors import HubbubError, LabelsError, StoreError
+from hubbub.errors import HubbubError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.tables import LabelTables, open_labels
 from hubbub.store.parts import concatenate_tables, part_path, read_part
@@ -152,12 +151,12 @@ class Archive:
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Ask the tables; `values` take the places of ``?``, so that no text of a page is ever SQL."""
-        with self._cursor() as cursor:
+        with self.open_cursor() as cursor:
             return cursor.execute(sql, values).fetchall()
 
     def ask_frame(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
         """The same, as a table of Arrow."""
-        with self._cursor() as cursor:
+        with self.open_cursor() as cursor:
             return cursor.execute(sql, values).to_arrow_table()
 
     @property
@@ -199,7 +198,8 @@ class Archive:
         self._db.close()
 
     @contextlib.contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def open_cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of one thread's own."""
         cursor = self._db.cursor()
         try:
             yield cursor
@@ -264,7 +264,7 @@ class Archive:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._cursor() as cursor:
+        with self.open_cursor() as cursor:
             cursor.begin()
             try:
                 yield cursor

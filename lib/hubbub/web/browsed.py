@@ -1,0 +1,204 @@
+"""One set of label tables as the page shows it: archive, truth, scores, verdicts; refreshed while it is shown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from hubbub.errors import HubbubError, UsageError
+from hubbub.io.paths import StoragePath
+from hubbub.labels.references import Reference, match_reference
+from hubbub.labels.reviews.journal import ReviewJournal
+from hubbub.labels.reviews.reading import current_verdicts, list_parts, read_reviews
+from hubbub.labels.reviews.schema import Verdict, identify_event
+from hubbub.labels.tables import LabelTables
+from hubbub.web.archive import Archive
+from hubbub.web.curves import ScoreReader
+from hubbub.web.recordings import Recording, find_recording
+from hubbub.web.windows import WindowSampler
+
+REFRESH_S = 3.0
+"""Between looks at what others have written."""
+
+LONGEST_NAME = 60
+"""Letters of a reviewer's name."""
+
+
+class BrowsedTables:
+    """Label tables with all that the page asks of them.
+
+    Parameters
+    ----------
+    tables
+        The tables.
+    root
+        Where their recordings lie now; None: where the tables say.
+    reference
+        True events, or None.
+    timezone
+        In which days and hours are told.
+    """
+
+    def __init__(
+        self,
+        tables: LabelTables,
+        *,
+        root: StoragePath | None = None,
+        reference: Reference | None = None,
+        timezone: str = "UTC",
+    ) -> None:
+        self.archive = Archive(tables, timezone=timezone)
+        self.scores, self.windows = ScoreReader(), WindowSampler(self.archive)
+        self._root, self._reference = root, reference
+        self.truth: pd.DataFrame | None = None
+        self.notes: tuple[str, ...] = ()
+        self.reviews = pd.DataFrame()
+        self._review_parts: list[str] | None = None
+        self._journals: dict[str, ReviewJournal] = {}
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+        with self.archive.open_cursor() as cursor:
+            cursor.execute(
+                "CREATE TABLE reviewed (event VARCHAR, clip_id VARCHAR, label VARCHAR, onset_s DOUBLE, "
+                "offset_s DOUBLE, reviewer VARCHAR, verdict VARCHAR, said VARCHAR)"
+            )
+
+    @property
+    def tables(self) -> LabelTables:
+        """The tables as they are now."""
+        return self.archive.tables
+
+    def start(self) -> None:
+        """Read the tables, and go on looking for what is new, in a thread."""
+        self._thread = threading.Thread(target=self._follow, name="hubbub-refresh", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and write what journals hold together."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        for journal in self._journals.values():
+            journal.close()
+
+    def refresh(self) -> None:
+        """Look once for what is new; trouble of the moment is told, not raised."""
+        troubles = []
+        for look in (self.archive.refresh, self._match_truth, self.refresh_reviews):
+            try:
+                look()
+            except (HubbubError, OSError) as error:
+                troubles.append(str(error))
+        self.notes = tuple(dict.fromkeys(troubles))
+
+    def recording(self, file: str) -> Recording:
+        """Look a recording up; errors of `find_recording`."""
+        return find_recording(self.archive, file, self._root)
+
+    def refresh_reviews(self) -> None:
+        """Read verdicts that others have written.
+
+        Raises
+        ------
+        LabelsError
+            A part of them is torn.
+        """
+        parts = list_parts(self.tables.path)
+        with self._lock:
+            if parts != self._review_parts:
+                self._read_reviews()
+                self._review_parts = parts
+
+    def add_verdict(self, reviewer: str, given: Mapping[str, Any]) -> None:
+        """Keep a verdict; it is on the disk when this returns.
+
+        Raises
+        ------
+        UsageError
+            It is none, or of a recording that the tables do not hold.
+        StorageError
+            It cannot be written.
+        """
+        verdict = self._read_verdict(given)
+        self._journal(reviewer).add(verdict)
+        self._note(reviewer, verdict)
+
+    def undo_verdict(self, reviewer: str, event: str) -> None:
+        """Take a reviewer's verdict back; errors of `ReviewJournal.undo`."""
+        self._journal(reviewer).undo(event)
+        with self.archive.open_cursor() as cursor:
+            cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [event, reviewer.strip()])
+
+    def judged_by(self, reviewer: str) -> set[str]:
+        """Names of the events and windows that a reviewer has judged."""
+        return {event for (event,) in self.archive.ask("SELECT event FROM reviewed WHERE reviewer = ?", [reviewer])}
+
+    def _follow(self) -> None:
+        while not self._stopped.is_set():
+            self.refresh()
+            self._stopped.wait(REFRESH_S)
+
+    def _match_truth(self) -> None:
+        if self._reference is None:
+            return
+        rows = self.archive.ask("SELECT uri, sum(duration_s) FROM clips WHERE status = 'ok' GROUP BY uri")
+        files = pd.DataFrame(rows, columns=["uri", "duration_s"])
+        self.truth = match_reference(self._reference, files, self.tables.labels).events if len(files) else None
+
+    def _journal(self, reviewer: str) -> ReviewJournal:
+        name = reviewer.strip()
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise UsageError(f"reviewer {reviewer[:80]!r}: expected a name of 1 to {LONGEST_NAME} letters")
+        with self._lock:
+            if name not in self._journals:
+                self._journals[name] = ReviewJournal(self.tables.path, name)
+            return self._journals[name]
+
+    def _read_verdict(self, given: Mapping[str, Any]) -> Verdict:
+        try:
+            recording = self.recording(str(given["file"]))
+            clip_id, label = str(given["clip_id"]), str(given["event_label"])
+            onset_s, offset_s = float(given["onset_s"]), float(given["offset_s"])
+            if clip_id not in {row["clip_id"] for row in recording.clips}:
+                raise UsageError(f"recording {recording.uri} has no clip {clip_id[:40]!r}")
+            said = given.get("label")
+            return Verdict(
+                event=identify_event(clip_id, label, onset_s, offset_s),
+                verdict=str(given["verdict"]),
+                label=None if said is None else str(said),
+                kind=str(given.get("kind", "event")),
+                uri=recording.clips[0]["uri"],
+                clip_id=clip_id,
+                event_label=label,
+                onset_s=onset_s,
+                offset_s=offset_s,
+                score=float(given["score"]),
+                source=str(given.get("source", "listed")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"verdict {str(dict(given))[:200]} cannot be read ({type(error).__name__}: {error})"
+            ) from None
+
+    def _note(self, reviewer: str, verdict: Verdict) -> None:
+        row = [verdict.event, verdict.clip_id, verdict.event_label, verdict.onset_s, verdict.offset_s]
+        with self.archive.open_cursor() as cursor:
+            cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [verdict.event, reviewer.strip()])
+            said = [*row, reviewer.strip(), verdict.verdict, verdict.label]
+            cursor.execute("INSERT INTO reviewed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", said)
+
+    def _read_reviews(self) -> None:
+        self.reviews = read_reviews(self.tables.path)
+        held = current_verdicts(self.reviews)
+        columns = ["event", "clip_id", "event_label", "onset_s", "offset_s", "reviewer", "verdict", "label"]
+        with self.archive.open_cursor() as cursor:
+            cursor.begin()
+            cursor.execute("DELETE FROM reviewed")
+            if len(held):
+                cursor.register("read_reviews", held[columns])
+                cursor.execute("INSERT INTO reviewed SELECT * FROM read_reviews")
+                cursor.unregister("read_reviews")
+            cursor.commit()

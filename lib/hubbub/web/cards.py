@@ -1,0 +1,95 @@
+"""Events dealt out for review: which ones, in which order, each named so that a verdict finds it again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from hubbub.errors import UsageError, suggest_nearest
+from hubbub.labels.reviews.schema import identify_event
+from hubbub.web.archive import Archive
+from hubbub.web.filters import Filter, Where
+
+MOST_CARDS = 200
+"""Dealt at once."""
+
+_BINS = 20
+# Of equal standing in any order: the same for one seed, wherever and whenever the tables are read.
+_CHANCE = "hash(c.clip_id, e.label, e.onset_s, ?)"
+_ORDERS = {
+    "best": "e.peak DESC, chance",
+    "worst": "e.peak, chance",
+    "random": "chance",
+    # One of each range of scores, then the next of each; ranges in an order of chance, so that no half is only good.
+    "balanced": "row_number() OVER (PARTITION BY bin ORDER BY chance), hash(bin, ?)",
+}
+ORDERS = tuple(_ORDERS)
+
+COLUMNS = ("file", "uri", "clip_id", "label", "onset_s", "offset_s", "peak", "mean", "group", "duration_s")
+
+
+def deal_cards(
+    archive: Archive,
+    chosen: Filter,
+    *,
+    order: str,
+    count: int,
+    seed: int = 0,
+    reviewer: str | None = None,
+    skip: Collection[str] = (),
+) -> list[dict[str, Any]]:
+    """Choose events for review.
+
+    Parameters
+    ----------
+    chosen
+        Which events may be chosen.
+    order
+        ``best`` or ``worst`` score first, ``random``, or ``balanced`` over the range of scores.
+    count
+        How many, `MOST_CARDS` at most.
+    seed
+        Of what is left to chance.
+    reviewer
+        Events that this reviewer has judged are left out; None: none is.
+    skip
+        Names of events (`identify_event`) that are on the table already.
+
+    Returns
+    -------
+    list of dict
+        Each with `COLUMNS`, `recorded_at` in microseconds, and `event`, its name.
+
+    Raises
+    ------
+    UsageError
+        There is no such order.
+    """
+    if order not in _ORDERS:
+        raise UsageError(f"order {order[:20]!r}: {suggest_nearest(order, _ORDERS)}")
+    where = chosen.events()
+    if reviewer is not None:
+        where = where & Where(f"NOT {_IS_JUDGED}", (reviewer,))
+    seeds = (seed,) if order == "balanced" else ()
+    limit = min(count, MOST_CARDS) + len(skip)
+    rows = archive.ask(
+        f"""
+        WITH found AS (
+          SELECT c.file, c.uri, c.clip_id, e.label, e.onset_s, e.offset_s, e.peak, e.mean, c."group", c.duration_s,
+            c.recorded_at, {_CHANCE} AS chance, least({_BINS - 1}, floor(e.peak * {_BINS}))::INT AS bin
+          FROM events e JOIN clips c ON c.n = e.clip WHERE {where.sql}
+        )
+        SELECT * EXCLUDE (chance, bin) FROM found e ORDER BY {_ORDERS[order]} LIMIT {int(limit)}
+        """,
+        (seed, *where.values, *seeds),
+    )
+    cards = [dict(zip((*COLUMNS, "recorded_at"), row, strict=True)) for row in rows]
+    for card in cards:
+        card["event"] = identify_event(card["clip_id"], card["label"], card["onset_s"], card["offset_s"])
+    return [card for card in cards if card["event"] not in skip][:count]
+
+
+_IS_JUDGED = (
+    "EXISTS (SELECT 1 FROM reviewed r WHERE r.clip_id = c.clip_id AND r.label = e.label "
+    "AND r.onset_s = e.onset_s AND r.offset_s = e.offset_s AND r.reviewer = ?)"
+)
