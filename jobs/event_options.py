@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from hubbub.io.paths import StoragePath, parse_path
+
 Threshold = Annotated[
     list[str] | None,
     typer.Option(
@@ -24,4 +26,21 @@ Release = Annotated[
 MinDuration = Annotated[float | None, typer.Option("--min-duration", help="Drop shorter events.", metavar="S")]
 MergeGap = Annotated[
     float | None, typer.Option("--merge-gap", help="Join events of one label this close.", metavar="S")
+]
+Rules = Annotated[
+    StoragePath | None,
+    typer.Option(
+        parser=parse_path,
+        help="A YAML file of rules, a label a line: dog: 0.7, or dog: {threshold: 0.7, release: 0.4}. Labels not in it "
+        "stay.",
+        metavar="FILE.yaml",
+    ),
+]
+FromReviews = Annotated[
+    bool,
+    typer.Option("--from-reviews", help="Take thresholds of reviewed labels from verdicts; --precision says which."),
+]
+Precision = Annotated[
+    float | None,
+    typer.Option(help="With --from-reviews: the share of events that shall be right.", metavar="0…1"),
 ]

@@ -8,6 +8,9 @@ from . import event_options, options
 def events(
     labels: options.Labels,
     threshold: event_options.Threshold = None,
+    rules: event_options.Rules = None,
+    from_reviews: event_options.FromReviews = False,
+    precision: event_options.Precision = None,
     release: event_options.Release = None,
     min_duration: event_options.MinDuration = None,
     merge_gap: event_options.MergeGap = None,
@@ -15,6 +18,8 @@ def events(
     debug: options.Debug = False,
 ) -> None:
     """Find events again with other thresholds; every rule that is not given stays.
+
+    Thresholds come from --rules, then --from-reviews, then --threshold: later ones win.
 
     Example: hubbub events labels --threshold 0.6 --threshold dog=0.7
     """
@@ -24,6 +29,9 @@ def events(
 
     tables = find_events(
         labels,
+        rules=rules,
+        from_reviews=from_reviews,
+        precision=precision,
         thresholds=threshold,
         release=release,
         min_duration_s=min_duration,

@@ -8,9 +8,7 @@ from typing import Any
 
 from hubbub.errors import UsageError, suggest_nearest
 from hubbub.labels.events import UNKNOWN, EventRule
-
-UNKNOWN_LEAST_S = 0.3
-"""Of events that no label takes: shorter ones are left out."""
+from hubbub.labels.rule_files import UNKNOWN_LEAST_S
 
 RELEASE = 0.7
 """Default share of the threshold below which an event ends."""

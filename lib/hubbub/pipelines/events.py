@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hubbub.errors import UsageError
+from hubbub.labels.events import EventRule
+from hubbub.labels.rule_files import read_rules
 from hubbub.labels.tables import LabelTables
 from hubbub.pipelines.event_rules import RuleChanges
-from hubbub.pipelines.inputs import as_labels
+from hubbub.pipelines.inputs import as_labels, as_path
 from hubbub.pipelines.reporting import Advance, Reporter, choose_reporter
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 def find_events(
     labels: PathLike | LabelTables,
     *,
+    rules: PathLike | None = None,
+    from_reviews: bool = False,
+    precision: float | None = None,
     thresholds: float | Mapping[str, float] | Sequence[str] | None = None,
     release: float | None = None,
     min_duration_s: float | None = None,
@@ -31,11 +37,28 @@ def find_events(
     from hubbub.tasks.events import rebuild_events
 
     reporter = choose_reporter(reporter, progress=progress)
+    _check_options(from_reviews, precision)
     tables = as_labels(labels)
-    rules = RuleChanges(thresholds, release, min_duration_s, merge_gap_s).apply(tables.rules)
-    wanted = replace(tables, run=tables.run | {"rules": {name: rule.to_dict() for name, rule in rules.items()}})
+    changed: Mapping[str, EventRule] = tables.rules
+    if rules is not None:
+        changed = read_rules(as_path(rules, "rules"), changed)
+    if precision is not None:
+        from hubbub.pipelines.review_rules import apply_reviews
+
+        changed = apply_reviews(changed, tables, precision, reporter)
+    changed = RuleChanges(thresholds, release, min_duration_s, merge_gap_s).apply(changed)
+    wanted = replace(tables, run=tables.run | {"rules": {name: rule.to_dict() for name, rule in changed.items()}})
     with reporter.show_progress("events", len(tables.committed()), "units") as advance:
-        return tables.replace_events(_count(rebuild_events(wanted), advance), rules)
+        return tables.replace_events(_count(rebuild_events(wanted), advance), changed)
+
+
+def _check_options(from_reviews: bool, precision: float | None) -> None:
+    if precision is not None and not from_reviews:
+        raise UsageError(
+            f"--precision {precision:g} is the precision that verdicts shall give; say --from-reviews with it"
+        )
+    if from_reviews and precision is None:
+        raise UsageError(f"--from-reviews takes thresholds for a precision, and it is {precision}; say --precision 0.9")
 
 
 def _count(parts: Iterator[tuple[int, pa.Table]], advance: Advance) -> Iterator[tuple[int, pa.Table]]:

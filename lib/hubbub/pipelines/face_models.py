@@ -257,31 +257,6 @@ def open_labels(path: PathLike | LabelTables) -> LabelTables:
     return as_labels(path)
 
 
-def find_events(
-    labels: PathLike | LabelTables,
-    *,
-    thresholds: float | Mapping[str, float] | None = None,
-    release: float | None = None,
-    min_duration_s: float | None = None,
-    merge_gap_s: float | None = None,
-    progress: bool = False,
-) -> LabelTables:
-    """Find events again from stored window scores, without the model; a rule that is not given stays.
-
-    Parameters are those of `label`. The label tables on disk are changed.
-    """
-    from hubbub.pipelines.events import find_events as run
-
-    return run(
-        labels,
-        thresholds=thresholds,
-        release=release,
-        min_duration_s=min_duration_s,
-        merge_gap_s=merge_gap_s,
-        progress=progress,
-    )
-
-
 def export_events(labels: PathLike | LabelTables, out: PathLike, *, format: str) -> list[StoragePath]:
     """Write events into folder `out` as ``csv``, ``audacity`` label tracks or ``raven`` selection tables."""
     from hubbub.pipelines.export import export as run
