@@ -55,12 +55,10 @@ def browse(
     serve_page(make_app(browsed), "browse", host, port, open_browser, reporter)
 
 
-def serve_page(
-    app: object, command: str, host: str, port: int | None, open_browser: bool, reporter: Reporter
-) -> None:
+def serve_page(app: object, command: str, host: str, port: int | None, open_browser: bool, reporter: Reporter) -> None:
     """Take a port, say the address with its token, and serve until Ctrl-C."""
     from hubbub.web.guard import make_token
-    from hubbub.web.server import open_socket, serve
+    from hubbub.web.server import serve
 
     taken = _take_port(host, port)
     token, is_local = make_token(), host in ("127.0.0.1", "localhost", "::1")

@@ -13,7 +13,7 @@ from hubbub.io.paths import StoragePath
 from hubbub.labels.references import Reference, match_reference
 from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.reviews.reading import current_verdicts, list_parts, read_reviews
-from hubbub.labels.reviews.schema import Verdict, identify_event
+from hubbub.labels.reviews.schema import REVIEW_SCHEMA, Verdict, identify_event
 from hubbub.labels.tables import LabelTables
 from hubbub.web.archive import Archive
 from hubbub.web.curves import ScoreReader
@@ -55,7 +55,7 @@ class BrowsedTables:
         self._root, self._reference = root, reference
         self.truth: pd.DataFrame | None = None
         self.notes: tuple[str, ...] = ()
-        self.reviews = pd.DataFrame()
+        self.reviews = REVIEW_SCHEMA.empty_table().to_pandas()
         self._review_parts: list[str] | None = None
         self._journals: dict[str, ReviewJournal] = {}
         self._lock, self._stopped = threading.Lock(), threading.Event()

@@ -79,13 +79,12 @@ def summary(request: Request) -> Response:
 
 
 def windows(request: Request) -> Response:
-    """How many windows have which score; null while they are counted."""
+    """How many windows score 0, 0.01 … 1 or more, by class; null while they are counted."""
     sample = find_tables(request).windows.get()
     if sample is None:
         return answer_json(None)
-    labels = find_tables(request).tables.labels
-    counts = dict(zip(labels, sample.counts.tolist(), strict=True))
-    return answer_json({"units": sample.units, "units_in_all": sample.units_in_all, "counts": counts})
+    above = dict(zip(find_tables(request).tables.labels, sample.count_above().tolist(), strict=True))
+    return answer_json({"units": sample.units, "units_in_all": sample.units_in_all, "above": above})
 
 
 ROUTES = [

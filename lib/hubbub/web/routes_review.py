@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hubbub.errors import UsageError
+from hubbub.errors import UsageError, suggest_nearest
+from hubbub.labels.reviews.schema import FOLDER
+from hubbub.labels.reviews.summary import summarise_reviews
+from hubbub.labels.rule_files import write_rules
 from hubbub.web.answers import answer_json, read_json
 from hubbub.web.cards import MOST_CARDS, ORDERS, deal_cards
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.windows import deal_windows
+
+RULES_FILE = "rules.yaml"
+"""Where the page saves thresholds, in the folder of the label tables."""
 
 
 def cards(request: Request) -> Response:
@@ -28,8 +36,8 @@ def cards(request: Request) -> Response:
             raise UsageError(f"label {label[:80]!r}: expected one of the tables' labels")
         sample = browsed.windows.get(wait=True)
         assert sample is not None  # it was waited for
-        judged = browsed.judged_by(reviewer) if reviewer else set()
-        dealt = deal_windows(browsed.archive, sample, label, count=count, judged=judged, skip=skip)
+        left_out = skip | (browsed.judged_by(reviewer) if reviewer else set())
+        dealt = deal_windows(browsed.archive, sample, label, count=count, left_out=left_out)
         return answer_json({"cards": dealt, "left": None})
     order = query.get("order", "balanced")
     chosen = read_filter(request, browsed)
@@ -60,6 +68,43 @@ async def undo_verdict(request: Request) -> Response:
     return answer_json({"kept": True})
 
 
+def verdicts(request: Request) -> Response:
+    """What the verdicts give; `precision` asks for the thresholds of a wanted one."""
+    browsed, query = find_tables(request), request.query_params
+    browsed.refresh_reviews()
+    wanted = float(query["precision"]) if query.get("precision") else None
+    peaks = browsed.archive.ask_frame("SELECT label, peak FROM events").to_pandas() if wanted else None
+    sample = browsed.windows.get(wait=True) if (browsed.reviews.get("kind") == "window").any() else None
+    counts = None if sample is None else dict(zip(browsed.tables.labels, sample.counts, strict=True))
+    told = summarise_reviews(
+        browsed.tables, precision=wanted, reviews=browsed.reviews, events=peaks, window_counts=counts or {}
+    )
+    return answer_json(
+        asdict(told)
+        | {
+            "path": str(browsed.tables.path / FOLDER),
+            "window_units": None if sample is None else [sample.units, sample.units_in_all],
+            "wanted": wanted,
+        }
+    )
+
+
+async def save_rules(request: Request) -> Response:
+    """Write thresholds as the rule file that ``hubbub events --rules`` takes."""
+    browsed, given = find_tables(request), await read_json(request)
+    thresholds = given.get("thresholds")
+    if not isinstance(thresholds, dict) or not thresholds:
+        raise UsageError(f"thresholds {thresholds!r}: expected a score for one class or more")
+    rules = browsed.tables.rules
+    for label in thresholds:
+        if label not in rules:
+            raise UsageError(f"class {label[:80]!r}: {suggest_nearest(label, rules)}")
+    changed = {label: rules[label].with_threshold(float(score)).threshold for label, score in thresholds.items()}
+    path = await asyncio.to_thread(write_rules, browsed.tables.path / RULES_FILE, changed)
+    command = f"hubbub events {shlex.quote(str(browsed.tables.path))} --rules {shlex.quote(str(path))}"
+    return answer_json({"path": str(path), "command": command})
+
+
 def _read_reviewer(given: dict[str, Any]) -> str:
     reviewer = given.get("reviewer")
     if not isinstance(reviewer, str):
@@ -69,6 +114,8 @@ def _read_reviewer(given: dict[str, Any]) -> str:
 
 ROUTES = [
     Route("/api/{tables:int}/cards", cards),
+    Route("/api/{tables:int}/verdicts", verdicts),
+    Route("/api/{tables:int}/rules", save_rules, methods=["POST"]),
     Route("/api/{tables:int}/verdicts/add", add_verdict, methods=["POST"]),
     Route("/api/{tables:int}/verdicts/undo", undo_verdict, methods=["POST"]),
 ]

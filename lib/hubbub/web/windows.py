@@ -1,7 +1,7 @@
 """Windows of an archive: how many have which score, and some of them to be heard, for recall and thresholds.
 
-Reading all scores of a large archive takes minutes, so `MOST_UNITS` units at random stand for it; how many did, the page
-says.
+Reading all scores of a large archive takes minutes, so `MOST_UNITS` units at random stand for it; the page says how
+many did.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from hubbub.errors import HubbubError
+from hubbub.labels.reviews.recall import SCORE_EDGES, count_scores
 from hubbub.labels.reviews.schema import identify_event
-from hubbub.labels.tables import LabelTables
+from hubbub.labels.suggestions.windows import ScoredWindows, iterate_scored_windows
 from hubbub.web.archive import Archive
-
-BINS = 100
-"""Of the histogram of scores, from 0 to 1."""
 
 MOST_UNITS = 400
 KEPT = 40
 """Windows kept a label and tenth of the range of scores, to be heard."""
 
+KEPT_A_UNIT = 4
+"""Of these from one unit, so that they come from many recordings."""
+
 _RANGES = 10
+_COLUMNS = ("place", "range", "score", "uri", "start_s", "end_s")
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ class WindowSample:
     Attributes
     ----------
     units, units_in_all
-        Looked at, and committed.
+        Looked at, and all there are.
     counts
-        int64 [label, BINS]: windows by score.
+        int64 [label, bin]: windows by score, in the bins of `SCORE_EDGES`.
     kept
-        One row a window that may be heard: place of the label, score, clip_id, start_s, end_s.
+        One row a window that may be heard: place of the label, tenth of the range of scores, score, uri, start_s and
+        end_s.
     """
 
     units: int
@@ -49,116 +52,116 @@ class WindowSample:
     counts: npt.NDArray[np.int64]
     kept: pd.DataFrame
 
+    def count_above(self, places: int = 100) -> npt.NDArray[np.int64]:
+        """Windows that score 0, 0.01 … 1 or more: int64 [label, places + 1]."""
+        first = np.searchsorted(SCORE_EDGES[:-1], np.arange(places + 1) / places - 1e-12)
+        above = np.cumsum(self.counts[:, ::-1], axis=1)[:, ::-1]
+        padded = np.concatenate([above, np.zeros((len(above), 1), np.int64)], axis=1)
+        return padded[:, first]
+
 
 class WindowSampler:
-    """Samples the windows of label tables in the background, once for what is committed."""
+    """Samples the windows of label tables in the background, anew where the tables have changed much."""
 
     def __init__(self, archive: Archive) -> None:
-        self._archive, self._sample, self._made_for = archive, None, -1
-        self._lock, self._thread = threading.Lock(), None
-
-    _sample: WindowSample | None
-    _thread: threading.Thread | None
+        self._archive = archive
+        self._sample: WindowSample | None = None
+        self._made_for = -1
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def get(self, *, wait: bool = False) -> WindowSample | None:
-        """Return the sample; None while it is made, unless `wait`."""
+        """Return the sample; None while the first is made, unless `wait`."""
         with self._lock:
-            generation = self._archive.state.generation
-            if self._made_for != generation and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._make, args=(generation,), daemon=True)
+            state = self._archive.state
+            is_due = self._sample is None or (self._made_for != state.generation and state.is_complete)
+            if is_due and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._make, args=(state.generation,), daemon=True)
                 self._thread.start()
             thread = self._thread
-        if wait and thread is not None:
+        if wait and thread is not None and self._sample is None:
             thread.join()
         return self._sample
 
     def _make(self, generation: int) -> None:
-        self._sample = sample_windows(self._archive.tables)
+        self._sample = sample_windows(self._archive)
         self._made_for = generation
 
 
-def sample_windows(tables: LabelTables, *, seed: int = 0) -> WindowSample:
+def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
     """Look at the windows of up to `MOST_UNITS` units; those that cannot be read are left out."""
-    rng = np.random.default_rng(seed)
-    committed = tables.committed()
-    chosen = committed
-    if len(committed) > MOST_UNITS:
-        chosen = sorted(rng.choice(committed, MOST_UNITS, replace=False).tolist())
-    counts = np.zeros((len(tables.labels), BINS), np.int64)
-    kept: list[pd.DataFrame] = []
-    looked = 0
-    for unit in chosen:
+    rng, tables = np.random.default_rng(seed), archive.tables
+    files = archive.ask_frame(
+        "SELECT unit, uri, clip_id, status, duration_s, clip_start_s FROM clips WHERE status = 'ok' ORDER BY unit, n"
+    ).to_pandas()
+    units = files["unit"].unique()
+    chosen = np.sort(rng.choice(units, MOST_UNITS, replace=False)) if len(units) > MOST_UNITS else units
+    counts = np.zeros((len(tables.labels), len(SCORE_EDGES) - 1), np.int64)
+    kept, looked = [pd.DataFrame(columns=[*_COLUMNS])], 0
+    for unit in chosen.tolist():
         try:
-            windows = tables.read_part("windows", unit)
+            parts = list(iterate_scored_windows(tables, files[files["unit"] == unit]))
         except (HubbubError, OSError):
             continue
         looked += 1
-        if windows.num_rows:
-            scores = highest_scores(tables, windows["scores"].combine_chunks())
-            place = np.clip((scores * BINS).astype(int), 0, BINS - 1)
-            for label in range(len(tables.labels)):
-                counts[label] += np.bincount(place[:, label], minlength=BINS)
-            kept.append(_keep_some(windows.select(["clip_id", "start_s", "end_s"]).to_pandas(), scores, rng))
-            if len(kept) > 50:
-                kept = [_thin(pd.concat(kept, ignore_index=True), rng)]
-    frame = _thin(pd.concat(kept, ignore_index=True), rng) if kept else pd.DataFrame(columns=[*_KEPT_COLUMNS])
-    return WindowSample(looked, len(committed), counts, frame)
+        for windows in parts:
+            for place in range(len(tables.labels)):
+                counts[place] += count_scores(windows.scores[:, place])
+            kept.append(_keep_some(windows, rng))
+        if len(kept) > 50:
+            kept = [_thin(kept, rng)]
+    return WindowSample(looked, len(units), counts, _thin(kept, rng))
 
 
-_KEPT_COLUMNS = ("clip_id", "start_s", "end_s", "place", "score", "range")
-
-
-def highest_scores(tables: LabelTables, stored: Any) -> npt.NDArray[np.float32]:
-    """Scores of a part's windows, the highest of its frames where it holds some: float32 [window, label]."""
-    width = stored.type.list_size
-    values = stored.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    if tables.frames is None:
-        return values.astype(np.float32)
-    return values.reshape(len(values), -1, len(tables.labels)).max(axis=1).astype(np.float32) / np.float32(255)
-
-
-def _keep_some(
-    windows: pd.DataFrame, scores: npt.NDArray[np.float32], rng: np.random.Generator, most: int = 4
-) -> pd.DataFrame:
-    """Keep up to `most` windows of this unit for each label and range of scores."""
+def _keep_some(windows: ScoredWindows, rng: np.random.Generator) -> pd.DataFrame:
+    """Keep up to `KEPT_A_UNIT` windows for each label and range of scores."""
     tables = []
-    for place in range(scores.shape[1]):
-        own = scores[:, place]
+    for place in range(windows.scores.shape[1]):
+        own = windows.scores[:, place]
         ranges = np.clip((own * _RANGES).astype(int), 0, _RANGES - 1)
         order = rng.permutation(len(own))
-        for part in np.unique(ranges):
-            rows = order[ranges[order] == part][:most]
-            tables.append(windows.iloc[rows].assign(place=place, score=own[rows], range=int(part)))
+        rows = np.concatenate([order[ranges[order] == part][:KEPT_A_UNIT] for part in np.unique(ranges)])
+        columns = (place, ranges[rows], own[rows], windows.uri[rows], windows.start_s[rows], windows.end_s[rows])
+        tables.append(pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True))))
     return pd.concat(tables, ignore_index=True)
 
 
-def _thin(kept: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    shuffled = kept.iloc[rng.permutation(len(kept))]
+def _thin(kept: list[pd.DataFrame], rng: np.random.Generator) -> pd.DataFrame:
+    frame = pd.concat([table for table in kept if len(table)] or kept, ignore_index=True)
+    shuffled = frame.iloc[rng.permutation(len(frame))]
     return shuffled.groupby(["place", "range"], sort=False).head(KEPT).reset_index(drop=True)
 
 
 def deal_windows(
-    archive: Archive, sample: WindowSample, label: str, *, count: int, judged: Collection[str], skip: Collection[str]
+    archive: Archive, sample: WindowSample, label: str, *, count: int, left_out: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Choose windows, one of each range of scores in turn, that nobody has judged; as `cards.deal_cards` gives events."""
-    place = archive.tables.labels.index(label)
-    own = sample.kept[sample.kept["place"] == place]
-    turn = own.groupby("range").cumcount()
-    own = own.assign(turn=turn).sort_values(["turn", "range"], kind="stable")
+    """Choose windows, one of each range of scores in turn, as `cards.deal_cards` gives events.
+
+    Parameters
+    ----------
+    sample
+        Where they are chosen from.
+    label
+        What is asked of them.
+    left_out
+        Names of windows that were judged, or dealt.
+    """
+    own = sample.kept[sample.kept["place"] == archive.tables.labels.index(label)]
+    own = own.assign(turn=own.groupby("range").cumcount()).sort_values(["turn", "range"], kind="stable")
     cards: list[dict[str, Any]] = []
     for row in own.to_dict("records"):
-        name = identify_event(row["clip_id"], label, row["start_s"], row["end_s"])
-        if name in judged or name in skip:
-            continue
         found = archive.ask(
-            'SELECT file, uri, "group", duration_s, recorded_at FROM clips WHERE clip_id = ?', [row["clip_id"]]
+            'SELECT file, uri, clip_id, "group", duration_s, recorded_at FROM clips WHERE uri = ? '
+            "AND ? BETWEEN coalesce(clip_start_s, 0) - 1e-6 AND coalesce(clip_start_s, 0) + duration_s LIMIT 1",
+            [row["uri"], row["start_s"]],
         )
         if not found:
             continue
-        file, uri, group, duration_s, recorded_at = found[0]
-        times = {"onset_s": row["start_s"], "offset_s": row["end_s"], "peak": row["score"], "mean": row["score"]}
-        card = {"event": name, "file": file, "uri": uri, "clip_id": row["clip_id"], "label": label, **times}
-        cards.append(card | {"group": group, "duration_s": duration_s, "recorded_at": recorded_at, "kind": "window"})
+        told = dict(zip(("file", "uri", "clip_id", "group", "duration_s", "recorded_at"), found[0], strict=True))
+        name = identify_event(told["clip_id"], label, row["start_s"], row["end_s"])
+        if name not in left_out:
+            times = {"onset_s": row["start_s"], "offset_s": row["end_s"], "peak": row["score"], "mean": row["score"]}
+            cards.append(told | times | {"label": label, "kind": "window", "event": name})
         if len(cards) == count:
             break
     return cards

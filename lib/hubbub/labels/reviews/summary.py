@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from hubbub.labels.reviews.agreement import Agreement, measure_agreement
@@ -89,6 +90,7 @@ def summarise_reviews(
     precision: float | None = None,
     reviews: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
+    window_counts: Mapping[str, npt.NDArray[np.int64]] | None = None,
     seed: int = 0,
 ) -> ReviewSummary:
     """Summarise the verdicts on label tables: precision, thresholds, recall, agreement.
@@ -103,6 +105,9 @@ def summarise_reviews(
         As `read_reviews` gives them; None: read them.
     events
         All events of the tables, of which the columns label and peak are used; None: read them, if they are needed.
+    window_counts
+        Windows by score and label, as `count_window_scores` counts them, or those of some units that stand for all;
+        None: count them, if they are needed.
     seed
         Of the draws for intervals; the same seed gives the same intervals.
 
@@ -121,7 +126,9 @@ def summarise_reviews(
     windows = windows[windows["outcome"].isin(["right", "wrong"])]
     peaks = _peaks_by_label(tables, events) if precision is not None and len(settled) else {}
     thresholds = {label: rule.threshold for label, rule in tables.rules.items()}
-    counts = count_window_scores(tables, set(windows["event_label"]) & set(thresholds))
+    counts = window_counts
+    if counts is None:
+        counts = count_window_scores(tables, set(windows["event_label"]) & set(thresholds))
     judged = set(settled["event_label"]) | set(windows["event_label"])
     labels = [label for label in tables.labels if label in judged] + sorted(judged - set(tables.labels))
 
@@ -129,8 +136,8 @@ def summarise_reviews(
         own, present = settled[settled["event_label"] == label], thresholds.get(label)
         outcomes = own["outcome"].value_counts()
         recall = None
-        if label in counts and present is not None:
-            seen = windows[windows["event_label"] == label]
+        seen = windows[windows["event_label"] == label]
+        if len(seen) and label in counts and present is not None:
             is_there = (seen["outcome"] == "right").to_numpy()
             recall = estimate_recall(label, seen["score"], is_there, counts[label], threshold=present, seed=seed)
         return LabelReview(

@@ -89,19 +89,26 @@ def find_tails(
     return (end_s - start_s < _LEAST_SHARE * window_s) & ~is_first
 
 
-def iterate_scored_windows(tables: LabelTables) -> Iterator[ScoredWindows]:
+def iterate_scored_windows(tables: LabelTables, files: pd.DataFrame | None = None) -> Iterator[ScoredWindows]:
     """Read label tables unit by unit: the windows of the files that count, without tails.
 
     Of models that score frames a window is as long as those that the model was trained on, and has the highest score
     of its frames.
+
+    Parameters
+    ----------
+    tables
+        The label tables.
+    files
+        Which files, as rows of `LabelTables.files`; None: all of them.
 
     Raises
     ------
     LabelsError
         For a part that is missing or torn.
     """
-    files = tables.files()
-    files["begin_s"] = files["clip_start_s"].astype(float).fillna(0.0)
+    files = tables.files() if files is None else files
+    files = files.assign(begin_s=files["clip_start_s"].astype(float).fillna(0.0))
     for unit, own in files[files["status"] == "ok"].groupby("unit"):
         windows = tables.read_part("windows", int(str(unit)))
         windows = windows.filter(pc.is_in(windows["clip_id"], pa.array(own["clip_id"])))

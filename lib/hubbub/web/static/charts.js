@@ -1,6 +1,6 @@
 // Charts as SVG: bars, day by hour, scores with a threshold, places. Numbers are beside every colour.
 
-import { count, countNoun, h, hertz, percent, span, svg } from "./dom.js";
+import { count, countNoun, h, percent, span, svg } from "./dom.js";
 
 /** Rows of a name, a bar and a number; a click or Enter picks one. `rows`: {name, value, text, colour, chosen}. */
 export function barTable(rows, { head, pick, caption }) {
@@ -40,7 +40,7 @@ export function heatMap(cells, effort, { unit, pick, from }) {
   const most = Math.max(1, ...value);
   const width = Math.max(4, Math.min(28, 900 / columns));
   const height = 11;
-  const left = 34;
+  const left = 42;
   const marks = [];
   for (let column = 0; column < columns; column += 1)
     for (let hour = 0; hour < 24; hour += 1) {
@@ -129,7 +129,7 @@ export function placeMap(places, { pick }) {
   const scale = Math.min(width, height) / size;
   const x = (longitude) => width / 2 + (longitude - (west + east) / 2) * shrink * scale;
   const y = (latitude) => height / 2 - (latitude - (south + north) / 2) * scale;
-  const step = niceStep(size / 4);
+  const step = niceStep(size / 3);
   const grid = [];
   const text = (value, letters) => `${Math.abs(value).toFixed(Math.max(0, -Math.floor(Math.log10(step))))}° ${value < 0 ? letters[1] : letters[0]}`;
   for (let degrees = Math.ceil((south - size) / step) * step; degrees < north + size; degrees += step)
@@ -172,5 +172,3 @@ export function intervalChart(rows, caption) {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((score) => svg("text", { x: width * score, y: height + 18, "text-anchor": "middle" }, score));
   return svg("svg", { class: "intervals", viewBox: `-52 -8 ${width + 64} ${height + 32}`, role: "img", "aria-label": caption }, grid, marks, ticks);
 }
-
-export { hertz };

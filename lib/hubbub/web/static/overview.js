@@ -1,6 +1,6 @@
 // The overview: how much there is, when, where and how sure; everything follows the filter.
 
-import { address, ask, tables, tell, writeFilter } from "./api.js";
+import { address, ask, tables, tell } from "./api.js";
 import { barTable, heatMap, histogram, placeMap } from "./charts.js";
 import { colour, count, countNoun, h, replace, span } from "./dom.js";
 import { FilterBar } from "./filters.js";
@@ -10,9 +10,6 @@ const page = document.querySelector("#page");
 const SHOWN = 30; // classes listed before "show all"
 const state = { own: null, told: null, bar: null, column: null, all: false, label: null, thresholds: {}, asked: 0 };
 const parts = {};
-
-const own = await showing(page, () => openPage((now) => refresh(now)));
-if (own) await showing(page, () => start(own));
 
 async function start(own) {
   state.own = own;
@@ -129,11 +126,10 @@ function drawScores() {
 }
 
 function windowsAbove(label, threshold) {
-  const counts = state.windows?.counts[label];
-  if (!counts) return "";
-  const above = counts.reduce((sum, n, place) => sum + ((place + 0.5) / counts.length >= threshold ? n : 0), 0);
+  const above = state.windows?.above[label]?.[Math.round(100 * threshold)];
+  if (above === undefined) return "";
   const part = state.windows.units < state.windows.units_in_all ? ` (of ${count(state.windows.units)} of ${count(state.windows.units_in_all)} parts, at random)` : "";
-  return ` ${countNoun(above, "window")} score as much${part}.`;
+  return ` ${countNoun(above, "window")} score as much or more${part}.`;
 }
 
 async function followWindows(say) {
@@ -230,4 +226,5 @@ function drawAbout() {
   );
 }
 
-export { writeFilter };
+const own = await showing(page, () => openPage((now) => refresh(now)));
+if (own) await showing(page, () => start(own));

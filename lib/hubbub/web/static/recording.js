@@ -1,7 +1,7 @@
 // One recording: spectrogram, events, truth, score curves, and sound from anywhere.
 
-import { address, ask, here, keepHere, tables } from "./api.js";
-import { clock, colour, count, countNoun, h, percent, replace, span } from "./dom.js";
+import { ask, here, keepHere, tables } from "./api.js";
+import { clock, colour, count, countNoun, h, replace, span } from "./dom.js";
 import { Player } from "./player.js";
 import { announce, openPage, showing } from "./shell.js";
 import { Spectrogram } from "./spectrogram.js";
@@ -10,8 +10,7 @@ const page = document.querySelector("#page");
 const CURVES = 4;
 const LISTED = 200;
 
-const own = await showing(page, () => openPage());
-if (own) await showing(page, start);
+let own;
 
 async function start() {
   const file = here().file ?? "";
@@ -199,4 +198,5 @@ function later(act) {
   };
 }
 
-export { address, percent };
+own = await showing(page, () => openPage());
+if (own) await showing(page, start);

@@ -10,9 +10,6 @@ const parts = { filters: h("section", { class: "filters" }), tools: h("div", { c
 let bar;
 let asked = 0;
 
-const own = await showing(page, () => openPage(() => update()));
-if (own) await showing(page, start);
-
 async function start() {
   replace(page, parts.filters, parts.tools, parts.list);
   bar = new FilterBar(parts.filters, [], () => update(0));
@@ -78,3 +75,6 @@ function later(act) {
     timer = setTimeout(() => act(event), 250);
   };
 }
+
+const opened = await showing(page, () => openPage(() => update()));
+if (opened) await showing(page, start);

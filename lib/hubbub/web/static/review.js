@@ -18,9 +18,6 @@ const parts = Object.fromEntries(["filters", "tools", "trouble", "card"].map((na
 let own;
 let bar;
 
-own = await showing(page, () => openPage((now) => (own = now)));
-if (own) await showing(page, start);
-
 async function start() {
   replace(page, h("details", { class: "filters" }, h("summary", {}, "Which events"), parts.filters), parts.tools, parts.trouble, h("section", { class: "card" }, parts.card));
   bar = new FilterBar(parts.filters, [], () => restart());
@@ -119,7 +116,6 @@ async function describe(card) {
   if (!told.problem) player.prefetch(from, to).catch(() => {});
   const view = new Spectrogram(place, base, told, { labels: own.labels, fixed: true, onPick: (seconds) => player.play(seconds, to), onProblem: (text) => note(place, text) });
   view.events = context?.events ?? [];
-  view.truth = context?.truth ?? null;
   if (told.problem) note(place, told.problem);
   return { card, told, place, player, view, from, to };
 }
@@ -243,3 +239,6 @@ function key(event) {
   if (act) act();
   else decide("no", other);
 }
+
+own = await showing(page, () => openPage((now) => (own = now)));
+if (own) await showing(page, start);

@@ -27,7 +27,7 @@ export class Spectrogram {
     this.axis = h("div", { class: "axis", "aria-hidden": "true" });
     this.head = h("div", { class: "head", hidden: true });
     const name = fixed ? `Spectrogram of ${told.uri}` : `Spectrogram of ${told.uri}. Arrow keys move, plus and minus zoom, space plays.`;
-    this.box = h("div", { class: "viewer", tabindex: fixed ? null : "0", role: fixed ? "img" : "application", "aria-label": name }, this.bands, this.picture, this.names, this.lanes, h("div", { class: "name" }, "score"), this.curve, h("div"), this.axis, this.head);
+    this.box = h("div", { class: "viewer", tabindex: fixed ? null : "0", role: fixed ? "img" : "application", "aria-label": name }, this.bands, this.picture, this.names, this.lanes, fixed ? null : [h("div", { class: "name" }, "score"), this.curve], h("div"), this.axis, this.head);
     replace(place, this.box);
     for (const part of [this.picture, this.lanes, this.curve]) this.listen(part, fixed);
     if (!fixed) this.box.addEventListener("keydown", (event) => this.key(event));
@@ -182,11 +182,11 @@ export class Spectrogram {
   }
 
   drawCurves() {
+    if (!this.curves && !this.curve.width) return;
     const context = this.context(this.curve);
     const [width, height] = [this.width, this.curve.clientHeight];
-    if (!this.curves) return;
     const style = getComputedStyle(this.box);
-    for (const [label, { scores, threshold, start, end }] of this.curves) {
+    for (const [label, { scores, threshold, start, end }] of this.curves ?? []) {
       const fill = colour(this.labels.indexOf(label));
       const y = (score) => height - 3 - score * (height - 6);
       const x = (place) => ((start + ((place + 0.5) / scores.length) * (end - start) - this.start) / this.length) * width;
