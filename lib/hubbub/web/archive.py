@@ -3,7 +3,8 @@
 ::
 
     clips    one row a clip that counts: n, unit, file, uri, status, error, duration_s … and the carried columns
-    events   n, clip (clips.n), label, onset_s, offset_s, peak, mean, day, hour
+    events   n, clip (clips.n), label (names.code), onset_s, offset_s, peak, mean, bin (of the peak, 0 to 99), day, hour
+    names    code, label
     effort   clip, day, hour, seconds: when there was audio that was analysed
 
 A unit enters whole or not at all, in one transaction with the units read beside it.
@@ -132,9 +133,10 @@ class Archive:
         columns = ", ".join(f'"{name}" {kind}' for name, kind in OWN_COLUMNS.items())
         self._db.execute(f"CREATE TABLE clips ({columns})")
         self._db.execute(
-            "CREATE TABLE events (n BIGINT, clip BIGINT, label VARCHAR, onset_s DOUBLE, offset_s DOUBLE, peak FLOAT, "
-            "mean FLOAT, day DATE, hour TINYINT)"
+            "CREATE TABLE events (n BIGINT, clip BIGINT, label SMALLINT, onset_s DOUBLE, offset_s DOUBLE, peak FLOAT, "
+            "mean FLOAT, bin TINYINT, day DATE, hour TINYINT)"
         )
+        self._db.execute("CREATE TABLE names (code SMALLINT, label VARCHAR)")
         self._db.execute("CREATE TABLE effort (clip BIGINT, day DATE, hour TINYINT, seconds DOUBLE)")
         self._db.execute("CREATE SEQUENCE numbers")
         self._loaded: dict[int, Stamp] = {}
@@ -158,6 +160,11 @@ class Archive:
         """The same, as a table of Arrow."""
         with self.open_cursor() as cursor:
             return cursor.execute(sql, values).to_arrow_table()
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Labels of the events, by their codes."""
+        return dict(self.ask("SELECT code, label FROM names"))
 
     @property
     def carried(self) -> dict[str, str]:
@@ -309,10 +316,14 @@ def _take_staged(cursor: duckdb.DuckDBPyConnection, timezone: str) -> None:
         f"SELECT nextval('numbers'), {_FILE}, epoch_us(recorded_at), {took} FROM staged_files"
     )
     cursor.execute(
-        "INSERT INTO events "
-        "SELECT nextval('numbers'), clip, label, onset_s, offset_s, peak, mean, moment::DATE, hour(moment) "
-        "FROM (SELECT clips.n AS clip, e.*, e.onset_at AT TIME ZONE ? AS moment FROM staged_events e "
-        "JOIN clips ON clips.clip_id = e.clip_id AND clips.unit = e.unit)",
+        "INSERT INTO names SELECT (SELECT coalesce(max(code), -1) FROM names) + row_number() OVER (), label FROM "
+        "(SELECT DISTINCT label FROM staged_events WHERE label NOT IN (SELECT label FROM names))"
+    )
+    cursor.execute(
+        "INSERT INTO events SELECT nextval('numbers'), clip, code, onset_s, offset_s, peak, mean, "
+        "least(99, floor(peak * 100)), moment::DATE, hour(moment) "
+        "FROM (SELECT clips.n AS clip, e.*, names.code, e.onset_at AT TIME ZONE ? AS moment FROM staged_events e "
+        "JOIN clips ON clips.clip_id = e.clip_id AND clips.unit = e.unit JOIN names ON names.label = e.label)",
         [timezone],
     )
     cursor.execute(_EFFORT, [timezone])

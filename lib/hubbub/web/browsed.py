@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,6 +19,9 @@ from hubbub.web.archive import Archive
 from hubbub.web.curves import ScoreReader
 from hubbub.web.recordings import Recording, find_recording
 from hubbub.web.windows import WindowSampler
+
+if TYPE_CHECKING:
+    import duckdb
 
 REFRESH_S = 3.0
 """Between looks at what others have written."""
@@ -56,7 +59,7 @@ class BrowsedTables:
         self.truth: pd.DataFrame | None = None
         self.notes: tuple[str, ...] = ()
         self.reviews = REVIEW_SCHEMA.empty_table().to_pandas()
-        self._review_parts: list[str] | None = None
+        self._reviews_of: tuple[list[str], int] | None = None
         self._journals: dict[str, ReviewJournal] = {}
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -65,6 +68,7 @@ class BrowsedTables:
                 "CREATE TABLE reviewed (event VARCHAR, clip_id VARCHAR, label VARCHAR, onset_s DOUBLE, "
                 "offset_s DOUBLE, reviewer VARCHAR, verdict VARCHAR, said VARCHAR)"
             )
+            cursor.execute("CREATE TABLE judged (n BIGINT, reviewer VARCHAR)")
 
     @property
     def tables(self) -> LabelTables:
@@ -106,11 +110,11 @@ class BrowsedTables:
         LabelsError
             A part of them is torn.
         """
-        parts = list_parts(self.tables.path)
+        seen = (list_parts(self.tables.path), self.archive.state.generation)
         with self._lock:
-            if parts != self._review_parts:
+            if seen != self._reviews_of:
                 self._read_reviews()
-                self._review_parts = parts
+                self._reviews_of = seen
 
     def add_verdict(self, reviewer: str, given: Mapping[str, Any]) -> None:
         """Keep a verdict; it is on the disk when this returns.
@@ -129,8 +133,9 @@ class BrowsedTables:
     def undo_verdict(self, reviewer: str, event: str) -> None:
         """Take a reviewer's verdict back; errors of `ReviewJournal.undo`."""
         self._journal(reviewer).undo(event)
-        with self.archive.open_cursor() as cursor:
+        with self._lock, self.archive.open_cursor() as cursor:
             cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [event, reviewer.strip()])
+            _match_events(cursor)
 
     def judged_by(self, reviewer: str) -> set[str]:
         """Names of the events and windows that a reviewer has judged."""
@@ -185,10 +190,11 @@ class BrowsedTables:
 
     def _note(self, reviewer: str, verdict: Verdict) -> None:
         row = [verdict.event, verdict.clip_id, verdict.event_label, verdict.onset_s, verdict.offset_s]
-        with self.archive.open_cursor() as cursor:
+        said = [*row, reviewer.strip(), verdict.verdict, verdict.label]
+        with self._lock, self.archive.open_cursor() as cursor:
             cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [verdict.event, reviewer.strip()])
-            said = [*row, reviewer.strip(), verdict.verdict, verdict.label]
             cursor.execute("INSERT INTO reviewed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", said)
+            _match_events(cursor, verdict.event)
 
     def _read_reviews(self) -> None:
         self.reviews = read_reviews(self.tables.path)
@@ -201,4 +207,17 @@ class BrowsedTables:
                 cursor.register("read_reviews", held[columns])
                 cursor.execute("INSERT INTO reviewed SELECT * FROM read_reviews")
                 cursor.unregister("read_reviews")
+            _match_events(cursor)
             cursor.commit()
+
+
+def _match_events(cursor: duckdb.DuckDBPyConnection, event: str | None = None) -> None:
+    """Write down which events have a verdict, and whose: all of them, or one that is new."""
+    if event is None:
+        cursor.execute("DELETE FROM judged")
+    cursor.execute(
+        "INSERT INTO judged SELECT e.n, r.reviewer FROM reviewed r JOIN clips c ON c.clip_id = r.clip_id "
+        "JOIN names ON names.label = r.label JOIN events e ON e.clip = c.n AND e.label = names.code "
+        "AND e.onset_s = r.onset_s AND e.offset_s = r.offset_s WHERE ? IS NULL OR r.event = ?",
+        [event, event],
+    )

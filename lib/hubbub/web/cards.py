@@ -13,15 +13,15 @@ from hubbub.web.filters import Filter, Where
 MOST_CARDS = 200
 """Dealt at once."""
 
-_BINS = 20
+_RANGE = "e.bin // 5"  # of twenty
 # Of equal standing in any order: the same for one seed, wherever and whenever the tables are read.
-_CHANCE = "hash(c.clip_id, e.label, e.onset_s, ?)"
+_CHANCE = "hash(e.onset_s, e.offset_s, e.peak, ?)"
 _ORDERS = {
     "best": "e.peak DESC, chance",
     "worst": "e.peak, chance",
     "random": "chance",
     # One of each range of scores, then the next of each; ranges in an order of chance, so that no half is only good.
-    "balanced": "row_number() OVER (PARTITION BY bin ORDER BY chance), hash(bin, ?)",
+    "balanced": f"row_number() OVER (PARTITION BY {_RANGE} ORDER BY chance), hash({_RANGE}, ?)",
 }
 ORDERS = tuple(_ORDERS)
 
@@ -69,27 +69,21 @@ def deal_cards(
         raise UsageError(f"order {order[:20]!r}: {suggest_nearest(order, _ORDERS)}")
     where = chosen.events()
     if reviewer is not None:
-        where = where & Where(f"NOT {_IS_JUDGED}", (reviewer,))
+        where = where & Where("e.n NOT IN (SELECT n FROM judged WHERE reviewer = ?)", (reviewer,))
     seeds = (seed,) if order == "balanced" else ()
     limit = min(count, MOST_CARDS) + len(skip)
     rows = archive.ask(
         f"""
         WITH found AS (
-          SELECT c.file, c.uri, c.clip_id, e.label, e.onset_s, e.offset_s, e.peak, e.mean, c."group", c.duration_s,
-            c.recorded_at, {_CHANCE} AS chance, least({_BINS - 1}, floor(e.peak * {_BINS}))::INT AS bin
-          FROM events e JOIN clips c ON c.n = e.clip WHERE {where.sql}
+          SELECT e.*, {_CHANCE} AS chance FROM events e WHERE {where.sql} ORDER BY {_ORDERS[order]} LIMIT {int(limit)}
         )
-        SELECT * EXCLUDE (chance, bin) FROM found e ORDER BY {_ORDERS[order]} LIMIT {int(limit)}
+        SELECT c.file, c.uri, c.clip_id, names.label, e.onset_s, e.offset_s, e.peak, e.mean, c."group", c.duration_s,
+          c.recorded_at
+        FROM found e JOIN clips c ON c.n = e.clip JOIN names ON names.code = e.label ORDER BY {_ORDERS[order]}
         """,
-        (seed, *where.values, *seeds),
+        (seed, *where.values, *seeds, *seeds),
     )
     cards = [dict(zip((*COLUMNS, "recorded_at"), row, strict=True)) for row in rows]
     for card in cards:
         card["event"] = identify_event(card["clip_id"], card["label"], card["onset_s"], card["offset_s"])
     return [card for card in cards if card["event"] not in skip][:count]
-
-
-_IS_JUDGED = (
-    "EXISTS (SELECT 1 FROM reviewed r WHERE r.clip_id = c.clip_id AND r.label = e.label "
-    "AND r.onset_s = e.onset_s AND r.offset_s = e.offset_s AND r.reviewer = ?)"
-)

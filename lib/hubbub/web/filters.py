@@ -20,7 +20,7 @@ _KNOWN = ("labels", "least", "most", "hours", "from_day", "to_day", "columns", "
 
 @dataclass(frozen=True)
 class Where:
-    """A condition on events ``e`` and clips ``c``, and the values of its question marks."""
+    """A condition on events ``e`` or clips ``c``, and the values of its question marks."""
 
     sql: str
     values: tuple[Any, ...]
@@ -91,11 +91,11 @@ class Filter:
         return Where(" AND ".join(parts), tuple(values))
 
     def events(self, *, of_labels: bool = True, of_scores: bool = True) -> Where:
-        """The condition on events ``e`` of clips ``c``, with or without that on labels and scores."""
+        """The condition on events ``e``, with or without that on labels and scores."""
         parts: list[str] = ["true"]
         values: list[Any] = []
         if of_labels and self.labels:
-            parts.append("e.label IN (SELECT unnest(?))")
+            parts.append("e.label IN (SELECT code FROM names WHERE label IN (SELECT unnest(?)))")
             values.append(list(self.labels))
         if of_scores:
             for sign, score in ((">=", self.least), ("<=", self.most)):
@@ -103,14 +103,12 @@ class Filter:
                     parts.append(f"e.peak {sign} ?::FLOAT")
                     values.append(score)
         if self.reviewed is not None:
-            parts.append(f"{'' if self.reviewed else 'NOT '}{IS_REVIEWED}")
-        return Where(" AND ".join(parts), tuple(values)) & self.times("e") & self.clips()
-
-
-IS_REVIEWED = (
-    "EXISTS (SELECT 1 FROM reviewed r WHERE r.clip_id = c.clip_id AND r.label = e.label "
-    "AND r.onset_s = e.onset_s AND r.offset_s = e.offset_s)"
-)
+            parts.append(f"e.n {'IN' if self.reviewed else 'NOT IN'} (SELECT n FROM judged)")
+        found = Where(" AND ".join(parts), tuple(values)) & self.times("e")
+        if not self.columns and self.file is None:
+            return found
+        clips = self.clips()
+        return found & Where(f"e.clip IN (SELECT c.n FROM clips c WHERE {clips.sql})", clips.values)
 
 
 def parse_filter(text: str | None, carried: Mapping[str, str]) -> Filter:

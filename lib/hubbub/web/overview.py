@@ -16,7 +16,7 @@ MOST_GROUPS = 200
 MOST_REASONS = 50
 """Reasons of failures that are listed."""
 
-_JOINED = "FROM events e JOIN clips c ON c.n = e.clip"
+_BY_CLIP = "(SELECT e.clip, count(*) AS n FROM events e WHERE {where} GROUP BY e.clip)"
 
 
 def describe_archive(archive: Archive) -> dict[str, Any]:
@@ -65,43 +65,39 @@ def _list_columns(archive: Archive) -> list[str]:
 
 def summarise(archive: Archive, chosen: Filter, *, column: str | None = None) -> dict[str, Any]:
     """What depends on a filter: events by label, by day and hour, by a column, by place, and by score."""
-    where = chosen.events()
+    where, names = chosen.events(), archive.names
+    hours = _count_hours(archive, where)
     return {
-        "labels": _count_labels(archive, chosen.events(of_labels=False)),
-        "events": _count(archive, where),
-        "heat": _count_hours(archive, where),
+        "labels": _count_labels(archive, chosen.events(of_labels=False), names),
+        "events": {
+            "events": sum(row[2] for row in hours),
+            "seconds": sum(row[3] for row in hours),
+            "without_time": sum(row[2] for row in hours if row[0] is None),
+        },
+        "heat": [[str(day), hour, count] for day, hour, count, _ in hours if day is not None],
         "effort": _sum_effort(archive, chosen),
-        "scores": _count_scores(archive, chosen.events(of_scores=False)),
+        "scores": _count_scores(archive, chosen.events(of_scores=False), names),
         "column": None if column is None else _count_column(archive, chosen, where, column),
         "places": _count_places(archive, chosen, where),
     }
 
 
-def _count(archive: Archive, where: Where) -> dict[str, Any]:
-    row = archive.ask(
-        f"SELECT count(*), sum(offset_s - onset_s), count(*) FILTER (e.day IS NULL) {_JOINED} WHERE {where.sql}",
-        where.values,
-    )[0]
-    return {"events": row[0], "seconds": row[1] or 0.0, "without_time": row[2]}
-
-
-def _count_labels(archive: Archive, where: Where) -> list[dict[str, Any]]:
+def _count_labels(archive: Archive, where: Where, names: dict[int, str]) -> list[dict[str, Any]]:
     rows = archive.ask(
-        f"SELECT e.label, count(*) AS n, sum(offset_s - onset_s), count(DISTINCT e.clip) {_JOINED} WHERE {where.sql} "
-        "GROUP BY e.label ORDER BY n DESC, e.label",
+        "SELECT e.label, count(*), sum(offset_s - onset_s), count(DISTINCT e.clip) FROM events e "
+        f"WHERE {where.sql} GROUP BY e.label",
         where.values,
     )
-    return [{"label": label, "events": n, "seconds": s, "clips": clips} for label, n, s, clips in rows]
+    told = [{"label": names[code], "events": n, "seconds": s, "clips": clips} for code, n, s, clips in rows]
+    return sorted(told, key=lambda row: (-row["events"], row["label"]))
 
 
-def _count_hours(archive: Archive, where: Where) -> list[list[Any]]:
-    """Day, hour, events."""
-    return _as_lists(
-        archive.ask(
-            f"SELECT e.day::VARCHAR, e.hour, count(*) {_JOINED} WHERE {where.sql} AND e.day IS NOT NULL "
-            "GROUP BY ALL ORDER BY ALL",
-            where.values,
-        )
+def _count_hours(archive: Archive, where: Where) -> list[tuple[Any, ...]]:
+    """Day, hour, events, their seconds; day and hour are None where they are unknown."""
+    return archive.ask(
+        f"SELECT e.day, e.hour, count(*), sum(offset_s - onset_s) FROM events e WHERE {where.sql} "
+        "GROUP BY ALL ORDER BY ALL",
+        where.values,
     )
 
 
@@ -110,23 +106,19 @@ def _sum_effort(archive: Archive, chosen: Filter) -> list[list[Any]]:
     clips, times = chosen.clips(), chosen.times("f")
     return _as_lists(
         archive.ask(
-            "SELECT f.day::VARCHAR, f.hour, sum(f.seconds) FROM effort f JOIN clips c ON c.n = f.clip "
-            f"WHERE {times.sql} AND {clips.sql} GROUP BY ALL ORDER BY ALL",
+            "SELECT day::VARCHAR, hour, seconds FROM (SELECT f.day, f.hour, sum(f.seconds) AS seconds FROM effort f "
+            f"JOIN clips c ON c.n = f.clip WHERE {times.sql} AND {clips.sql} GROUP BY ALL) ORDER BY ALL",
             times.values + clips.values,
         )
     )
 
 
-def _count_scores(archive: Archive, where: Where) -> dict[str, list[int]]:
+def _count_scores(archive: Archive, where: Where, names: dict[int, str]) -> dict[str, list[int]]:
     """Events a label in each of `BINS` ranges of the peak."""
-    rows = archive.ask(
-        f"SELECT e.label, least({BINS - 1}, floor(e.peak * {BINS}))::INT AS bin, count(*) {_JOINED} WHERE {where.sql} "
-        "GROUP BY ALL",
-        where.values,
-    )
     found: dict[str, list[int]] = {}
-    for label, place, count in rows:
-        found.setdefault(label, [0] * BINS)[max(0, place)] += count
+    rows = archive.ask(f"SELECT e.label, e.bin, count(*) FROM events e WHERE {where.sql} GROUP BY ALL", where.values)
+    for code, place, count in rows:
+        found.setdefault(names[code], [0] * BINS)[max(0, place) * BINS // 100] += count
     return found
 
 
@@ -139,7 +131,8 @@ def _count_column(archive: Archive, chosen: Filter, where: Where, column: str) -
           SELECT CAST(c.{name} AS VARCHAR) AS value, sum(c.duration_s) AS seconds FROM clips c
           WHERE c.status = 'ok' AND {clips.sql} GROUP BY value
         ), found AS (
-          SELECT CAST(c.{name} AS VARCHAR) AS value, count(*) AS n {_JOINED} WHERE {where.sql} GROUP BY value
+          SELECT CAST(c.{name} AS VARCHAR) AS value, sum(own.n)::BIGINT AS n FROM {_BY_CLIP.format(where=where.sql)} own
+          JOIN clips c ON c.n = own.clip GROUP BY value
         )
         SELECT a.value, coalesce(f.n, 0) AS n, a.seconds FROM analysed a
         LEFT JOIN found f ON a.value IS NOT DISTINCT FROM f.value ORDER BY n DESC, a.value
@@ -173,7 +166,8 @@ def _count_places(archive: Archive, chosen: Filter, where: Where) -> dict[str, A
             min(c."group") AS name
           FROM clips c WHERE c.status = 'ok' AND {clips.sql} GROUP BY lat, lon
         ), found AS (
-          SELECT {latitude} AS lat, {longitude} AS lon, count(*) AS n {_JOINED} WHERE {where.sql} GROUP BY lat, lon
+          SELECT {latitude} AS lat, {longitude} AS lon, sum(own.n)::BIGINT AS n
+          FROM {_BY_CLIP.format(where=where.sql)} own JOIN clips c ON c.n = own.clip GROUP BY lat, lon
         )
         SELECT a.lat, a.lon, a.seconds, a.n_clips, a.name, coalesce(f.n, 0) AS n FROM analysed a
         LEFT JOIN found f ON a.lat IS NOT DISTINCT FROM f.lat AND a.lon IS NOT DISTINCT FROM f.lon

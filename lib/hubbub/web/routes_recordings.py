@@ -48,8 +48,9 @@ def list_recordings(request: Request) -> Response:
     name = query.get("name", "")[:200]
     rows = browsed.archive.ask(
         f"""
-        WITH found AS (SELECT e.clip, count(*) AS n, max(e.peak) AS peak FROM events e JOIN clips c ON c.n = e.clip
-          WHERE {events.sql} GROUP BY e.clip)
+        WITH found AS (
+          SELECT e.clip, count(*) AS n, max(e.peak) AS peak FROM events e WHERE {events.sql} GROUP BY e.clip
+        )
         SELECT c.file, c.uri, sum(c.duration_s) AS duration_s, min(c.recorded_at) AS recorded_at, any_value(c."group"),
           coalesce(sum(f.n), 0)::BIGINT AS n, max(f.peak), max(c.status <> 'ok')::BOOL AS failed, any_value(c.error),
           any_value(c.sample_rate), count(*) OVER () AS total
@@ -158,8 +159,8 @@ def list_events(request: Request) -> Response:
     where = read_filter(request, browsed).events()
     rows = browsed.archive.ask(
         f"""
-        SELECT c.clip_id, e.label, e.onset_s, e.offset_s, e.peak, e.mean, count(*) OVER () AS total
-        FROM events e JOIN clips c ON c.n = e.clip
+        SELECT c.clip_id, names.label, e.onset_s, e.offset_s, e.peak, e.mean, count(*) OVER () AS total
+        FROM events e JOIN clips c ON c.n = e.clip JOIN names ON names.code = e.label
         WHERE {where.sql} AND c.file = ? AND e.onset_s < ? AND e.offset_s > ? ORDER BY e.peak DESC LIMIT {MOST_EVENTS}
         """,
         (*where.values, recording.file, end_s, start_s),

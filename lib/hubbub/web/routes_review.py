@@ -73,7 +73,13 @@ def verdicts(request: Request) -> Response:
     browsed, query = find_tables(request), request.query_params
     browsed.refresh_reviews()
     wanted = float(query["precision"]) if query.get("precision") else None
-    peaks = browsed.archive.ask_frame("SELECT label, peak FROM events").to_pandas() if wanted else None
+    peaks = (
+        browsed.archive.ask_frame(
+            "SELECT names.label, e.peak FROM events e JOIN names ON names.code = e.label"
+        ).to_pandas()
+        if wanted
+        else None
+    )
     sample = browsed.windows.get(wait=True) if (browsed.reviews.get("kind") == "window").any() else None
     counts = None if sample is None else dict(zip(browsed.tables.labels, sample.counts, strict=True))
     told = summarise_reviews(

@@ -61,6 +61,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((host, port))
+        taken.listen(128)  # who comes before the application is ready waits
     except (OSError, OverflowError) as error:
         taken.close()
         raise UsageError(

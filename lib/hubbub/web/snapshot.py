@@ -3,7 +3,7 @@
 ::
 
     LABELS/.browse/current.json       which copy counts, and the stamp of each unit in it
-    LABELS/.browse/NUMBER-clips.parquet, NUMBER-events.parquet, NUMBER-effort.parquet
+    LABELS/.browse/NUMBER-clips.parquet, NUMBER-events.parquet, and so on
 
 The folder may be removed at any time. It is made where reading took long, and where it can be written.
 """
@@ -33,7 +33,7 @@ WORTH_S = 1.0
 """Reading that took less is not worth a copy."""
 
 _FREE_NUMBER = "SELECT coalesce(max(n), 0) + 1 FROM (SELECT max(n) AS n FROM clips UNION ALL SELECT max(n) FROM events)"
-_TABLES = ("clips", "events", "effort")
+_TABLES = ("clips", "events", "effort", "names")
 
 
 class Snapshot:

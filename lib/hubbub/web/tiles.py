@@ -1,8 +1,8 @@
 """Spectrogram tiles: any stretch of a recording at any zoom, each a small picture made when it is asked for.
 
 A tile of level z spans 2**z seconds in `COLUMNS` columns, tile n from n * 2**z seconds on. A column shows the loudest
-of the frames in it. Where a tile spans more samples than `MOST_SAMPLES`, a column shows `FRAMES` frames around its middle
-alone: a day is drawn in seconds, and the page says so.
+of the frames in it. Where a tile spans more samples than `MOST_SAMPLES`, a column shows `FRAMES` frames around its
+middle alone: a day is drawn in seconds, and the page says so.
 
 Levels are in dB of a full-scale sine, -120 to 0, as grey of 0 to 255; the page colours them, so contrast and theme need
 no new tile.
