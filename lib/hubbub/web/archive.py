@@ -30,6 +30,7 @@ from hubbub.web.stamps import Stamp, list_stamps
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
 
 UNITS_AT_ONCE = 500
 """Units that one transaction reads."""
@@ -156,10 +157,17 @@ class Archive:
         with self.open_cursor() as cursor:
             return cursor.execute(sql, values).fetchall()
 
-    def ask_frame(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
-        """The same, as a table of Arrow."""
+    def ask_rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The same, each row by the names of its columns."""
         with self.open_cursor() as cursor:
-            return cursor.execute(sql, values).to_arrow_table()
+            found = cursor.execute(sql, values)
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def ask_frame(self, sql: str, values: Sequence[Any] = ()) -> pd.DataFrame:
+        """The same, as a frame of pandas: for many rows."""
+        with self.open_cursor() as cursor:
+            return cursor.execute(sql, values).df()
 
     @property
     def names(self) -> dict[int, str]:

@@ -169,10 +169,11 @@ class BrowsedTables:
             onset_s, offset_s = float(given["onset_s"]), float(given["offset_s"])
             if clip_id not in {row["clip_id"] for row in recording.clips}:
                 raise UsageError(f"recording {recording.uri} has no clip {clip_id[:40]!r}")
-            said = given.get("label")
+            verdict = str(given["verdict"])
+            said = label if verdict == "yes" else given.get("label")
             return Verdict(
                 event=identify_event(clip_id, label, onset_s, offset_s),
-                verdict=str(given["verdict"]),
+                verdict=verdict,
                 label=None if said is None else str(said),
                 kind=str(given.get("kind", "event")),
                 uri=recording.clips[0]["uri"],

@@ -83,8 +83,7 @@ def find_recording(archive: Archive, file: str, root: StoragePath | None) -> Rec
     UsageError
         The tables hold no such recording.
     """
-    found = archive.ask_frame("SELECT * FROM clips WHERE file = ? ORDER BY coalesce(clip_start_s, 0)", [file])
-    rows = tuple(found.to_pylist())
+    rows = tuple(archive.ask_rows("SELECT * FROM clips WHERE file = ? ORDER BY coalesce(clip_start_s, 0)", [file]))
     if not rows:
         raise UsageError(f"the tables hold no recording {file[:32]!r}; expected one that the page lists")
     uri, held = rows[0]["uri"], archive.tables.root

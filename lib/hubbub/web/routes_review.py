@@ -20,6 +20,8 @@ from hubbub.web.cards import MOST_CARDS, ORDERS, deal_cards
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.windows import deal_windows
 
+_PEAKS = "SELECT names.label, e.peak FROM events e JOIN names ON names.code = e.label"
+
 RULES_FILE = "rules.yaml"
 """Where the page saves thresholds, in the folder of the label tables."""
 
@@ -73,13 +75,7 @@ def verdicts(request: Request) -> Response:
     browsed, query = find_tables(request), request.query_params
     browsed.refresh_reviews()
     wanted = float(query["precision"]) if query.get("precision") else None
-    peaks = (
-        browsed.archive.ask_frame(
-            "SELECT names.label, e.peak FROM events e JOIN names ON names.code = e.label"
-        ).to_pandas()
-        if wanted
-        else None
-    )
+    peaks = browsed.archive.ask_frame(_PEAKS) if wanted else None
     sample = browsed.windows.get(wait=True) if (browsed.reviews.get("kind") == "window").any() else None
     counts = None if sample is None else dict(zip(browsed.tables.labels, sample.counts, strict=True))
     told = summarise_reviews(

@@ -93,7 +93,7 @@ def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
     rng, tables = np.random.default_rng(seed), archive.tables
     files = archive.ask_frame(
         "SELECT unit, uri, clip_id, status, duration_s, clip_start_s FROM clips WHERE status = 'ok' ORDER BY unit, n"
-    ).to_pandas()
+    )
     units = files["unit"].unique()
     chosen = np.sort(rng.choice(units, MOST_UNITS, replace=False)) if len(units) > MOST_UNITS else units
     counts = np.zeros((len(tables.labels), len(SCORE_EDGES) - 1), np.int64)
