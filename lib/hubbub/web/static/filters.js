@@ -68,7 +68,7 @@ export class FilterBar {
       type: "text",
       class: "short",
       placeholder: "5-9, 22",
-      "aria-description": "Hours of the day, such as 5-9, 22",
+      title: "Hours of the day, such as 5-9, 22",
       value: text,
       onchange: (event) => this.set({ hours: readHours(event.target.value) }),
     });

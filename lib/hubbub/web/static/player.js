@@ -6,6 +6,8 @@ import { address } from "./api.js";
 const PIECE_S = 8; // as heard
 const AHEAD = 2;
 
+let opened = null; // browsers give a page few of them, so all players share one
+
 /** Plays one recording from anywhere. */
 export class Player {
   constructor(base, { rate, duration, onEnd, onProblem }) {
@@ -73,12 +75,11 @@ export class Player {
 
   open() {
     const rate = Math.max(8000, Math.min(96000, Math.min(this.rate, 48000 * this.slow) / this.slow));
-    if (!this.context || this.contextRate !== rate) {
-      this.context?.close();
-      this.context = new AudioContext({ sampleRate: rate }); // the pieces' own: nothing is resampled at their seams
-      this.contextRate = rate;
+    if (opened?.sampleRate !== rate) {
+      opened?.close();
+      opened = new AudioContext({ sampleRate: rate }); // the pieces' own: nothing is resampled at their seams
     }
-    return this.context;
+    return opened;
   }
 
   async schedule(run) {

@@ -9,6 +9,7 @@ export class Queue {
     this.onTrouble = onTrouble;
     this.waiting = [];
     this.busy = false;
+    this.trouble = null;
   }
 
   get length() {
@@ -17,7 +18,13 @@ export class Queue {
 
   push(data) {
     this.waiting.push(data);
+    if (this.trouble) this.tell(this.trouble);
     if (!this.busy) this.run();
+  }
+
+  tell(trouble) {
+    this.trouble = trouble;
+    this.onTrouble(this.waiting, trouble);
   }
 
   async run() {
@@ -26,11 +33,11 @@ export class Queue {
       try {
         await this.send(this.waiting[0]);
         this.waiting.shift();
-        this.onTrouble(this.waiting, null);
+        this.tell(null);
       } catch (error) {
-        this.onTrouble(this.waiting, error.message);
         if (error.status === 400) this.waiting.shift(); // what the server never takes must not hold the others up
-        else await new Promise((later) => setTimeout(later, AGAIN_MS));
+        this.tell(error.message);
+        if (error.status !== 400) await new Promise((later) => setTimeout(later, AGAIN_MS));
       }
     }
     this.busy = false;

@@ -1,0 +1,392 @@
+"""`hubbub browse` in a real browser: every page, by keyboard alone, in dark and light, wide and narrow, in step."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from hubbub.labels.reviews.reading import current_verdicts, read_reviews
+from hubbub.labels.tables import LabelTables
+from tests.browser import (
+    NARROW,
+    NEEDED,
+    WIDE,
+    find_faults,
+    find_overflowing,
+    list_complaints,
+    open_chromium,
+    prefer,
+    resize,
+    take_picture,
+)
+from tests.jobs.command import COMMAND, succeed
+from tests.lib.web.tables_to_browse import LABELS, make_file, make_tables, write_unit
+
+pytestmark = [NEEDED, pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+PAGES = ("/", "/recordings", "/recording", "/review", "/verdicts")
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "_static" / "browse"
+HOUR = "hour.flac"
+SLOPE_HZ, LOWEST_HZ = 300.0, 400.0  # of a tone that rises for ten seconds and begins again
+
+
+@dataclass
+class Browse:
+    """A running `hubbub browse`."""
+
+    process: subprocess.Popen
+    address: str
+    tables: LabelTables
+
+    @property
+    def base(self) -> str:
+        return self.address.partition("/?")[0]
+
+
+@contextmanager
+def serving(tables: LabelTables, *words: object, port: int = 0) -> Iterator[Browse]:
+    command = [str(COMMAND), "browse", str(tables.path), "--no-browser", "--port", str(port), *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    line = next((line for line in process.stdout if "token=" in line), None)
+    assert line is not None, process.wait()
+    try:
+        yield Browse(process, line.split()[-1], tables)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> LabelTables:
+    """Eleven short recordings, and an hour whose tone tells its time."""
+    tables = make_tables(tmp_path_factory.mktemp("browse") / "labels", files=11, units=4, sound=True)
+    rate, at_s = 8000, np.arange(3600 * 8000) / 8000
+    since_s = at_s % 10
+    tone = 0.3 * np.sin(2 * np.pi * (LOWEST_HZ * since_s + SLOPE_HZ * since_s**2 / 2))
+    soundfile.write(Path(str(tables.root)) / HOUR, tone.astype(np.float32), rate, subtype="PCM_16")
+    hour = make_file(30, uri=HOUR, duration_s=3600.0, windows=720, clip_id="e" * 32)
+    write_unit(tables, 8, [hour], events=120)
+    return tables
+
+
+@pytest.fixture(scope="module")
+def truth(tables: LabelTables, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("truth") / "truth.csv"
+    rows = [f"{HOUR},dog,{start},{start + 2}" for start in (1.0, 10.0, 3595.0)]
+    path.write_text("uri,label,onset_s,offset_s\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browse(tables: LabelTables, truth: Path) -> Iterator[Browse]:
+    with serving(tables, "--truth", truth) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def driver(browse: Browse) -> Iterator[Any]:
+    with open_chromium(["autoplay-policy=no-user-gesture-required"]) as opened:
+        opened.get(browse.address)
+        opened.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+        yield opened
+
+
+def wait(driver: Any, script: str, timeout_s: float = 20.0) -> Any:
+    """Wait until a script returns something."""
+    end = time.monotonic() + timeout_s
+    while not (found := driver.execute_script(f"return {script}")):
+        assert time.monotonic() < end, f"not in {timeout_s:g} s: {script}\n{list_complaints(driver)}"
+        time.sleep(0.02)
+    return found
+
+
+def file_of(uri: str) -> str:
+    return hashlib.md5(uri.encode()).hexdigest()[:16]
+
+
+READY = {
+    "/": "document.querySelector('#page').dataset.ready",
+    "/recordings": "document.querySelector('tbody tr')",
+    "/recording": "document.querySelector('.viewer')?.dataset.waiting === '0' && window.hubbub?.view.curves",
+    "/review": "document.querySelector('#page').dataset.card && "
+    "document.querySelector('.viewer')?.dataset.waiting === '0'",
+    "/verdicts": "document.querySelector('#page').dataset.ready",
+}
+
+
+def show(driver: Any, browse: Browse, page: str, query: str = "") -> None:
+    query = query or (f"file={file_of(HOUR)}&at=20&span=30" if page == "/recording" else "")
+    driver.get(f"{browse.base}{page}?{query}")
+    wait(driver, READY[page])
+
+
+def press(driver: Any, *keys: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    for key in keys:
+        ActionChains(driver).send_keys(key).perform()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_complains_of_nothing_asks_nobody_else_and_shows_labels_as_text(page, driver, browse) -> None:
+    resize(driver, WIDE)
+    list_complaints(driver)
+    show(driver, browse, page)
+    assert list_complaints(driver) == []
+    asked = driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert [name for name in asked if not name.startswith((browse.base, "blob:", "data:"))] == []
+    assert driver.execute_script("return document.scripts.length") == 1
+    if page in ("/", "/recording"):
+        assert LABELS[2] in driver.find_element("tag name", "body").text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_everybody_can_use_a_page_wide_and_narrow(page, scheme, driver, browse, tmp_path) -> None:
+    prefer(driver, scheme)
+    for size in (WIDE, NARROW):
+        resize(driver, size)
+        show(driver, browse, page)
+        assert find_faults(driver) == []
+        assert find_overflowing(driver) == []
+        name = {"/": "overview"}.get(page, page.strip("/"))
+        if size == WIDE or page in ("/", "/review"):
+            narrow = "" if size == WIDE else "-narrow"
+            take_picture(driver, f"{name}-{scheme}{narrow}", tmp_path, DOCS)
+    prefer(driver, "light")
+    resize(driver, WIDE)
+
+
+def test_a_threshold_that_is_dragged_moves_the_count_and_is_saved_as_rules(driver, browse, tables) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show(driver, browse, "/")
+    label = driver.execute_script(
+        "return document.querySelector('#threshold').getAttribute('aria-label')"
+    ).removeprefix("Threshold of ")
+    slider = driver.find_element("id", "threshold")
+    driver.execute_script("arguments[0].focus()", slider)
+    press(driver, *[Keys.ARROW_RIGHT] * 20)  # 0.50 to 0.70
+    text = driver.find_element("css selector", ".counted").text
+    events = tables.events()
+    own = events[events["label"] == label]["peak"]
+    bins = np.histogram(own, 50, (0, 1))[0]
+    assert text.startswith(f"{bins[35:].sum()} of {len(own)} events")
+    driver.find_element("css selector", "button.primary").click()
+    saved = wait(driver, "document.querySelector('#saved code')?.textContent")
+    assert (Path(str(tables.path)) / "rules.yaml").is_file()
+    assert saved == f"hubbub events {tables.path} --rules {tables.path}/rules.yaml"
+    (Path(str(tables.path)) / "rules.yaml").unlink()
+
+
+def test_filters_change_every_number_and_stay_in_the_address(driver, browse, tables) -> None:
+    show(driver, browse, "/")
+    button = driver.find_element("xpath", "//table[@class='bars']//button[text()='dog']")
+    driver.execute_script("arguments[0].focus()", button)
+    press(driver, "\ue007")  # Enter
+    wait(driver, "document.querySelector('#page').dataset.ready === '2'")
+    dog = int((tables.events()["label"] == "dog").sum())
+    assert f"{dog} events fit the filter" in driver.find_element("tag name", "body").text.replace("\u202f", "")
+    driver.refresh()
+    wait(driver, READY["/"])
+    assert f"{dog} events fit the filter" in driver.find_element("tag name", "body").text.replace("\u202f", "")
+
+
+@pytest.mark.parametrize("from_s", [0.0, 1795.0, 3574.0])
+def test_the_cursor_is_in_step_with_what_is_heard_on_an_hour(from_s: float, driver, browse) -> None:
+    """The tone that is heard tells its time; the cursor is read at the same moment, over two seams of pieces."""
+    show(driver, browse, "/recording")
+    driver.execute_script("window.hubbub.player.play(arguments[0])", from_s)
+    wait(driver, "window.hubbub.player.playing?.scheduled > arguments.length && window.hubbub.player.position() > 0")
+    off = driver.execute_async_script(
+        """const [from, slope, lowest, done] = arguments;
+        const { player, view } = window.hubbub;
+        const run = player.playing;
+        run.analyser.fftSize = 1024;
+        run.analyser.smoothingTimeConstant = 0;
+        const bins = new Float32Array(run.analyser.frequencyBinCount);
+        const found = [];
+        const began = performance.now();
+        (function look() {
+            run.analyser.getFloatFrequencyData(bins);
+            const position = player.position();
+            let top = 0;
+            for (let bin = 1; bin < bins.length; bin += 1) if (bins[bin] > bins[top]) top = bin;
+            const since = position % 10;
+            // Not where the tone begins anew: there the window of 0.13 s holds two.
+            if (bins[top] > -60 && since > 0.4 && since < 9.6 && position > from + 0.3)
+                found.push([
+                    position,
+                    (top * run.context.sampleRate / 1024 - lowest) / slope - (since - 0.064),
+                    view.cursor - position,
+                ]);
+            if (performance.now() - began < 18500) setTimeout(look, 50);
+            else { player.stop(); done(found); }
+        })();""",
+        from_s,
+        SLOPE_HZ,
+        LOWEST_HZ,
+    )
+    positions, heard, cursor = np.array(off).T
+    assert len(off) > 150
+    assert positions.max() - positions.min() > 15  # two seams of eight seconds
+    assert np.abs(heard).max() < 0.15
+    late = heard[positions > positions.max() - 4].mean() - heard[positions < positions.min() + 4].mean()
+    assert abs(late) < 0.03  # no drift
+    assert np.median(np.abs(cursor)) < 0.1  # drawn once a frame
+
+
+def test_the_spectrogram_zooms_from_the_hour_to_a_moment_by_keyboard(driver, browse) -> None:
+    show(driver, browse, "/recording", f"file={file_of(HOUR)}&at=1800&span=3600")
+    driver.execute_script("document.querySelector('.viewer').focus()")
+    press(driver, *["+"] * 12)
+    wait(driver, READY["/recording"])
+    assert driver.execute_script("return window.hubbub.view.length") < 1.0
+    press(driver, "\ue014", "\ue014")  # to the right
+    assert driver.execute_script("return window.hubbub.view.start") > 1799.5
+    press(driver, "0")
+    wait(driver, "window.hubbub.view.length === 3600")
+
+
+def test_a_hundred_events_are_reviewed_by_keyboard_and_give_a_threshold(driver, browse, tables) -> None:
+    """A person who says yes to high scores more often than to low ones, at more than sixty a minute."""
+    from selenium.webdriver.common.keys import Keys
+
+    reviewer = "hundred"
+    driver.execute_script("localStorage.setItem('hubbub-reviewer', arguments[0])", reviewer)
+    driver.execute_script("localStorage.setItem('hubbub-autoplay', 'no')")
+    show(driver, browse, "/review")
+    rng = np.random.default_rng(0)
+    began = time.monotonic()
+    undone = 0
+    for number in range(100):
+        event = wait(driver, "document.querySelector('#page').dataset.card")
+        peak = driver.execute_script("return window.hubbub.shown.card.peak")
+        right = rng.random() < 1 / (1 + np.exp(-14 * (peak - 0.68)))
+        press(driver, Keys.ARROW_RIGHT if right else Keys.ARROW_LEFT)
+        wait(driver, f"document.querySelector('#page').dataset.card !== '{event}'")
+        if number % 25 == 10:  # taken back, and said again
+            press(driver, Keys.ARROW_UP)
+            wait(driver, f"document.querySelector('#page').dataset.card === '{event}'")
+            press(driver, Keys.ARROW_RIGHT if right else Keys.ARROW_LEFT)
+            wait(driver, f"document.querySelector('#page').dataset.card !== '{event}'")
+            undone += 1
+    took_s = time.monotonic() - began
+    wait(driver, "window.hubbub.queue.length === 0")
+    kept = read_reviews(tables.path)
+    kept = kept[kept["reviewer"] == reviewer]
+    assert len(kept) == 100 + 2 * undone
+    assert len(current_verdicts(kept)) == 100
+    assert took_s < 100
+    driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+    show(driver, browse, "/verdicts", "precision=0.8")
+    text = driver.find_element("tag name", "body").text
+    assert "108 decisions" in text
+    assert "At a threshold of" in text
+    done = succeed("events", tables.path, "--from-reviews", "--precision", "0.8", own_process=True)
+    assert "dog" in done
+
+
+def test_digits_name_another_class_and_unsure_is_kept(driver, browse, tables) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    driver.execute_script("localStorage.setItem('hubbub-reviewer', 'digits')")
+    show(driver, browse, "/review", "label=dog")
+    event = wait(driver, "document.querySelector('#page').dataset.card")
+    press(driver, "2")
+    wait(driver, f"document.querySelector('#page').dataset.card !== '{event}'")
+    press(driver, Keys.ARROW_DOWN)
+    wait(driver, "window.hubbub.judged === 2 && window.hubbub.queue.length === 0")
+    kept = read_reviews(tables.path)
+    kept = kept[kept["reviewer"] == "digits"]
+    assert kept["verdict"].tolist() == ["no", "unsure"]
+    assert kept["label"].tolist()[0] == LABELS[2]
+    driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+
+
+def test_verdicts_wait_for_a_server_that_is_away_and_none_is_lost(tmp_path: Path) -> None:
+    """The server is killed in mid-review, and comes back on its port: the page sends what it has."""
+    from selenium.webdriver.common.keys import Keys
+
+    tables = make_tables(tmp_path / "labels", files=5, units=2, sound=True)
+    with open_chromium() as driver:
+        with serving(tables) as first:
+            driver.get(first.address)
+            driver.execute_script(
+                "localStorage.setItem('hubbub-reviewer', 'ada'); localStorage.setItem('hubbub-autoplay', 'no')"
+            )
+            show(driver, first, "/review")
+            port = int(first.base.rpartition(":")[2])
+            press(driver, Keys.ARROW_RIGHT)
+            wait(driver, "window.hubbub.judged === 1 && window.hubbub.queue.length === 0")
+            first.process.kill()
+            first.process.wait()
+            press(driver, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+            wait(driver, "window.hubbub.queue.length === 2")
+            assert "2 verdicts not kept yet" in wait(driver, "document.querySelector('#trouble')?.textContent")
+        assert len(read_reviews(tables.path)) == 1
+        with serving(tables, port=port) as second:
+            # The new server has another token: a second tab lets the browser in again, while the first goes on.
+            page = driver.current_window_handle
+            driver.switch_to.new_window("tab")
+            driver.get(second.address)
+            driver.switch_to.window(page)
+            wait(driver, "window.hubbub.queue.length === 0")
+    assert read_reviews(tables.path)["verdict"].tolist() == ["yes", "yes", "no"]
+
+
+def test_recordings_that_vanished_are_told_and_the_rest_works(tmp_path: Path, driver: Any) -> None:
+    tables = make_tables(tmp_path / "labels", files=5, units=2, sound=True)
+    uri = make_file(0)["uri"]
+    (Path(str(tables.root)) / uri).unlink()
+    with serving(tables) as gone:
+        driver.get(gone.address)
+        driver.get(f"{gone.base}/recording?file={file_of(uri)}")
+        said = wait(driver, "document.querySelector('.problem')?.textContent")
+        assert "it moved or was removed; --root DIR" in said
+        wait(driver, "document.querySelectorAll('tbody tr').length > 0")  # its events are listed
+        wait(driver, "window.hubbub?.view.curves")  # and its scores drawn
+        driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+        driver.get(f"{gone.base}/review")
+        wait(driver, "document.querySelector('#page').dataset.card")
+
+
+def test_the_page_follows_tables_that_grow(tmp_path: Path, driver: Any) -> None:
+    tables = make_tables(tmp_path / "labels", files=4, units=1)
+    tables.begin(5)
+    with serving(tables) as growing:
+        driver.get(growing.address)
+        show(driver, growing, "/")
+        assert "1 file not labelled yet" in wait(driver, "document.querySelector('.notice')?.textContent")
+        before = len(tables.events())
+        write_unit(tables, 5, [make_file(9)])
+        wait(
+            driver, f"document.body.innerText.replaceAll('\\u202f', '').includes('{before + 6} events fit the filter')"
+        )
+
+
+def test_five_hundred_classes_and_none_with_an_event(tmp_path: Path, driver: Any) -> None:
+    labels = [f"class {number:03d}" for number in range(500)]
+    rules = {label: {"threshold": 0.5, "release": 0.35, "min_duration_s": 0.0, "merge_gap_s": 0.0} for label in labels}
+    tables = make_tables(tmp_path / "labels", files=0, units=0, labels=labels, rules=rules)
+    write_unit(tables, 0, [make_file(0)], events=0)
+    with serving(tables) as many:
+        driver.get(many.address)
+        show(driver, many, "/")
+        button = driver.find_element("xpath", "//button[text()='Show all 500 classes']")
+        driver.execute_script("arguments[0].click()", button)
+        assert driver.execute_script("return document.querySelectorAll('.bars tbody tr').length") >= 500
+        driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+        driver.get(f"{many.base}/review")
+        wait(driver, "document.body.innerText.includes('No event fits')")
