@@ -12,9 +12,9 @@ from typing import Any, Self
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.io.folders import remove_file
 from hubbub.io.paths import StoragePath, parse_path
-from hubbub.labels.reviews.parts import FOLDER, name_part, write_part
+from hubbub.labels.reviews.parts import name_part, write_part
 from hubbub.labels.reviews.reading import read_reviews
-from hubbub.labels.reviews.schema import Verdict
+from hubbub.labels.reviews.schema import FOLDER, Verdict
 from hubbub.labels.tables import is_labels
 
 MERGE_EVERY = 64

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hubbub.errors import UsageError
 from hubbub.labels.reviews.agreement import measure_agreement
 from hubbub.labels.reviews.logistic import LogisticFit, fit_draws, fit_logistic, logit
-from hubbub.labels.reviews.precision import count_by_range, count_right, settle_verdicts, wilson_interval
+from hubbub.labels.reviews.precision import count_by_range, count_right, wilson_interval
+from hubbub.labels.reviews.reading import settle_verdicts
 from hubbub.labels.reviews.recall import SCORE_EDGES, count_scores, estimate_recall
 from hubbub.labels.reviews.thresholds import ThresholdSuggestion, expect_precision, suggest_threshold
 
