@@ -82,6 +82,8 @@ def test_what_people_say_becomes_labels(tables: LabelTables):
         said(b, 20, 28),
         said(a, 52, 59, "no"),
         said(a, 0, 6, kind="window"),
+        said(b, 22, 30, event_label="unknown"),
+        said(b, 1, 9, "no", event_label="unknown", label="rain"),
     )
     write_reviews(tables, "bo", said(a, 10, 20), said(b, 20, 28, "no"), said(a, 52, 59, "no", label="<b>größe</b>"))
     listing = listed(tables.path / "reviews")
@@ -93,12 +95,14 @@ def test_what_people_say_becomes_labels(tables: LabelTables):
         (a, 30.0, 40.0): ["rain"],
         (a, 52.0, 59.0): ["<b>größe</b>"],
         (b, 0.0, 8.0): ["dog", "rain"],
+        (b, 1.0, 9.0): ["rain"],
     }
-    assert [clip["group"] for clip in listing.clips] == ["site 1"] * 4 + ["b.wav"]
+    assert [clip["group"] for clip in listing.clips] == ["site 1"] * 4 + ["b.wav"] * 2
     assert "is_event" not in next(iter(listing.clips))
     assert list(listing.notes) == [
         "1 event found wrong without another label left out",
         "1 event on which reviewers disagree left out",
+        "1 event of none of the model's labels left out",
         "1 event of which nobody is sure left out",
     ]
 

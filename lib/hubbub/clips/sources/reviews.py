@@ -27,6 +27,7 @@ from hubbub.io.paths import StoragePath, absolute_path, parse_path
 from hubbub.io.text import count_noun
 
 _RUN_FILE, _TABLES = "run.json", "hubbub-labels/"
+_UNKNOWN = "unknown"  # of events that no label takes, as in `hubbub.labels.events`
 _FILE_COLUMNS = ["clip_id", "uri", "group", "duration_s", "clip_start_s"]
 
 
@@ -115,6 +116,9 @@ def _read(tree: Tree, options: Options) -> Listing:
         raise ClipTableError(f"{tree.source} lies in no label tables; expected the folder {FOLDER} of some")
     verdicts = current_verdicts(read_reviews(labels))
     settled, counts = _settle_labels(verdicts)
+    if _UNKNOWN not in run.get("labels", []):  # a yes says only that it is none of the labels
+        counts["nameless"] = int((settled["label"] == _UNKNOWN).sum())
+        settled = settled[settled["label"] != _UNKNOWN]
     notes = _describe(counts)
     if settled.empty:
         said = f" ({'; '.join(notes)})" if notes else ""
@@ -144,6 +148,7 @@ def _describe(left_out: Counter[str]) -> list[str]:
     said = {
         "rejected": "found wrong without another label",
         "disputed": "on which reviewers disagree",
+        "nameless": "of none of the model's labels",
         "unsure": "of which nobody is sure",
     }
     return [f"{count_noun(left_out[why], 'event')} {text} left out" for why, text in said.items() if left_out[why]]
