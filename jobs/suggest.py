@@ -46,7 +46,7 @@ def suggest(
             "--except",
             parser=parse_path,
             help="Leave out what was heard already: suggestions.csv with verdicts, a clip table trained on, any table "
-            "with uri, start_s, end_s; repeat for more.",
+            "with uri, start_s, end_s, or LABELS/reviews; repeat for more.",
             metavar="TABLE",
         ),
     ] = None,

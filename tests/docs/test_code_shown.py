@@ -15,6 +15,8 @@ from hubbub.config.foreign import parse_foreign
 from hubbub.config.grids import load_grid
 from hubbub.config.variants import load_variants
 from hubbub.downloads.recipe import parse_recipe
+from hubbub.labels.events import EventRule
+from hubbub.labels.rule_files import read_rules
 from tests.docs.pages import PAGES, Block, list_blocks
 
 BLOCKS = [block for page in PAGES for block in list_blocks(page)]
@@ -47,6 +49,8 @@ def test_yaml_is_read_as_what_it_shows(block: Block, tmp_path: Path, esc10_mini:
         assert parse_settings(data, where=str(block))
     elif "recordings" in data:
         assert parse_recipe(block.text, str(block)).recordings
+    elif "dog" in data:
+        assert read_rules(file, dict.fromkeys(data, EventRule()))["dog"].threshold == data["dog"]
     else:
         pytest.fail(f"{block} shows YAML that no test reads; expected a policy, a sweep, settings, a recipe or a model")
 

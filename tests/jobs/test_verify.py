@@ -23,11 +23,13 @@ from hubbub.io.folders import list_names, remove_file
 from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, parse_path
 from hubbub.jobs.cli import app
+from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import LabelTables, create_labels, open_labels
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
 from hubbub.store.parts import part_path, read_part, write_part
+from tests.data.reviews import judge
 from tests.jobs.command import hubbub, refuse, succeed
 
 SMALL = [
@@ -338,6 +340,22 @@ def test_foreign_files_in_label_tables_are_named_and_left(tables: LabelTables) -
     assert "files/notes.txt: is nothing that hubbub wrote" in said.text
     assert (tables.path / "files" / "notes.txt").exists()
     assert "goes with a feature store" in run("verify", tables.path, "--clips", tables.path / "c").text
+
+
+def test_reviews_belong_to_label_tables_and_torn_ones_are_named(tables: LabelTables) -> None:
+    with ReviewJournal(tables.path, "ada") as journal:
+        for number in range(3):
+            journal.add(judge(number))
+    lay(tables.path / "reviews" / ".a.parquet.partial-3-4", b"being written")
+    assert run("verify", tables.path).code == 0
+    lay(tables.path / "reviews" / "notes.txt", b"mine")
+    part = next((tables.path / "reviews").glob("*.parquet"))
+    cut(part)
+    said = run("verify", tables.path, "--repair")
+    assert said.code == 1
+    assert f"reviews/{part.name}: " in said.text
+    assert "reviews/notes.txt: is nothing that hubbub wrote" in said.text
+    assert part.exists()  # a person's word is not ours to remove
 
 
 @pytest.mark.slow

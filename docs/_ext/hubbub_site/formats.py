@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pyarrow as pa
 
+from hubbub.clips.reviews import REVIEW_SCHEMA
 from hubbub.clips.table import CLIP_SCHEMA, RESERVED_COLUMNS
 from hubbub.labels.schemas import label_schemas
 from hubbub.store.rows import ROW_COLUMNS, row_schema
@@ -78,6 +79,24 @@ LABEL_MEANINGS = {
     "onset_at": "when the event began, UTC; null where the recording's begin is unknown",
 }
 
+REVIEW_MEANINGS = {
+    "event": "16 hex digits of a hash of `clip_id`, `event_label`, `onset_s` and `offset_s`",
+    "verdict": "`yes`, `no` or `unsure`; `undone`: the reviewer's last verdict on the event counts no more",
+    "label": "what the reviewer says it is: the event's label for `yes`; another label, or null, for `no`; null else",
+    "reviewer": "who decided",
+    "at": "when, UTC",
+    "kind": "`event`; or `window`, of which the question is whether `event_label` is in it",
+    "uri": "the recording, as in `files/`",
+    "clip_id": "the clip, as in `files/`",
+    "event_label": "the label that the model gave",
+    "onset_s": "seconds from the recording's start to the event's, or the window's",
+    "offset_s": "seconds from the recording's start to the event's end, or the window's",
+    "score": "peak of the event, or the window's score of `event_label`, when it was judged",
+    "source": "how it was chosen: `best`, `worst`, `random`, `balanced` or `listed`",
+    "session": "what one reviewer did at one sitting",
+    "number": "number of the decision in its session, from 0",
+}
+
 
 def write_columns(fields: Iterable[pa.Field], meanings: Mapping[str, str]) -> str:
     """Write a table of columns.
@@ -126,6 +145,11 @@ def write_label_tables() -> str:
     return "\n".join(f"### `{name}/`\n\n{write_columns(schema, LABEL_MEANINGS)}" for name, schema in parts)
 
 
+def write_reviews() -> str:
+    """Write the columns of reviews."""
+    return write_columns(REVIEW_SCHEMA, REVIEW_MEANINGS)
+
+
 def write_reserved() -> str:
     """List the names that a carried column cannot have."""
     return ", ".join(as_code(name) for name in sorted(RESERVED_COLUMNS)) + "\n"
@@ -135,6 +159,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "clip-table": write_clip_table,
     "rows": write_rows,
     "label-tables": write_label_tables,
+    "reviews": write_reviews,
     "reserved-columns": write_reserved,
 }
 """Parts of the page of formats."""

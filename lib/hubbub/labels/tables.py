@@ -7,6 +7,7 @@
       windows/*.parquet     every window's scores
       events/*.parquet      events made from them by the rules in run.json
       files/*.parquet       every file, failed ones too; a unit's part here is its commit record, written last
+      reviews/*.parquet     verdicts of people, which `hubbub.labels.reviews` writes
       pieces/*.parquet      scores of segments of long recordings, until their units are committed (the name on disk)
 """
 
@@ -304,9 +305,8 @@ class LabelTables:
 
     def _of_counting_files(self, frame: pd.DataFrame, uri: str | None) -> pd.DataFrame:
         files = self.files()
-        counting = (
-            files[files["status"] == "ok"] if uri is None else files[(files["status"] == "ok") & (files["uri"] == uri)]
-        )
+        counting = files[files["status"] == "ok"]
+        counting = counting if uri is None else counting[counting["uri"] == uri]
         return frame.merge(counting[["clip_id", "unit"]], on=["clip_id", "unit"]).drop(columns="unit")
 
 

@@ -121,7 +121,7 @@ def suggest(
         Of a store: the model that scores its rows. Without one, a store of embeddings has only ``diverse``.
     exclude
         What was heard already, or trained on, one table or several: clip tables, suggestions with verdicts, tables with
-        uri, start_s, end_s.
+        uri, start_s, end_s, or the folder ``reviews`` of label tables.
     progress
         Print progress.
 

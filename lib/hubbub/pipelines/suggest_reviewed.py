@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hubbub.clips.reviews import FOLDER, current_verdicts, read_reviews
 from hubbub.clips.sources.suggestions import are_suggestions, read_verdicts
 from hubbub.clips.sources.table_files import read_frame
 from hubbub.clips.sources.template import Columns
@@ -17,6 +18,7 @@ from hubbub.clips.table import ClipTable, read_table, resolve_uri
 from hubbub.errors import ClipTableError, UsageError
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.labels.suggestions.windows import ScoredWindows, overlaps
+from hubbub.labels.tables import is_labels, open_labels
 from hubbub.pipelines.inputs import as_path
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ class Reviewed:
     ----------
     tables
         Clip tables (Parquet); or tables (CSV …) with uri, and start_s and end_s, or onset_s and offset_s: verdicts on
-        suggestions, of which rows with neither label nor verdict do not count, or events.
+        suggestions, of which rows with neither label nor verdict do not count, or events; or the folder ``reviews`` of
+        label tables, of which what was undone does not count.
     root
         What relative uris of tables that are no clip tables start from.
 
@@ -72,6 +75,8 @@ def _read_spans(given: PathLike | ClipTable | pd.DataFrame, root: StoragePath) -
     """Address, start_s and end_s of each row; from 0 to the end where the table does not say."""
     if not isinstance(given, ClipTable | pd.DataFrame):
         path = as_path(given, "exclude")
+        if path.name == FOLDER and is_labels(path.parent):
+            return _read_reviews(path.parent)
         given = read_table(path) if path.suffix == ".parquet" else _read_reviewed(path)
     if isinstance(given, ClipTable):
         root, frame = given.root, given.rows.select(["uri", "start_s", "end_s"]).to_pandas()
@@ -80,6 +85,14 @@ def _read_spans(given: PathLike | ClipTable | pd.DataFrame, root: StoragePath) -
     names = {uri: find_address(uri, root) for uri in frame["uri"].unique()}
     start_s, end_s = frame["start_s"].fillna(0.0), frame["end_s"].fillna(np.inf)
     return pd.DataFrame({"address": frame["uri"].map(names), "start_s": start_s, "end_s": end_s})
+
+
+def _read_reviews(labels: StoragePath) -> pd.DataFrame:
+    """As `_read_spans`, of everything in label tables that somebody has a word on."""
+    root, reviewed = open_labels(labels).root, current_verdicts(read_reviews(labels))
+    names = {uri: find_address(uri, root) for uri in reviewed["uri"].unique()}
+    spans = reviewed[["onset_s", "offset_s"]].set_axis(["start_s", "end_s"], axis=1)
+    return spans.assign(address=reviewed["uri"].map(names))
 
 
 def _read_reviewed(path: StoragePath) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from hubbub.errors import RunStopped, StoreError, UsageError
 from hubbub.io.lock import read_holder, write_lock
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
+from hubbub.labels.reviews.verify import verify_reviews
 from hubbub.labels.tables import LabelTables, is_labels, open_labels
 from hubbub.labels.verify import verify_files, verify_label_objects
 from hubbub.pipelines.execution import run_units
@@ -289,4 +290,5 @@ def _repair_labels(verifier: Verifier, tables: LabelTables) -> Verification:
 def _check_labels(verifier: Verifier, tables: LabelTables) -> Verification:
     units, task = tables.committed(), VerifyLabelsTask(tables.with_absolute_path())
     found = _check(verifier, task, units, "units", tables.path / "files", len(units) * _UNIT_S)
-    return replace(found, problems=(*found.problems, *verify_label_objects(tables), *verify_files(tables)))
+    others = (*verify_label_objects(tables), *verify_files(tables), *verify_reviews(tables))
+    return replace(found, problems=(*found.problems, *others))

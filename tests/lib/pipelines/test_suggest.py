@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from hubbub.clips.table import read_table
 from hubbub.config import parse_settings
 from hubbub.errors import BundleError, ClipTableError, StorageError, UsageError
 from hubbub.labels.events import EventRule
+from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.schemas import label_schemas
-from hubbub.labels.tables import LabelTables, create_labels
+from hubbub.labels.tables import LabelTables, create_labels, open_labels
 from hubbub.pipelines.suggest import suggest
+from tests.data.reviews import judge
 from tests.embedding_stores import write_embeddings
 
 RATE = 8000
@@ -179,6 +182,22 @@ def test_what_was_heard_is_not_suggested_again(labels: LabelTables, archive: Pat
     third = hubbub.suggest(labels, tmp_path / "three", count=100, exclude=[clips, events]).rows.to_pylist()
     assert {row["uri"] for row in third} == {str(archive / name) for name in NAMES if "deep" not in name}
     assert min(row["start_s"] for row in third if row["uri"].endswith("a.wav")) >= 3.0
+
+
+def test_what_was_reviewed_is_not_suggested_again(labels: LabelTables, archive: Path, tmp_path: Path):
+    copy = open_labels(shutil.copytree(labels.path, tmp_path / "labels"))
+    windows = hubbub.suggest(copy, tmp_path / "one", count=100, strategy="top").rows.to_pylist()
+    uri, start_s = windows[0]["uri"], windows[0]["start_s"]
+    name = os.path.relpath(uri, copy.root)  # reviews name recordings as the label tables do
+    with ReviewJournal(copy.path, "ada") as journal:
+        journal.add(judge(0, "unsure", uri=name, onset_s=start_s + 0.1, offset_s=start_s + 0.2))
+        journal.add(judge(0, uri=windows[-1]["uri"], onset_s=0.0, offset_s=99.0))
+        journal.undo(judge(0, uri="x", onset_s=0.0, offset_s=99.0).event)
+    again = hubbub.suggest(copy, tmp_path / "two", count=100, strategy="top", exclude=[copy.path / "reviews"])
+    found = {(row["uri"], row["start_s"]) for row in again.rows.to_pylist()}
+    assert (uri, start_s) not in found
+    assert any(one == windows[-1]["uri"] for one, _ in found)
+    assert len(found) >= len(windows) - 3
 
 
 def test_a_store_of_embeddings_has_windows_unlike_each_other(archive: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from hubbub.clips.sources.events import merge_events
 from hubbub.clips.sources.listed import note_elsewhere
+from hubbub.clips.sources.reviews import refuse_label_tables
 from hubbub.clips.sources.template import Columns, Format, Listing, Options
 from hubbub.clips.sources.tree import AUDIO_SUFFIXES, Tree
 from hubbub.errors import ClipTableError, suggest_nearest
@@ -29,6 +30,7 @@ def list_formats() -> dict[str, Format]:
         folder,
         fsd50k,
         names,
+        reviews,
         selections,
         split_columns,
         splits,
@@ -44,6 +46,7 @@ def list_formats() -> dict[str, Format]:
         selections.FORMAT,
         split_columns.FORMAT,
         suggestions.FORMAT,
+        reviews.FORMAT,
         *names.PRESETS,
     ]
     formats = [*sets, splits.FORMAT, folder.FORMAT, folder.FLAT, csv.FORMAT, names.FORMAT]
@@ -84,6 +87,8 @@ def _recognise(tree: Tree, options: Options, known: dict[str, Format]) -> tuple[
         return known["names"], ""
     if options.columns != Columns():
         return known["folder" if tree.is_folder else "csv"], ""  # the folder's reader says that it has no columns
+    if tree.is_folder:
+        refuse_label_tables(tree)
     return next(_matches(tree, known), (known["csv"], ""))
 
 

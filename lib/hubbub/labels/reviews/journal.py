@@ -12,9 +12,9 @@ from typing import Any, Self
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.io.folders import remove_file
 from hubbub.io.paths import StoragePath, parse_path
-from hubbub.labels.reviews.parts import FOLDER, name_part, write_part
+from hubbub.labels.reviews.parts import name_part, write_part
 from hubbub.labels.reviews.reading import read_reviews
-from hubbub.labels.reviews.schema import Verdict
+from hubbub.labels.reviews.schema import FOLDER, Verdict
 from hubbub.labels.tables import is_labels
 
 MERGE_EVERY = 64
@@ -86,7 +86,9 @@ class ReviewJournal:
             When the reviewer has no verdict on the event, or the journal is closed.
         """
         with self._lock:
-            last = self._last[event] if event in self._last else self._find_earlier(event)
+            last = self._last.get(event)
+            if last is None or last.verdict == "undone":
+                last = self._find_last(event)
             if last is None or last.verdict == "undone":
                 raise UsageError(
                     f"event {event}: {self.reviewer} has no verdict on it; expected an event with one to undo"
@@ -134,8 +136,8 @@ class ReviewJournal:
             for name in old:
                 remove_file(self._path / FOLDER / name)
 
-    def _find_earlier(self, event: str) -> Verdict | None:
-        """The reviewer's last verdict on an event, of another session."""
+    def _find_last(self, event: str) -> Verdict | None:
+        """The reviewer's last verdict on an event, of whichever session."""
         reviews = read_reviews(self._path)
         own = reviews[(reviews["reviewer"] == self.reviewer) & (reviews["event"] == event)]
         if own.empty:

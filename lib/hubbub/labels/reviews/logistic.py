@@ -23,6 +23,7 @@ LEAST_JUDGED = 20
 _LEAST, _MOST = 2.0**-14, 1 - 2.0**-12  # what float16 tells from 0 and from 1
 _SPREAD = 10.0  # of the prior of both coefficients
 _STEPS, _LONGEST = 50, 4.0
+_CELLS = 1_000_000  # events times draws that are fitted at once
 
 
 def logit(scores: npt.ArrayLike) -> Floats:
@@ -86,9 +87,11 @@ def fit_logistic(scores: npt.ArrayLike, right: npt.NDArray[np.bool_]) -> Logisti
 
 def fit_draws(scores: npt.ArrayLike, right: npt.NDArray[np.bool_], *, seed: int = 0) -> Iterator[LogisticFit]:
     """Fit `RESAMPLES` draws of the same number of events, with replacement; the same seed makes the same draws."""
-    count = len(right)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    yield from _fit_all(logit(scores), right, weights.astype(np.float64))
+    count, rng, logits = len(right), np.random.default_rng(seed), logit(scores)
+    at_once = max(1, min(RESAMPLES, _CELLS // count))
+    for first in range(0, RESAMPLES, at_once):
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=min(at_once, RESAMPLES - first))
+        yield from _fit_all(logits, right, weights.astype(np.float64))
 
 
 def _fit_all(logits: Floats, right: npt.NDArray[np.bool_], weights: Floats) -> Iterator[LogisticFit]:

@@ -1,14 +1,4 @@
-"""Parts of reviews: small Parquet files, none of which is ever written twice.
-
-::
-
-    LABELS/reviews/
-      <session>-00000064.parquet            one decision, number 64 of its session
-      <session>-00000000-00000063.parquet   decisions 0 to 63 of a session, merged
-
-Every name stands for the same decisions for ever, so that new names are new decisions, and what was read of a part may
-be kept by its name.
-"""
+"""Writing of parts of reviews; `hubbub.clips.reviews` says how they are named, and reads them."""
 
 from __future__ import annotations
 
@@ -21,32 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hubbub.errors import LabelsError
-from hubbub.io.atomic import explain_read_errors, explain_write_errors, read_bytes, write_bytes
-from hubbub.io.folders import list_names
+from hubbub.clips.reviews import FOLDER, REVIEW_SCHEMA, SUFFIX
+from hubbub.io.atomic import explain_write_errors, write_bytes
 from hubbub.io.paths import StoragePath, is_local
-from hubbub.labels.reviews.schema import FOLDER, REVIEW_SCHEMA
-
-SUFFIX = ".parquet"
-
-
-class MissingReviews(LabelsError):
-    """A part of reviews that was listed is there no longer: its session has merged it into another."""
-
-
-def list_parts(labels_path: StoragePath) -> list[str]:
-    """Names of the parts of label tables' reviews, sorted; none where nobody has reviewed.
-
-    It reads no part: two lists differ where anybody has decided something in between.
-
-    Raises
-    ------
-    UsageError
-        When the bucket cannot be reached, or does not let us in.
-    """
-    folder = labels_path / FOLDER
-    with explain_read_errors(folder):
-        return sorted(name for name in list_names(folder) if name.endswith(SUFFIX) and not name.startswith("."))
 
 
 def name_part(session: str, first: int, last: int | None = None) -> str:
@@ -83,37 +50,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def read_part(labels_path: StoragePath, name: str) -> pa.Table:
-    """Read one part; columns as in `REVIEW_SCHEMA`.
-
-    Raises
-    ------
-    MissingReviews
-        When it is there no longer.
-    LabelsError
-        When it is torn, or holds something else than reviews.
-    UsageError
-        When the bucket cannot be reached.
-    """
-    path = labels_path / FOLDER / name
-    try:
-        with explain_read_errors(path):
-            data = read_bytes(path)
-    except FileNotFoundError:
-        raise MissingReviews(f"{path} is missing, though it was there; read the reviews again") from None
-    except OSError as error:
-        raise LabelsError(f"{path} cannot be read: {error}; make it readable, or move it away") from None
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, page_checksum_verification=True)
-        table = file.read(use_threads=False).replace_schema_metadata(None)
-        table.validate(full=True)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise LabelsError(f"{path} cannot be read ({error}); move it away: its decisions are lost") from None
-    held = {field.name: field.type for field in table.schema}
-    if held != {field.name: field.type for field in REVIEW_SCHEMA}:
-        raise LabelsError(f"{path} holds no reviews (its columns are {', '.join(held) or 'none'}); move it away")
-    if any(table[field.name].null_count for field in REVIEW_SCHEMA if not field.nullable):
-        raise LabelsError(f"{path} holds no reviews (a decision lacks a value); move it away")
-    return table.select(REVIEW_SCHEMA.names)

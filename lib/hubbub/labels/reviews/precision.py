@@ -1,4 +1,4 @@
-"""Precision of reviewed events: one word an event, and the share that is right by label and by score."""
+"""Precision of reviewed events: the share that is right, by label and by score, and how sure it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ RANGES = tuple(number / 10 for number in range(11))
 """Edges of the ranges of scores that precision is told for."""
 
 _Z = 1.959963984540054  # 97.5 % of a normal distribution lie below
-_DESCRIBING = ["uri", "clip_id", "event_label", "onset_s", "offset_s", "score", "source"]
 
 
 @dataclass(frozen=True)
@@ -76,33 +75,6 @@ def wilson_interval(right: int, judged: int) -> Interval:
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
     return Interval(0.0 if right == 0 else middle - half, 1.0 if right == judged else middle + half)
-
-
-def settle_verdicts(verdicts: pd.DataFrame, kind: str = "event") -> pd.DataFrame:
-    """Settle on one word an event: what most reviewers say who say yes or no.
-
-    Parameters
-    ----------
-    verdicts
-        As `current_verdicts` gives them: one a reviewer and event.
-    kind
-        ``event`` or ``window``: others are left out.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row an event, in the order of the first verdicts: event; uri, clip_id, event_label, onset_s, offset_s, score
-        and source of the last verdict; yes, no and unsure, how many say so; and outcome: ``right``, ``wrong``, ``tied``
-        where as many say yes as no, or ``unsure`` where nobody says either.
-    """
-    own = verdicts[verdicts["kind"] == kind]
-    said = {name: (own["verdict"] == name).to_numpy(np.int64) for name in ("yes", "no", "unsure")}
-    groups = own[["event", *_DESCRIBING]].assign(**said).groupby("event", sort=False)
-    last = dict.fromkeys(_DESCRIBING, "last")
-    events = groups.agg({**last, "yes": "sum", "no": "sum", "unsure": "sum"}).reset_index()
-    yes, no = events["yes"].to_numpy(), events["no"].to_numpy()
-    outcome = np.select([yes > no, no > yes, yes > 0], ["right", "wrong", "tied"], "unsure")
-    return events.assign(outcome=pd.Series(outcome, events.index, object))
 
 
 def count_right(settled: pd.DataFrame, least: float = 0.0) -> Share:

@@ -11,33 +11,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from hubbub.clips.reviews import FOLDER, REVIEW_SCHEMA
 from hubbub.errors import UsageError, suggest_nearest
 
-FOLDER = "reviews"
-"""Where reviews lie in label tables."""
-
-REVIEW_SCHEMA = pa.schema(
-    [
-        pa.field("event", pa.string(), nullable=False),
-        pa.field("verdict", pa.string(), nullable=False),
-        pa.field("label", pa.string()),
-        pa.field("reviewer", pa.string(), nullable=False),
-        pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("clip_id", pa.string(), nullable=False),
-        pa.field("event_label", pa.string(), nullable=False),
-        pa.field("onset_s", pa.float64(), nullable=False),
-        pa.field("offset_s", pa.float64(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("session", pa.string(), nullable=False),
-        pa.field("number", pa.int64(), nullable=False),
-    ]
-)
-"""The columns of reviews, one row a decision."""
+__all__ = [
+    "FOLDER",
+    "KINDS",
+    "REVIEW_SCHEMA",
+    "SOURCES",
+    "VERDICTS",
+    "Verdict",
+    "identify_event",
+    "identify_events",
+]
 
 VERDICTS = ("yes", "no", "unsure", "undone")
 """What a verdict may be; ``undone`` takes the reviewer's last verdict on the event back."""

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from hubbub.labels.reviews.agreement import Agreement, measure_agreement
-from hubbub.labels.reviews.precision import RangeShare, Share, count_by_range, count_right, settle_verdicts
-from hubbub.labels.reviews.reading import current_verdicts, read_reviews
+from hubbub.labels.reviews.precision import RangeShare, Share, count_by_range, count_right
+from hubbub.labels.reviews.reading import current_verdicts, read_reviews, settle_verdicts
 from hubbub.labels.reviews.recall import RecallEstimate, count_window_scores, estimate_recall
 from hubbub.labels.reviews.thresholds import ThresholdSuggestion, check_precision, suggest_threshold
 from hubbub.labels.tables import LabelTables

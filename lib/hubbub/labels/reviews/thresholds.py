@@ -113,22 +113,28 @@ def suggest_threshold(
     if not fit.slope > 1e-9:
         return replace(suggestion, reason="events that score higher are not more often right: no threshold parts them")
     expected = expect_precision(fit, values, counts)
-    draws = np.array([expect_precision(drawn, values, counts) for drawn in fit_draws(scores, right, seed=seed)])
-    suggestion = replace(suggestion, expected_now=float(expected[0]), expected_now_interval=_interval(draws[:, 0]))
     reaching = np.flatnonzero(expected >= wanted)
+    chosen = int(reaching[0]) if len(reaching) else 0
+    places = np.append(np.append([min(present, values[0])], values[1:]), np.inf)
+    drawn = np.array(
+        [
+            (own[0], own[chosen], places[np.argmax(own >= wanted) if own.max() >= wanted else -1])
+            for own in (expect_precision(fit, values, counts) for fit in fit_draws(scores, right, seed=seed))
+        ]
+    )
+    suggestion = replace(suggestion, expected_now=float(expected[0]), expected_now_interval=_interval(drawn[:, 0]))
     if not len(reaching):
         reason = f"no threshold reaches {wanted:g}: events at {values[-1]:.3g} are expected right to {expected[-1]:.2f}"
         return replace(suggestion, reason=reason)
-    chosen = int(reaching[0])
-    low, high = _place(draws, values, wanted, present)
+    low, high = np.percentile(drawn[:, 2], [2.5, 97.5], method="nearest")
     return replace(
         suggestion,
         threshold=_choose_between(values, chosen, present),
-        low=low,
-        high=high,
+        low=float(low),
+        high=float(high) if np.isfinite(high) else None,
         kept=int(counts[chosen:].sum()),
         expected=float(expected[chosen]),
-        expected_interval=_interval(draws[:, chosen]),
+        expected_interval=_interval(drawn[:, 1]),
     )
 
 
@@ -155,15 +161,6 @@ def _choose_between(values: Floats, chosen: int, present: float) -> float:
         return min(present, float(values[0]))
     short = math.floor(values[chosen] * 10**_DIGITS) / 10**_DIGITS
     return short if short > values[chosen - 1] else float(values[chosen])
-
-
-def _place(draws: Floats, values: Floats, wanted: float, present: float) -> tuple[float, float | None]:
-    """95 % interval of the threshold over draws of expected precision, float64 [draw, value]."""
-    reaches = draws >= wanted
-    first = np.where(reaches.any(1), reaches.argmax(1), len(values))
-    places = np.append(np.append([min(present, values[0])], values[1:]), np.inf)
-    low, high = np.percentile(places[first], [2.5, 97.5], method="nearest")
-    return float(low), float(high) if np.isfinite(high) else None
 
 
 def _interval(values: Floats) -> Interval:

@@ -8,13 +8,15 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.errors import UsageError
+from hubbub.labels.reviews import logistic
 from hubbub.labels.reviews.agreement import measure_agreement
 from hubbub.labels.reviews.logistic import LogisticFit, fit_draws, fit_logistic, logit
-from hubbub.labels.reviews.precision import count_by_range, count_right, settle_verdicts, wilson_interval
+from hubbub.labels.reviews.precision import count_by_range, count_right, wilson_interval
+from hubbub.labels.reviews.reading import settle_verdicts
 from hubbub.labels.reviews.recall import SCORE_EDGES, count_scores, estimate_recall
 from hubbub.labels.reviews.thresholds import ThresholdSuggestion, expect_precision, suggest_threshold
 
@@ -88,6 +90,7 @@ def fit_slowly(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     return float(at[0] - at[1] * middle / scale), float(at[1] / scale)
 
 
+@settings(max_examples=50)
 @given(Outcomes)
 def test_fits_are_those_of_a_general_optimiser(outcomes: list[tuple[int, bool]]):
     """Scores that part right from wrong completely are among them, and scores that are all equal."""
@@ -151,6 +154,18 @@ def test_thresholds_are_those_of_a_plain_search(wanted: float):
     assert found.low <= found.threshold <= (found.high or 1)
 
 
+def test_thresholds_part_events_that_peak_close_to_each_other():
+    """Few digits would take in events that are not meant."""
+    peaks = 0.5 + np.arange(3000) * 1e-5
+    scores = np.concatenate([np.linspace(0.3, 0.51, 30), np.linspace(0.51, 0.9, 30)])
+    right = np.arange(60) % 10 < np.repeat([2, 8], 30)
+    wanted = float(fit_logistic(scores, right).predict(0.525))
+    found = suggest_threshold("dog", scores, right, peaks, wanted=wanted, present=0.3)
+    assert found.threshold is not None
+    assert found.threshold == find_threshold_slowly(peaks, scores, right, wanted)
+    assert found.kept == (peaks >= found.threshold).sum() < 3000
+
+
 def test_thresholds_rise_with_the_precision():
     peaks, right = make_archive(2000, 3)
     asked = np.linspace(0.5, 0.95, 19)
@@ -174,6 +189,13 @@ DEVIATIONS = {"random": 0.05, "worst": 0.1, "balanced": 0.05}
 """Of the precision got, over archives; low scores alone say less of high ones."""
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of fewer draws, where many archives are gone through."""
+    monkeypatch.setattr(logistic, "RESAMPLES", 100)
+
+
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_precision_asked_for_is_the_precision_got(choice: str):
     """However events were chosen by score; the fit's errors over 25 archives are as large as chance makes them."""
@@ -228,6 +250,7 @@ def test_scores_that_part_right_from_wrong_place_the_threshold_between():
     assert found == suggest_threshold("dog", scores, scores > 0.6, scores, wanted=0.95, present=0.3)  # same draws
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_recall_is_the_recall_of_the_archive():
     """Few windows have the label and most score low; windows are judged from all ranges of scores."""
     errors, held = [], []
@@ -264,6 +287,16 @@ def test_recall_by_a_plain_sum():
         assert found == pytest.approx(slow, abs=0.005)
         falling.append(found)
     assert falling == sorted(falling, reverse=True)
+
+
+def test_a_bin_that_the_threshold_cuts_counts_in_part():
+    scores, present = np.linspace(0.01, 0.99, 50), np.arange(50) % 10 < np.repeat([1, 9], 25)
+    counts, edges = np.array([100, 100]), np.array([0.0, 0.5, 1.0])
+    shares = [
+        estimate_recall("dog", scores, present, counts, threshold=t, edges=edges).value or 0 for t in (0, 0.5, 0.75, 1)
+    ]
+    assert shares == pytest.approx([1, shares[1], shares[1] / 2, 0])
+    assert 0.5 < shares[1] < 1
 
 
 def test_recall_that_cannot_be_told_says_why():

@@ -8,13 +8,17 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hubbub.clips import reviews as reviews_module
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.io.paths import parse_path
 from hubbub.labels.reviews import journal as journal_module
@@ -69,10 +73,12 @@ def test_an_undone_verdict_is_none(labels: Path):
         with pytest.raises(UsageError, match="ada has no verdict on it"):
             journal.undo(judge(7).event)
         journal.add(judge(0, "unsure"))
-    with ReviewJournal(labels, "bo") as later:
+    with ReviewJournal(labels, "bo") as later, ReviewJournal(labels, "bo") as again:
         later.undo(judge(0).event)  # of another session
+        again.add(judge(0))
+        later.undo(judge(0).event)
     assert current_verdicts(read_reviews(labels))["verdict"].tolist() == ["unsure"]
-    assert len(read_reviews(labels)) == 6  # nothing is taken away
+    assert len(read_reviews(labels)) == 8  # nothing is taken away
 
 
 def test_a_window_and_an_event_of_one_span_are_two(labels: Path):
@@ -173,6 +179,57 @@ def test_a_kill_while_parts_are_merged_doubles_nothing(labels: Path, monkeypatch
         journal.add(judge(MERGE_EVERY - 1))
     assert len(list_parts(labels)) == 1 + MERGE_EVERY - removed
     assert read_reviews(labels)["number"].tolist() == list(range(MERGE_EVERY))
+
+
+def test_a_listing_in_the_midst_of_a_merge_is_made_again(labels: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder that changes while it is listed may show neither the small parts nor the merged one."""
+    with ReviewJournal(labels, "ada") as journal:
+        add_many(journal, 2)
+    listings = iter([[]])
+    whole = list_parts(labels)
+    monkeypatch.setattr(reviews_module, "list_parts", lambda path: next(listings, whole))
+    assert len(read_reviews(labels)) == 2
+    listings = iter([["0-00000000.parquet"]])  # gone when it is read
+    assert len(read_reviews(labels)) == 2
+    listings = iter([[f"{number}-0.parquet"] for number in range(100)])
+    monkeypatch.setattr(reviews_module, "_PAUSE_S", 0)
+    with pytest.raises(LabelsError, match="changes faster than it can be read"):
+        read_reviews(labels)
+
+
+Steps = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from(["yes", "no", "unsure", "undo"])), max_size=25
+)
+
+
+@settings(max_examples=15)
+@given(Steps)
+def test_what_counts_is_what_each_reviewer_said_last(steps: list[tuple[int, int, str]]):
+    """Three sessions of two reviewers, against a dictionary."""
+    with TemporaryDirectory() as folder:
+        make_tables(Path(folder) / "labels")
+        journals = [ReviewJournal(Path(folder) / "labels", name) for name in ("ada", "ada", "bo")]
+        oracle: dict[tuple[str, str], str] = {}
+        decisions = 0
+        for who, number, word in steps:
+            journal, event = journals[who], judge(number).event
+            if word != "undo":
+                journal.add(judge(number, word))
+                oracle[journal.reviewer, event] = word
+            elif (journal.reviewer, event) in oracle:
+                journal.undo(event)
+                oracle.pop((journal.reviewer, event))
+            else:
+                continue
+            decisions += 1
+        for journal in journals[: decisions % 4]:
+            journal.close()
+        reviews = read_reviews(Path(folder) / "labels")
+        current = current_verdicts(reviews)
+        assert len(reviews) == decisions
+        assert dict(zip(zip(current["reviewer"], current["event"], strict=True), current["verdict"], strict=True)) == (
+            oracle
+        )
 
 
 def test_a_full_disk_takes_nothing_and_loses_nothing(small_disk: Path):
