@@ -85,8 +85,16 @@ def write_rules(path: _P, rules: Mapping[str, float | EventRule]) -> _P:
         When it cannot be written.
     """
     held = {name: rule.to_dict() if isinstance(rule, EventRule) else float(rule) for name, rule in rules.items()}
-    text = yaml.safe_dump(held, allow_unicode=True, sort_keys=False, default_flow_style=False) if held else ""
+    text = _dump(held) if held else ""
     return write_text(path, f"# Event rules: hubbub events LABELS --rules {path.name}\n{text}")
+
+
+def _dump(held: Mapping[str, Any]) -> str:
+    """YAML that is read as what it was written from; letters as they are, where PyYAML reads them back so."""
+    text = yaml.safe_dump(held, allow_unicode=True, sort_keys=False, default_flow_style=False)
+    if yaml.safe_load(text) == held:
+        return text
+    return yaml.safe_dump(held, sort_keys=False, default_flow_style=False)  # it takes U+0085 for the end of a line
 
 
 def _load(path: StoragePath) -> dict[Any, Any]:
