@@ -16,6 +16,12 @@ def browse(
         list[StoragePath],
         typer.Argument(parser=parse_path, help="Label tables, made by hubbub label.", metavar="LABELS…"),
     ],
+    store: Annotated[
+        StoragePath | None,
+        typer.Option(
+            parser=parse_path, help="A feature store of these recordings: shows what the model sees.", metavar="STORE"
+        ),
+    ] = None,
     truth: Annotated[
         StoragePath | None,
         typer.Option(
@@ -50,6 +56,7 @@ def browse(
 
     serve(
         labels,
+        store=store,
         truth=truth,
         root=root,
         timezone=timezone,

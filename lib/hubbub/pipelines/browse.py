@@ -13,11 +13,12 @@ from hubbub.errors import UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.labels.references import read_reference
 from hubbub.labels.tables import LabelTables
-from hubbub.pipelines.inputs import as_labels, as_list, as_path
+from hubbub.pipelines.inputs import as_labels, as_list, as_path, as_store
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 
 if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
+    from hubbub.store.features import FeatureStore
 
 PORT = 8765
 """Taken where it is free and no other is asked for."""
@@ -28,6 +29,7 @@ _PACKAGES = ("starlette", "uvicorn", "duckdb")
 def browse(
     labels: PathLike | LabelTables | Sequence[PathLike | LabelTables],
     *,
+    store: PathLike | FeatureStore | None = None,
     truth: PathLike | None = None,
     root: PathLike | None = None,
     timezone: str = "UTC",
@@ -45,13 +47,14 @@ def browse(
     _check_timezone(timezone)
     where = None if root is None else _check_root(as_path(root, "root"))
     reference = None if truth is None else read_reference(Path(str(as_path(truth, "truth"))))
+    features = None if store is None else as_store(store)
     for note in reference.notes if reference else ():
         reporter.warn(note)
 
     from hubbub.web.browsed import BrowsedTables
     from hubbub.web.server import make_app
 
-    browsed = [BrowsedTables(one, root=where, reference=reference, timezone=timezone) for one in tables]
+    browsed = [BrowsedTables(one, root=where, reference=reference, store=features, timezone=timezone) for one in tables]
     serve_page(make_app(browsed), "browse", host, port, open_browser, reporter)
 
 

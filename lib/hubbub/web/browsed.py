@@ -15,9 +15,11 @@ from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.reviews.reading import current_verdicts, list_parts, read_reviews
 from hubbub.labels.reviews.schema import REVIEW_SCHEMA, Verdict, identify_event
 from hubbub.labels.tables import LabelTables
+from hubbub.store.features import FeatureStore
 from hubbub.web.archive import Archive
 from hubbub.web.curves import ScoreReader
 from hubbub.web.recordings import Recording, find_recording
+from hubbub.web.store_view import StoreView
 from hubbub.web.windows import WindowSampler
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class BrowsedTables:
         Where their recordings lie now; None: where the tables say.
     reference
         True events, or None.
+    store
+        A feature store of the recordings, whose values may be shown as spectrograms; or None.
     timezone
         In which days and hours are told.
     """
@@ -51,8 +55,10 @@ class BrowsedTables:
         *,
         root: StoragePath | None = None,
         reference: Reference | None = None,
+        store: FeatureStore | None = None,
         timezone: str = "UTC",
     ) -> None:
+        self.store = None if store is None else StoreView(store)
         self.archive = Archive(tables, timezone=timezone)
         self.scores, self.windows = ScoreReader(), WindowSampler(self.archive)
         self._root, self._reference = root, reference

@@ -16,7 +16,7 @@ from hubbub.web.curves import MOST_COLUMNS, draw_curves
 from hubbub.web.recordings import Recording
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.sound import encode_piece
-from hubbub.web.tiles import COLUMNS, FLOOR_DB, LEVELS, LINES, ByteCache, draw_tile, is_sampled, line_edges_hz
+from hubbub.web.tiles import COLUMNS, LEVELS, LINES, SCALES, ByteCache, draw_tile, is_sampled, line_edges_hz
 
 PAGE = 100
 """Recordings of a list at a time."""
@@ -31,6 +31,9 @@ SORTS = {
     "duration": "duration_s DESC, c.uri",
     "failed": "failed DESC, c.uri",
 }
+
+STORE = "store"
+"""The scale of tiles that show a feature store's values."""
 
 _TILES = ByteCache()
 _DRAWING = threading.BoundedSemaphore(2)  # as many as there may be cores
@@ -85,27 +88,34 @@ def describe_recording(request: Request) -> Response:
         "problem": None,
         "lines": LINES,
         "tile_columns": COLUMNS,
-        "floor_db": FLOOR_DB,
+        "levels": [LEVELS[0], LEVELS[-1]],
+        "sampled_from": None,
+        "scales": [],
     }
     try:
         info = recording.info
         told |= {"duration_s": info.duration_s, "sample_rate": info.sample_rate, "channels": info.channels}
         sampled = [level for level in LEVELS if is_sampled(level, info.sample_rate)]
-        told |= {"levels": [LEVELS[0], LEVELS[-1]], "sampled_from": sampled[0] if sampled else None}
+        told |= {"scales": list(SCALES), "sampled_from": sampled[0] if sampled else None}
     except (HubbubError, OSError) as error:
         told["problem"] = str(error)
+    if browsed.store is not None and browsed.store.find(row["uri"]) is not None:
+        told["scales"].append(STORE)
     return answer_json(told)
 
 
 def tile(request: Request) -> Response:
     """A spectrogram tile."""
     query = request.query_params
-    recording = find_tables(request).recording(request.path_params["file"])
+    browsed = find_tables(request)
+    recording = browsed.recording(request.path_params["file"])
     level, number, scale = int(query["level"]), int(query["number"]), query.get("scale", "mel")
-    key = (str(recording.root), recording.uri, recording.version, level, number, scale)
+    key = (id(browsed), recording.uri, recording.version, level, number, scale)
 
     def draw() -> bytes:
         with _DRAWING:
+            if scale == STORE and browsed.store is not None:
+                return browsed.store.draw_tile(recording.clips[0]["uri"], level=level, number=number)
             rate = recording.info.sample_rate
             return draw_tile(recording.path, rate, level=level, number=number, scale=scale)
 
@@ -114,9 +124,11 @@ def tile(request: Request) -> Response:
 
 def lines(request: Request) -> Response:
     """Borders of the spectrogram's lines in Hz, from the bottom up."""
-    recording = find_tables(request).recording(request.path_params["file"])
-    edges = line_edges_hz(request.query_params.get("scale", "mel"), recording.info.sample_rate)
-    return answer_json(edges)
+    browsed, scale = find_tables(request), request.query_params.get("scale", "mel")
+    recording = browsed.recording(request.path_params["file"])
+    if scale == STORE and browsed.store is not None:
+        return answer_json(browsed.store.line_edges_hz())
+    return answer_json(line_edges_hz(scale, recording.info.sample_rate))
 
 
 def sound(request: Request) -> Response:

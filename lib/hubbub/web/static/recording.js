@@ -86,7 +86,7 @@ async function start() {
         zoom("Zoom in", 0.5),
         zoom("Zoom out", 2),
         h("button", { type: "button", onclick: () => view.show(0, told.duration_s) }, "Whole"),
-        view.tiles ? h("label", { class: "inline" }, "Frequency ", h("select", { onchange: (event) => view.setScale(event.target.value) }, ["mel", "linear"].map((scale) => h("option", { value: scale, selected: view.tiles.scale === scale }, scale)))) : null,
+        view.tiles ? h("label", { class: "inline" }, "Frequency ", h("select", { onchange: (event) => view.setScale(event.target.value) }, told.scales.map((scale) => h("option", { value: scale, selected: view.tiles.scale === scale }, scale === "store" ? "the store's bands" : scale)))) : null,
         player ? h("label", { class: "inline" }, "Slower ", h("select", { title: "Slower and lower: for bats and insects", onchange: (event) => slower(Number(event.target.value)) }, [1, 2, 4, 8, 16].map((slow) => h("option", { value: String(slow), selected: player.slow === slow }, slow === 1 ? "no" : `${slow} x`)))) : null,
         player ? h("label", { class: "inline" }, "Volume ", h("input", { type: "range", min: "0", max: "4", step: "0.1", value: String(player.volume), oninput: (event) => player.setVolume(Number(event.target.value)) })) : null,
       ),

@@ -18,7 +18,7 @@ export class Spectrogram {
     this.curves = null;
     this.edges = null;
     this.cursor = null;
-    this.tiles = told.problem ? null : new TileSet(base, told, { onTile: () => this.later(), onProblem });
+    this.tiles = !told.scales.length ? null : new TileSet(base, told, { onTile: () => this.later(), onProblem });
     this.picture = h("canvas", { class: "picture", "aria-hidden": "true" });
     this.bands = h("div", { class: "bands", "aria-hidden": "true" });
     this.lanes = h("canvas", { class: "lanes", "aria-hidden": "true" });

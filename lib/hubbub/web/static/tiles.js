@@ -14,7 +14,7 @@ export class TileSet {
     this.levels = told.levels;
     this.onTile = onTile;
     this.onProblem = onProblem;
-    this.scale = "mel";
+    this.scale = told.scales[0];
     this.held = new Map();
     this.palette = null;
   }
