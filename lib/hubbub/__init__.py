@@ -29,10 +29,10 @@ if TYPE_CHECKING:
         verify,
     )
     from hubbub.pipelines.face_embeddings import embed
+    from hubbub.pipelines.face_exports import export_events
     from hubbub.pipelines.face_fetch import fetch
     from hubbub.pipelines.face_models import (
         evaluate,
-        export_events,
         export_model,
         find_events,
         label,
@@ -92,6 +92,7 @@ def __getattr__(name: str) -> Any:
         from hubbub.pipelines import (
             face,
             face_embeddings,
+            face_exports,
             face_fetch,
             face_models,
             face_scenes,
@@ -100,8 +101,8 @@ def __getattr__(name: str) -> Any:
             models,
         )
 
-        rooms = (face, face_embeddings, face_fetch, face_models, face_scenes, face_search, face_trials, models)
-        return next(getattr(room, name) for room in rooms if hasattr(room, name))
+        rooms = (face, face_embeddings, face_exports, face_fetch, face_models, face_scenes, face_search, face_trials)
+        return next(getattr(room, name) for room in (*rooms, models) if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 
 
