@@ -229,7 +229,9 @@ def test_audacitys_own_frequency_lines_are_skipped(tmp_path):
 
 
 def test_an_unknown_format_names_the_nearest(tmp_path):
-    with pytest.raises(UsageError, match=r"called 'ravn': did you mean 'raven'\? \(known: audacity, birdnet, .*, wav-cues\)"):
+    with pytest.raises(
+        UsageError, match=r"called 'ravn': did you mean 'raven'\? \(known: audacity, birdnet, .*, wav-cues\)"
+    ):
         export_events(EVENTS, FILES, tmp_path, "ravn")
 
 
