@@ -23,6 +23,7 @@ from hubbub.io.paths import StoragePath
 _BLOCK_BYTES = 2**20
 _MOST_BYTES = 2**32 - 1  # of a WAV file's content, whose length is 32 bits
 _MOST_MARKER_BYTES = 2**24  # of markers that are there already
+_UNKNOWN = 2**32 - 1  # a length that was not known when the header was written
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _UTF8 = 65001  # the code page of the text
 _OTHERS = {b"RF64": "RF64", b"BW64": "BW64", b"RIFX": "RIFX", b"riff": "W64"}
@@ -177,8 +178,8 @@ def _iterate(file: IO[bytes]) -> Iterator[Chunk]:
     stated = struct.unpack("<I", _pread(file)(4, 4))[0] + 8
     chunks = iterate_chunks(_pread(file), min(size, stated) if stated >= 44 else size)
     for chunk in chunks:
-        if chunk.start + chunk.length > size:
-            raise BrokenChunks("its samples have no length")
+        if chunk.name == b"data" and chunk.length == _UNKNOWN:
+            raise BrokenChunks("its header does not say how many samples it has")
         yield chunk
 
 
