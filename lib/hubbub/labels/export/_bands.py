@@ -15,6 +15,9 @@ def find_bands(events: pd.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDArr
 
     They come from the columns `low_hz` and `high_hz`.
     """
+    if not {*BAND_COLUMNS} <= {*events.columns}:
+        unknown = np.full(len(events), np.nan)
+        return unknown, unknown.copy()
     low_hz, high_hz = (read_numbers(events, column).to_numpy() for column in BAND_COLUMNS)
     is_band = (low_hz >= 0) & (high_hz > low_hz) & np.isfinite(high_hz)
     return np.where(is_band, low_hz, np.nan), np.where(is_band, high_hz, np.nan)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,9 @@ from hubbub.labels.export._source import ExportSource
 
 ROWS_AT_ONCE = 20_000
 """Rows of a table that are text at once."""
+
+_RECORDINGS_AT_ONCE = 256  # whose texts are held
+_WRITES_AT_ONCE = 8  # a disk and a bucket are waited for, one file at a time else
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What Windows forbids in names, and control characters.
@@ -90,11 +95,17 @@ def write_each(
 ) -> list[StoragePath]:
     """Write the text that `make` returns for each recording; return the files, sorted by the recordings' uri."""
     uris = sorted({*map(str, source.recordings["uri"]), *map(str, source.events["uri"].unique())})
-    names, paths = recording_names(uris, suffix=suffix), []
-    with source.show_progress("export", len(uris), "recordings") as advance:
-        for recording in iterate_recordings(source):
-            paths.append(write_text(folder / names[recording.uri], make(recording)))
-            advance(1)
+    names = recording_names(uris, suffix=suffix)
+    paths: list[StoragePath] = []
+    recordings = iterate_recordings(source)
+    with (
+        source.show_progress("export", len(uris), "recordings") as advance,
+        ThreadPoolExecutor(_WRITES_AT_ONCE) as pool,
+    ):
+        while some := list(itertools.islice(recordings, _RECORDINGS_AT_ONCE)):
+            texts = [make(recording) for recording in some]
+            paths += pool.map(write_text, [folder / names[recording.uri] for recording in some], texts)
+            advance(len(some))
     return paths
 
 

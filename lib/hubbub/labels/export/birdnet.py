@@ -7,6 +7,8 @@ The label is the common name, and the scientific name as well: so BirdNET writes
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from pathlib import Path
 
@@ -16,7 +18,6 @@ from hubbub.clips.table import resolve_uri
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.labels.export._files import Recording, one_line, write_each
 from hubbub.labels.export._source import Export, ExportSource
-from hubbub.labels.export._values import write_csv
 
 SUFFIX = ".BirdNET.results.csv"
 OPTIONS: frozenset[str] = frozenset()
@@ -48,13 +49,14 @@ def read(path: Path) -> pd.DataFrame:
 
 def _table(events: pd.DataFrame, path: str) -> str:
     names = [_part_name(one_line(label)) for label in events["label"]]
-    numbers = events[["onset_s", "offset_s", "peak"]].itertuples(index=False, name=None)
-    rows = [
-        (f"{onset_s:.6f}", f"{offset_s:.6f}", *name, "" if pd.isna(peak) else f"{peak:.6f}", one_line(path))
-        for (onset_s, offset_s, peak), name in zip(numbers, names, strict=True)
-    ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return "".join(write_csv([table]))
+    columns = (events[name].tolist() for name in ("onset_s", "offset_s", "peak"))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for onset_s, offset_s, peak, name in zip(*columns, names, strict=True):
+        score = "" if pd.isna(peak) else f"{peak:.6f}"
+        writer.writerow((f"{onset_s:.6f}", f"{offset_s:.6f}", *name, score, one_line(path)))
+    return text.getvalue()
 
 
 def _part_name(label: str) -> tuple[str, str]:
