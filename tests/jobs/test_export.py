@@ -73,6 +73,16 @@ def test_every_format_of_text_is_written(format: str, tables: Path, tmp_path: Pa
     assert "bad.wav" not in whole
 
 
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_tables_of_nothing_are_exported(format: str, archive: Path, tmp_path: Path):
+    """No recording was analysed, and one with nothing in it."""
+    failed = {"uri": "a.wav", "status": "failed", "error": "DecodeError: no", "latitude": None}
+    quiet = {"uri": "quiet.wav", "duration_s": 20.0, "sample_rate": 8000, "latitude": None}
+    for name, file in (("failed", failed), ("quiet", quiet)):
+        write_label_tables(tmp_path / name, archive, [file], [], carried=CARRIED)
+        assert "export: done" in succeed("export", tmp_path / name, "--format", format, "-o", tmp_path / f"{name} out")
+
+
 def test_audio_ends_with_one_where_a_recording_is_gone(tables: Path, tmp_path: Path):
     said = refuse("export", tables, "--format", "clips", "-o", tmp_path / "clips", "--padding", 0.5, code=1)
     assert "failed: gone.wav: DecodeError: gone.wav cannot be opened" in said

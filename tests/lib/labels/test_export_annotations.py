@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import jams
@@ -146,6 +147,41 @@ def test_praat_opens_the_grids(tmp_path: Path):
         assert sorted(found) == of_recording(uri, decimals=6)
         order = [ON_ONE_LINE.get(label, label) for label in LABELS]
         assert list(grid.tierNames) == [name for name in order if name in {entry[2] for entry in found}]
+
+
+def tokenise_praat(text: str) -> list[float | str]:
+    """Read a text file as Praat's manual says ("TextGrid file formats").
+
+    What counts are numbers that stand free, strings in double quotes, in which a quote is two, and flags in angle
+    brackets; all else is comment.
+    """
+    found: list[float | str] = []
+    for token in re.findall(r'"(?:[^"]|"")*"|\S+', text):
+        if token.startswith('"'):
+            assert token.endswith('"')
+            found.append(token[1:-1].replace('""', '"'))
+        elif re.fullmatch(r"-?\d+(\.\d+)?", token):
+            found.append(float(token))
+        elif token == "<exists>":
+            found.append(token)
+    return found
+
+
+def test_praats_own_rules_find_the_same(tmp_path: Path):
+    (first, *_) = write(tmp_path, "textgrid").values()
+    head, *tokens = tokenise_praat(first.read_text(encoding="utf-8"))
+    assert (head, *tokens[:5]) == ("ooTextFile", "TextGrid", 0.0, 3600.0, "<exists>", 3.0)
+    events, at = [], 5
+    for _ in range(3):
+        kind, name, begin, end, count = tokens[at : at + 5]
+        assert (kind, begin, end) == ("IntervalTier", 0.0, 3600.0)
+        at += 5
+        for _ in range(int(count)):
+            events += [tuple(tokens[at : at + 3])] if tokens[at + 2] else []
+            assert tokens[at + 2] in ("", name)
+            at += 3
+    assert at == len(tokens)
+    assert sorted(events) == of_recording(FIRST, decimals=6)
 
 
 def test_praat_finds_intervals_without_gaps(tmp_path: Path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
+import io
 import struct
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 import hubbub
 from hubbub.audio.cues import Cue, copy_with_cues
-from hubbub.audio.cutting import cut_stretch
+from hubbub.audio.cutting import _write_flac, cut_stretch
 from hubbub.clips.table import content_version
 from hubbub.errors import DecodeError, StorageError, UsageError
 from hubbub.labels.export import ExportOptions, ExportSource, export_events
@@ -113,6 +115,16 @@ def test_hubbub_indexes_the_clips_with_their_labels(archive: Path, tmp_path: Pat
     assert {name.split("/")[0] for name in clips.rows["uri"].to_pylist()} == {"dog", POLISH}
 
 
+def test_clips_of_one_label_are_indexed_too(archive: Path, tmp_path: Path):
+    events = EVENTS[EVENTS["label"] == SCRIPT]
+    export_events(source_of(archive, events, "a.wav"), tmp_path / "out", "clips")
+    (labels,) = hubbub.index(tmp_path / "out").rows["labels"].to_pylist()
+    assert len(labels) == 1
+    assert labels[0].startswith(
+        "_script_alert(1)__script_-"
+    )  # a name that every file system takes; clips.csv has the label
+
+
 def test_a_recording_that_cannot_be_read_is_a_row_and_no_end(archive: Path, tmp_path: Path):
     old = content_version((archive / "a.wav").stat())
     events = events_table(
@@ -162,6 +174,23 @@ def test_a_full_disk_leaves_nothing_behind(archive: Path, small_disk: Path):
     assert list(small_disk.iterdir()) == []
 
 
+class FullOnce(io.BytesIO):
+    """A disk that is full for one write."""
+
+    is_full = True
+
+    def write(self, data: bytes) -> int:
+        if self.is_full:
+            self.is_full = False
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_write_that_fell_short_is_not_forgotten():
+    with pytest.raises(OSError, match="No space left"), _write_flac(FullOnce(), RATE) as write:
+        write(np.zeros(RATE, np.int16))
+
+
 def test_a_rate_that_flac_has_not_is_a_reason(tmp_path: Path):
     soundfile.write(tmp_path / "sea.wav", np.zeros(2000), 2_000_000)
     with pytest.raises(DecodeError, match="2000000 Hz is more than FLAC holds; expected 655350 Hz at most"):
@@ -191,6 +220,7 @@ def test_few_of_each_label_are_spread_over_the_scores_and_the_same_in_any_order(
     assert all(
         number >= min(4, have) for number, have in zip(share, there, strict=True)
     )  # and all ranges have their share
+    assert choose_fairly(events, 1)["peak"].max() >= 0.8  # the highest range is asked first
     shuffled = choose_fairly(events.sample(frac=1, random_state=1), 20)
     keys = ["uri", "onset_s", "label"]
     pd.testing.assert_frame_equal(
