@@ -26,7 +26,9 @@ def export(
     ],
     timezone: Annotated[
         str | None,
-        typer.Option(help="daily, kaleidoscope: whose days and hours, such as Europe/Berlin; default: UTC."),
+        typer.Option(
+            help="daily, kaleidoscope: whose days and hours, such as Europe/Berlin; default: UTC.", metavar="ZONE"
+        ),
     ] = None,
     by: Annotated[
         str | None, typer.Option(help="daily: also by a column of the clip table, such as city.", metavar="COLUMN")

@@ -156,3 +156,19 @@ def test_tables_and_results_in_a_bucket(format: str, archive: Path, tmp_path: Pa
     there = hubbub.export_events(f"{s3}/labels", f"{s3}/out", format=format)
     assert [path.name for path in there] == [path.name for path in here]
     assert [path.read_bytes() for path in there] == [path.read_bytes() for path in here]
+
+
+def test_recordings_in_a_bucket_are_cut_and_marked(archive: Path, tmp_path: Path, s3: str):
+    (parse_path(f"{s3}/sound") / "a.wav").write_bytes((archive / "a.wav").read_bytes())
+    events = [{"uri": "a.wav", "label": "dog", "onset_s": 12.0, "offset_s": 13.0}]
+    tables = write_label_tables(
+        tmp_path / "labels", parse_path(f"{s3}/sound"), [{"uri": "a.wav", "duration_s": 20.0}], events
+    )
+    (clip, _) = hubbub.export_events(tables, tmp_path / "clips", format="clips", padding_s=0)
+    assert soundfile.read(clip, dtype="int16")[0][0] == 1200
+    (copy, _) = hubbub.export_events(tables, tmp_path / "cues", format="wav-cues")
+    assert soundfile.info(copy).frames == 160_000
+    (table,) = hubbub.export_events(tables, tmp_path / "tables", format="raven")
+    assert f"\t{s3}/sound/a.wav\t" in table.read_text()
+    (document,) = hubbub.export_events(tables, tmp_path / "tables", format="elan")
+    assert f'MEDIA_URL="{s3}/sound/a.wav"' in document.read_text()

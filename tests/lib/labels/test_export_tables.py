@@ -6,6 +6,8 @@ import csv
 import json
 import math
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -96,6 +98,29 @@ def test_every_format_is_on_the_page_of_formats_and_in_the_how_to():
     )
     guide = (ROOT / "docs" / "howto" / "export.md").read_text(encoding="utf-8")
     assert set(FORMATS) <= {*re.findall(r"--format ([a-z-]+)", guide)}
+
+
+@pytest.mark.parametrize("format", ["birdnet", "kaleidoscope", "raven", "wav-cues"])
+def test_the_page_has_the_columns_of_other_programs(format: str):
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").replace("\\*", "*")
+    (row,) = re.findall(rf"^\| `{format}` .*$", page, re.MULTILINE)
+    assert ", ".join(FORMATS[format].COLUMNS) in row
+
+
+@pytest.mark.parametrize("format", sorted({*FORMATS} - {"clips", "wav-cues"}))
+def test_progress_goes_to_the_end(format: str, tmp_path: Path):
+    shown: list[list[float]] = []
+
+    @contextmanager
+    def show_progress(what: str, total: float, unit: str) -> Iterator[Callable[[float], None]]:
+        shown.append([total])
+        yield shown[-1].append
+
+    files = PLACED.assign(latitude=1.0, longitude=2.0)
+    export_events(ExportSource(AWKWARD, files, show_progress=show_progress), tmp_path, format)
+    ((total, *steps),) = shown
+    assert total > 0
+    assert sum(steps) == total
 
 
 def test_csv_holds_every_type_as_documented(tmp_path: Path):
