@@ -189,7 +189,7 @@ uris = st.lists(words | st.sampled_from(["..", ".", "a", "A", "a.wav"]), min_siz
 
 
 @given(st.lists(st.tuples(uris, words, st.integers(0, 10**12), st.integers(1, 10**9)), min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_events_come_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("any")
     micro = 1e-6
