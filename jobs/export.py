@@ -13,19 +13,54 @@ from . import options
 
 def export(
     labels: options.Labels,
-    format: Annotated[str, typer.Option(help="csv, audacity or raven.", metavar="NAME")],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="Tables: csv, jsonl, daily, geojson, birdnet, kaleidoscope. Annotations: audacity, elan, jams, raven, "
+            "textgrid. Audio: clips, wav-cues.",
+            metavar="NAME",
+        ),
+    ],
     output: Annotated[
         StoragePath, typer.Option("--output", "-o", parser=parse_path, help="Folder to write to.", metavar="DIR")
     ],
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            help="daily, kaleidoscope: whose days and hours, such as Europe/Berlin; default: UTC.", metavar="ZONE"
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="daily: also by a column of the clip table, such as city.", metavar="COLUMN")
+    ] = None,
+    spreadsheet: Annotated[
+        bool,
+        typer.Option("--spreadsheet", help="csv, daily: write ' before text that spreadsheets take for a formula."),
+    ] = False,
+    points: Annotated[
+        str | None, typer.Option(help="geojson: recordings or events; default: recordings.", metavar="WHAT")
+    ] = None,
+    padding: Annotated[
+        float | None, typer.Option(help="clips: seconds around an event; default: 1.", metavar="S")
+    ] = None,
+    per_label: Annotated[
+        int | None,
+        typer.Option(
+            "--per-label", help="clips: most of each label, over all ranges of scores; default: all.", metavar="N"
+        ),
+    ] = None,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Write events as CSV, Audacity label tracks or Raven selection tables.
+    """Write events for other programs: tables, annotations, maps, markers or clips.
 
     Example: hubbub export labels --format raven -o selections
     """
+    from hubbub.labels.export import ExportOptions
     from hubbub.pipelines.export import export as export_events
 
     from .console import reporter
 
-    export_events(labels, output, format=format, reporter=reporter)
+    chosen = ExportOptions(timezone, by, spreadsheet, points, padding, per_label)
+    if export_events(labels, output, format=format, options=chosen, reporter=reporter).failed:
+        raise typer.Exit(1)

@@ -14,6 +14,7 @@ Every function raises `hubbub.errors` and prints nothing unless ``progress=True`
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     )
     from hubbub.pipelines.face_embeddings import embed
     from hubbub.pipelines.face_events import find_events
+    from hubbub.pipelines.face_exports import export_events
     from hubbub.pipelines.face_fetch import fetch
     from hubbub.pipelines.face_models import (
         evaluate,
-        export_events,
         export_model,
         label,
         open_bundle,
@@ -81,37 +82,19 @@ __all__ = [
     "write_report",
 ]
 
+_ROOMS = (
+    *("face", "face_models", "face_events", "face_exports", "face_embeddings", "face_search"),
+    *("face_scenes", "face_trials", "face_fetch", "models"),
+)
+"""Modules of `hubbub.pipelines` that hold these functions, those asked for most first."""
+
 
 def __getattr__(name: str) -> Any:
     """Import a function at its first use, so that ``import hubbub`` takes no time."""
     if name == "errors":
-        from importlib import import_module
-
         return import_module("hubbub.errors")
     if name in __all__:
-        from hubbub.pipelines import (
-            face,
-            face_embeddings,
-            face_events,
-            face_fetch,
-            face_models,
-            face_scenes,
-            face_search,
-            face_trials,
-            models,
-        )
-
-        rooms = (
-            face,
-            face_embeddings,
-            face_events,
-            face_fetch,
-            face_models,
-            face_scenes,
-            face_search,
-            face_trials,
-            models,
-        )
+        rooms = (import_module(f"hubbub.pipelines.{room}") for room in _ROOMS)
         return next(getattr(room, name) for room in rooms if hasattr(room, name))
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")
 

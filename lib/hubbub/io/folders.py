@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -60,6 +61,29 @@ def remove_tree(path: StoragePath) -> None:
         keys = [f"{path.path.rstrip('/')}/{name}" for name in list_sizes(path)]
         with ThreadPoolExecutor(_REMOVALS_AT_ONCE) as pool:
             list(pool.map(path.fs.rm_file, keys))
+
+
+@contextlib.contextmanager
+def new_folder(folder: StoragePath) -> Iterator[StoragePath]:
+    """Give a folder beside `folder`, which gets its name when the context ends well, and is removed when not.
+
+    A folder in a bucket is given itself: nothing is renamed there. Where `folder` is there, it is to be empty. Errors
+    of `atomic_write`.
+    """
+    if not is_local(folder):
+        yield folder
+        return
+    draft = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    with explain_write_errors(folder):
+        draft.mkdir(parents=True)
+        try:
+            yield draft
+            if folder.is_dir():
+                folder.rmdir()
+            os.rename(draft, folder)
+        except BaseException:
+            remove_tree(draft)
+            raise
 
 
 def sweep_partials(folder: StoragePath) -> None:

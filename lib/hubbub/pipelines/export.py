@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
-from hubbub.labels.export import export_events
+from hubbub.labels.export import Export, ExportOptions, ExportSource, check_options, export_events
 from hubbub.labels.tables import LabelTables
 from hubbub.pipelines.inputs import as_labels, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -14,23 +13,43 @@ from hubbub.pipelines.reporting import Reporter, choose_reporter
 if TYPE_CHECKING:
     from hubbub.pipelines.inputs import PathLike
 
+_SHOWN = 5  # failures that are shown one by one
+
 
 def export(
     labels: PathLike | LabelTables,
     out: PathLike,
     *,
     format: str,
+    options: ExportOptions | None = None,
     progress: bool = False,
     reporter: Reporter | None = None,
-) -> list[StoragePath]:
-    """Export events; see `hubbub.export_events`."""
+) -> Export:
+    """Export events; see `hubbub.export_events`, which returns the files alone."""
     reporter = choose_reporter(reporter, progress=progress)
+    options = options or ExportOptions()
+    check_options(format, options)
     tables, output = as_labels(labels), as_path(out, "out")
     if tables.missing:
         files = count_noun(tables.missing, "file")
         reporter.warn(f"{files} not labelled yet: a run broke off; run hubbub label again")
-    found = tables.events()
-    written = export_events(found, tables.files(), output, format)
-    table = {"events": len(found), "files written": len(written), "result": output}
-    reporter.show_table("export: done", table)
-    return written
+    source = ExportSource(
+        tables.events(),
+        tables.files(),
+        labels=tuple(tables.labels),
+        run=tables.run,
+        root=tables.root,
+        options=options,
+        show_progress=reporter.show_progress,
+    )
+    done = export_events(source, output, format)
+    table = {"events": len(source.events), "files written": len(done.paths)}
+    failed = {"failed": len(done.failed)} if done.failed else {}
+    reporter.show_table("export: done", {**table, **failed, "result": output})
+    for note in done.notes:
+        reporter.warn(note)
+    for failure in done.failed[:_SHOWN]:
+        reporter.warn(f"failed: {failure}")
+    if len(done.failed) > _SHOWN:
+        reporter.warn(f"{len(done.failed) - _SHOWN} more failed; the column problem of the table in {output} says why")
+    return done

@@ -257,13 +257,6 @@ def open_labels(path: PathLike | LabelTables) -> LabelTables:
     return as_labels(path)
 
 
-def export_events(labels: PathLike | LabelTables, out: PathLike, *, format: str) -> list[StoragePath]:
-    """Write events into folder `out` as ``csv``, ``audacity`` label tracks or ``raven`` selection tables."""
-    from hubbub.pipelines.export import export as run
-
-    return run(labels, out, format=format)
-
-
 def export_model(
     bundle: PathLike | Bundle,
     out: PathLike,

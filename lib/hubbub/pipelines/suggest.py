@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -14,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hubbub.audio.cutting import cut_stretch
-from hubbub.audio.remote import local_copy
+from hubbub.clips.cutting import Stretch, cut_stretches
 from hubbub.clips.sources.suggestions import TABLE
-from hubbub.clips.table import ClipTable, clip_id, has_changed, make_table, resolve_uri, write_table
-from hubbub.errors import FileChanged, HubbubError, StorageError, UsageError, suggest_nearest
-from hubbub.io.atomic import explain_write_errors, write_text
-from hubbub.io.folders import list_names, remove_tree
-from hubbub.io.paths import StoragePath, is_local
+from hubbub.clips.table import ClipTable, clip_id, make_table, write_table
+from hubbub.errors import UsageError, suggest_nearest
+from hubbub.io.atomic import write_text
+from hubbub.io.folders import list_names, new_folder
+from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.labels.suggestions import STRATEGIES, Strategy, Wanted
 from hubbub.labels.tables import LabelTables
@@ -41,7 +37,6 @@ CLIP_TABLE, CLIPS = "suggestions.parquet", "clips"
 MOST_COUNT = 10_000
 """Windows suggested at once, at most."""
 
-_THREADS, _BUCKET_THREADS = 2, 8  # that cut clips; those of a bucket mostly wait
 _LONGEST_STEM = 60
 _UNSAFE = re.compile(r"[^\w.-]+")
 _FIRST = (
@@ -114,7 +109,7 @@ def suggest(
     if chosen.empty:
         raise UsageError(f"{windows.path} has no window to suggest: {_explain_nothing(seen)}")
     rows = _describe_rows(chosen, windows)
-    with _whole_folder(folder) as draft:
+    with new_folder(folder) as draft:
         _cut_all(rows, draft, windows.root, reporter)
         clips = _write_tables(rows, draft)
     failed = sum(row["problem"] is not None for row in rows)
@@ -188,53 +183,16 @@ def _describe_rows(chosen: pd.DataFrame, windows: WindowSource) -> list[dict[str
     return rows
 
 
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder beside `folder` that gets its name when the context ends well, and is removed when not."""
-    draft = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    with explain_write_errors(folder):
-        (draft / CLIPS).mkdir(parents=True)
-        try:
-            yield draft
-            if folder.is_dir():
-                folder.rmdir()
-            os.rename(draft, folder)
-        except BaseException:
-            remove_tree(draft)
-            raise
-
-
-def _cut_all(rows: list[dict[str, Any]], draft: Path, root: StoragePath, reporter: Reporter) -> None:
+def _cut_all(rows: list[dict[str, Any]], draft: StoragePath, root: StoragePath, reporter: Reporter) -> None:
     """Cut the windows out of their recordings; one that cannot be cut has a `problem`, and no `clip`."""
-    of_recording: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        of_recording.setdefault(row["uri"], []).append(row)
-    with (
-        reporter.show_progress("cut clips", len(rows), "clips") as advance,
-        ThreadPoolExecutor(_THREADS if is_local(root) else _BUCKET_THREADS) as pool,
-    ):
-        for done in pool.map(lambda own: _cut_recording(own, draft, root), of_recording.values()):
-            advance(done)
+    stretches = [Stretch(row["uri"], row["version"], row["start_s"], row["end_s"], draft / row["clip"]) for row in rows]
+    with reporter.show_progress("cut clips", len(rows), "clips") as advance:
+        problems = cut_stretches(stretches, root, advance)
+    for row, problem in zip(rows, problems, strict=True):
+        row |= {"clip": None, "problem": problem} if problem is not None else {}
 
 
-def _cut_recording(rows: list[dict[str, Any]], draft: Path, root: StoragePath) -> int:
-    """Cut the windows of one recording; return how many there are."""
-    for row in rows:
-        out = draft / row["clip"]
-        try:
-            source = resolve_uri(row["uri"], root)
-            if has_changed(source, row["version"]):
-                raise FileChanged("changed since it was labelled or embedded; do that again")
-            with local_copy(source, row["version"]) as recording:
-                cut_stretch(recording, out, start_s=row["start_s"], end_s=row["end_s"])
-        except StorageError:  # of the folder: no other clip would fare better
-            raise
-        except HubbubError as error:
-            row |= {"clip": None, "problem": f"{type(error).__name__}: {error}"}
-    return len(rows)
-
-
-def _write_tables(rows: list[dict[str, Any]], draft: Path) -> ClipTable:
+def _write_tables(rows: list[dict[str, Any]], draft: StoragePath) -> ClipTable:
     """Write the clip table, then the table for a person."""
     clips = [{"clip_id": clip_id(row["uri"], row["start_s"], row["end_s"]), "labels": [], **row} for row in rows]
     table = make_table(clips, draft.parent)

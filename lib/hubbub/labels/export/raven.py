@@ -1,19 +1,24 @@
 """Raven: one selection table a recording, to be opened with File > Open Sound Selection Table.
 
-Tab-separated, with a header also where nothing was found. A box spans all frequencies that the recording can
-hold, as its events have none of their own. `Score` is the event's peak.
+Tab-separated, with a header also where nothing was found. `Begin Path` is the recording's whole path, by which Raven
+finds it; as a table is of one recording, `Begin Time (s)` and `File Offset (s)` are the same. A box spans `low_hz` to
+`high_hz` where the event has them, else all frequencies that the recording can hold. `Score` is the event's peak.
 """
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
 
-from hubbub.io.atomic import write_text
-from hubbub.io.paths import StoragePath
-from hubbub.labels.export._files import one_line, write_per_recording
+from hubbub.clips.table import resolve_uri
+from hubbub.io.paths import StoragePath, absolute_path
+from hubbub.labels.export._bands import find_bands
+from hubbub.labels.export._files import Recording, one_line, write_each
+from hubbub.labels.export._source import Export, ExportSource
 
+OPTIONS: frozenset[str] = frozenset()
 SUFFIX = ".Table.1.selections.txt"
 
 COLUMNS = (
@@ -36,13 +41,13 @@ COLUMNS = (
 _UNKNOWN_TOP_HZ = 11025.0
 
 
-def write(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath) -> list[StoragePath]:
+def write(source: ExportSource, folder: StoragePath) -> Export:
     """Write a ``….Table.1.selections.txt`` for each recording."""
-    top_hz = _top_hz(files)
-    return [
-        write_text(folder / name, _table(own, uri, top_hz.get(uri, _UNKNOWN_TOP_HZ)))
-        for uri, name, own in write_per_recording(events, files, suffix=SUFFIX)
-    ]
+
+    def make(recording: Recording) -> str:
+        return _table(recording, recording.uri if source.root is None else _find_path(recording.uri, source.root))
+
+    return Export(write_each(source, folder, SUFFIX, make))
 
 
 def read(path: StoragePath) -> pd.DataFrame:
@@ -63,26 +68,25 @@ def read(path: StoragePath) -> pd.DataFrame:
     return found.astype({"uri": "string", "label": "string", **dict.fromkeys(found.columns[2:], "float64")})
 
 
-def _top_hz(files: pd.DataFrame) -> dict[str, float]:
-    if "sample_rate" not in files.columns:
-        return {}
-    known = files.dropna(subset=["sample_rate"])
-    return {uri: rate / 2 for uri, rate in zip(known["uri"], known["sample_rate"], strict=True)}
+def _find_path(uri: str, root: StoragePath) -> str:
+    return str(absolute_path(resolve_uri(uri, root)))
 
 
-def _table(events: pd.DataFrame, uri: str, top_hz: float) -> str:
-    columns = ["onset_s", "offset_s", "label", "peak", "mean"]
-    rows = (
-        _row(number, uri, top_hz, *values)
-        for number, values in enumerate(events[columns].itertuples(index=False), start=1)
-    )
+def _table(recording: Recording, path: str) -> str:
+    events, rate = recording.events, recording.sample_rate
+    low_hz, high_hz = find_bands(events)
+    high_hz = np.where(np.isnan(low_hz), _UNKNOWN_TOP_HZ if rate is None else rate / 2, high_hz)
+    columns = [events[name] for name in ("onset_s", "offset_s", "label", "peak", "mean")]
+    values = zip(np.nan_to_num(low_hz), high_hz, *columns, strict=True)
+    rows = (_row(number, path, *row) for number, row in enumerate(values, start=1))
     return "\n".join(["\t".join(COLUMNS), *rows]) + "\n"
 
 
 def _row(
     number: int,
-    uri: str,
-    top_hz: float,
+    path: str,
+    low_hz: float,
+    high_hz: float,
     onset_s: float,
     offset_s: float,
     label: str,
@@ -95,10 +99,10 @@ def _row(
         "1",
         f"{onset_s:.6f}",
         f"{offset_s:.6f}",
-        "0.0",
-        f"{top_hz:.1f}",
-        one_line(PurePosixPath(uri).name),
-        one_line(uri),
+        f"{low_hz:.1f}",
+        f"{high_hz:.1f}",
+        one_line(PurePosixPath(path).name),
+        one_line(path),
         f"{onset_s:.6f}",
         one_line(label),
         _score(peak),

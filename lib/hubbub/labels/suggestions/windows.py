@@ -54,10 +54,15 @@ class ScoredWindows:
 
         The windows with the smallest numbers are a fair sample of all, whatever the order they come in.
         """
-        codes, uris = pd.factorize(self.uri)
-        seeds = np.array([_hash(uri) for uri in uris], np.uint64)
-        starts = np.round(self.start_s * 1e6).astype(np.int64).view(np.uint64)
-        return mix_bits(seeds[codes] ^ mix_bits(starts)) if len(codes) else np.empty(0, np.uint64)
+        return draw_numbers(self.uri, self.start_s)
+
+
+def draw_numbers(uri: npt.NDArray[np.object_], start_s: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Return a number for each place in a recording, uint64, as if at random: a hash of recording and second."""
+    codes, uris = pd.factorize(uri)
+    seeds = np.array([_hash(uri) for uri in uris], np.uint64)
+    starts = np.round(start_s * 1e6).astype(np.int64).view(np.uint64)
+    return mix_bits(seeds[codes] ^ mix_bits(starts)) if len(codes) else np.empty(0, np.uint64)
 
 
 def mix_bits(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

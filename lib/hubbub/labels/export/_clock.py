@@ -1,0 +1,61 @@
+"""Time zones, and spans of time cut at the hours and minutes of a clock."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from hubbub.errors import UsageError
+
+Micros = npt.NDArray[np.integer]
+"""Microseconds since 1970 in UTC."""
+
+
+def read_zone(name: str | None) -> str:
+    """Return the name of a time zone; None: UTC.
+
+    Raises
+    ------
+    UsageError
+        For a name that the IANA database has not.
+    """
+    if name is None:
+        return "UTC"
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        raise _explain_zone(name) from None
+    except KeyError:
+        raise _explain_zone(name) from None
+    return name
+
+
+def _explain_zone(name: str) -> UsageError:
+    return UsageError(f"--timezone {name}: no such time zone; expected a name such as Europe/Berlin or UTC")
+
+
+def cut_spans(begins: Micros, ends: Micros, step: int) -> tuple[Micros, Micros, Micros]:
+    """Cut spans at the multiples of a step.
+
+    Parameters
+    ----------
+    begins, ends
+        int64 [span]; spans that end where they begin, or before, give no pieces.
+    step
+        Microseconds.
+
+    Returns
+    -------
+    span, first, lasts
+        int64 [piece]: which span a piece is of; the multiple of the step that it lies behind, in microseconds; how long
+        it lasts.
+    """
+    low = begins // step
+    counts = np.where(ends > begins, (ends - 1) // step - low + 1, 0)
+    span = np.repeat(np.arange(len(begins)), counts)
+    place = np.arange(len(span)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = (low[span] + place) * step
+    lasts = np.minimum(ends[span], first + step) - np.maximum(begins[span], first)
+    return span, first, lasts

@@ -1,0 +1,174 @@
+"""``hubbub export``: every format from label tables as they lie on a disk or in a bucket, options, exit codes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import soundfile
+
+import hubbub
+from hubbub.io.paths import parse_path
+from hubbub.labels.export import FORMATS
+from hubbub.labels.tables import LabelTables
+from tests.export_tables import write_clock, write_label_tables
+from tests.jobs.command import hubbub as run
+from tests.jobs.command import refuse, succeed
+
+NOON = pd.Timestamp("2026-06-01T12:00Z").to_pydatetime()
+CARRIED = [pa.field("city", pa.string()), pa.field("latitude", pa.float64()), pa.field("longitude", pa.float64())]
+SCRIPT = "<script>"
+
+
+def write_tables(folder: Path, archive: Path) -> LabelTables:
+    """Two segments of one recording, a quiet recording, one that is gone, and one that failed."""
+    place = {"city": "Łódź", "latitude": 51.8, "longitude": 19.5, "recorded_at": NOON, "sample_rate": 8000}
+    files = [
+        {"uri": "a.wav", "clip_start_s": 0.0, "clip_end_s": 10.0, "duration_s": 10.0, **place},
+        {"uri": "a.wav", "clip_start_s": 8.0, "clip_end_s": 18.0, "duration_s": 10.0, **place},
+        {"uri": "quiet.wav", "duration_s": 20.0, **place, "latitude": None},
+        {"uri": "gone.wav", "duration_s": 20.0, **place, "recorded_at": None},
+        {"uri": "bad.wav", "status": "failed", "error": "DecodeError: no", **place},
+    ]
+    times = {"onset_at": NOON, "city": "Łódź", "latitude": 51.8, "longitude": 19.5}
+    events = [
+        {"uri": "a.wav", "clip_start_s": 0.0, "label": "dog", "onset_s": 7.5, "offset_s": 9.5, **times},
+        {"uri": "a.wav", "clip_start_s": 8.0, "label": "dog", "onset_s": 8.5, "offset_s": 9.5, **times},
+        {"uri": "a.wav", "clip_start_s": 8.0, "label": SCRIPT, "onset_s": 12.0, "offset_s": 13.0, **times},
+        {"uri": "gone.wav", "label": "dog", "onset_s": 1.0, "offset_s": 2.0},
+    ]
+    return write_label_tables(folder, archive, files, events, labels=("dog", "rain", SCRIPT), carried=CARRIED)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    for name in ("a.wav", "quiet.wav"):
+        write_clock(folder / name, 20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tables(archive: Path) -> Path:
+    path = archive.with_name("label tables")
+    write_tables(path, archive)
+    return path
+
+
+AUDIO = ("clips", "wav-cues")
+
+
+@pytest.mark.parametrize("format", sorted({*FORMATS} - {*AUDIO}))
+def test_every_format_of_text_is_written(format: str, tables: Path, tmp_path: Path):
+    said = succeed("export", tables, "--format", format, "-o", tmp_path / "out")
+    assert "export: done" in said
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) in (1, 3)
+    for path in files:
+        assert FORMATS[format].read(path) is not None
+    whole = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert "bad.wav" not in whole
+
+
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_tables_of_nothing_are_exported(format: str, archive: Path, tmp_path: Path):
+    """No recording was analysed, and one with nothing in it."""
+    failed = {"uri": "a.wav", "status": "failed", "error": "DecodeError: no", "latitude": None}
+    quiet = {"uri": "quiet.wav", "duration_s": 20.0, "sample_rate": 8000, "latitude": None}
+    for name, file in (("failed", failed), ("quiet", quiet)):
+        write_label_tables(tmp_path / name, archive, [file], [], carried=CARRIED)
+        assert "export: done" in succeed("export", tmp_path / name, "--format", format, "-o", tmp_path / f"{name} out")
+
+
+def test_audio_ends_with_one_where_a_recording_is_gone(tables: Path, tmp_path: Path):
+    said = refuse("export", tables, "--format", "clips", "-o", tmp_path / "clips", "--padding", 0.5, code=1)
+    assert "failed: gone.wav: DecodeError: gone.wav cannot be opened" in said
+    clips = pd.read_csv(tmp_path / "clips" / "clips.csv", keep_default_na=False)
+    assert clips["problem"].astype(bool).tolist().count(True) == 1
+    done = clips[clips["problem"] == ""]
+    assert len(done) == 3
+    onset_s, _ = soundfile.read(tmp_path / "clips" / done[done["label"] == SCRIPT]["clip"].iloc[0], dtype="int16")
+    assert onset_s[0] == 1150  # a segment's events are where they are in the recording
+    said = refuse("export", tables, "--format", "wav-cues", "-o", tmp_path / "cues", code=1)
+    assert "gone.wav" in said
+    assert sorted(path.name for path in (tmp_path / "cues").iterdir()) == [
+        "a.wav.cues.wav",
+        "cues.csv",
+        "quiet.wav.cues.wav",
+    ]
+
+
+def test_summaries_and_maps_warn_of_what_has_no_time_or_place(tables: Path, tmp_path: Path):
+    done = run("export", tables, "--format", "daily", "--by", "city", "--timezone", "Europe/Berlin", "-o", tmp_path)
+    assert "1 recording without recorded_at: counted in rows without date and hour" in " ".join(
+        (done.stdout + done.stderr).split()
+    )
+    table = pd.read_csv(tmp_path / "daily.csv")
+    assert table["events"].sum() == 4
+    assert table[table["label"] == "dog"]["analysed_hours"].sum() == pytest.approx((18 + 20 + 20) / 3600, abs=2e-6)
+    assert set(table["hour"].dropna()) == {14}
+    done = run("export", tables, "--format", "geojson", "-o", tmp_path)
+    assert "1 recording without latitude and longitude left out of the map" in " ".join(
+        (done.stdout + done.stderr).split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "ravn"], "no export format is called 'ravn': did you mean 'raven'?"),
+        (
+            ["--format", "raven", "--padding", "2"],
+            "--padding goes with --format clips; --format raven takes no options",
+        ),
+        (["--format", "daily", "--by", "town"], "--by town: the label tables carry no such column"),
+        (["--format", "daily", "--timezone", "CEST!"], "--timezone CEST!: no such time zone"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused(words: list[str], said: str, tables: Path, tmp_path: Path):
+    assert said in " ".join(refuse("export", tables, *words, "-o", tmp_path / "out").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_names_every_format_and_fits_80_columns():
+    said = succeed("export", "--help", env=os.environ | {"COLUMNS": "80"})
+    assert max(map(len, said.splitlines())) <= 80
+    words = said.replace("│", " ").replace(",", " ").replace(".", " ").split()
+    assert {*FORMATS} <= {*words}
+
+
+def test_the_face_takes_the_same_options(tables: Path, archive: Path, tmp_path: Path):
+    paths = hubbub.export_events(tables, tmp_path / "out", format="clips", per_label=1, padding_s=0)
+    assert [path.name for path in paths][-1] == "clips.csv"
+    assert len(pd.read_csv(paths[-1])) == 2
+    assert hubbub.export_events(tables, tmp_path, format="daily", by="city", timezone="UTC", spreadsheet=True)
+    (path,) = hubbub.export_events(tables, tmp_path, format="geojson", points="events")
+    assert path.name == "events.geojson"
+
+
+@pytest.mark.parametrize("format", ["csv", "raven", "daily", "clips", "wav-cues"])
+def test_tables_and_results_in_a_bucket(format: str, archive: Path, tmp_path: Path, s3: str):
+    tables = write_tables(parse_path(f"{s3}/labels"), archive)
+    here = hubbub.export_events(tables, tmp_path / "out", format=format)
+    there = hubbub.export_events(f"{s3}/labels", f"{s3}/out", format=format)
+    assert [path.name for path in there] == [path.name for path in here]
+    assert [path.read_bytes() for path in there] == [path.read_bytes() for path in here]
+
+
+def test_recordings_in_a_bucket_are_cut_and_marked(archive: Path, tmp_path: Path, s3: str):
+    (parse_path(f"{s3}/sound") / "a.wav").write_bytes((archive / "a.wav").read_bytes())
+    events = [{"uri": "a.wav", "label": "dog", "onset_s": 12.0, "offset_s": 13.0}]
+    tables = write_label_tables(
+        tmp_path / "labels", parse_path(f"{s3}/sound"), [{"uri": "a.wav", "duration_s": 20.0}], events
+    )
+    (clip, _) = hubbub.export_events(tables, tmp_path / "clips", format="clips", padding_s=0)
+    assert soundfile.read(clip, dtype="int16")[0][0] == 1200
+    (copy, _) = hubbub.export_events(tables, tmp_path / "cues", format="wav-cues")
+    assert soundfile.info(copy).frames == 160_000
+    (table,) = hubbub.export_events(tables, tmp_path / "tables", format="raven")
+    assert f"\t{s3}/sound/a.wav\t" in table.read_text()
+    (document,) = hubbub.export_events(tables, tmp_path / "tables", format="elan")
+    assert f'MEDIA_URL="{s3}/sound/a.wav"' in document.read_text()
