@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
+from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.reviews.reading import current_verdicts, read_reviews
+from hubbub.labels.reviews.schema import Verdict, identify_event
 from hubbub.labels.tables import LabelTables
 from tests.browser import (
     NARROW,
@@ -30,6 +33,7 @@ from tests.browser import (
     take_picture,
 )
 from tests.jobs.command import COMMAND, succeed
+from tests.lib.web.city import make_city
 from tests.lib.web.tables_to_browse import LABELS, make_file, make_tables, write_unit
 
 pytestmark = [NEEDED, pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -54,9 +58,11 @@ class Browse:
 
 
 @contextmanager
-def serving(tables: LabelTables, *words: object, port: int = 0) -> Iterator[Browse]:
-    command = [str(COMMAND), "browse", str(tables.path), "--no-browser", "--port", str(port), *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def serving(tables: LabelTables, *words: object, port: int = 0, folder: Path | None = None) -> Iterator[Browse]:
+    """Run the command, in `folder` with the tables' path from there, so that no picture shows where a test ran."""
+    path = tables.path if folder is None else Path(str(tables.path)).relative_to(folder)
+    command = [str(COMMAND), "browse", str(path), "--no-browser", "--port", str(port), *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder)
     assert process.stdout is not None
     line = next((line for line in process.stdout if "token=" in line), None)
     assert line is not None, process.wait()
@@ -98,7 +104,7 @@ def browse(tables: LabelTables, truth: Path) -> Iterator[Browse]:
 def driver(browse: Browse) -> Iterator[Any]:
     with open_chromium(["autoplay-policy=no-user-gesture-required"]) as opened:
         opened.get(browse.address)
-        opened.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+        introduce(opened, "ada")
         yield opened
 
 
@@ -109,6 +115,12 @@ def wait(driver: Any, script: str, timeout_s: float = 20.0) -> Any:
         assert time.monotonic() < end, f"not in {timeout_s:g} s: {script}\n{list_complaints(driver)}"
         time.sleep(0.02)
     return found
+
+
+def introduce(driver: Any, reviewer: str) -> None:
+    """Say who reviews, and that nothing plays by itself."""
+    script = "localStorage.setItem('hubbub-reviewer', arguments[0]); localStorage.setItem('hubbub-autoplay', 'no')"
+    driver.execute_script(script, reviewer)
 
 
 def file_of(uri: str) -> str:
@@ -153,17 +165,56 @@ def test_a_page_complains_of_nothing_asks_nobody_else_and_shows_labels_as_text(p
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("page", PAGES)
-def test_everybody_can_use_a_page_wide_and_narrow(page, scheme, driver, browse, tmp_path) -> None:
+def test_everybody_can_use_a_page_wide_and_narrow(page, scheme, driver, browse) -> None:
     prefer(driver, scheme)
     for size in (WIDE, NARROW):
         resize(driver, size)
         show(driver, browse, page)
         assert find_faults(driver) == []
         assert find_overflowing(driver) == []
-        name = {"/": "overview"}.get(page, page.strip("/"))
-        if size == WIDE or page in ("/", "/review"):
-            narrow = "" if size == WIDE else "-narrow"
-            take_picture(driver, f"{name}-{scheme}{narrow}", tmp_path, DOCS)
+    prefer(driver, "light")
+    resize(driver, WIDE)
+
+
+def judge_events(tables: LabelTables) -> None:
+    """Two people judge the events, most of them in the same way."""
+    rng = np.random.default_rng(0)
+    journals = [ReviewJournal(tables.path, name) for name in ("ada", "bo")]
+    for event in tables.events().to_dict("records"):
+        is_right = rng.random() < event["peak"] ** 3
+        name = identify_event(event["clip_id"], event["label"], event["onset_s"], event["offset_s"])
+        where = {key: event[key] for key in ("uri", "clip_id", "onset_s", "offset_s")}
+        for journal in journals:
+            said = is_right if rng.random() < 0.96 else not is_right
+            verdict = {"verdict": "yes" if said else "no", "label": event["label"] if said else None}
+            given = {"kind": "event", "event_label": event["label"], "score": event["peak"], "source": "random"}
+            if rng.random() < 0.9:
+                journal.add(Verdict(name, **where, **verdict, **given))
+    for journal in journals:
+        journal.close()
+
+
+def test_pictures_of_every_page_are_taken_for_the_docs(driver, esc10_mini, tmp_path) -> None:
+    """Of real sounds, most of the events judged; docs/ has them where `HUBBUB_SCREENSHOTS` is set."""
+    tables = make_city(tmp_path, esc10_mini, recordings=24, clips_each=10)
+    judge_events(tables)
+    first = file_of(tables.events()["uri"].iloc[0])
+    with serving(tables, "--timezone", "Europe/Berlin", folder=tmp_path) as city:
+        driver.get(city.address)
+        introduce(driver, "cy")
+        for scheme, size, page in [
+            *(("light", WIDE, page) for page in PAGES),
+            ("dark", WIDE, "/recording"),
+            ("light", NARROW, "/review"),
+        ]:
+            prefer(driver, scheme)
+            resize(driver, size)
+            show(driver, city, page, f"file={first}&at=15&span=30" if page == "/recording" else "")
+            name = {"/": "overview"}.get(page, page.strip("/"))
+            suffix = "-narrow" if size == NARROW else "-dark" if scheme == "dark" else ""
+            picture = Image.open(take_picture(driver, name + suffix, tmp_path, DOCS))
+            assert picture.width == size[0]
+            assert len(set(picture.convert("L").resize((64, 64)).getdata())) > 20  # something is drawn
     prefer(driver, "light")
     resize(driver, WIDE)
 
@@ -264,8 +315,7 @@ def test_a_hundred_events_are_reviewed_by_keyboard_and_give_a_threshold(driver, 
     from selenium.webdriver.common.keys import Keys
 
     reviewer = "hundred"
-    driver.execute_script("localStorage.setItem('hubbub-reviewer', arguments[0])", reviewer)
-    driver.execute_script("localStorage.setItem('hubbub-autoplay', 'no')")
+    introduce(driver, reviewer)
     show(driver, browse, "/review")
     rng = np.random.default_rng(0)
     began = time.monotonic()
@@ -289,7 +339,7 @@ def test_a_hundred_events_are_reviewed_by_keyboard_and_give_a_threshold(driver, 
     assert len(kept) == 100 + 2 * undone
     assert len(current_verdicts(kept)) == 100
     assert took_s < 100
-    driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+    introduce(driver, "ada")
     show(driver, browse, "/verdicts", "precision=0.8")
     text = driver.find_element("tag name", "body").text
     assert "108 decisions" in text
@@ -301,7 +351,7 @@ def test_a_hundred_events_are_reviewed_by_keyboard_and_give_a_threshold(driver, 
 def test_digits_name_another_class_and_unsure_is_kept(driver, browse, tables) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    driver.execute_script("localStorage.setItem('hubbub-reviewer', 'digits')")
+    introduce(driver, "digits")
     show(driver, browse, "/review", "label=dog")
     event = wait(driver, "document.querySelector('#page').dataset.card")
     press(driver, "2")
@@ -312,7 +362,7 @@ def test_digits_name_another_class_and_unsure_is_kept(driver, browse, tables) ->
     kept = kept[kept["reviewer"] == "digits"]
     assert kept["verdict"].tolist() == ["no", "unsure"]
     assert kept["label"].tolist()[0] == LABELS[2]
-    driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+    introduce(driver, "ada")
 
 
 def test_verdicts_wait_for_a_server_that_is_away_and_none_is_lost(tmp_path: Path) -> None:
@@ -323,9 +373,7 @@ def test_verdicts_wait_for_a_server_that_is_away_and_none_is_lost(tmp_path: Path
     with open_chromium() as driver:
         with serving(tables) as first:
             driver.get(first.address)
-            driver.execute_script(
-                "localStorage.setItem('hubbub-reviewer', 'ada'); localStorage.setItem('hubbub-autoplay', 'no')"
-            )
+            introduce(driver, "ada")
             show(driver, first, "/review")
             port = int(first.base.rpartition(":")[2])
             press(driver, Keys.ARROW_RIGHT)
@@ -357,7 +405,7 @@ def test_recordings_that_vanished_are_told_and_the_rest_works(tmp_path: Path, dr
         assert "it moved or was removed; --root DIR" in said
         wait(driver, "document.querySelectorAll('tbody tr').length > 0")  # its events are listed
         wait(driver, "window.hubbub?.view.curves")  # and its scores drawn
-        driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+        introduce(driver, "ada")
         driver.get(f"{gone.base}/review")
         wait(driver, "document.querySelector('#page').dataset.card")
 
@@ -387,6 +435,6 @@ def test_five_hundred_classes_and_none_with_an_event(tmp_path: Path, driver: Any
         button = driver.find_element("xpath", "//button[text()='Show all 500 classes']")
         driver.execute_script("arguments[0].click()", button)
         assert driver.execute_script("return document.querySelectorAll('.bars tbody tr').length") >= 500
-        driver.execute_script("localStorage.setItem('hubbub-reviewer', 'ada')")
+        introduce(driver, "ada")
         driver.get(f"{many.base}/review")
         wait(driver, "document.body.innerText.includes('No event fits')")

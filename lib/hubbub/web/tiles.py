@@ -33,7 +33,7 @@ MOST_SAMPLES = 2**24
 FRAMES = 8
 """Frames that are looked at in a column, at most."""
 
-SCALES = ("linear", "mel")
+SCALES = ("mel", "linear")
 
 CACHE_BYTES = 96 * 2**20
 """Tiles kept in memory."""
@@ -80,7 +80,7 @@ def draw_tile(path: Path, sample_rate: int, *, level: int, number: int, scale: s
     level, number
         Of the tile, see the module.
     scale
-        ``linear`` or ``mel``.
+        ``mel`` or ``linear``.
 
     Raises
     ------

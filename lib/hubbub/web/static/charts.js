@@ -38,7 +38,7 @@ export function heatMap(cells, effort, { unit, pick, from }) {
   for (const [day, hour, number] of cells) if (place.has(day)) value[place.get(day) * 24 + hour] += number;
   for (const [day, hour, number] of effort) if (place.has(day)) seconds[place.get(day) * 24 + hour] += number;
   const most = Math.max(1, ...value);
-  const width = Math.max(4, Math.min(28, 900 / columns));
+  const width = Math.max(4, Math.min(56, 900 / columns));
   const height = 11;
   const left = 42;
   const marks = [];

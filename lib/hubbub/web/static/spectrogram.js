@@ -278,7 +278,7 @@ function layOut(events, start, length, width) {
   const lanes = [];
   const free = [];
   for (const event of events) {
-    const left = ((event.onset_s - start) / length) * width;
+    const left = Math.max(-4, ((event.onset_s - start) / length) * width);
     const right = ((event.offset_s - start) / length) * width;
     if (right < 0 || left > width) continue;
     const text = 8 + 6.4 * (event.label.length + 5);
@@ -286,7 +286,7 @@ function layOut(events, start, length, width) {
     let lane = free.findIndex((from) => from <= left);
     if (lane < 0) lane = Math.min(lanes.length, 7);
     lanes[lane] ??= [];
-    lanes[lane].push([event, Math.max(left, -4), Math.min(right, width + 4)]);
+    lanes[lane].push([event, left, Math.min(right, width + 4)]);
     free[lane] = end + 3;
   }
   return lanes;
