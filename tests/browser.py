@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -99,4 +100,5 @@ def take_picture(driver: Any, name: str, folder: Path, docs: Path) -> Path:
     path = (docs if os.environ.get(SCREENSHOTS) else folder) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     driver.save_screenshot(str(path))
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     return path

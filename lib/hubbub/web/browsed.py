@@ -14,19 +14,22 @@ from hubbub.labels.references import Reference, match_reference
 from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.reviews.reading import current_verdicts, list_parts, read_reviews
 from hubbub.labels.reviews.schema import REVIEW_SCHEMA, Verdict, identify_event
+from hubbub.labels.reviews.summary import ReviewSummary, summarise_reviews
 from hubbub.labels.tables import LabelTables
 from hubbub.store.features import FeatureStore
 from hubbub.web.archive import Archive
 from hubbub.web.curves import ScoreReader
 from hubbub.web.recordings import Recording, find_recording
 from hubbub.web.store_view import StoreView
-from hubbub.web.windows import WindowSampler
+from hubbub.web.windows import WindowSample, WindowSampler
 
 if TYPE_CHECKING:
     import duckdb
 
 REFRESH_S = 3.0
 """Between looks at what others have written."""
+
+_PEAKS = "SELECT names.label, e.peak FROM events e JOIN names ON names.code = e.label"
 
 LONGEST_NAME = 60
 """Letters of a reviewer's name."""
@@ -66,6 +69,7 @@ class BrowsedTables:
         self.notes: tuple[str, ...] = ()
         self.reviews = REVIEW_SCHEMA.empty_table().to_pandas()
         self._reviews_of: tuple[list[str], int] | None = None
+        self._summary: tuple[Any, ReviewSummary, WindowSample | None] | None = None
         self._journals: dict[str, ReviewJournal] = {}
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -143,6 +147,26 @@ class BrowsedTables:
             cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [event, reviewer.strip()])
             _match_events(cursor)
 
+    def summarise(self, precision: float | None) -> tuple[ReviewSummary, WindowSample | None]:
+        """What the verdicts give, and the windows that recall is told by; the last answer is kept.
+
+        Parameters
+        ----------
+        precision
+            As `summarise_reviews` takes it, with its errors.
+        """
+        self.refresh_reviews()
+        asked = (precision, self._reviews_of)
+        if self._summary is None or self._summary[0] != asked:
+            peaks = None if precision is None else self.archive.ask_frame(_PEAKS)
+            sample = self.windows.get(wait=True) if (self.reviews["kind"] == "window").any() else None
+            counts = {} if sample is None else dict(zip(self.tables.labels, sample.counts, strict=True))
+            found = summarise_reviews(
+                self.tables, precision=precision, reviews=self.reviews, events=peaks, window_counts=counts
+            )
+            self._summary = asked, found, sample
+        return self._summary[1:]
+
     def judged_by(self, reviewer: str) -> set[str]:
         """Names of the events and windows that a reviewer has judged."""
         return {event for (event,) in self.archive.ask("SELECT event FROM reviewed WHERE reviewer = ?", [reviewer])}
@@ -174,7 +198,7 @@ class BrowsedTables:
             clip_id, label = str(given["clip_id"]), str(given["event_label"])
             onset_s, offset_s = float(given["onset_s"]), float(given["offset_s"])
             if clip_id not in {row["clip_id"] for row in recording.clips}:
-                raise UsageError(f"recording {recording.uri} has no clip {clip_id[:40]!r}")
+                raise UsageError(f"recording {recording.uri} has no clip {clip_id[:40]!r}; expected one of its own")
             verdict = str(given["verdict"])
             said = label if verdict == "yes" else given.get("label")
             return Verdict(

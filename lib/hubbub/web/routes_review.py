@@ -13,14 +13,11 @@ from starlette.routing import Route
 
 from hubbub.errors import UsageError, suggest_nearest
 from hubbub.labels.reviews.schema import FOLDER
-from hubbub.labels.reviews.summary import summarise_reviews
 from hubbub.labels.rule_files import write_rules
 from hubbub.web.answers import answer_json, read_json
 from hubbub.web.cards import MOST_CARDS, ORDERS, deal_cards
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.windows import deal_windows
-
-_PEAKS = "SELECT names.label, e.peak FROM events e JOIN names ON names.code = e.label"
 
 RULES_FILE = "rules.yaml"
 """Where the page saves thresholds, in the folder of the label tables."""
@@ -73,22 +70,11 @@ async def undo_verdict(request: Request) -> Response:
 def verdicts(request: Request) -> Response:
     """What the verdicts give; `precision` asks for the thresholds of a wanted one."""
     browsed, query = find_tables(request), request.query_params
-    browsed.refresh_reviews()
     wanted = float(query["precision"]) if query.get("precision") else None
-    peaks = browsed.archive.ask_frame(_PEAKS) if wanted else None
-    sample = browsed.windows.get(wait=True) if (browsed.reviews.get("kind") == "window").any() else None
-    counts = None if sample is None else dict(zip(browsed.tables.labels, sample.counts, strict=True))
-    told = summarise_reviews(
-        browsed.tables, precision=wanted, reviews=browsed.reviews, events=peaks, window_counts=counts or {}
-    )
-    return answer_json(
-        asdict(told)
-        | {
-            "path": str(browsed.tables.path / FOLDER),
-            "window_units": None if sample is None else [sample.units, sample.units_in_all],
-            "wanted": wanted,
-        }
-    )
+    told, sample = browsed.summarise(wanted)
+    units = None if sample is None else [sample.units, sample.units_in_all]
+    path = str(browsed.tables.path / FOLDER)
+    return answer_json(asdict(told) | {"path": path, "window_units": units, "wanted": wanted})
 
 
 async def save_rules(request: Request) -> Response:

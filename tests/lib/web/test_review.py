@@ -161,7 +161,7 @@ def test_windows_are_dealt_from_low_scores_to_high_and_give_recall(client, table
     [
         ({"verdict": "perhaps"}, "perhaps"),
         ({"file": "0" * 16}, "no recording"),
-        ({"clip_id": "f" * 32}, "no clip"),
+        ({"clip_id": "f" * 32}, "expected one of its own"),
         ({"onset_s": "early"}, "cannot be read"),
         ({"reviewer": ""}, "expected a name"),
         ({"reviewer": 5}, "expected a name"),
