@@ -16,8 +16,6 @@ MOST_GROUPS = 200
 MOST_REASONS = 50
 """Reasons of failures that are listed."""
 
-_BY_CLIP = "(SELECT e.clip, count(*) AS n FROM events e WHERE {where} GROUP BY e.clip)"
-
 
 def describe_archive(archive: Archive) -> dict[str, Any]:
     """What does not depend on a filter: how much there is, what failed and why, which columns and labels."""
@@ -77,8 +75,7 @@ def summarise(archive: Archive, chosen: Filter, *, column: str | None = None) ->
         "heat": [[str(day), hour, count] for day, hour, count, _ in hours if day is not None],
         "effort": _sum_effort(archive, chosen),
         "scores": _count_scores(archive, chosen.events(of_scores=False), names),
-        "column": None if column is None else _count_column(archive, chosen, where, column),
-        "places": _count_places(archive, chosen, where),
+        **_count_groups(archive, chosen, where, column),
     }
 
 
@@ -122,27 +119,6 @@ def _count_scores(archive: Archive, where: Where, names: dict[int, str]) -> dict
     return found
 
 
-def _count_column(archive: Archive, chosen: Filter, where: Where, column: str) -> dict[str, Any]:
-    """Events and hours of audio by the values of a column, those with most events first."""
-    name, clips = quote(column), chosen.clips()
-    rows = archive.ask(
-        f"""
-        WITH analysed AS (
-          SELECT CAST(c.{name} AS VARCHAR) AS value, sum(c.duration_s) AS seconds FROM clips c
-          WHERE c.status = 'ok' AND {clips.sql} GROUP BY value
-        ), found AS (
-          SELECT CAST(c.{name} AS VARCHAR) AS value, sum(own.n)::BIGINT AS n FROM {_BY_CLIP.format(where=where.sql)} own
-          JOIN clips c ON c.n = own.clip GROUP BY value
-        )
-        SELECT a.value, coalesce(f.n, 0) AS n, a.seconds FROM analysed a
-        LEFT JOIN found f ON a.value IS NOT DISTINCT FROM f.value ORDER BY n DESC, a.value
-        """,
-        clips.values + where.values,
-    )
-    told = [{"value": value, "events": n, "seconds": s or 0.0} for value, n, s in rows[:MOST_GROUPS]]
-    return {"name": column, "values": told, "left_out": max(0, len(rows) - MOST_GROUPS)}
-
-
 def _find_place_columns(archive: Archive) -> tuple[str, str] | None:
     """The columns of latitude and longitude, where recordings have them as numbers."""
     by_name = {name.casefold(): name for name in archive.carried}
@@ -152,33 +128,42 @@ def _find_place_columns(archive: Archive) -> tuple[str, str] | None:
     return None
 
 
-def _count_places(archive: Archive, chosen: Filter, where: Where) -> dict[str, Any] | None:
-    """Events and hours of audio by place; recordings without one are counted."""
-    columns = _find_place_columns(archive)
-    if columns is None:
-        return None
-    latitude, longitude = (f"TRY_CAST(c.{quote(name)} AS DOUBLE)" for name in columns)
+def _count_groups(archive: Archive, chosen: Filter, where: Where, column: str | None) -> dict[str, Any]:
+    """Events and hours of audio by the values of a column, and by place: those with most events first.
+
+    Recordings without any event are there with none; those without a place are counted.
+    """
+    places = _find_place_columns(archive)
+    value = "NULL" if column is None else f"CAST(c.{quote(column)} AS VARCHAR)"
+    latitude, longitude = ("NULL", "NULL") if places is None else (f"TRY_CAST(c.{quote(n)} AS DOUBLE)" for n in places)
     clips = chosen.clips()
     rows = archive.ask(
         f"""
-        WITH analysed AS (
-          SELECT {latitude} AS lat, {longitude} AS lon, sum(c.duration_s) AS seconds, count(*) AS n_clips,
-            min(c."group") AS name
-          FROM clips c WHERE c.status = 'ok' AND {clips.sql} GROUP BY lat, lon
-        ), found AS (
-          SELECT {latitude} AS lat, {longitude} AS lon, sum(own.n)::BIGINT AS n
-          FROM {_BY_CLIP.format(where=where.sql)} own JOIN clips c ON c.n = own.clip GROUP BY lat, lon
+        WITH found AS (SELECT e.clip, count(*) AS n FROM events e WHERE {where.sql} GROUP BY e.clip),
+        analysed AS (
+          SELECT {value} AS value, {latitude} AS lat, {longitude} AS lon, c."group" AS name, c.duration_s,
+            coalesce(found.n, 0) AS n
+          FROM clips c LEFT JOIN found ON found.clip = c.n WHERE c.status = 'ok' AND {clips.sql}
         )
-        SELECT a.lat, a.lon, a.seconds, a.n_clips, a.name, coalesce(f.n, 0) AS n FROM analysed a
-        LEFT JOIN found f ON a.lat IS NOT DISTINCT FROM f.lat AND a.lon IS NOT DISTINCT FROM f.lon
-        ORDER BY n DESC, a.lat, a.lon
+        SELECT grouping(value), value, lat, lon, sum(duration_s), count(*), min(name), sum(n)::BIGINT AS total
+        FROM analysed GROUP BY GROUPING SETS ((value), (lat, lon)) ORDER BY total DESC, value, lat, lon
         """,
-        clips.values + where.values,
+        where.values + clips.values,
     )
-    placed = [row for row in rows if _is_place(row[0], row[1])]
+    found: dict[str, Any] = {"column": None, "places": None}
+    if column is not None:
+        own = [{"value": row[1], "events": row[7], "seconds": row[4] or 0.0} for row in rows if not row[0]]
+        found["column"] = {"name": column, "values": own[:MOST_GROUPS], "left_out": max(0, len(own) - MOST_GROUPS)}
+    if places is not None:
+        found["places"] = _tell_places([row[2:] for row in rows if row[0]])
+    return found
+
+
+def _tell_places(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     keys = ("lat", "lon", "seconds", "clips", "name", "events")
+    placed = [dict(zip(keys, row, strict=True)) for row in rows if _is_place(row[0], row[1])]
     return {
-        "places": [dict(zip(keys, row, strict=True)) for row in placed[:MOST_GROUPS]],
+        "places": placed[:MOST_GROUPS],
         "left_out": max(0, len(placed) - MOST_GROUPS),
         "clips_without": sum(row[3] for row in rows if not _is_place(row[0], row[1])),
     }
