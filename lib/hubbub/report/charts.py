@@ -101,7 +101,7 @@ class Level:
     """1 to `LEVELS`."""
     path: str
     most: float
-    """The amount up to which a square has this size."""
+    """The amount up to which a square has this size; whole where all amounts are."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,12 @@ def heat_map(amounts: DayHours, covered: npt.NDArray[np.bool_] | None = None) ->
         return None
     column_width = min((RIGHT - LEFT) / days.columns, 2.0 * _ROW)
     level = np.ceil(LEVELS * values / highest - 1e-9).astype(np.int64)
+    whole = bool((values == values.round()).all())
+    tops = [highest * number / LEVELS for number in range(1, LEVELS + 1)]
     levels = tuple(
-        Level(number, _cells(level == number, column_width, 0.28 + 0.62 * number / LEVELS), highest * number / LEVELS)
-        for number in range(1, LEVELS + 1)
+        Level(number, _cells(level == number, column_width, 0.28 + 0.62 * number / LEVELS), top // 1 if whole else top)
+        for number, top in enumerate(tops, start=1)
+        if (level == number).any()
     )
     peak = np.unravel_index(int(values.argmax()), values.shape)
     every = -(-days.columns // max(1, int(column_width * days.columns / 78)))
@@ -250,14 +253,15 @@ def map_chart(points: Sequence[MapPoint]) -> MapChart | None:
     y = (top + bottom) / 2 - (latitude - middle[0]) * scale
     most = max(point.recordings for point in points)
     order = sorted(range(len(points)), key=lambda number: -points[number].recordings)  # small ones above
+    widest = 11 if len(points) <= 40 else 5
     circles = tuple(
-        Circle(float(x[n]), float(y[n]), 3 + 11 * math.sqrt(points[n].recordings / most), _place_text(points[n]))
+        Circle(float(x[n]), float(y[n]), 3 + widest * math.sqrt(points[n].recordings / most), _place_text(points[n]))
         for n in order
     )
     half = extent_deg / 2
     eastings = round_ticks(middle[1] - half / stretch, middle[1] + half / stretch, at_most=4)
     northings = round_ticks(middle[0] - half, middle[0] + half, at_most=6)
-    km = round_ticks(0, extent_deg * _KM_A_DEGREE / 3, at_most=1)[-1] or extent_deg * _KM_A_DEGREE / 3
+    km = _round_down(extent_deg * _KM_A_DEGREE / 3)
     return MapChart(
         circles,
         tuple(
@@ -272,6 +276,12 @@ def map_chart(points: Sequence[MapPoint]) -> MapChart | None:
         km / _KM_A_DEGREE * scale,
         f"{km:g} km" if km >= 1 else f"{1000 * km:g} m",
     )
+
+
+def _round_down(value: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, the largest up to `value`."""
+    scale = 10.0 ** math.floor(math.log10(value))
+    return max(factor * scale for factor in (1, 2, 5) if factor * scale <= value * (1 + 1e-9))
 
 
 def _unwrap(longitude: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -39,6 +39,8 @@ class Coverage:
     """When there was audio, and when the most frequent labels began."""
 
     chart: HeatMap | None
+    unit: str
+    """Of the chart's amounts."""
     step_days: int
     untimed: int
     """Recordings without a time."""
@@ -110,8 +112,10 @@ def _cover(files: pd.DataFrame, events: pd.DataFrame, days: Days, labels: Sequen
     maps = [(label, heat_map(amounts, covered)) for label, amounts in by_label.items()]
     columns = [audio.values.sum(axis=0) / 3600, *(amounts.values.sum(axis=0) for amounts in by_label.values())]
     daily = audio.values.sum(axis=1) / 3600
+    unit, unit_s = ("minutes of audio", 60) if audio.values.max(initial=0) < 1800 else ("hours of audio", 3600)
     return Coverage(
-        heat_map(DayHours(days, audio.values / 3600, audio.untimed)),
+        heat_map(DayHours(days, audio.values / unit_s, audio.untimed)),
+        unit,
         days.step,
         audio.untimed,
         events_by_hour(events, days).untimed,
