@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hubbub.audio.ticks import Tick, round_ticks
 from hubbub.io.text import count_noun
 from hubbub.labels.coverage import DayHours
 from hubbub.labels.overview import SCORE_BINS, MapPoint, ScoreHistogram
@@ -18,14 +19,6 @@ Place = Callable[[float], float]
 WIDTH, HEIGHT = 520, 270
 LEFT, RIGHT, TOP, BOTTOM = 48, 508, 14, 232
 """Edges of the plot within the picture, in its own units."""
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A mark on an axis: where (in the chart's units, or percent of an axis), and its text."""
-
-    at: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -297,15 +290,6 @@ def _place_text(point: MapPoint) -> str:
         f"{point.latitude:.5f}, {point.longitude:.5f}: {count_noun(point.recordings, 'recording')}, "
         f"{count_noun(point.events, 'event')}"
     )
-
-
-def round_ticks(low: float, high: float, *, at_most: int) -> list[float]:
-    """Return round numbers from `low` to `high`, a step of 1, 2 or 5 times a power of ten apart."""
-    raw = (high - low) / at_most
-    scale = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * scale for factor in (1, 2, 5, 10) if factor * scale >= raw * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(number * step, 10) for number in range(first, last + 1)]
 
 
 def _finite(value: float | None) -> float | None:

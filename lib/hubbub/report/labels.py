@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from hubbub.audio.pictures import Picture, draw_picture
+from hubbub.audio.playback import encode_audio
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import HubbubError, LabelsError
 from hubbub.labels.event_metrics import EVENT_COLUMNS, EventMetrics, event_metrics, match_events
 from hubbub.report.lanes import Bar, assign_colours, bar_rows, legend
 from hubbub.report.overview import describe_overview, describe_run, describe_settings
 from hubbub.report.page import Section, count, render, span
-from hubbub.report.recording import Picture, draw_picture, encode_audio
 from hubbub.report.samples import CONTEXT_S, SAMPLES, Budget, Samples, embed_samples
 
 if TYPE_CHECKING:

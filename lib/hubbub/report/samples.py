@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from hubbub.clips.stretches import Stretch, show_stretch
 from hubbub.config.frontends import Frames
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.labels.overview import sample_events
 from hubbub.report.page import clock
-from hubbub.report.recording import Stretch, show_stretch
 
 SAMPLES = 10
 """Events of a label that are shown where nobody asks for another number."""

@@ -66,7 +66,7 @@ def match_slowly(first: pd.DataFrame, second: pd.DataFrame) -> list[float]:
 
 
 @given(event_rows, event_rows)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_pairs_are_those_that_the_slow_way_finds(one, two):
     first, second = events_table(one), events_table(two)
     ours, theirs = match_overlapping(first, second)
@@ -103,7 +103,7 @@ def test_nothing_changes_beside_itself(rows):
 
 
 @given(event_rows, event_rows)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_swapping_swaps(one, two):
     first, second = events_table(one), events_table(two)
     there = compare_events(FILES, first, FILES, second)
