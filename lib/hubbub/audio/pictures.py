@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import get_frontend, n_frames
@@ -86,6 +87,36 @@ def _choose_display(settings: Frames) -> FourierFrames:
     return settings.model_copy(update={"top_db": None, "ref": 1.0})
 
 
+def draw_values(
+    values: npt.NDArray[np.floating], *, shown_s: float, band_hz: npt.NDArray[np.float64], band_names: Sequence[str]
+) -> Picture:
+    """Draw features that are there already, in the bands that they have.
+
+    Parameters
+    ----------
+    values
+        [frame, band], at least one frame; what is not finite is drawn as the lowest.
+    shown_s
+        Length of the frames together, in seconds, above 0.
+    band_hz
+        float64 [band]; where one is no frequency, the axis has names of bands, and each band its own scale.
+    band_names
+        One name a band.
+    """
+    shown = np.asarray(values, np.float32)
+    shown = np.where(np.isfinite(shown), shown, shown[np.isfinite(shown)].min(initial=0.0))
+    if np.isfinite(band_hz).all():
+        ticks = _band_ticks(band_hz)
+    else:
+        low, high = shown.min(axis=0), shown.max(axis=0)
+        shown = (shown - low) / np.maximum(high - low, 1e-12)
+        places = np.unique(np.linspace(0, len(band_names) - 1, min(len(band_names), 6)).round().astype(int))
+        ticks = tuple(Tick(100 * (1 - (band + 0.5) / len(band_names)), band_names[band]) for band in places)
+    low_value, high_value = np.percentile(shown, [0.5, 99.9])
+    data = to_data_url("image/png", _encode_png(shown, float(low_value), float(high_value)))
+    return Picture(data, shown_s, ticks, time_ticks(shown_s))
+
+
 def _first_bands(n_bands: int) -> np.ndarray:
     """The first band of each line of the picture, int64 [line]; a line shows the loudest of its bands."""
     n_lines = min(n_bands, _LINES)
@@ -134,13 +165,17 @@ def _frame_blocks(samples: np.ndarray, settings: FourierFrames) -> Iterator[tupl
 
 
 def _png(columns_db: np.ndarray) -> bytes:
-    """Draw with 256 colours; a palette makes the file a third as long as true colour."""
+    high_db = float(columns_db.max())
+    low_db = max(high_db - _RANGE_DB, float(np.percentile(columns_db, 10)) - 6.0, -100.0)
+    return _encode_png(columns_db, low_db, high_db)
+
+
+def _encode_png(values: np.ndarray, low: float, high: float) -> bytes:
+    """Draw [column, line] with 256 colours; a palette makes the file a third as long as true colour."""
     from matplotlib import colormaps
     from PIL import Image
 
-    high_db = float(columns_db.max())
-    low_db = max(high_db - _RANGE_DB, float(np.percentile(columns_db, 10)) - 6.0, -100.0)
-    scaled = (columns_db - low_db) / max(high_db - low_db, 1e-6)
+    scaled = (values - low) / max(high - low, 1e-6)
     levels = np.clip(scaled * 255, 0, 255).astype(np.uint8).T[::-1]
     image = Image.fromarray(np.ascontiguousarray(levels), mode="P")
     palette = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)

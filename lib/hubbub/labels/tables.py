@@ -38,6 +38,7 @@ from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.labels.events import EventRule
 from hubbub.labels.frames import FrameScores
+from hubbub.labels.notebook import LabelsNotebook
 from hubbub.labels.schemas import LabelSchemas, label_schemas
 from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part, write_part
 
@@ -52,7 +53,7 @@ DECIDING_KEYS = ("model_hash", "settings_hash", "hop_s", "labels")
 
 
 @dataclass(frozen=True)
-class LabelTables:
+class LabelTables(LabelsNotebook):
     """Open label tables.
 
     Attributes
@@ -304,9 +305,7 @@ class LabelTables:
 
     def _of_counting_files(self, frame: pd.DataFrame, uri: str | None) -> pd.DataFrame:
         files = self.files()
-        counting = (
-            files[files["status"] == "ok"] if uri is None else files[(files["status"] == "ok") & (files["uri"] == uri)]
-        )
+        counting = files[(files["status"] == "ok") & (True if uri is None else files["uri"] == uri)]
         return frame.merge(counting[["clip_id", "unit"]], on=["clip_id", "unit"]).drop(columns="unit")
 
 
