@@ -64,7 +64,7 @@ def _draw(picture: Picture, title: str, marks: Iterable[Mark]) -> str:
         for tick in picture.band_ticks
     )
     times = "".join(
-        f"<span style='position:absolute;left:{tick.at:.3f}%;transform:translateX(-50%);{_SMALL}'>"
+        f"<span style='position:absolute;left:{tick.at:.3f}%;transform:translateX(-50%);white-space:nowrap;{_SMALL}'>"
         f"{escape(tick.text)}</span>"
         for tick in picture.time_ticks
     )
