@@ -104,3 +104,13 @@ def test_pictures_are_drawn_and_sounds_play_when_asked(browser: Any, page: Path)
         }))).then(done);"""
     )
     assert all(3 < duration_s < 7 for duration_s in durations)
+
+
+def test_of_many_labels_some_are_found_by_name(browser: Any, tmp_path: Path) -> None:  # noqa: F811
+    tables = make_archive(tmp_path, [f"label {number}" for number in range(120)], recordings=25, events_a_label=1)
+    succeed("report", tables.path, "-o", tmp_path / "report.html", "--samples", 0)
+    browser.get((tmp_path / "report.html").as_uri())
+    browser.find_element("css selector", ".find input").send_keys("LABEL 11")
+    visible = [card for card in browser.find_elements("css selector", "details.label") if card.is_displayed()]
+    names = {card.find_element("css selector", "h4").text for card in visible}
+    assert names == {f"label {number}" for number in (11, *range(110, 120))}
