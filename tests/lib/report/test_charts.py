@@ -89,7 +89,8 @@ def test_the_scale_is_true():
     assert chart.bar_width * km_a_unit == pytest.approx(20)
     east = map_chart([place(60.0, 8.0), place(60.0, 10.0)])  # two degrees of longitude there are one of latitude
     west, right = sorted(circle.x for circle in east.circles)
-    assert (right - west) * 20 / chart.bar_width == pytest.approx(111.195, rel=0.01)
+    assert east.bar_text == "20 km"
+    assert (right - west) * 20 / east.bar_width == pytest.approx(111.195, rel=0.01)
 
 
 def test_places_on_both_sides_of_the_date_line_are_neighbours():
