@@ -13,7 +13,8 @@ from hubbub.errors import HubbubError, LabelsError
 from hubbub.io.text import count_noun
 
 if TYPE_CHECKING:
-    from hubbub.labels.drawing import ShownFigure
+    from matplotlib.figure import Figure
+
     from hubbub.labels.tables import LabelTables
 
 CONTEXT_S = 2.0
@@ -32,7 +33,7 @@ class LabelsNotebook:
     def _repr_html_(self) -> str:
         return _describe(cast("LabelTables", self))
 
-    def plot(self, label: str | None = None) -> ShownFigure:
+    def plot(self, label: str | None = None) -> Figure:
         """Draw when events of a label begin, by day and hour in UTC, and how their scores are spread.
 
         Where no recording says when it was made, events are drawn by where in their recordings they begin.
