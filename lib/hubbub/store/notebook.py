@@ -70,7 +70,9 @@ def _describe(store: FeatureStore) -> str:
 
 def _show_row(store: FeatureStore, row: int) -> ShownAudio:
     if store.holds_embeddings:
-        raise StoreError(f"{store.path} holds embeddings, which are no pictures; show a row of a store of features")
+        raise StoreError(
+            f"{store.path} holds embeddings, which are no pictures; give a store that hubbub features made"
+        )
     held = _find_row(store, row)
     frames = max(1, held["valid_frames"] or 0)
     values = store.read_rows([row])[0][:frames]
@@ -105,4 +107,4 @@ def _find_row(store: FeatureStore, row: int) -> dict[str, Any]:
         found = part.filter(pc.equal(part["row"], pa.scalar(row, pa.int64()))).to_pylist()
         if found:
             return found[0]
-    raise StoreError(f"{store.path} has no row {row}; the column `row` of store.rows() has those that there are")
+    raise StoreError(f"{store.path} has no row {row}; expected one of the column `row` of store.rows()")

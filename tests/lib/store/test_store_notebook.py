@@ -80,7 +80,7 @@ def test_a_row_whose_recording_is_gone_is_drawn(store: FeatureStore, tmp_path: P
 
 @pytest.mark.parametrize("row", [-1, 10**6])
 def test_a_row_that_is_not_there_is_refused(store: FeatureStore, row: int):
-    with pytest.raises(StoreError, match=f"has no row {row}; the column `row` of store.rows"):
+    with pytest.raises(StoreError, match=f"has no row {row}; expected one of the column `row`"):
         store.show(row)
 
 
