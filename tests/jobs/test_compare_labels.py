@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 
 import hubbub
 from hubbub.errors import LabelsError
+from hubbub.io.paths import parse_path
 from hubbub.labels.tables import open_labels
 from tests.jobs.command import refuse, succeed
+from tests.jobs.test_addresses import copy_folder
 from tests.lib.report.test_archive_page import make_archive
+from tests.servers.server import Server
 
 
 @pytest.fixture
@@ -91,3 +95,19 @@ def test_no_events_at_all_are_no_change(tmp_path: Path):
     said = succeed("compare", tables.path, tables.path)
     assert "by label" not in said
     assert "appeared, such as" not in said
+
+
+def test_tables_and_recordings_in_a_bucket(tables: tuple[Path, Path], tmp_path: Path, s3: str, moto_server: Server):
+    copy_folder(moto_server, tables[1], f"{s3}/labels")
+    copy_folder(moto_server, open_labels(tables[0]).root, f"{s3}/moved")
+    said = succeed("compare", tables[0], f"{s3}/labels", "-o", f"{s3}/changes")
+    assert "0 in both, 0 vanished, 4 appeared" in said
+    appeared = pd.read_csv(io.BytesIO(parse_path(f"{s3}/changes/appeared.csv").read_bytes()))
+    assert len(appeared) == 4
+    page = tmp_path / "page.html"
+    succeed("report", f"{s3}/labels", "-o", page, "--root", f"{s3}/moved", "--samples", 1)
+    text = page.read_text()
+    assert text.count('class="recording sample"') == 2
+    assert "cannot be shown" not in text
+    shown = open_labels(f"{s3}/labels")
+    assert "1 unit" in shown._repr_html_()
