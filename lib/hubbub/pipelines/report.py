@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -63,19 +63,20 @@ def report(
     given = as_list(sources)
     with reporter.show_progress("report", len(given), "sections") as advance:
         for source in given:
-            sections.append(
-                clips_section(source)
-                if isinstance(source, ClipTable)
-                else _make_section(
-                    _source_path(source),
-                    reporter,
-                    truth=events,
-                    samples=samples,
-                    max_bytes=round(max_size_mb * 1e6) - _size(sections),
-                    root=lies,
-                )
+            if isinstance(source, ClipTable):
+                sections.append(clips_section(source))
+                advance(1)
+                continue
+            section = _make_section(
+                _source_path(source),
+                reporter,
+                advance,
+                truth=events,
+                samples=samples,
+                max_bytes=round(max_size_mb * 1e6) - _size(sections),
+                root=lies,
             )
-            advance(1)
+            sections.append(section)
     with _local_page(output) as page:
         size = write_report(sections, page, title=title).stat().st_size
     reporter.show_table("report: done", {"sections": len(sections), "size": format_size(size), "report": output})
@@ -105,6 +106,7 @@ def _size(sections: Sequence[Section]) -> int:
 def _make_section(
     source: StoragePath,
     reporter: Reporter,
+    advance: Callable[[float], None],
     *,
     truth: pd.DataFrame | None,
     samples: int | None,
@@ -113,7 +115,9 @@ def _make_section(
 ) -> Section:
     with explain_read_errors(source):
         if source.is_file():
-            return clips_section(read_table(source))
+            section = clips_section(read_table(source))
+            advance(1)
+            return section
     if is_labels(source):
         tables = open_labels(source)
         if tables.missing:
@@ -121,14 +125,16 @@ def _make_section(
             reporter.warn(f"{source}: {files} not labelled yet; run hubbub label again")
         if root is not None:
             tables = replace(tables, run=tables.run | {"root": str(root)})
-        return labels_section(tables, truth=truth, samples=samples, max_bytes=max_bytes)
+        return labels_section(tables, truth=truth, samples=samples, max_bytes=max_bytes, advance=advance)
     with explain_read_errors(source), _local_evaluation(source) as folder:
         if not (folder / "evaluation.json").exists():
             raise UsageError(
                 f"{source} holds neither an evaluation nor label tables; expected a folder that hubbub evaluate or "
                 "hubbub label made, or a clip table (a file)"
             )
-        return evaluation_section(folder)
+        section = evaluation_section(folder)
+        advance(1)
+        return section
 
 
 @contextmanager

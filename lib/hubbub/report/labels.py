@@ -62,7 +62,7 @@ def labels_section(
     max_recordings: int = 20,
     samples: int | None = None,
     max_bytes: int = MOST_BYTES,
-    advance: Callable[[int], None] = lambda count: None,
+    advance: Callable[[float], None] = lambda share: None,
 ) -> Section:
     """Describe a labelled archive: its numbers and charts, and sample events; of a small one, its recordings.
 
@@ -81,7 +81,7 @@ def labels_section(
     max_bytes
         Bytes of the section at most; what is left out for that is said on it. Charts and tables stay.
     advance
-        Called with the number of samples that are done.
+        Called with the share of the samples that is done since; they add up to 1.
 
     Raises
     ------

@@ -28,6 +28,7 @@ LONGEST_S = 20.0
 MOST_UNREADABLE = 100
 """Events whose recording cannot be read, after which no more are tried: recordings have moved, or a bucket is away."""
 
+_STEPS = 64  # of progress: shares of a power of two add up without rounding
 _MARKUP_BYTES = 2500  # of a sample, without its picture and its audio
 
 
@@ -110,7 +111,7 @@ def embed_samples(
     *,
     number: int,
     budget: Budget,
-    advance: Callable[[int], None] = lambda count: None,
+    advance: Callable[[float], None] = lambda share: None,
 ) -> Samples:
     """Draw and encode events of each label, spread over their scores, until the page is full.
 
@@ -132,15 +133,18 @@ def embed_samples(
     budget
         What the page may still hold; it is spent.
     advance
-        Called with the number of events that are done.
+        Called with the share of the work that is done since; they add up to 1.
     """
     chosen = {
         str(label): sample_events(rows, number).to_dict("records")
         for label, rows in events.groupby("label", sort=False)
     }
     turns = [(label, chosen[label][turn]) for turn in range(number) for label in labels if turn < len(chosen[label])]
-    samples = Samples(wanted=len(turns))
+    samples, told = Samples(wanted=len(turns)), 0
     for done, (label, event) in enumerate(turns):
+        steps = _STEPS * done // len(turns)
+        advance((steps - told) / _STEPS)
+        told = steps
         if samples.unreadable.total() >= MOST_UNREADABLE:
             samples.untried = len(turns) - done
             break
@@ -154,7 +158,7 @@ def embed_samples(
             break
         else:
             samples.by_label.setdefault(label, []).append(sample)
-        advance(1)
+    advance((_STEPS - told) / _STEPS)
     for rows in samples.by_label.values():
         rows.sort(key=lambda sample: -sample.peak)
     return samples

@@ -21,6 +21,7 @@ from hubbub.labels.events import EventRule
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import LabelTables, create_labels
 from hubbub.pipelines.report import report
+from hubbub.report import labels_section
 from hubbub.report import samples as samples_module
 from tests.jobs.command import refuse, succeed
 from tests.lib.report.test_report import Page
@@ -141,6 +142,15 @@ def test_samples_of_each_label_have_picture_and_player(archive: LabelTables, tmp
     assert "room" not in page.text
     assert page.source == read(archive, tmp_path, samples=3).source
     assert len(read(archive, tmp_path, samples=0).having("sample")) == 0
+
+
+def test_progress_adds_up(archive: LabelTables):
+    for samples in (0, 3):
+        shares: list[float] = []
+        labels_section(archive, samples=samples, advance=shares.append)
+        assert sum(shares) == 1
+        assert min(shares) >= 0
+    assert sum(share > 0 for share in shares) == 9
 
 
 def test_a_page_stays_within_its_size_and_says_what_is_left_out(archive: LabelTables, tmp_path: Path):
