@@ -22,7 +22,8 @@ nitpicky = True
 # Types of other libraries, which the site does not describe; everything of hubbub's own has to be found.
 nitpick_ignore_regex = [
     ("py:class", r"(numpy|np|npt|pandas|pd|pyarrow|pa|pydantic|pathlib|os|collections\.abc)\..*"),
-    ("py:class", r"Client|Path|StoragePath|PathLike"),  # distributed.Client; paths, as the page of the library says
+    # distributed.Client; Matplotlib's Figure; paths, as the page of the library says.
+    ("py:class", r"Client|Figure|Path|StoragePath|PathLike"),
 ]
 default_role = "py:obj"  # a docstring's `name` leads to what it names, where the site describes it; else it is code
 highlight_language = "text"

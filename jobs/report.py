@@ -32,10 +32,24 @@ def report(
         ),
     ] = None,
     title: Annotated[str, typer.Option(help="Heading of the page.", metavar="TEXT")] = "hubbub report",
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Events of each label to show, spread over their scores; 10 where recordings are not shown whole.",
+            metavar="N",
+        ),
+    ] = None,
+    max_size: Annotated[
+        float, typer.Option(help="Size of the page at most; it says what was left out.", metavar="MB")
+    ] = 50.0,
+    root: Annotated[
+        StoragePath | None,
+        typer.Option(parser=parse_path, help="Where the recordings lie now, if they have moved.", metavar="DIR"),
+    ] = None,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Write one self-contained page: scores, confusion, spectrograms with their events, players.
+    """Write one self-contained page: scores, confusion, an archive in charts, spectrograms with events, players.
 
     Example: hubbub report evaluation labels -o report.html
     """
@@ -43,4 +57,13 @@ def report(
 
     from .console import reporter
 
-    write_page(sources, output, truth=truth, title=title, reporter=reporter)
+    write_page(
+        sources,
+        output,
+        truth=truth,
+        title=title,
+        samples=samples,
+        max_size_mb=max_size,
+        root=root,
+        reporter=reporter,
+    )

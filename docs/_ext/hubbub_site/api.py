@@ -36,8 +36,21 @@ def write_functions() -> str:
 
 def _write_class(kind: type) -> str:
     """Write a class with its members; settings, which have a page of their own, without them."""
-    members = "" if hasattr(kind, "model_fields") else "   :members:\n"
+    members = "" if hasattr(kind, "model_fields") else "   :members:\n" + _inherited(kind)
     return f".. autoclass:: {kind.__module__}.{kind.__qualname__}\n{members}"
+
+
+def _inherited(kind: type) -> str:
+    """Let members of hubbub's own base classes be described as well, such as what an object shows in a notebook."""
+    return "   :inherited-members: object\n" if _bases(kind) and dataclasses.is_dataclass(kind) else ""
+
+
+def _bases(kind: type) -> list[type]:
+    return [base for base in kind.__mro__[1:] if base.__module__.startswith("hubbub.")]
+
+
+def _list_methods(kind: type) -> list[Any]:
+    return [member for name, member in vars(kind).items() if inspect.isfunction(member) and not name.startswith("_")]
 
 
 def _write_group(module: str, names: list[str]) -> str:
@@ -69,7 +82,7 @@ def list_classes() -> list[type]:
         named = (kind for note in _list_annotations(holder) for kind in _find_classes(holder, note))
         new = [kind for kind in dict.fromkeys(named) if kind not in found]
         found |= dict.fromkeys(new)
-        waiting += new
+        waiting += [*new, *(method for kind in new for base in _bases(kind) for method in _list_methods(base))]
     return list(found)
 
 

@@ -31,7 +31,7 @@ import pyarrow as pa
 from hubbub import __version__
 from hubbub.audio.remote import cached_copy
 from hubbub.clips.table import resolve_uri
-from hubbub.config import Settings, canonical_hash, describe_difference, parse_settings
+from hubbub.config import Settings, canonical_hash, parse_settings
 from hubbub.errors import LabelsError, StoreError
 from hubbub.io.atomic import explain_read_errors, explain_write_errors, read_bytes, write_json
 from hubbub.io.folders import list_names, refuse_foreign_folder, remove_file, sweep_partials
@@ -39,6 +39,7 @@ from hubbub.io.paths import StoragePath, absolute_path, is_local, parse_path
 from hubbub.io.text import list_few
 from hubbub.labels.events import EventRule
 from hubbub.labels.frames import FrameScores
+from hubbub.labels.notebook import LabelsNotebook
 from hubbub.labels.schemas import LabelSchemas, label_schemas
 from hubbub.store.parts import concatenate_tables, list_part_numbers, part_path, read_part, write_part
 
@@ -53,7 +54,7 @@ DECIDING_KEYS = ("model_hash", "settings_hash", "hop_s", "labels")
 
 
 @dataclass(frozen=True)
-class LabelTables:
+class LabelTables(LabelsNotebook):
     """Open label tables.
 
     Attributes
@@ -375,26 +376,3 @@ def create_labels(path: StoragePath, run: dict[str, Any]) -> LabelTables:
                 os.makedirs(path / folder, exist_ok=True)
     write_json(path / RUN_FILE, document)
     return LabelTables(path, document)
-
-
-def require_run(tables: LabelTables, asked: Mapping[str, Any]) -> None:
-    """Refuse label tables of another model, hop or rule.
-
-    Parameters
-    ----------
-    asked
-        Entries of run.json as this run would write them.
-
-    Raises
-    ------
-    LabelsError
-        Says what differs and what to do.
-    """
-    given, held = asked.get("model_hash"), tables.run.get("model_hash")
-    if given not in (None, held):
-        raise LabelsError(f"{tables.path} was made by another model (model_hash {held}, not {given}); give another -o")
-    if lines := describe_difference(asked, {name: tables.run.get(name) for name in asked}):
-        raise LabelsError(
-            f"{tables.path} was made otherwise: {'; '.join(lines)}. Give another -o; "
-            f"for other thresholds on the same scores: hubbub events {tables.path} --threshold …"
-        )

@@ -36,6 +36,7 @@ from hubbub.models.bundle_hashes import DESCRIPTION, MODEL, hash_model, refuse_c
 from hubbub.models.embedding import Embedder, count_dimension, open_embedder
 from hubbub.models.frames import FrameLayout, pool_frames
 from hubbub.models.gpu import keras_has_gpu
+from hubbub.models.notebook import BundleNotebook
 from hubbub.models.onnx_export import export_onnx
 from hubbub.models.precision import Precision, lower_precision
 from hubbub.models.runtimes.onnx import has_onnx_runtime, open_onnx
@@ -48,7 +49,7 @@ Runtime = Literal["onnx", "keras", "keras-float16", "keras-bfloat16"]
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(BundleNotebook):
     """A trained model and what has to be known to use it."""
 
     path: StoragePath

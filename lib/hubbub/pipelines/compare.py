@@ -1,4 +1,7 @@
-"""Compare two evaluations on the clips that both tested. What ``hubbub compare`` does."""
+"""Compare two evaluations on the clips that both tested. What ``hubbub compare`` does.
+
+Label tables are compared in `hubbub.pipelines.compare_labels`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from hubbub.errors import UsageError
 from hubbub.io.atomic import explain_read_errors, local_file, read_bytes
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
-from hubbub.pipelines.inputs import as_path
+from hubbub.labels.tables import LabelTables, is_labels
+from hubbub.pipelines.compare_labels import LabelComparison, compare_labels, refuse_mixture
+from hubbub.pipelines.inputs import as_labels, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 
 if TYPE_CHECKING:
@@ -47,14 +52,32 @@ class Comparison:
 
 
 def compare(
-    first: PathLike, second: PathLike, *, progress: bool = False, reporter: Reporter | None = None
-) -> Comparison:
-    """Compare two evaluations or cross-validations; see `hubbub.compare`."""
+    first: PathLike | LabelTables,
+    second: PathLike | LabelTables,
+    out: PathLike | None = None,
+    *,
+    progress: bool = False,
+    reporter: Reporter | None = None,
+) -> Comparison | LabelComparison:
+    """Compare two evaluations, cross-validations or label tables; see `hubbub.compare`."""
+    reporter = choose_reporter(reporter, progress=progress)
+    one, two = (given.path if isinstance(given, LabelTables) else as_path(given, "run") for given in (first, second))
+    are_labels = is_labels(one), is_labels(two)
+    refuse_mixture(one, two, are_labels)
+    if all(are_labels):
+        folder = None if out is None else as_path(out, "out")
+        return compare_labels(as_labels(first), as_labels(second), folder, reporter=reporter)
+    if out is not None:
+        raise UsageError(f"-o {out} is for label tables; of evaluations nothing is written: leave -o out")
+    return compare_evaluations(one, two, reporter=reporter)
+
+
+def compare_evaluations(first: StoragePath, second: StoragePath, *, reporter: Reporter) -> Comparison:
+    """Compare two evaluations or cross-validations."""
     from hubbub.learn.clip_metrics import clip_metrics
     from hubbub.learn.intervals import compare_paired
 
-    reporter = choose_reporter(reporter, progress=progress)
-    tables = [_read_predictions(as_path(path, "evaluation")) for path in (first, second)]
+    tables = [_read_predictions(path) for path in (first, second)]
     labels = tuple(sorted({label for _, own in tables for label in own}))
     one, two = (_index_by_clip(table, own, labels) for table, own in tables)
     shared = one.index.intersection(two.index, sort=True)
@@ -100,7 +123,8 @@ def _read_predictions(folder: StoragePath) -> tuple[pd.DataFrame, list[str]]:
                 return table[wanted], list(said["labels"])
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
-            f"{folder} is no evaluation; make one with: hubbub evaluate BUNDLE STORE -o {folder}, or hubbub crossval"
+            f"{folder} is no evaluation; make one with: hubbub evaluate BUNDLE STORE -o {folder}, or hubbub crossval; "
+            "or give two folders of label tables"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder} cannot be read as an evaluation ({error}); evaluate again") from None

@@ -316,6 +316,9 @@ def write_report(
     *,
     truth: PathLike | pd.DataFrame | None = None,
     title: str = "hubbub report",
+    samples: int | None = None,
+    max_size_mb: float = 50,
+    root: PathLike | None = None,
 ) -> StoragePath:
     """Write evaluations, label tables and clip tables as one HTML page.
 
@@ -330,6 +333,13 @@ def write_report(
         True events (uri, label, onset_s, offset_s), to show and score.
     title
         Heading of the page.
+    samples
+        Events of each label that are shown of label tables, spread over their scores; None: 10, and none where the
+        recordings themselves are shown (20 at most, or with `truth`).
+    max_size_mb
+        Megabytes of the page: of label tables, events and recordings are left out for it, which the page says.
+    root
+        Where recordings with relative names lie now; None: where the label tables say.
 
     Returns
     -------
@@ -339,7 +349,7 @@ def write_report(
     Raises
     ------
     hubbub.errors.UsageError
-        A source is none of these, or an evaluation was not written.
+        A source is none of these, an evaluation was not written, `root` is no folder, or a number is out of range.
     hubbub.errors.StoreError
         `out` is something else than a report.
 
@@ -349,4 +359,4 @@ def write_report(
     """
     from hubbub.pipelines.report import report as run
 
-    return run(sources, out, truth=truth, title=title)
+    return run(sources, out, truth=truth, title=title, samples=samples, max_size_mb=max_size_mb, root=root)

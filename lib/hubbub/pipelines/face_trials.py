@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from hubbub.config.grids import Grid
     from hubbub.config.recipes import RecipeSettings
+    from hubbub.labels.tables import LabelTables
     from hubbub.pipelines.compare import Comparison
+    from hubbub.pipelines.compare_labels import LabelComparison
     from hubbub.pipelines.crossval import CrossvalResult
     from hubbub.pipelines.inputs import PathLike
     from hubbub.pipelines.sweep import SweepResult
@@ -154,30 +156,48 @@ def sweep(
     )
 
 
-def compare(first: PathLike, second: PathLike, *, progress: bool = False) -> Comparison:
-    """Compare two models on the clips that both tested, with a paired test (McNemar's).
+def compare(
+    first: PathLike | LabelTables,
+    second: PathLike | LabelTables,
+    out: PathLike | None = None,
+    *,
+    progress: bool = False,
+) -> Comparison | LabelComparison:
+    """Compare two models on the clips that both tested (McNemar's test), or what two label tables say of one archive.
 
     Parameters
     ----------
     first, second
-        Folders made by `evaluate` (``out=``) or `crossval`.
+        Folders made by `evaluate` (``out=``) or `crossval`; or two label tables, or their folders.
+    out
+        Of label tables: a folder that gets ``appeared.csv``, ``vanished.csv`` and ``changed.csv``; None: nothing is
+        written.
     progress
         Print warnings.
 
     Returns
     -------
     Comparison
-        `clips`, the number of shared clips; `first` and `second`, their scores; `test.p_value` and `test.difference`.
+        Of evaluations: `clips`, the number of shared clips; `first` and `second`, their scores; `test.p_value` and
+        `test.difference`.
+    LabelComparison
+        Of label tables: `changes`, whose `by_label`, `by_file`, `in_both`, `changed`, `appeared` and `vanished` are
+        DataFrames. Events of a recording and label are one where their intersection over union is 0.5 or more, one to
+        one, the best first.
 
     Raises
     ------
     hubbub.errors.UsageError
-        A folder holds no evaluation, or no clip was tested by both with the same label.
+        A folder holds neither an evaluation nor label tables, the two are no pair, or no clip was tested by both with
+        the same label.
+    hubbub.errors.LabelsError
+        Label tables have no recording in common.
 
     Examples
     --------
     >>> hubbub.compare("evaluation-a", "evaluation-b").test.p_value  # doctest: +SKIP
+    >>> hubbub.compare("labels-old", "labels-new").changes.by_label  # doctest: +SKIP
     """
     from hubbub.pipelines.compare import compare as run
 
-    return run(first, second, progress=progress)
+    return run(first, second, out, progress=progress)

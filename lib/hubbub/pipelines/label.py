@@ -15,13 +15,13 @@ from hubbub.io.lock import write_lock
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.labels.events import EventRule
 from hubbub.labels.frames import FrameScores
+from hubbub.labels.run_check import require_run
 from hubbub.labels.tables import (
     LabelTables,
     check_labels_path,
     create_labels,
     is_labels,
     open_labels,
-    require_run,
 )
 from hubbub.models.bundle import Bundle
 from hubbub.models.foreign import ForeignModel

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hubbub.clips.stretches import Stretch, show_stretch
 from hubbub.clips.table import ClipTable
 from hubbub.io.text import count_noun
 from hubbub.report.page import Section, clock, count, render, span
-from hubbub.report.recording import Stretch, show_stretch
 
 MOST = 50
 """Clips shown at most."""

@@ -1,25 +1,36 @@
-"""The section about labelled recordings: the run, its events, and a spectrogram and player for each recording."""
+"""The section about labelled recordings: the archive in charts, sample events of each label, or a few recordings whole.
+
+Charts are in `hubbub.report.overview`, samples in `hubbub.report.samples`; here they become a section.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from hubbub.audio.pictures import Picture, draw_picture
+from hubbub.audio.playback import encode_audio
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import HubbubError, LabelsError
 from hubbub.labels.event_metrics import EVENT_COLUMNS, EventMetrics, event_metrics, match_events
 from hubbub.report.lanes import Bar, assign_colours, bar_rows, legend
+from hubbub.report.overview import describe_overview, describe_run, describe_settings
 from hubbub.report.page import Section, count, render, span
-from hubbub.report.recording import Picture, draw_picture, encode_audio
+from hubbub.report.samples import CONTEXT_S, SAMPLES, Budget, Samples, embed_samples
 
 if TYPE_CHECKING:
     from hubbub.labels.tables import LabelTables
 
 FAILED_SHOWN = 50
 """Failed recordings listed at most; `files/` holds all."""
+
+MOST_BYTES = 50 * 10**6
+"""Bytes of a page where nobody asks for another size."""
+
+_FIGURE_BYTES, _EVENT_BYTES = 5000, 1200  # markup of a recording, and of an event of it
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,16 @@ class Figure:
     problem: str
 
 
-def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, max_recordings: int = 20) -> Section:
-    """Describe a labelling run and show its recordings with their events.
+def labels_section(
+    labels: LabelTables,
+    *,
+    truth: pd.DataFrame | None = None,
+    max_recordings: int = 20,
+    samples: int | None = None,
+    max_bytes: int = MOST_BYTES,
+    advance: Callable[[float], None] = lambda share: None,
+) -> Section:
+    """Describe a labelled archive: its numbers and charts, and sample events; of a small one, its recordings.
 
     Parameters
     ----------
@@ -55,7 +74,14 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         True events (uri, label, onset_s, offset_s) where they are known; the recordings named in it are
         scored, shown first, and carry the true events over the labelled ones.
     max_recordings
-        Recordings shown at most, at most 10 minutes of each: those with truth, then those with most events.
+        Recordings shown at most, at most 10 minutes of each: those with truth, then those with most events. They are
+        shown where there is truth, or where there are no more than these.
+    samples
+        Events of each label that are shown, 0 or more; None: `hubbub.report.samples.SAMPLES`, none beside recordings.
+    max_bytes
+        Bytes of the section at most; what is left out for that is said on it. Charts and tables stay.
+    advance
+        Called with the share of the samples that is done since; they add up to 1.
 
     Raises
     ------
@@ -76,28 +102,66 @@ def labels_section(labels: LabelTables, *, truth: pd.DataFrame | None = None, ma
         is_judged = events["uri"].isin(true["uri"]).to_numpy() & labels.is_named(events)
         events = events.assign(matched=right | ~is_judged)
     analysed = files[files["status"] == "ok"]
+    with_recordings = truth is not None or len(analysed) <= max_recordings
     colours = assign_colours([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
-    shown = _choose_recordings(analysed, events, true, max_recordings)
-    figures = [_figure(labels, settings, row, events, true, colours) for row in shown.to_dict("records")]
     failed = clips[clips["status"] != "ok"]
-    body = render(
-        "labels.html.j2",
-        facts=_facts(analysed, failed, events),
-        bars=_label_bars(labels.labels, events, colours),
-        unmatched=true is not None and not (true["matched"].all() and events["matched"].all()),
-        nothing_found=not len(events),
-        failed=failed.head(FAILED_SHOWN).to_dict("records"),
-        n_failed=len(failed),
-        scores=_scores(true, events[labels.is_named(events)]),
-        figures=figures,
-        n_analysed=len(analysed),
-        legend=legend([events, *([] if true is None else [true])], colours),
+    overview = describe_overview(labels, clips, events)
+    page = {
+        "facts": _facts(analysed, failed, events),
+        "bars": _label_bars(labels.labels, events, colours),
+        "unmatched": true is not None and not (true["matched"].all() and events["matched"].all()),
+        "nothing_found": not len(events),
+        "failed": failed.head(FAILED_SHOWN).to_dict("records"),
+        "n_failed": len(failed),
+        "scores": _scores(true, events[labels.is_named(events)]),
+        "n_analysed": len(analysed),
+        "legend": legend([events, *([] if true is None else [true])], colours),
+        "overview": overview,
+        "with_recordings": with_recordings,
+        "context_s": CONTEXT_S,
+        "run": describe_run(labels),
+        "settings": describe_settings(labels),
+        "rules": labels.rules,
+    }
+    bare = render("labels.html.j2", **page, samples=Samples(), figures=[], notices=[])
+    budget = Budget(max_bytes - len(bare.encode()))
+    shown = _choose_recordings(analysed, events, true, max_recordings if with_recordings else 0)
+    figures = [_figure(labels, settings, row, events, true, colours) for row in shown.to_dict("records")]
+    figures = [figure for figure in figures if budget.spend(_size(figure))]
+    left_out = budget.refused
+    number = samples if samples is not None else 0 if with_recordings else SAMPLES
+    found = [card.count.label for card in overview.cards if card.count.events]
+    embedded = embed_samples(
+        events, found, labels.root, settings.frontend, number=number, budget=budget, advance=advance
     )
+    notices = _notices(len(shown), left_out, found, embedded)
+    body = render("labels.html.j2", **page, samples=embedded, figures=figures, notices=notices)
     subtitle = (
         f"{count(len(files))} {'recording' if len(files) == 1 else 'recordings'}, labelled by model "
         f"{labels.run.get('model_hash', 'unknown')}."
     )
     return Section("Labelled recordings", subtitle, body, settings.hash)
+
+
+def _notices(n_shown: int, left_out: int, found: Sequence[str], samples: Samples) -> list[str]:
+    """Say on the page what is not on it."""
+    lines = []
+    if left_out:
+        lines.append(
+            f"{left_out} of {n_shown} recordings are left out, for which the page has no room. "
+            "--max-size MB makes it larger."
+        )
+    without = sum(label not in samples.by_label for label in found)
+    if samples.left_out and without:
+        lines.append(f"{without} of {len(found)} labels have no sample on the page.")
+    return lines + samples.describe()
+
+
+def _size(figure: Figure) -> int:
+    """Bytes of a recording on the page."""
+    n_events = sum(lanes.events for lanes in figure.lanes)
+    media = len(figure.sound) + (len(figure.picture.data) if figure.picture else 0)
+    return _FIGURE_BYTES + _EVENT_BYTES * n_events + media
 
 
 def _recordings(clips: pd.DataFrame) -> pd.DataFrame:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from hubbub.clips.stretches import Stretch, show_stretch
 from hubbub.config import Settings, parse_settings
 from hubbub.io.paths import parse_path
-from hubbub.report.recording import Stretch, show_stretch
 
 MOST = 15
 """Mistakes listed at most."""

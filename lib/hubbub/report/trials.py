@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hubbub.report.charts import BOTTOM, LEFT, RIGHT, TOP, Tick, round_ticks
+from hubbub.audio.ticks import Tick, round_ticks
+from hubbub.report.charts import BOTTOM, LEFT, RIGHT, TOP
 from hubbub.report.page import Section, count, percent, render
 
 

@@ -36,6 +36,7 @@ from hubbub.io.folders import list_names, remove_tree, sweep_partials
 from hubbub.io.lock import Holder
 from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.store import arrays
+from hubbub.store.notebook import StoreNotebook
 from hubbub.store.parts import MissingPart, list_part_numbers, read_part, write_part
 from hubbub.store.row_index import iterate_parts, read_parts
 from hubbub.store.row_layout import RowLayout
@@ -67,7 +68,7 @@ class RowUpdate:
 
 
 @dataclass(frozen=True)
-class FeatureStore:
+class FeatureStore(StoreNotebook):
     """An open feature store.
 
     Attributes

@@ -16,8 +16,9 @@ from hubbub.clips.table import CLIP_SCHEMA
 from hubbub.config import Settings
 from hubbub.errors import LabelsError, StorageError, StoreError
 from hubbub.labels.events import EventRule
+from hubbub.labels.run_check import require_run
 from hubbub.labels.schemas import label_schemas
-from hubbub.labels.tables import LabelTables, create_labels, is_labels, open_labels, require_run
+from hubbub.labels.tables import LabelTables, create_labels, is_labels, open_labels
 from hubbub.store.parts import part_path
 
 LABELS = ["dog", "rain"]

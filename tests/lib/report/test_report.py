@@ -18,15 +18,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hubbub.audio import pictures
 from hubbub.audio.frontends import get_frontend
+from hubbub.audio.playback import encode_audio
+from hubbub.audio.ticks import round_ticks
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.labels.events import EventRule
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import create_labels
 from hubbub.learn.clip_metrics import call_labels, clip_metrics
-from hubbub.report import evaluation_section, labels_section, recording, write_report
-from hubbub.report.charts import line_chart, round_ticks
+from hubbub.report import evaluation_section, labels_section, write_report
+from hubbub.report.charts import line_chart
 from hubbub.report.lanes import assign_colours, bar_rows
 
 LABELS = ["dog", "rain", "<script>alert(1)</script>"]
@@ -332,7 +335,7 @@ def test_recordings_shown_are_bounded_and_chosen(tmp_path):
 
 
 def test_of_a_long_recording_the_beginning_is_shown_and_this_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(recording, "LONGEST_S", 2.0)
+    monkeypatch.setattr(pictures, "LONGEST_S", 2.0)
     soundfile.write(tmp_path / "long.wav", tone(5), 8000)
     events = [("long.wav", "dog", 1.0, 4.0, 0.9), ("long.wav", "rain", 3.0, 4.0, 0.9)]
     labels = make_labels(tmp_path, [("long.wav", "ok", None, 5.0)], events)
@@ -346,7 +349,7 @@ def test_of_a_long_recording_the_beginning_is_shown_and_this_is_said(tmp_path, m
 
 def test_the_sound_is_the_recordings(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(3.0, sample_rate=44100), 44100)
-    url = recording.encode_audio(tmp_path / "a.wav", sample_rate=22050, shown_s=3.0)
+    url = encode_audio(tmp_path / "a.wav", sample_rate=22050, shown_s=3.0)
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(url.split(",")[1])))
     assert rate == 22050
     assert len(samples) / rate == pytest.approx(3.0, abs=0.1)
@@ -357,24 +360,24 @@ def test_the_sound_is_the_recordings(tmp_path):
 @pytest.mark.parametrize(("sample_rate", "played"), [(22050, 22050), (96000, 48000), (10000, 8000), (4000, 8000)])
 def test_the_sound_has_a_rate_that_players_know(tmp_path, sample_rate, played):
     soundfile.write(tmp_path / "a.wav", tone(0.5), 8000)
-    url = recording.encode_audio(tmp_path / "a.wav", sample_rate=sample_rate, shown_s=0.5)
+    url = encode_audio(tmp_path / "a.wav", sample_rate=sample_rate, shown_s=0.5)
     assert soundfile.info(io.BytesIO(base64.b64decode(url.split(",")[1]))).samplerate == played
 
 
 def test_without_mp3_the_sound_is_ogg(tmp_path, monkeypatch):
     monkeypatch.setattr(soundfile, "available_formats", lambda: {"OGG": "OGG"})
     soundfile.write(tmp_path / "a.wav", tone(30.0), 8000)
-    url = recording.encode_audio(tmp_path / "a.wav", sample_rate=8000, shown_s=30.0)
+    url = encode_audio(tmp_path / "a.wav", sample_rate=8000, shown_s=30.0)
     assert url.startswith("data:audio/ogg;base64,")
     assert soundfile.info(io.BytesIO(base64.b64decode(url.split(",")[1]))).duration == pytest.approx(30.0)
 
 
 def test_the_picture_is_the_frontends_whole_spectrogram(tmp_path, monkeypatch):
-    monkeypatch.setattr(recording, "_VALUES_A_BLOCK", 512 * 7)  # many seams
+    monkeypatch.setattr(pictures, "_VALUES_A_BLOCK", 512 * 7)  # many seams
     samples = np.random.default_rng(0).standard_normal(8000 * 3).astype(np.float32) * 0.1
     frontend = SETTINGS.frontend.model_copy(update={"top_db": None})
     whole = get_frontend(frontend)(samples)
-    blocks = list(recording._frame_blocks(samples, frontend))
+    blocks = list(pictures._frame_blocks(samples, frontend))
     assert len(blocks) > 10
     np.testing.assert_allclose(np.concatenate([frames for _, frames in blocks]), whole, atol=1e-3)
 
@@ -382,7 +385,7 @@ def test_the_picture_is_the_frontends_whole_spectrogram(tmp_path, monkeypatch):
 def test_the_picture_has_low_bands_below_and_time_to_the_right(tmp_path):
     late = np.concatenate([np.zeros(16000, np.float32), tone(2.0, hz=300.0)])
     soundfile.write(tmp_path / "a.wav", late, 8000)
-    picture = recording.draw_picture(tmp_path / "a.wav", SETTINGS.frontend)
+    picture = pictures.draw_picture(tmp_path / "a.wav", SETTINGS.frontend)
     image = Image.open(io.BytesIO(base64.b64decode(picture.data.split(",")[1])))
     bright = np.asarray(image).astype(int)  # palette numbers rise with the level
     assert image.size == (126, 32)
@@ -412,7 +415,7 @@ def test_every_frontend_has_a_picture_in_its_own_frames(tmp_path, name, lines):
     values = {"name": name, "sample_rate": 8000, "n_fft": 512, "hop_samples": 256}
     values |= {"n_mels": 16} if name in ("mel", "pcen", "mfcc") else {}
     values |= {"n_mfcc": 4} if name == "mfcc" else {}
-    picture = recording.draw_picture(tmp_path / "a.wav", parse_settings({"frontend": values}, where="test").frontend)
+    picture = pictures.draw_picture(tmp_path / "a.wav", parse_settings({"frontend": values}, where="test").frontend)
     bright = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.data.split(",")[1])))).astype(int)
     assert bright.shape == (lines, 126)
     assert bright[:, :50].mean() < bright[:, 70:].mean()
@@ -422,10 +425,10 @@ def test_every_frontend_has_a_picture_in_its_own_frames(tmp_path, name, lines):
 
 
 def test_lines_of_a_picture_show_the_loudest_of_their_bands():
-    firsts = recording._first_bands(1025)
+    firsts = pictures._first_bands(1025)
     assert (len(firsts), firsts[0], firsts[-1]) == (256, 0, 1020)
     assert set(np.diff([*firsts, 1025])) == {4, 5}
-    np.testing.assert_array_equal(recording._first_bands(128), np.arange(128))
+    np.testing.assert_array_equal(pictures._first_bands(128), np.arange(128))
 
 
 lane_events = st.lists(st.tuples(st.sampled_from(LABELS), st.floats(0, 70), st.floats(0.01, 30)), max_size=12).map(

@@ -144,7 +144,7 @@ def test_a_frontend_serves_from_sounds_to_report(name, model, archive, tmp_path)
     mine = windows[windows["uri"] == uri]
     by_hand = scores_by_hand(made, uri, mine["start_s"].to_numpy())
     np.testing.assert_allclose(np.stack(mine["scores"]), by_hand, atol=SCORE_ROUNDING)
-    page = labels_section(made.labels, max_recordings=1).body
+    page = labels_section(made.labels).body
     assert "data:image/png" in page
     assert "cannot be shown" not in page
 

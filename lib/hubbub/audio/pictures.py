@@ -1,23 +1,21 @@
-"""Spectrogram and audio of one recording, as data inside the page; bounded for a recording of any length."""
+"""The spectrogram of a recording as a picture with its axes; bounded for a recording of any length."""
 
 from __future__ import annotations
 
-import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hubbub.audio import decode
 from hubbub.audio.frontends import get_frontend, n_frames
-from hubbub.audio.remote import cached_copy
-from hubbub.clips.table import resolve_uri
+from hubbub.audio.playback import to_data_url
+from hubbub.audio.ticks import Tick, round_ticks
 from hubbub.config.frontends import FourierFrames, Frames, LogMelSettings
-from hubbub.errors import EmptyAudio, HubbubError
-from hubbub.io.paths import StoragePath
-from hubbub.report.charts import Tick, round_ticks
+from hubbub.errors import EmptyAudio
 
 LONGEST_S = 600.0
 """What of a recording is shown and played at most, in seconds."""
@@ -26,8 +24,6 @@ _MOST_SAMPLES = 2**24  # what a picture may hold in memory, 64 MiB; at very high
 _COLUMNS, _LINES = 1400, 256  # of a picture, at most
 _VALUES_A_BLOCK = 2**20
 _RANGE_DB = 80.0
-_LEAST_HZ, _MOST_HZ = 1000, 384_000  # rates that a log-mel spectrogram may have
-_PLAYABLE_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 knows
 
 
 @dataclass(frozen=True)
@@ -42,47 +38,6 @@ class Picture:
     """Frequencies, at percent from the top."""
     time_ticks: tuple[Tick, ...]
     """Times, at percent from the left."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A stretch of a recording on the page; without `picture` it could not be read, and `problem` says why."""
-
-    picture: Picture | None
-    sound: str
-    problem: str
-
-
-def show_stretch(
-    uri: str,
-    root: StoragePath,
-    settings: Frames | None,
-    *,
-    start_s: float = 0.0,
-    end_s: float = LONGEST_S,
-    version: str | None = None,
-) -> Stretch:
-    """Draw and encode a stretch of a recording, wherever it lies.
-
-    Parameters
-    ----------
-    uri, root, version
-        As a clip table has them.
-    settings
-        Of the frontend, see `draw_picture`; None: a log-mel spectrogram at the recording's own rate.
-    start_s, end_s
-        What is shown, in seconds.
-    """
-    try:
-        path = cached_copy(resolve_uri(uri, root), version)
-        if settings is None:
-            rate = decode.read_audio_info(path).sample_rate
-            settings = LogMelSettings(sample_rate=min(max(rate, _LEAST_HZ), _MOST_HZ))
-        picture = draw_picture(path, settings, start_s=start_s, end_s=end_s)
-        sound = encode_audio(path, sample_rate=settings.sample_rate, shown_s=picture.shown_s, start_s=start_s)
-    except (HubbubError, OSError) as error:
-        return Stretch(None, "", f"{type(error).__name__}: {error}")
-    return Stretch(picture, sound, "")
 
 
 def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: float = LONGEST_S) -> Picture:
@@ -113,7 +68,7 @@ def draw_picture(path: Path, settings: Frames, *, start_s: float = 0.0, end_s: f
     drawn = _choose_display(settings)
     band_hz = np.maximum.reduceat(get_frontend(drawn).band_hz, _first_bands(drawn.n_bands))
     return Picture(
-        _data_url("image/png", _png(_columns_db(samples, drawn))),
+        to_data_url("image/png", _png(_columns_db(samples, drawn))),
         shown_s,
         _band_ticks(band_hz),
         time_ticks(shown_s),
@@ -132,46 +87,40 @@ def _choose_display(settings: Frames) -> FourierFrames:
     return settings.model_copy(update={"top_db": None, "ref": 1.0})
 
 
+def draw_values(
+    values: npt.NDArray[np.floating], *, shown_s: float, band_hz: npt.NDArray[np.float64], band_names: Sequence[str]
+) -> Picture:
+    """Draw features that are there already, in the bands that they have.
+
+    Parameters
+    ----------
+    values
+        [frame, band], at least one frame; what is not finite is drawn as the lowest.
+    shown_s
+        Length of the frames together, in seconds, above 0.
+    band_hz
+        float64 [band]; where one is no frequency, the axis has names of bands, and each band its own scale.
+    band_names
+        One name a band.
+    """
+    shown = np.asarray(values, np.float32)
+    shown = np.where(np.isfinite(shown), shown, shown[np.isfinite(shown)].min(initial=0.0))
+    if np.isfinite(band_hz).all():
+        ticks = _band_ticks(band_hz)
+    else:
+        low, high = shown.min(axis=0), shown.max(axis=0)
+        shown = (shown - low) / np.maximum(high - low, 1e-12)
+        places = np.unique(np.linspace(0, len(band_names) - 1, min(len(band_names), 6)).round().astype(int))
+        ticks = tuple(Tick(100 * (1 - (band + 0.5) / len(band_names)), band_names[band]) for band in places)
+    low_value, high_value = np.percentile(shown, [0.5, 99.9])
+    data = to_data_url("image/png", _encode_png(shown, float(low_value), float(high_value)))
+    return Picture(data, shown_s, ticks, time_ticks(shown_s))
+
+
 def _first_bands(n_bands: int) -> np.ndarray:
     """The first band of each line of the picture, int64 [line]; a line shows the loudest of its bands."""
     n_lines = min(n_bands, _LINES)
     return np.arange(n_lines) * n_bands // n_lines
-
-
-def encode_audio(path: Path, *, sample_rate: int, shown_s: float, start_s: float = 0.0) -> str:
-    """Encode a stretch of a recording, mono, as an MP3 (Ogg where libsndfile has none) data URL.
-
-    Parameters
-    ----------
-    path
-        The recording.
-    sample_rate
-        Hz that are heard; the nearest rate below that players know is used.
-    shown_s
-        Seconds that the picture shows, and so the sound plays.
-    start_s
-        Where in the recording they begin.
-
-    Raises
-    ------
-    AudioError
-        Where it cannot be decoded.
-    """
-    import soundfile
-
-    known = [rate for rate in _PLAYABLE_HZ if rate <= sample_rate]
-    rate = known[-1] if known else _PLAYABLE_HZ[0]
-    mp3 = "MP3" in soundfile.available_formats()
-    # Constant bit rate, so that a player finds the right place when it seeks.
-    options = {"format": "MP3", "bitrate_mode": "CONSTANT"} if mp3 else {"format": "OGG", "subtype": "VORBIS"}
-    file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", rate, 1, compression_level=0.7 if mp3 else 0.5, **options) as sound:
-        first, count = round(start_s * rate), round(shown_s * rate)
-        for block in decode.decode_blocks(path, sample_rate=rate, first=first, count=count):
-            # libsndfile 1.2.2 crashes on long Vorbis writes: a second at a time.
-            for at in range(0, len(block), rate):
-                sound.write(np.clip(block[at : at + rate], -1.0, 1.0))
-    return _data_url("audio/mpeg" if mp3 else "audio/ogg", file.getvalue())
 
 
 def time_ticks(shown_s: float) -> tuple[Tick, ...]:
@@ -216,13 +165,17 @@ def _frame_blocks(samples: np.ndarray, settings: FourierFrames) -> Iterator[tupl
 
 
 def _png(columns_db: np.ndarray) -> bytes:
-    """Draw with 256 colours; a palette makes the file a third as long as true colour."""
+    high_db = float(columns_db.max())
+    low_db = max(high_db - _RANGE_DB, float(np.percentile(columns_db, 10)) - 6.0, -100.0)
+    return _encode_png(columns_db, low_db, high_db)
+
+
+def _encode_png(values: np.ndarray, low: float, high: float) -> bytes:
+    """Draw [column, line] with 256 colours; a palette makes the file a third as long as true colour."""
     from matplotlib import colormaps
     from PIL import Image
 
-    high_db = float(columns_db.max())
-    low_db = max(high_db - _RANGE_DB, float(np.percentile(columns_db, 10)) - 6.0, -100.0)
-    scaled = (columns_db - low_db) / max(high_db - low_db, 1e-6)
+    scaled = (values - low) / max(high - low, 1e-6)
     levels = np.clip(scaled * 255, 0, 255).astype(np.uint8).T[::-1]
     image = Image.fromarray(np.ascontiguousarray(levels), mode="P")
     palette = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
@@ -241,7 +194,3 @@ def _band_ticks(band_hz: np.ndarray) -> tuple[Tick, ...]:
         if place <= 96 and (not ticks or place - ticks[-1].at >= 9):
             ticks.append(Tick(place, f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz:g} Hz"))
     return tuple(ticks)
-
-
-def _data_url(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
