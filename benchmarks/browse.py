@@ -29,7 +29,7 @@ from synthetic_labels import write_labels
 from table import print_table
 
 OPEN_S, FILTER_MS, PEAK_MB = 2.0, 300.0, 1000.0
-"""Of the second opening, from the start of the command to the whole of the tables; of each filter's median; of memory."""
+"""Of the second opening, from the command's start until all is read; of each filter's median; of memory."""
 
 HUBBUB = Path(sys.executable).with_name("hubbub")
 
