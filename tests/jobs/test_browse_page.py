@@ -396,6 +396,36 @@ def test_verdicts_wait_for_a_server_that_is_away_and_none_is_lost(tmp_path: Path
     assert read_reviews(tables.path)["verdict"].tolist() == ["yes", "yes", "no"]
 
 
+def test_a_page_that_is_closed_before_its_server_answers_loses_no_verdict(tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    tables = make_tables(tmp_path / "labels", files=5, units=2, sound=True)
+    with open_chromium() as driver:
+        with serving(tables) as first:
+            driver.get(first.address)
+            introduce(driver, "ada")
+            show(driver, first, "/review")
+            port = int(first.base.rpartition(":")[2])
+            first.process.kill()
+            first.process.wait()
+            press(driver, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+            wait(driver, "window.hubbub.queue.length === 2")
+        closed = driver.current_window_handle
+        driver.switch_to.new_window("tab")
+        page = driver.current_window_handle
+        driver.switch_to.window(closed)
+        driver.execute_cdp_cmd("Page.close", {})  # without asking, as a crash
+        driver.switch_to.window(page)
+        with serving(tables, port=port) as second:
+            driver.get(second.address)
+            driver.get(f"{second.base}/review")
+            wait(driver, "window.hubbub?.queue?.length === 0")
+            assert read_reviews(tables.path)["verdict"].tolist() == ["yes", "no"]
+            assert (
+                driver.execute_script("return Object.keys(localStorage).filter(key => key.includes('waiting'))") == []
+            )
+
+
 def test_recordings_that_vanished_are_told_and_the_rest_works(tmp_path: Path, driver: Any) -> None:
     tables = make_tables(tmp_path / "labels", files=5, units=2, sound=True)
     uri = make_file(0)["uri"]

@@ -21,7 +21,8 @@ let bar;
 async function start() {
   replace(page, h("details", { class: "filters" }, h("summary", {}, "Which events"), parts.filters), parts.tools, parts.trouble, h("section", { class: "card" }, parts.card));
   bar = new FilterBar(parts.filters, [], () => restart());
-  state.queue = new Queue((data) => tell(`/api/${tables()}/verdicts/${data.undo ? "undo" : "add"}`, data), drawTrouble);
+  state.queue = new Queue((data) => tell(`/api/${tables()}/verdicts/${data.undo ? "undo" : "add"}`, data), drawTrouble, own.path);
+  await state.queue.adopt();
   drawTools();
   document.addEventListener("keydown", key);
   window.addEventListener("beforeunload", (event) => state.queue.length && event.preventDefault());
