@@ -29,6 +29,10 @@ async function start(own) {
 const pickColumn = (columns) => ["city", "site", "group"].find((name) => columns.includes(name)) ?? columns[0] ?? null;
 
 async function refresh(now) {
+  for (const [label, rule] of Object.entries(now.rules)) {
+    const before = state.own?.rules[label]?.threshold;
+    if (before === undefined || Math.abs(state.thresholds[label] - before) < 1e-9) state.thresholds[label] = rule.threshold; // nobody has dragged it
+  }
   state.own = now;
   state.told = await ask(`/api/${tables()}/describe`);
   if (!parts.facts) return;
@@ -142,7 +146,7 @@ async function followWindows(say) {
 }
 
 function drawSave() {
-  const changed = Object.entries(state.thresholds).filter(([label, threshold]) => Math.abs(threshold - state.own.rules[label].threshold) > 1e-9);
+  const changed = Object.entries(state.thresholds).filter(([label, threshold]) => Math.abs(threshold - (state.own.rules[label]?.threshold ?? threshold)) > 1e-9);
   replace(
     parts.save,
     h("button", { type: "button", class: "primary", disabled: changed.length === 0, onclick: saveRules }, "Save as rules"),
