@@ -24,13 +24,18 @@ _DECIMALS = {"onset_s": 9, "offset_s": 9, "peak": 6, "mean": 6}
 
 def write(events: pd.DataFrame, files: pd.DataFrame, folder: StoragePath) -> list[StoragePath]:
     """Write ``events.csv``; `files` adds nothing to it."""
+    return [write_text(folder / "events.csv", format_events(events))]
+
+
+def format_events(events: pd.DataFrame) -> str:
+    """Return events as the text of ``events.csv``."""
     table = events.copy()
     for column, decimals in _DECIMALS.items():
         table[column] = table[column].astype("Float64").round(decimals)
     table["onset_at"] = _iso(table["onset_at"])
     for column in table.columns.difference([*_DECIMALS, "onset_at"]):
         table[column] = table[column].map(_cell)
-    return [write_text(folder / "events.csv", table.to_csv(index=False, lineterminator="\n"))]
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def read(path: Path) -> pd.DataFrame:
