@@ -270,9 +270,7 @@ def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Set
     return hop_s
 
 
-def make_document(
-    description: dict[str, Any], chosen: Grid, rules: dict[str, EventRule], root: str
-) -> dict[str, Any]:
+def make_document(description: dict[str, Any], chosen: Grid, rules: dict[str, EventRule], root: str) -> dict[str, Any]:
     """Make the entries of run.json that a later run must share."""
     return {
         "model_hash": description["model_hash"],

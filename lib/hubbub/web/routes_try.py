@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -82,8 +82,10 @@ async def take_sound(request: Request) -> Response:
             room.shelf.discard(slot)
             return _refuse_size(name, room.most_bytes)
         sound = await run_in_threadpool(room.add, slot, name)
-    except BaseException:
+    except BaseException as error:
         room.shelf.discard(slot)
+        if isinstance(error, ClientDisconnect):
+            return Response(status_code=400)  # nobody hears it
         raise
     return answer_json({"key": sound.key, "name": sound.name}, 201)
 

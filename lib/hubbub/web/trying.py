@@ -180,11 +180,11 @@ class Trial:
         return rules
 
     def find_events(self, rules: Mapping[str, EventRule]) -> pd.DataFrame:
-        """Find events in the stored scores, sorted by onset; their uri is the name that the page shows."""
+        """Find events in the stored scores, in the order of exports; their uri is the name that the page shows."""
         tables = self.require_tables()
         run = tables.run | {"rules": {label: rule.to_dict() for label, rule in rules.items()}}
         found = concatenate_tables([events for _, events in rebuild_events(replace(tables, run=run))]).to_pandas()
-        found = found.sort_values(["onset_s", "label"], kind="stable", ignore_index=True)
+        found = found.sort_values(["onset_s", "offset_s", "label"], kind="stable", ignore_index=True)
         return found.assign(uri=self.sound.name)
 
     def recording(self) -> Recording:
