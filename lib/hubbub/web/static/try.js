@@ -254,6 +254,7 @@ await showing(place.page, async () => {
   const last = room.sounds[room.sounds.length - 1];
   if (last) await open(last.key);
 });
+document.body.dataset.ready = "true";
 if (room) {
   followModels();
   requestAnimationFrame(followCursor);
