@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ pytestmark = [
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, rules = tmp_path_factory.mktemp("models"), {"threshold": 0.7}
     by_frames = write_frames(folder / "frames", labels=LABELS, events=rules | {"min_duration_s": 0.05})
-    by_windows = write_windows(folder / "windows", labels=LABELS, events=rules)
+    by_windows = write_windows(folder / "windows", labels=LABELS, events={"threshold": 0.52})
     return [by_frames.rename(by_frames.with_name("by-frames.yaml")), by_windows.rename(folder / "windows" / "hop.yaml")]
 
 
@@ -76,11 +76,14 @@ def serve(models: list[Path], folder: Path) -> Iterator[str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as server:
         assert server.stdout is not None
-        found = next(found for line in server.stdout if (found := re.search(r"http://\S+\?token=\S+", line)))
-        yield found[0]
-        assert len(list(folder.glob("hubbub-try-*"))) == 1
-        server.send_signal(signal.SIGINT)
-        said = server.communicate(timeout=WAIT_S)[0]
+        try:
+            found = next(found for line in server.stdout if (found := re.search(r"http://\S+\?token=\S+", line)))
+            yield found[0]
+            assert len(list(folder.glob("hubbub-try-*"))) == 1
+            server.send_signal(signal.SIGINT)
+            said = server.communicate(timeout=WAIT_S)[0]
+        finally:
+            server.kill()  # where a test broke off
     assert server.returncode == 0
     assert "Traceback" not in said
     assert "recordings that were dropped are removed" in said
@@ -129,7 +132,8 @@ def give(driver: Any, *files: Path) -> None:
     wait(driver, lambda: driver.execute_script("return document.body.dataset.ready"))
     before = driver.execute_script(key)
     find(driver, "#files")[0].send_keys("\n".join(map(str, files)))
-    wait(driver, lambda: driver.execute_script(key) != before and find(driver, "#name")[0].text == files[-1].name)
+    name = "return document.querySelector('#name')?.textContent"
+    wait(driver, lambda: driver.execute_script(key) != before and driver.execute_script(name) == files[-1].name)
 
 
 def find(driver: Any, selector: str) -> list[Any]:
@@ -137,11 +141,16 @@ def find(driver: Any, selector: str) -> list[Any]:
 
 
 def wait(driver: Any, holds: Callable[[], Any]) -> Any:
+    """Wait until something holds; an element that was just replaced is looked for again."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
     until = time.monotonic() + WAIT_S
-    while not (found := holds()):
-        assert time.monotonic() < until, find(driver, "body")[0].text
+    while True:
+        with suppress(StaleElementReferenceException):
+            if found := holds():
+                return found
+        assert time.monotonic() < until, driver.execute_script("return document.body.innerText")
         time.sleep(0.05)
-    return found
 
 
 def wait_for_events(driver: Any, panels: int = 2) -> None:
@@ -195,7 +204,7 @@ def test_a_slider_finds_events_again_and_the_model_s_own_come_back(scored: Any) 
     wait(scored, lambda: LABELS[1] not in [row.text for row in find(scored, rows)])
     assert count_events(scored) < before
     assert "thresholds=" in find(scored, "[data-model='0'] a[download]")[0].get_attribute("href")
-    find(scored, "#reset-0")[0].click()
+    scored.execute_script("document.querySelector('#reset-0').click()")  # wherever the page scrolls to
     wait(scored, lambda: count_events(scored) == before)
     scored.execute_script(set_value, find(scored, "[aria-label='Threshold of all labels, hop.yaml']")[0], "1")
     wait(scored, lambda: count_events(scored, 1) == 0)
@@ -225,7 +234,7 @@ def test_bad_files_and_large_ones_are_told_and_the_page_goes_on(page: Any, tmp_p
     wait(page, lambda: len(find(page, "[data-state='failed'] .problem")) == 2)
     assert "DecodeError: text.wav is not audio that can be decoded" in find(page, "[data-state='failed']")[0].text
     assert "large.wav is larger than 2 MB" in find(page, "#problems")[0].text
-    find(page, ".sounds button")[-2].click()
+    page.execute_script("[...document.querySelectorAll('.sounds button')].at(-2).click()")
     wait_for_events(page)
     assert find(page, "#name")[0].text == "street <b>north.wav"
     assert find(page, ".sounds button[aria-pressed='true']")[0].text == "street <b>north.wav"

@@ -72,7 +72,7 @@ def read_models(paths: Sequence[StoragePath]) -> list[TriedModel]:
         There is no such model, or it gives no scores.
     """
     if not paths:
-        raise UsageError("models []: expected one model bundle or YAML file, or more")
+        raise UsageError(f"models {list(paths)}: expected one model bundle or YAML file, or more")
     counts = Counter(path.name for path in paths)
     return [_read_model(path, path.name if counts[path.name] == 1 else str(path)) for path in paths]
 

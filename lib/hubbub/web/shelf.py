@@ -31,10 +31,21 @@ T = TypeVar("T", bound=Shelved)
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one recording: a folder of its own, and in it the file, both by a name that the server chose."""
+    """Room for one recording: a folder of its own, and in it the file, both by a name that the server chose.
+
+    Attributes
+    ----------
+    key
+        What addresses call it.
+    folder
+        Its folder.
+    number
+        Counts slots.
+    """
 
     key: str
     folder: Path
+    number: int
 
     @property
     def path(self) -> Path:
@@ -50,7 +61,7 @@ class Shelf(Generic[T]):
         # Cleaned up at exit, too; whoever still writes there when a process ends must not keep it from ending.
         self._folder = tempfile.TemporaryDirectory(prefix="hubbub-try-", ignore_cleanup_errors=True)
         self._held: OrderedDict[str, tuple[Slot, T]] = OrderedDict()
-        self._open = 0
+        self._open = self._given = 0
         self._lock = threading.Lock()
 
     @property
@@ -77,7 +88,8 @@ class Shelf(Generic[T]):
                         "again when one is done"
                     )
                 self._remove(self._held.pop(idle)[0])
-            slot = Slot(secrets.token_hex(8), self.folder / secrets.token_hex(8))
+            self._given += 1
+            slot = Slot(secrets.token_hex(8), self.folder / secrets.token_hex(8), self._given)
             with explain_write_errors(slot.folder):
                 slot.folder.mkdir(mode=0o700)
             self._open += 1
@@ -107,15 +119,15 @@ class Shelf(Generic[T]):
         with self._lock:
             if key not in self._held:
                 raise UsageError(
-                    f"there is no recording {key[:32]!r}: the last {self._most} are kept; drop the file again"
+                    f"there is no recording {key[:32]!r}: the last {self._most} are kept; give the file again"
                 )
             self._held.move_to_end(key)
             return self._held[key][1]
 
     def list_held(self) -> list[T]:
-        """Everything that is kept, what was looked at last at the end."""
+        """Everything that is kept, in the order in which it was given."""
         with self._lock:
-            return [held for _, held in self._held.values()]
+            return [held for _, held in sorted(self._held.values(), key=lambda one: one[0].number)]
 
     def close(self) -> None:
         """Remove everything."""

@@ -143,7 +143,7 @@ class Trial:
             for result in engine.run(task, phase.units(), stop):
                 self.share = min(1.0, self.share + getattr(result, "windows", 0) / windows)
         if stop.is_set() or not tables.committed():
-            raise UsageError(f"scoring {self.sound.name} was stopped; drop it again")
+            raise UsageError(f"scoring {self.sound.name} was stopped; give it again")
         self.tables = tables
         unit = tables.committed()[0]
         return tables.read_part("files", unit).to_pylist()[0] | {"unit": unit}
