@@ -76,6 +76,7 @@ def serve_page(
     from hubbub.web.server import serve
 
     taken = _take_port(host, port)
+    taken.listen()  # who opens the address before the server runs waits, and is not refused
     token, is_local = make_token(), host in ("127.0.0.1", "localhost", "::1")
     name = f"[{host}]" if ":" in host else host
     address = f"http://{name}:{taken.getsockname()[1]}/?token={token}"
