@@ -69,8 +69,9 @@ def address(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @contextmanager
-def serve(models: list[Path], folder: Path) -> Iterator[str]:
-    command = [str(COMMAND), "try", *map(str, models), "--no-browser", "--port", "0", "--max-size", "2"]
+def serve(models: list[Path], folder: Path, max_size_mb: int = 2) -> Iterator[str]:
+    command = [str(COMMAND), "try", *map(str, models), "--no-browser", "--port", "0"]
+    command += ["--max-size", str(max_size_mb)]
     environment = os.environ | {"TMPDIR": str(folder)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -317,11 +318,11 @@ def test_its_picture_for_the_documentation(browser: Any, models: list[Path], rec
     folder = ROOT / "docs" / "_static" if asked else tmp_path
     shown = [Path(asked)] if asked and Path(asked).exists() else models[:1]
     street = shutil.copy(recording, tmp_path / "street.wav")
-    with serve(shown, tmp_path) as address:
+    with serve(shown, tmp_path, 200) as address:
         browser.get(address)
         give(browser, Path(street))
         wait_for_events(browser, 1)
-        size = {"width": 1080, "height": 1240, "deviceScaleFactor": 1, "mobile": False}
+        size = {"width": 1080, "height": 1520, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         time.sleep(0.5)
         wait_for_events(browser, 1)
