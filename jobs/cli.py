@@ -6,6 +6,7 @@ import os
 import sys
 from functools import cache
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,10 +40,11 @@ JOBS = (
         "suggest",
         "report",
         "browse",
+        "try",
         "demo",
     ),
 )
-"""Commands in the order of the work; each is the function of its name in the module of its name, - being _ there."""
+"""Commands in the order of the work; each is a function in a module of its name (`name_in_python`)."""
 
 app = typer.Typer(
     help="hubbub labels the noise of a city: recordings in, labelled events out.",
@@ -70,8 +72,14 @@ def _main(
     pass
 
 
+def name_in_python(job: str) -> str:
+    """Return the name of a command's module and function: ``export_model`` of export-model, ``try_`` of try."""
+    name = job.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
+
+
 for _name in JOBS:
-    _function = _name.replace("-", "_")
+    _function = name_in_python(_name)
     app.command(name=_name)(getattr(import_module(f".{_function}", __package__), _function))
 
 

@@ -58,8 +58,23 @@ def browse(
     serve_page(make_app(browsed), "browse", host, port, open_browser, reporter)
 
 
-def serve_page(app: object, command: str, host: str, port: int | None, open_browser: bool, reporter: Reporter) -> None:
-    """Take a port, say the address with its token, and serve until Ctrl-C."""
+def serve_page(
+    app: object,
+    command: str,
+    host: str,
+    port: int | None,
+    open_browser: bool,
+    reporter: Reporter,
+    *,
+    others_can: str = "listen to the recordings and decide",
+) -> None:
+    """Take a port, say the address with its token, and serve until Ctrl-C.
+
+    Parameters
+    ----------
+    others_can
+        What is warned of where the page listens to other machines.
+    """
     from hubbub.web.guard import make_token
     from hubbub.web.server import serve
 
@@ -69,8 +84,8 @@ def serve_page(app: object, command: str, host: str, port: int | None, open_brow
     address = f"http://{name}:{taken.getsockname()[1]}/?token={token}"
     if not is_local:
         reporter.warn(
-            f"--host {host}: whoever reaches this machine and knows the address can listen to the recordings and "
-            "decide; it is sent without encryption. Safer: leave --host out, and ssh -L to this machine"
+            f"--host {host}: whoever reaches this machine and knows the address can {others_can}; it is sent "
+            "without encryption. Safer: leave --host out, and ssh -L to this machine"
         )
     reporter.say(f"hubbub {command}: {address}")
     reporter.say("Ctrl-C ends it.")

@@ -143,7 +143,7 @@ class _LabelRun:
     tables: LabelTables | None
     document: dict[str, Any]
     settings: Settings
-    chosen: _Grid
+    chosen: Grid
     plan: Plan
     committed: list[int]
     made_by: dict[str, Any]
@@ -168,10 +168,10 @@ def _prepare_run(
     check_model(model)
     tables = open_labels(output) if is_labels(output) else None
     _check_precision(precision, description, settings)
-    chosen = _choose_grid(hop_s, tables, settings, description, precision)
+    chosen = choose_grid(hop_s, tables, settings, description, precision)
     before = make_rules(description) if tables is None else tables.rules
     table = source if isinstance(source, ClipTable) else read_recordings(source, reporter)
-    document = _make_document(description, chosen, changes.apply(before), table)
+    document = make_document(description, chosen, changes.apply(before), str(table.root))
     if chosen.runtime is not None or (tables is not None and "runtime" in tables.run):
         document["runtime"] = chosen.runtime
     own_rules = canonical_hash({name: rule.to_dict() for name, rule in make_rules(description).items()})
@@ -193,7 +193,7 @@ def _prepare_run(
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """What is scored and stored: windows at a hop, or the chunks of a stream.
 
     Attributes
@@ -223,19 +223,26 @@ def _check_precision(precision: str | None, description: dict[str, Any], setting
         raise UsageError(f"--precision {precision}: {description['model']} is a {what}; leave --precision out")
 
 
-def _choose_grid(
+def choose_grid(
     hop_s: float | None,
     tables: LabelTables | None,
     settings: Settings,
     description: dict[str, Any],
     precision: str | None,
-) -> _Grid:
+) -> Grid:
+    """Choose what is scored and stored; `tables` are those that grow, or None.
+
+    Raises
+    ------
+    UsageError
+        For a hop that does not fit the model.
+    """
     held = description.get("frames")
     if held is None:
         chosen_s = _choose_hop_s(hop_s, tables, settings, description.get("hop_s"))
         before = None if tables is None else tables.run.get("runtime")
         asked = None if precision in (None, "float32") else choose_runtime(description, precision)
-        return _Grid(description["window_s"], chosen_s, runtime=before if precision is None else asked)
+        return Grid(description["window_s"], chosen_s, runtime=before if precision is None else asked)
     layout = StreamLayout.of(settings, FrameLayout(**held))
     if hop_s is not None:
         raise UsageError(
@@ -250,7 +257,7 @@ def _choose_grid(
     scores = FrameScores(layout.scores_each, layout.frame_s)
     frames = asdict(scores) | {"layout": held, "runtime": runtime}
     stream = {"chunks": layout.chunk_grid, "block_samples": layout.block_grid.window}
-    return _Grid(chunk_s, chunk_s, stream, frames)
+    return Grid(chunk_s, chunk_s, stream, frames)
 
 
 def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Settings, models: float | None) -> float:
@@ -263,9 +270,7 @@ def _choose_hop_s(given: float | None, tables: LabelTables | None, settings: Set
     return hop_s
 
 
-def _make_document(
-    description: dict[str, Any], chosen: _Grid, rules: dict[str, EventRule], table: ClipTable
-) -> dict[str, Any]:
+def make_document(description: dict[str, Any], chosen: Grid, rules: dict[str, EventRule], root: str) -> dict[str, Any]:
     """Make the entries of run.json that a later run must share."""
     return {
         "model_hash": description["model_hash"],
@@ -276,7 +281,7 @@ def _make_document(
         "hop_s": chosen.hop_s,
         **({} if chosen.frames is None else {"frames": chosen.frames}),
         "rules": {name: rule.to_dict() for name, rule in rules.items()},
-        "root": str(table.root),
+        "root": root,
     }
 
 

@@ -197,12 +197,24 @@ def choose_channel(settings: Settings) -> int | None:
     return 0 if settings.channels == "first" else None
 
 
-@lru_cache(maxsize=1)
 def load_model(path: StoragePath, model_hash: str, runtime: str | None = None) -> WindowModel:
     """Load the model, once a process; raises `BundleError` where it is no longer that of the run."""
+    return _load(path, model_hash, runtime)
+
+
+def keep_models(count: int) -> None:
+    """Keep as many models in this process as it uses in turn; one, if nobody says so. What is loaded is let go."""
+    global _load
+    _load = lru_cache(maxsize=count)(_open_model)
+
+
+def _open_model(path: StoragePath, model_hash: str, runtime: str | None) -> WindowModel:
     from hubbub.models.opening import open_model
 
     model = open_model(path, runtime=runtime)
     if model.model_hash != model_hash:
         raise BundleError(f"{path} is no longer the model this run began with ({model.model_hash}, not {model_hash})")
     return model
+
+
+_load = lru_cache(maxsize=1)(_open_model)

@@ -20,13 +20,13 @@ MOST_BODY_BYTES = 2**20
 
 
 def answer_json(data: Any, status: int = 200) -> Response:
-    """Answer with JSON, in which NaN is null."""
+    """Answer with JSON, in which NaN and NaT are null."""
     body = json.dumps(make_plain(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Response(body, status, {"cache-control": "no-store"}, media_type="application/json")
 
 
 def make_plain(data: Any) -> Any:
-    """The same as JSON knows it: None for NaN, text for times, lists for arrays."""
+    """The same as JSON knows it: None for NaN and NaT, text for times, lists for arrays."""
     if isinstance(data, dict):
         return {str(name): make_plain(value) for name, value in data.items()}
     if isinstance(data, list | tuple | set):
@@ -38,7 +38,7 @@ def make_plain(data: Any) -> Any:
     if isinstance(data, float):
         return data if math.isfinite(data) else None
     if isinstance(data, datetime | date):
-        return data.isoformat()
+        return data.isoformat() if data == data else None  # NaT equals nothing, itself neither
     return data
 
 

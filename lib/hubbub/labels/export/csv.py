@@ -40,6 +40,11 @@ def write(source: ExportSource, folder: StoragePath) -> Export:
     return Export([write_parts(folder / "events.csv", write_csv(parts, guard=source.options.spreadsheet))])
 
 
+def format_events(events: pd.DataFrame) -> str:
+    """Return events as the text of ``events.csv``."""
+    return "".join(write_csv([_tabulate(events)]))
+
+
 def read(path: Path) -> pd.DataFrame:
     """Read the events back: carried columns as pandas guesses them, `onset_at` in UTC."""
     types: dict[str, Any] = {"uri": "string", "label": "string", **dict.fromkeys(DECIMALS, "float64")}
