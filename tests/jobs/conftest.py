@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from tests.browser import open_chromium
 from tests.jobs.command import succeed
 
 BAD_FILES = {
@@ -81,3 +84,11 @@ def labels(archive: Path, bundle: Path) -> Path:
     path = bundle.with_name("labels")
     succeed("label", archive, "--model", bundle, "-o", path, "--cluster", "serial", "--hop", 2.5, "--threshold", "0.3")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, with what pages ask of it: sound without a click, and a microphone that beeps."""
+    devices = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
+    with open_chromium([*devices, "autoplay-policy=no-user-gesture-required", "window-size=1280,1000"]) as opened:
+        yield opened

@@ -16,7 +16,7 @@ from hubbub.web.curves import MOST_COLUMNS, draw_curves
 from hubbub.web.recordings import Recording
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.sound import encode_piece
-from hubbub.web.tiles import COLUMNS, LEVELS, LINES, SCALES, ByteCache, draw_tile, is_sampled, line_edges_hz
+from hubbub.web.tiles import ByteCache, describe_tiles, draw_tile, line_edges_hz
 
 PAGE = 100
 """Recordings of a list at a time."""
@@ -86,19 +86,13 @@ def describe_recording(request: Request) -> Response:
         "sample_rate": row["sample_rate"],
         "channels": row["channels"],
         "problem": None,
-        "lines": LINES,
-        "tile_columns": COLUMNS,
-        "levels": [LEVELS[0], LEVELS[-1]],
-        "sampled_from": None,
-        "scales": [],
     }
     try:
         info = recording.info
         told |= {"duration_s": info.duration_s, "sample_rate": info.sample_rate, "channels": info.channels}
-        sampled = [level for level in LEVELS if is_sampled(level, info.sample_rate)]
-        told |= {"scales": list(SCALES), "sampled_from": sampled[0] if sampled else None}
     except (HubbubError, OSError) as error:
         told["problem"] = str(error)
+    told |= describe_tiles(None if told["problem"] else told["sample_rate"])
     if browsed.store is not None and browsed.store.find(row["uri"]) is not None:
         told["scales"].append(STORE)
     return answer_json(told)

@@ -23,7 +23,7 @@ from hubbub.web.curves import MOST_COLUMNS, ScoreReader, draw_curves
 from hubbub.web.pages import page_routes
 from hubbub.web.shelf import Slot
 from hubbub.web.sound import encode_piece
-from hubbub.web.tiles import COLUMNS, FLOOR_DB, LEVELS, LINES, ByteCache, draw_tile, is_sampled, line_edges_hz
+from hubbub.web.tiles import ByteCache, describe_tiles, draw_tile, line_edges_hz
 from hubbub.web.trying import Trial, TrialRoom, TriedSound
 
 MOST_EVENTS = 3000
@@ -117,19 +117,14 @@ def describe_sound(request: Request) -> Response:
         "sample_rate": None,
         "channels": None,
         "problem": None,
-        "lines": LINES,
-        "tile_columns": COLUMNS,
-        "floor_db": FLOOR_DB,
         "trials": [_describe_trial(trial) for trial in sound.trials],
     }
     try:
         info = sound.recording.info
         told |= {"duration_s": info.duration_s, "sample_rate": info.sample_rate, "channels": info.channels}
-        sampled = [level for level in LEVELS if is_sampled(level, info.sample_rate)]
-        told |= {"levels": [LEVELS[0], LEVELS[-1]], "sampled_from": sampled[0] if sampled else None}
     except (HubbubError, OSError) as error:
         told["problem"] = sound.show_text(f"{type(error).__name__}: {error}")
-    return answer_json(told)
+    return answer_json(told | describe_tiles(told["sample_rate"]))
 
 
 def _describe_trial(trial: Trial) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,18 @@ Pieces = Iterator[tuple[slice, Floats]]
 def is_sampled(level: int, sample_rate: int) -> bool:
     """Whether a tile of this level shows only some of the frames."""
     return 2.0**level * sample_rate > MOST_SAMPLES
+
+
+def describe_tiles(sample_rate: int | None) -> dict[str, Any]:
+    """What a viewer has to know of a recording's tiles; of one that cannot be read (None) there are no scales."""
+    sampled = [] if sample_rate is None else [level for level in LEVELS if is_sampled(level, sample_rate)]
+    return {
+        "lines": LINES,
+        "tile_columns": COLUMNS,
+        "levels": [LEVELS[0], LEVELS[-1]],
+        "scales": [] if sample_rate is None else list(SCALES),
+        "sampled_from": sampled[0] if sampled else None,
+    }
 
 
 def line_edges_hz(scale: str, sample_rate: int) -> npt.NDArray[np.float64]:
