@@ -43,7 +43,7 @@ def events(
         "events: done",
         {
             "events": int(counts.sum()),
-            **{f"  {name}": f"{counts.get(name, 0)} at {rule.threshold:g}" for name, rule in tables.rules.items()},
+            **{f"  {name}": f"{counts.get(name, 0)} at {rule.needed_peak:g}" for name, rule in tables.rules.items()},
             "result": labels / "events",
         },
     )

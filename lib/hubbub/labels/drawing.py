@@ -47,7 +47,7 @@ def plot_events(tables: LabelTables, label: str | None = None) -> ShownFigure:
     else:
         _draw_hours(figure, when, files, events, days)
     rule = tables.rules.get(label) if label is not None else None
-    _draw_scores(scores, events, None if rule is None else rule.threshold)
+    _draw_scores(scores, events, None if rule is None else rule.needed_peak)
     what = "all labels" if label is None else label
     figure.suptitle(f"{what}: {count_noun(len(events), 'event')}", parse_math=False)
     return figure

@@ -66,6 +66,10 @@ class EventRule:
     late_s: float = 0.0
     """Events begin so much later than their scores say, or earlier below 0; seconds: what onsets are off by where it is
     clear when something begins. Half of an event's length stays at least."""
+    least_peak: float = 0.0
+    """Of the events that all of this makes, those whose highest score is lower are dropped; 0 to 1. Unlike a higher
+    threshold, which may part an event where its score dips, this leaves the others as they are, and what people said of
+    them."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -79,6 +83,8 @@ class EventRule:
             raise SettingsError(
                 f"least_change {self.least_change:g} is no change of a score; give one above 0, up to 1"
             )
+        if not 0 <= self.least_peak <= 1:
+            raise SettingsError(f"least_peak {self.least_peak:g} is no score; give one from 0 to 1")
         if not abs(self.late_s) <= MOST_LATE_S:
             raise SettingsError(f"late_s {self.late_s:g} is no small shift; give {MOST_LATE_S:g} s at most, either way")
         for name in ("min_duration_s", "merge_gap_s", "median_s", "step_s"):
@@ -90,11 +96,22 @@ class EventRule:
         later = [] if self.median_s else ["median_s"]
         later += [] if self.step_s else ["step_s", "least_change"]
         later += [] if self.late_s else ["late_s"]
+        later += [] if self.least_peak else ["least_peak"]
         return {name: value for name, value in asdict(self).items() if name not in later}
+
+    @property
+    def needed_peak(self) -> float:
+        """Score that an event reaches at least once: the threshold, or `least_peak` where that is higher."""
+        return max(self.threshold, self.least_peak)
 
     def with_threshold(self, threshold: float) -> EventRule:
         """Return this rule at another threshold; the release keeps its proportion to it."""
-        return replace(self, threshold=threshold, release=threshold * (self.release / self.threshold))
+        release = threshold * (self.release / self.threshold)
+        return replace(self, threshold=threshold, release=release, least_peak=0.0)
+
+    def with_needed_peak(self, peak: float) -> EventRule:
+        """Return this rule for events that reach `peak`: above the threshold, those it makes that do."""
+        return self.with_threshold(peak) if peak <= self.threshold else replace(self, least_peak=peak)
 
 
 @dataclass(frozen=True)
@@ -248,6 +265,9 @@ class LabelScores:
         first, stop = first[long], stop[long]
         onset_s, offset_s = edge_s[first], edge_s[stop]
         peak = _reduce(np.maximum, scores, first, stop)
+        if rule.least_peak:
+            kept = peak.astype(np.float32) >= np.float32(rule.least_peak)  # as label tables hold it
+            first, stop, onset_s, offset_s, peak = first[kept], stop[kept], onset_s[kept], offset_s[kept], peak[kept]
         mean = _reduce(np.add, scores * np.diff(edge_s), first, stop) / (offset_s - onset_s)
         if rule.late_s:
             before_s = np.concatenate([edge_s[:1], offset_s])[: len(onset_s)]  # events of a label never overlap

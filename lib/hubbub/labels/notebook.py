@@ -77,7 +77,7 @@ class LabelsNotebook:
 def _describe(tables: LabelTables) -> str:
     run = tables.run
     frames = tables.frames
-    thresholds = [f"{label} {rule.threshold:.3g}" for label, rule in tables.rules.items()]
+    thresholds = [f"{label} {rule.needed_peak:.3g}" for label, rule in tables.rules.items()]
     more = f" and {len(thresholds) - _LABELS_TOLD} more" if len(thresholds) > _LABELS_TOLD else ""
     try:
         units = count_noun(len(tables.committed()), "unit")

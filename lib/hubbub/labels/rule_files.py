@@ -7,6 +7,8 @@
       threshold: 0.6
       release: 0.4
       merge_gap_s: 1.0
+    siren:
+      least_peak: 0.8       # of the events that its rule makes, those that reach this
     unknown: off            # or a threshold: events of what no label takes
 """
 
@@ -121,7 +123,8 @@ def _change(where: str, rule: EventRule, given: Any) -> EventRule:
         if name not in _KEYS:
             raise SettingsError(f"{where}: unknown entry '{name}': {suggest_nearest(str(name), _KEYS)}")
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SettingsError(f"{where}: {name} is {value!r}; expected a number, {_EXAMPLE}")
+            hint = "; only 'unknown' may be off: leave others out, or raise least_peak" if value is False else ""
+            raise SettingsError(f"{where}: {name} is {value!r}; expected a number, {_EXAMPLE}{hint}")
     try:
         if "threshold" in values and "release" not in values:
             rule = rule.with_threshold(float(values["threshold"]))

@@ -58,7 +58,7 @@ def _check_options(from_reviews: bool, precision: float | None) -> None:
             f"--precision {precision:g} is the precision that verdicts shall give; say --from-reviews with it"
         )
     if from_reviews and precision is None:
-        raise UsageError(f"--from-reviews takes thresholds for a precision, and it is {precision}; say --precision 0.9")
+        raise UsageError("--from-reviews needs the precision that thresholds shall give: say --precision 0.9 with it")
 
 
 def _count(parts: Iterator[tuple[int, pa.Table]], advance: Advance) -> Iterator[tuple[int, pa.Table]]:

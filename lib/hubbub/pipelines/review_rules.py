@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from hubbub.errors import UsageError
 from hubbub.io.text import count_noun
@@ -19,7 +18,7 @@ def apply_reviews(
 ) -> dict[str, EventRule]:
     """Give reviewed labels the threshold that reaches a precision, and show how each comes out.
 
-    Releases stay as they are: events that peak at the new threshold keep their onset and offset, and their verdicts.
+    Rules stay as they are but for `least_peak`: events that reach it are the same as before, with their verdicts.
 
     Raises
     ------
@@ -39,8 +38,7 @@ def apply_reviews(
     changed = dict(rules)
     for label, threshold in summary.thresholds.items():
         if label in changed:
-            release = min(changed[label].release, threshold)
-            changed[label] = replace(changed[label], threshold=threshold, release=release)
+            changed[label] = changed[label].with_needed_peak(threshold)
     return changed
 
 

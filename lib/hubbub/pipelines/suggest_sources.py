@@ -93,7 +93,7 @@ def open_source(
 
 def _from_labels(tables: LabelTables) -> WindowSource:
     rules = tables.rules
-    thresholds = {name: rules[name].threshold for name in tables.labels if name in rules}
+    thresholds = {name: rules[name].needed_peak for name in tables.labels if name in rules}
     scheme = LabelScheme(tables.labels, thresholds, tables.run.get("activation"))
     overlapping = 1
     if tables.frames is None:

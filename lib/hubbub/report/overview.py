@@ -92,7 +92,7 @@ def describe_overview(labels: LabelTables, files: pd.DataFrame, events: pd.DataF
     scores = {one.label: one for one in count_scores(files, events, labels.labels)}
     cards = []
     for one in counts:
-        threshold = rules[one.label].threshold if one.label in rules else None
+        threshold = rules[one.label].needed_peak if one.label in rules else None
         cards.append(LabelCard(one, threshold, score_chart(scores[one.label], threshold)))
     days = span_days(files, events)
     return Overview(

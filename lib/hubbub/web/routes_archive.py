@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -47,7 +48,7 @@ def _describe_tables(browsed: BrowsedTables) -> dict[str, Any]:
         "path": str(tables.path),
         "name": tables.path.name or str(tables.path),
         "labels": tables.labels,
-        "rules": tables.run["rules"],
+        "rules": {label: asdict(rule) | {"needed_peak": rule.needed_peak} for label, rule in tables.rules.items()},
         "model": tables.run.get("model_hash"),
         "settings": tables.run.get("settings_hash"),
         "hop_s": tables.run.get("hop_s"),

@@ -87,7 +87,7 @@ async def save_rules(request: Request) -> Response:
     for label in thresholds:
         if label not in rules:
             raise UsageError(f"class {label[:80]!r}: {suggest_nearest(label, rules)}")
-    changed = {label: rules[label].with_threshold(float(score)).threshold for label, score in thresholds.items()}
+    changed = {label: rules[label].with_needed_peak(float(score)) for label, score in thresholds.items()}
     path = await asyncio.to_thread(write_rules, browsed.tables.path / RULES_FILE, changed)
     command = f"hubbub events {shlex.quote(str(browsed.tables.path))} --rules {shlex.quote(str(path))}"
     return answer_json({"path": str(path), "command": command})

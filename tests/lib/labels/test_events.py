@@ -192,6 +192,27 @@ def test_what_must_always_hold(recording, rule):
             assert after.onset_s - one.offset_s > rule.merge_gap_s
 
 
+@given(recordings(), rules, st.floats(0.0, 1.0))
+@settings(max_examples=100, deadline=None)
+def test_a_needed_peak_above_the_threshold_drops_events_and_changes_none(recording, rule, part):
+    *arrays, duration_s = recording
+    strict = rule.with_needed_peak(rule.threshold + part * (1 - rule.threshold))
+    labels = ["dog", "rain"]
+    kept = [
+        event
+        for event in events_from_windows(*arrays, labels, rule, duration_s)
+        if np.float32(event.peak) >= np.float32(strict.needed_peak)
+    ]
+    assert events_from_windows(*arrays, labels, strict, duration_s) == kept
+
+
+def test_a_needed_peak_below_the_threshold_is_a_lower_threshold():
+    rule = EventRule(0.5, 0.35).with_needed_peak(0.8)
+    assert (rule.threshold, rule.needed_peak, rule.to_dict()["least_peak"]) == (0.5, 0.8, 0.8)
+    lower = rule.with_needed_peak(0.4)
+    assert (lower.threshold, lower.needed_peak, "least_peak" in lower.to_dict()) == (0.4, 0.4, False)
+
+
 def _time(events):
     return sum(event.offset_s - event.onset_s for event in events)
 
@@ -248,7 +269,7 @@ def test_rules_that_mean_nothing_are_refused(values, message):
 
 def test_a_rule_at_another_threshold_keeps_its_proportion():
     rule = EventRule(0.5, 0.35, 1.0, 2.0).with_threshold(0.2)
-    assert astuple(rule) == pytest.approx((0.2, 0.14, 1.0, 2.0, 0.0, 0.0, 0.3, 0.0))
+    assert astuple(rule) == pytest.approx((0.2, 0.14, 1.0, 2.0, 0.0, 0.0, 0.3, 0.0, 0.0))
 
 
 def test_onsets_are_moved_by_what_they_are_off_but_stay_in_their_events():

@@ -17,7 +17,8 @@ from hubbub.errors import UsageError
 from hubbub.labels.reviews.reading import current_verdicts, read_reviews
 from hubbub.labels.reviews.schema import identify_events
 from hubbub.labels.rule_files import read_rules
-from hubbub.labels.tables import LabelTables
+from hubbub.labels.tables import LabelTables, open_labels
+from hubbub.pipelines.events import find_events
 from hubbub.web.browsed import BrowsedTables
 from hubbub.web.cards import deal_cards
 from hubbub.web.filters import Filter
@@ -210,8 +211,12 @@ def test_thresholds_are_saved_as_rules_that_events_takes(client, tables) -> None
     answer = client.post("/api/0/rules", json={"thresholds": {"dog": 0.8, LABELS[2]: 0.6}}).json()
     path = Path(answer["path"])
     assert path.parent == Path(str(tables.path))
-    assert yaml.safe_load(path.read_text()) == {"dog": 0.8, LABELS[2]: 0.6}
-    assert read_rules(path, tables.rules)["dog"].threshold == 0.8
+    assert set(yaml.safe_load(path.read_text())) == {"dog", LABELS[2]}
+    saved = read_rules(path, tables.rules)
+    assert (saved["dog"].threshold, saved["dog"].needed_peak, saved[LABELS[2]].needed_peak) == (0.5, 0.8, 0.6)
+    find_events(tables, rules=path)
+    kept = LabelTables(tables.path, open_labels(tables.path).run).events()
+    assert kept[kept["label"] == "dog"]["peak"].min() >= np.float32(0.8)
     assert answer["command"].startswith("hubbub events ")
     assert "--rules" in answer["command"]
 

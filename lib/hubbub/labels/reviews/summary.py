@@ -125,7 +125,7 @@ def summarise_reviews(
     settled, windows = settle_verdicts(verdicts), settle_verdicts(verdicts, "window")
     windows = windows[windows["outcome"].isin(["right", "wrong"])]
     peaks = _peaks_by_label(tables, events) if precision is not None and len(settled) else {}
-    thresholds = {label: rule.threshold for label, rule in tables.rules.items()}
+    thresholds = {label: rule.needed_peak for label, rule in tables.rules.items()}
     counts = window_counts
     if counts is None:
         counts = count_window_scores(tables, set(windows["event_label"]) & set(thresholds))
