@@ -73,7 +73,7 @@ class Guard:
         if not self._is_token(request.cookies.get(self._cookie, "")):
             return PlainTextResponse(
                 "This page needs the token of its address. Open the whole address that hubbub printed where it was "
-                "started: http://…/?token=…\n",
+                "started last, http://…/?token=…, in another tab; this one then goes on.\n",
                 403,
             )
         return None

@@ -84,8 +84,9 @@ def windows(request: Request) -> Response:
     sample = find_tables(request).windows.get()
     if sample is None:
         return answer_json(None)
+    window_s = find_tables(request).tables.settings.windows.input_s
     above = dict(zip(find_tables(request).tables.labels, sample.count_above().tolist(), strict=True))
-    return answer_json({"units": sample.units, "units_in_all": sample.units_in_all, "above": above})
+    return answer_json({"units": sample.units, "units_in_all": sample.units_in_all, "above": above, "window_s": window_s})
 
 
 ROUTES = [

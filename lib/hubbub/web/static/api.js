@@ -49,9 +49,9 @@ export function address(path, values = {}) {
 /** What this page's address says. */
 export const here = () => Object.fromEntries(new URLSearchParams(location.search));
 
-/** Change what this page's address says, without loading it again. */
-export function keepHere(values) {
-  history.replaceState(null, "", address(location.pathname, { ...here(), ...values }));
+/** Change what this page's address says, without loading it again; `asStep`: so that Back undoes it. */
+export function keepHere(values, { asStep = false } = {}) {
+  history[asStep ? "pushState" : "replaceState"](null, "", address(location.pathname, { ...here(), ...values }));
 }
 
 /** Number of the tables that are shown. */

@@ -18,7 +18,7 @@ export function barTable(rows, { head, pick, caption }) {
           "tr",
           { class: row.chosen ? "chosen" : null },
           h("th", { scope: "row" }, pick ? h("button", { class: "link", type: "button", "aria-pressed": String(Boolean(row.chosen)), onclick: () => pick(row) }, row.name) : row.name),
-          h("td", { class: "number" }, h("span", { class: "bar", style: { width: `${(100 * row.value) / most}%`, background: row.colour ?? "var(--accent)" } }), h("b", {}, count(row.value))),
+          h("td", { class: "number" }, h("span", { class: "bar", style: { width: `calc((100% - 74px) * ${(row.value / most).toFixed(4)})`, background: row.colour ?? "var(--accent)" } }), h("b", {}, count(row.value))),
           row.texts.map((text) => h("td", { class: "number soft" }, text)),
         ),
       ),
@@ -28,8 +28,8 @@ export function barTable(rows, { head, pick, caption }) {
 
 /** Day by hour. `cells` and `effort`: [day, hour, value]; a cell without effort is hatched. `pick(day, hour)`. */
 export function heatMap(cells, effort, { unit, pick, from }) {
-  const days = listDays(effort.length ? effort : cells, from);
-  if (!days.length) return h("p", { class: "note" }, "No recording says when it began, so there are no days and hours to show.");
+  const days = listDays(effort.length ? effort : cells);
+  if (!days.length) return h("p", { class: "note" }, from ? "There is no audio of these days and hours." : "No recording says when it began, so there are no days and hours to show.");
   const step = Math.ceil(days.length / 200);
   const place = new Map(days.map((day, number) => [day, Math.floor(number / step)]));
   const columns = Math.ceil(days.length / step);
@@ -86,12 +86,12 @@ function backdrop(x, width, height) {
   ];
 }
 
-function listDays(cells, from) {
+function listDays(cells) {
   const held = cells.map(([day]) => day).sort();
   if (!held.length) return [];
   const days = [];
   const last = Date.parse(held[held.length - 1]);
-  for (let at = Date.parse(from ?? held[0]); at <= last && days.length < 20000; at += 86400000) days.push(new Date(at).toISOString().slice(0, 10));
+  for (let at = Date.parse(held[0]); at <= last && days.length < 20000; at += 86400000) days.push(new Date(at).toISOString().slice(0, 10));
   return days;
 }
 

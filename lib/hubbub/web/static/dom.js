@@ -23,9 +23,19 @@ export const h = (tag, properties, ...children) => fill(document.createElement(t
 /** Make an element of SVG. */
 export const svg = (tag, properties, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
 
-/** Put children in place of what an element holds. */
+/** Put children in place of what an element holds; the focus stays on what it was on, if that is there again. */
 export function replace(element, ...children) {
+  const focused = document.activeElement;
+  const held = focused && focused !== element && element.contains(focused) ? describe(focused) : null;
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  if (!held) return;
+  const same = [...element.querySelectorAll(held.tag)].filter((one) => describe(one).name === held.name);
+  same[0]?.focus({ preventScroll: true });
+}
+
+function describe(element) {
+  const label = element.getAttribute("aria-label") ?? element.labels?.[0]?.textContent;
+  return { tag: element.tagName, name: element.id || label || element.textContent };
 }
 
 /** 12345 as "12 345", with thin spaces. */
@@ -48,6 +58,12 @@ export function clock(seconds, digits = 2) {
   const minutes = Math.floor(whole / (60 * scale));
   const tail = rest.toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
   return minutes < 60 ? `${minutes}:${tail}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${tail}`;
+}
+
+/** A moment in microseconds since 1970, told in a time zone: "2026-05-04 06:30:00". */
+export function moment(microseconds, zone) {
+  const parts = { timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  return new Intl.DateTimeFormat("sv-SE", parts).format(new Date(microseconds / 1000));
 }
 
 /** A share as "91.5 %"; a dash where it is unknown. */

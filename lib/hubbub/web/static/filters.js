@@ -11,6 +11,11 @@ export class FilterBar {
     this.onChange = onChange;
     this.filter = readFilter();
     this.draw();
+    window.addEventListener("popstate", () => {
+      this.filter = readFilter();
+      this.draw();
+      this.onChange();
+    });
   }
 
   get text() {
@@ -20,7 +25,7 @@ export class FilterBar {
   /** Change some of it: {labels: ["dog"]}. */
   set(changes) {
     this.filter = { ...this.filter, ...changes };
-    keepHere({ filter: this.text });
+    keepHere({ filter: this.text }, { asStep: true });
     this.draw();
     this.onChange();
   }
@@ -70,7 +75,11 @@ export class FilterBar {
       placeholder: "5-9, 22",
       title: "Hours of the day, such as 5-9, 22",
       value: text,
-      onchange: (event) => this.set({ hours: readHours(event.target.value) }),
+      onchange: (event) => {
+        const hours = readHours(event.target.value);
+        event.target.setCustomValidity(hours ? "" : "Hours of the day from 0 to 23, such as 5-9, 22");
+        if (event.target.reportValidity()) this.set({ hours });
+      },
     });
   }
 
@@ -86,20 +95,19 @@ export class FilterBar {
 
   clear() {
     this.filter = {};
-    keepHere({ filter: "" });
+    keepHere({ filter: "" }, { asStep: true });
     this.draw();
     this.onChange();
   }
 }
 
-/** Read "5-9, 22" as [5, 6, 7, 8, 9, 22]; a span may pass midnight. */
+/** Read "5-9, 22" as [5, 6, 7, 8, 9, 22]; a span may pass midnight; null where it is none. */
 export function readHours(text) {
   const hours = new Set();
-  for (const part of text.split(",")) {
+  for (const part of text.split(",").filter((one) => one.trim())) {
     const found = part.trim().match(/^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$/);
-    if (!found) continue;
-    const first = Number(found[1]) % 24;
-    const last = found[2] === undefined ? first : Number(found[2]) % 24;
+    const [first, last] = found ? [Number(found[1]), Number(found[2] ?? found[1])] : [24, 24];
+    if (first > 23 || last > 23) return null;
     for (let hour = first; ; hour = (hour + 1) % 24) {
       hours.add(hour);
       if (hour === last) break;

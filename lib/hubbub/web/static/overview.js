@@ -13,7 +13,7 @@ const parts = {};
 
 async function start(own) {
   state.own = own;
-  state.thresholds = Object.fromEntries(Object.entries(own.rules).map(([label, rule]) => [label, rule.threshold]));
+  state.thresholds = Object.fromEntries(Object.entries(own.rules).map(([label, rule]) => [label, rule.needed_peak]));
   state.told = await ask(`/api/${tables()}/describe`);
   state.column = pickColumn(state.told.columns);
   for (const name of ["filters", "facts", "labels", "scores", "heat", "column", "places", "failures", "about"]) parts[name] = h("section", { class: name === "filters" ? "filters" : "card", "aria-live": null });
@@ -30,8 +30,8 @@ const pickColumn = (columns) => ["city", "site", "group"].find((name) => columns
 
 async function refresh(now) {
   for (const [label, rule] of Object.entries(now.rules)) {
-    const before = state.own?.rules[label]?.threshold;
-    if (before === undefined || Math.abs(state.thresholds[label] - before) < 1e-9) state.thresholds[label] = rule.threshold; // nobody has dragged it
+    const before = state.own?.rules[label]?.needed_peak;
+    if (before === undefined || Math.abs(state.thresholds[label] - before) < 1e-9) state.thresholds[label] = rule.needed_peak; // nobody has dragged it
   }
   state.own = now;
   state.told = await ask(`/api/${tables()}/describe`);
@@ -68,8 +68,8 @@ function drawFacts() {
   ];
   replace(
     parts.facts,
-    h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-    told.days[0] ? h("p", { class: "note" }, `Audio from ${told.days[0]} to ${told.days[1]}, told in ${state.own.timezone}.`, told.without_time ? ` ${countNoun(told.without_time, "recording")} of unknown time.` : "") : null,
+    h("dl", { class: "facts", "aria-label": "The whole archive" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+    told.days[0] ? h("p", { class: "note" }, `The whole archive: audio from ${told.days[0]} to ${told.days[1]}, told in ${state.own.timezone}. What is below follows the filter.`, told.without_time ? ` ${countNoun(told.without_time, "recording")} of unknown time.` : "") : null,
   );
 }
 
@@ -98,7 +98,7 @@ function drawScores() {
   if ((state.bar.filter.labels ?? []).length === 1) state.label = state.bar.filter.labels[0];
   const label = state.label;
   const bins = state.sums.scores[label] ?? new Array(50).fill(0);
-  const before = state.own.rules[label]?.threshold ?? 0.5;
+  const before = state.own.rules[label]?.needed_peak ?? 0.5;
   const now = state.thresholds[label] ?? before;
   const { picture, move } = histogram(bins, { threshold: now, caption: `Peak scores of the events of ${label}` });
   const said = h("p", { class: "counted", "aria-live": "polite" });
@@ -133,7 +133,7 @@ function windowsAbove(label, threshold) {
   const above = state.windows?.above[label]?.[Math.round(100 * threshold)];
   if (above === undefined) return "";
   const part = state.windows.units < state.windows.units_in_all ? ` (of ${count(state.windows.units)} of ${count(state.windows.units_in_all)} parts, at random)` : "";
-  return ` ${countNoun(above, "window")} score as much or more${part}.`;
+  return ` ${countNoun(above, "window")} of ${state.windows.window_s.toFixed(1)} s score as much or more${part}.`;
 }
 
 async function followWindows(say) {
@@ -146,18 +146,18 @@ async function followWindows(say) {
 }
 
 function drawSave() {
-  const changed = Object.entries(state.thresholds).filter(([label, threshold]) => Math.abs(threshold - (state.own.rules[label]?.threshold ?? threshold)) > 1e-9);
+  const changed = Object.entries(state.thresholds).filter(([label, threshold]) => Math.abs(threshold - (state.own.rules[label]?.needed_peak ?? threshold)) > 1e-9);
   replace(
     parts.save,
     h("button", { type: "button", class: "primary", disabled: changed.length === 0, onclick: saveRules }, "Save as rules"),
     " ",
-    changed.length ? h("span", { class: "note" }, changed.map(([label, threshold]) => `${label} ${state.own.rules[label].threshold.toFixed(2)} → ${threshold.toFixed(2)}`).join(", ")) : h("span", { class: "note" }, "Drag a threshold first; other classes stay."),
+    changed.length ? h("span", { class: "note" }, changed.map(([label, threshold]) => `${label} ${state.own.rules[label].needed_peak.toFixed(2)} → ${threshold.toFixed(2)}`).join(", ")) : h("span", { class: "note" }, "Drag a threshold first; other classes stay."),
     h("div", { id: "saved", role: "status" }, state.saved ?? null),
   );
 }
 
 async function saveRules() {
-  const changed = Object.fromEntries(Object.entries(state.thresholds).filter(([label, threshold]) => Math.abs(threshold - state.own.rules[label].threshold) > 1e-9));
+  const changed = Object.fromEntries(Object.entries(state.thresholds).filter(([label, threshold]) => Math.abs(threshold - (state.own.rules[label]?.needed_peak ?? threshold)) > 1e-9));
   const place = document.querySelector("#saved");
   const answer = await showing(place, () => tell(`/api/${tables()}/rules`, { thresholds: changed }));
   if (!answer) return;
@@ -171,7 +171,7 @@ function drawHeat() {
   replace(
     parts.heat,
     h("h2", {}, labels.length ? `When: ${labels.join(", ")}` : "When"),
-    heatMap(heat, effort, { unit: "events", pick: (day, hour) => state.bar.set({ from_day: day, to_day: day, hours: [hour] }) }),
+    heatMap(heat, effort, { unit: "events", from: state.told.days[0], pick: (day, hour) => state.bar.set({ from_day: day, to_day: day, hours: [hour] }) }),
     events.without_time ? h("p", { class: "note" }, `${countNoun(events.without_time, "event")} of unknown time not shown here.`) : null,
   );
 }
@@ -226,7 +226,7 @@ function drawAbout() {
     parts.about,
     h("h2", {}, "Model and rules"),
     h("p", { class: "note" }, `Tables ${own.path}, made ${own.created_at ?? "at an unknown time"} by model ${own.model ?? "unknown"} with settings ${own.settings ?? "unknown"}.`),
-    h("details", {}, h("summary", {}, `Rules of ${countNoun(Object.keys(own.rules).length, "class").replace("classs", "classes")}`), h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rules" }, h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["class", "threshold", "release", "shortest, s", "gap closed, s"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, Object.entries(own.rules).map(([label, rule]) => h("tr", {}, h("th", { scope: "row" }, label), [rule.threshold, rule.release, rule.min_duration_s, rule.merge_gap_s].map((number) => h("td", { class: "number" }, +Number(number).toFixed(3))))))))),
+    h("details", {}, h("summary", {}, `Rules of ${countNoun(Object.keys(own.rules).length, "class").replace("classs", "classes")}`), h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rules" }, h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["class", "threshold", "release", "least peak", "shortest, s", "gap closed, s"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, Object.entries(own.rules).map(([label, rule]) => h("tr", {}, h("th", { scope: "row" }, label), [rule.threshold, rule.release, rule.least_peak, rule.min_duration_s, rule.merge_gap_s].map((number) => h("td", { class: "number" }, +Number(number).toFixed(3))))))))),
   );
 }
 

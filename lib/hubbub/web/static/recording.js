@@ -1,7 +1,7 @@
 // One recording: spectrogram, events, truth, score curves, and sound from anywhere.
 
 import { ask, here, keepHere, tables } from "./api.js";
-import { clock, colour, count, countNoun, h, replace, span } from "./dom.js";
+import { clock, colour, count, countNoun, h, moment, replace, span } from "./dom.js";
 import { Player } from "./player.js";
 import { announce, openPage, showing } from "./shell.js";
 import { Spectrogram } from "./spectrogram.js";
@@ -22,7 +22,8 @@ async function start() {
   replace(page, parts.facts, parts.problem, h("section", { class: "card" }, parts.tools, parts.viewer, parts.labels), h("section", { class: "card" }, parts.events));
   drawFacts(parts.facts, told);
   const failed = told.clips.filter((clip) => clip.status !== "ok");
-  replace(parts.problem, told.problem ? h("p", { class: "problem", role: "alert" }, told.problem) : null, failed.map((clip) => h("p", { class: "problem" }, `Not analysed: ${clip.error}`)));
+  parts.viewer.parentElement.hidden = !told.duration_s;
+  replace(parts.problem, told.problem && !failed.length ? h("p", { class: "problem", role: "alert" }, told.problem) : null, failed.map((clip) => h("p", { class: "problem" }, `Not analysed: ${clip.error}`)));
 
   const seen = new Set();
   const problem = (text) => {
@@ -126,7 +127,7 @@ async function start() {
     const columns = Math.min(1200, Math.max(50, Math.round(view.width)));
     const found = await ask(`${base}/curves`, { start: from, end: to, columns, label: chosen }).catch((error) => problem(error.message));
     if (!found) return undefined;
-    view.curves = Object.entries(found.curves).map(([label, scores]) => [label, { scores, threshold: own.rules[label]?.threshold ?? 0.5, start: found.start_s, end: found.end_s }]);
+    view.curves = Object.entries(found.curves).map(([label, scores]) => [label, { scores, threshold: own.rules[label]?.needed_peak ?? 0.5, start: found.start_s, end: found.end_s }]);
     return view.draw();
   }
 
@@ -186,7 +187,7 @@ async function start() {
 
 function drawFacts(place, told) {
   const carried = Object.entries(told.columns).filter(([, value]) => value !== null && typeof value !== "object");
-  const began = told.recorded_at === null ? "began at an unknown time" : `began ${new Date(told.recorded_at / 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  const began = told.recorded_at === null ? "began at an unknown time" : `began ${moment(told.recorded_at, own.timezone)} (${own.timezone})`;
   replace(place, h("p", { class: "note" }, [span(told.duration_s), told.sample_rate ? `${told.sample_rate} Hz` : null, told.channels ? countNoun(told.channels, "channel") : null, began, ...carried.map(([name, value]) => `${name}: ${value}`)].filter(Boolean).join(" · ")));
 }
 

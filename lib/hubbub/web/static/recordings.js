@@ -1,13 +1,14 @@
 // The list of recordings that fit the filter, and those in which nothing was found, or that failed.
 
 import { address, ask, here, keepHere, tables } from "./api.js";
-import { clock, count, countNoun, h, replace } from "./dom.js";
+import { clock, count, countNoun, h, moment, replace } from "./dom.js";
 import { FilterBar } from "./filters.js";
 import { announce, openPage, showing } from "./shell.js";
 
 const page = document.querySelector("#page");
 const parts = { filters: h("section", { class: "filters" }), tools: h("div", { class: "toolbar" }), list: h("section", { class: "card" }) };
 let bar;
+let opened;
 let asked = 0;
 
 async function start() {
@@ -46,7 +47,7 @@ function draw({ recordings, total, first, page: size }) {
       h(
         "table",
         { class: "plain" },
-        h("thead", {}, h("tr", {}, ["recording", "events", "highest score", "length", "began (UTC)", "group"].map((name, place) => h("th", { scope: "col", class: place && place < 4 ? "number" : null }, name)))),
+        h("thead", {}, h("tr", {}, ["recording", "events", "highest score", "length", `began (${opened.timezone})`, "group"].map((name, place) => h("th", { scope: "col", class: place && place < 4 ? "number" : null }, name)))),
         h("tbody", {}, recordings.map(row)),
       ),
     ),
@@ -63,7 +64,7 @@ function row(one) {
     h("td", { class: "number" }, count(one.events)),
     h("td", { class: "number" }, one.peak === null ? "–" : one.peak.toFixed(2)),
     h("td", { class: "number" }, one.duration_s === null ? "–" : clock(one.duration_s, 0)),
-    h("td", {}, one.recorded_at === null ? "unknown" : new Date(one.recorded_at / 1000).toISOString().slice(0, 19).replace("T", " ")),
+    h("td", {}, one.recorded_at === null ? "unknown" : moment(one.recorded_at, opened.timezone)),
     h("td", { class: "uri" }, one.group ?? ""),
   );
 }
@@ -76,5 +77,5 @@ function later(act) {
   };
 }
 
-const opened = await showing(page, () => openPage(() => update()));
+opened = await showing(page, () => openPage(() => update()));
 if (opened) await showing(page, start);

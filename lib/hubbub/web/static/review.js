@@ -1,7 +1,7 @@
 // Review by keyboard: one event at a time, the next ones ready before they are asked for, every verdict kept at once.
 
 import { ask, here, keepHere, tables, tell } from "./api.js";
-import { clock, count, countNoun, h, replace } from "./dom.js";
+import { clock, count, countNoun, h, moment, replace } from "./dom.js";
 import { FilterBar } from "./filters.js";
 import { Player } from "./player.js";
 import { Queue } from "./queue.js";
@@ -13,7 +13,7 @@ const AHEAD = 4; // cards whose picture and sound are fetched
 const CONTEXT_S = 2;
 const LONGEST_S = 20; // of an event that is shown and played
 const ORDERS = [["balanced", "balanced over scores"], ["best", "highest scores"], ["worst", "lowest scores"], ["random", "at random"]];
-const state = { cards: [], done: [], judged: 0, dealing: null, empty: false, seed: Math.floor(Math.random() * 1e9), prepared: new Map(), turn: 0 };
+const state = { cards: [], done: [], judged: 0, dealing: null, empty: false, seed: Math.floor(Math.random() * 1e9), prepared: new Map(), turn: 0, reviewer: sessionStorage.getItem("hubbub-reviewer") ?? localStorage.getItem("hubbub-reviewer") ?? "" };
 const parts = Object.fromEntries(["filters", "tools", "trouble", "card"].map((name) => [name, h("div", { id: name })]));
 let own;
 let bar;
@@ -31,16 +31,20 @@ async function start() {
   else askName();
 }
 
-const reviewer = () => localStorage.getItem("hubbub-reviewer") ?? "";
+// Of this tab: another tab may be another person's, and its name must not come under these verdicts.
+const reviewer = () => state.reviewer;
 const order = () => here().order ?? "balanced";
 const kind = () => here().kind ?? "event";
 
 function askName() {
+  state.shown?.player.stop();
+  state.shown = null; // its keys decide nothing while somebody else sits down
   const name = h("input", { type: "text", id: "name", maxlength: "60", autocomplete: "name" });
   const keep = (event) => {
     event.preventDefault();
     if (!name.value.trim()) return;
-    localStorage.setItem("hubbub-reviewer", name.value.trim());
+    state.reviewer = name.value.trim();
+    for (const storage of [sessionStorage, localStorage]) storage.setItem("hubbub-reviewer", state.reviewer);
     drawTools();
     restart();
   };
@@ -50,7 +54,9 @@ function askName() {
 
 function drawTools() {
   const change = (values) => {
+    document.activeElement?.blur(); // so that the keys decide, and do not choose
     keepHere(values);
+    drawTools();
     restart();
   };
   const label = here().label ?? "";
@@ -60,11 +66,11 @@ function drawTools() {
       "div",
       { class: "toolbar" },
       h("label", { class: "inline" }, "Class ", h("select", { id: "class", onchange: (event) => change({ label: event.target.value }) }, kind() === "event" ? h("option", { value: "", selected: !label }, "all in the filter") : null, own.labels.map((one) => h("option", { value: one, selected: one === label }, one)))),
-      h("label", { class: "inline" }, "What ", h("select", { id: "kind", onchange: (event) => (keepHere({ kind: event.target.value, label: event.target.value === "window" ? label || own.labels[0] : label }), drawTools(), restart()) }, [["event", "events"], ["window", "windows of any score, for recall"]].map(([value, text]) => h("option", { value, selected: value === kind() }, text)))),
+      h("label", { class: "inline" }, "What ", h("select", { id: "kind", onchange: (event) => change({ kind: event.target.value, label: event.target.value === "window" ? label || own.labels[0] : label }) }, [["event", "events"], ["window", "windows of any score, for recall"]].map(([value, text]) => h("option", { value, selected: value === kind() }, text)))),
       kind() === "event" ? h("label", { class: "inline" }, "Order ", h("select", { id: "order", onchange: (event) => change({ order: event.target.value }) }, ORDERS.map(([value, text]) => h("option", { value, selected: value === order() }, text)))) : null,
       h("label", { class: "inline" }, h("input", { type: "checkbox", id: "autoplay", checked: localStorage.getItem("hubbub-autoplay") !== "no", onchange: (event) => localStorage.setItem("hubbub-autoplay", event.target.checked ? "yes" : "no") }), "Play at once"),
       h("span", { class: "progress", id: "progress" }),
-      reviewer() ? h("button", { type: "button", onclick: () => (localStorage.removeItem("hubbub-reviewer"), askName()) }, `Reviewer: ${reviewer()}`) : null,
+      reviewer() ? h("button", { type: "button", onclick: askName }, `Reviewer: ${reviewer()}`) : null,
     ),
   );
 }
@@ -86,8 +92,9 @@ function deal() {
   const filter = { ...bar.filter, ...(label && kind() === "event" ? { labels: [label] } : {}) };
   const skip = [...state.cards, ...state.done.slice(-60)].map((card) => card.event).join(",");
   state.dealing = ask(`/api/${tables()}/cards`, { filter: JSON.stringify(filter), order: order(), kind: kind(), label, count: 40, seed: state.seed, reviewer: reviewer(), skip })
-    .then(({ cards }) => {
+    .then(({ cards, left, judged }) => {
       if (turn !== state.turn) return;
+      Object.assign(state, { left, judgedBefore: judged - state.judged + state.queue.length, judgedAtDeal: state.judged - state.queue.length });
       state.cards.push(...cards);
       state.empty = cards.length === 0;
       state.dealing = null;
@@ -144,14 +151,13 @@ async function next() {
   return undefined;
 }
 
-function others(card) {
-  return own.labels.filter((label) => label !== card.label).slice(0, 9);
-}
+/** The classes of the keys 1 to 9: the same for every event, so that fingers learn them. */
+const keyed = () => own.labels.slice(0, 9);
 
 function drawCard({ card, told, place, view, from, to }) {
   const long = card.offset_s - card.onset_s > LONGEST_S;
   const answer = (name, verdict, letter) => h("button", { type: "button", class: verdict, id: `answer-${verdict}`, onclick: () => decide(verdict) }, name, " ", h("kbd", {}, letter));
-  const more = own.labels.filter((label) => label !== card.label).slice(9);
+  const more = own.labels.slice(9).filter((label) => label !== card.label);
   const question = card.kind === "window" ? ["Is there ", h("b", {}, card.label), " in it?"] : ["Is this ", h("b", {}, card.label), "?"];
   replace(
     parts.card,
@@ -160,13 +166,13 @@ function drawCard({ card, told, place, view, from, to }) {
       { class: "review", "data-event": card.event },
       h("h2", { class: "question" }, question, h("span", { class: "soft" }, `score ${card.peak.toFixed(2)}`)),
       place,
-      h("p", { class: "note" }, `${told.uri}, ${clock(card.onset_s)} to ${clock(card.offset_s)}`, long ? `; its first ${LONGEST_S} s` : "", card.group && card.group !== told.uri ? ` · ${card.group}` : ""),
+      h("p", { class: "note" }, `${told.uri}, ${clock(card.onset_s)} to ${clock(card.offset_s)}`, card.recorded_at === null ? "" : ` · ${moment(card.recorded_at + 1e6 * card.onset_s, own.timezone)}`, long ? `; its first ${LONGEST_S} s` : "", card.group && card.group !== told.uri ? ` · ${card.group}` : ""),
       h("div", { class: "answers" }, answer("No", "no", "←"), answer("Unsure", "unsure", "↓"), answer("Yes", "yes", "→"), h("button", { type: "button", onclick: undo, disabled: !state.done.length }, "Undo ", h("kbd", {}, "↑"))),
       h(
         "div",
         { class: "others", role: "group", "aria-label": "It is another class" },
         h("span", { class: "note" }, "No, it is"),
-        others(card).map((label, number) => h("button", { type: "button", onclick: () => decide("no", label) }, h("kbd", {}, number + 1), " ", label)),
+        keyed().map((label, number) => h("button", { type: "button", disabled: label === card.label, onclick: () => decide("no", label) }, h("kbd", {}, number + 1), " ", label)),
         more.length ? h("label", { class: "inline" }, h("span", { class: "hidden" }, "another class"), h("select", { onchange: (event) => event.target.value && decide("no", event.target.value) }, h("option", { value: "" }, "another class …"), more.map((label) => h("option", { value: label }, label)))) : null,
         h("button", { type: "button", onclick: replay }, h("kbd", {}, "space"), " Play again"),
       ),
@@ -187,7 +193,7 @@ function drawCard({ card, told, place, view, from, to }) {
 
 function drawProgress() {
   const place = document.querySelector("#progress");
-  if (place) replace(place, state.judged ? `${countNoun(state.judged, "verdict")} so far${state.queue.length ? `, ${count(state.queue.length)} being kept` : ""}` : "");
+  if (place) replace(place, [countNoun((state.judgedBefore ?? 0) + state.judged, "verdict"), " of yours", state.left === null || state.left === undefined ? "" : `, ${count(Math.max(0, state.left - (state.judged - (state.judgedAtDeal ?? 0))))} events left`, state.queue.length ? `, ${count(state.queue.length)} being kept` : ""]);
 }
 
 function drawEnd() {
@@ -233,11 +239,12 @@ function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
   if (event.key === " " && event.target.tagName === "BUTTON") return; // which presses it
   const act = { ArrowRight: () => decide("yes"), ArrowLeft: () => decide("no"), ArrowDown: () => decide("unsure"), ArrowUp: undo, " ": replay }[event.key];
-  const other = /^[1-9]$/.test(event.key) && state.shown ? others(state.shown.card)[Number(event.key) - 1] : null;
+  const other = /^[1-9]$/.test(event.key) && state.shown ? keyed()[Number(event.key) - 1] : null;
   if (!act && !other) return;
   event.preventDefault();
   if (event.repeat) return;
   if (act) act();
+  else if (other === state.shown.card.label) decide("yes");
   else decide("no", other);
 }
 

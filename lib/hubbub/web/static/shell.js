@@ -28,7 +28,7 @@ export async function openPage(onChange) {
           h(
             "select",
             { onchange: (event) => (location.href = address(location.pathname === "/recording" ? "/recordings" : location.pathname, { tables: event.target.value })) },
-            all.map((one, number) => h("option", { value: String(number), selected: number === tables() }, one.name)),
+            all.map((one, number) => h("option", { value: String(number), selected: number === tables() }, all.filter((other) => other.name === one.name).length > 1 ? one.path : one.name)),
           ),
         )
       : h("span", { class: "switch" }, own.name);

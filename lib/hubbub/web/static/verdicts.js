@@ -11,7 +11,7 @@ let own;
 
 async function start() {
   replace(page, parts.tools, parts.list);
-  const wanted = h("input", { type: "number", id: "precision", min: "0.5", max: "0.99", step: "0.01", value: here().precision ?? "0.9", onchange: (event) => (keepHere({ precision: event.target.value }), update()) });
+  const wanted = h("input", { type: "number", id: "precision", min: "0.5", max: "0.99", step: "0.01", value: here().precision ?? "0.9", onchange: (event) => event.target.reportValidity() && (keepHere({ precision: event.target.value }), update()) });
   replace(parts.tools, h("label", { class: "inline" }, "Thresholds for a precision of ", wanted), h("button", { type: "button", onclick: update }, "Read again"), h("a", { href: address("/review", { tables: tables() }) }, "Review more"));
   await update();
 }
@@ -55,7 +55,7 @@ function table(told) {
           above?.judged ? between(above.interval, percent) : "–",
           threshold ? score(threshold.present) : "–",
           score(threshold?.threshold),
-          threshold?.low !== null && threshold?.low !== undefined ? `${score(threshold.low)} to ${score(threshold.high)}` : "–",
+          threshold?.low !== null && threshold?.low !== undefined ? `${score(threshold.low)} to ${threshold.high === null ? "none" : score(threshold.high)}` : "–",
           threshold?.threshold ? `${count(threshold.kept)} of ${count(threshold.events)}` : "–",
           recall?.value !== null && recall?.value !== undefined ? `${percent(recall.value)} (${between(recall.interval, percent)})` : "–",
         ];
