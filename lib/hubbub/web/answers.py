@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def answer_json(data: Any, status: int = 200) -> Response:
 
 
 def make_plain(data: Any) -> Any:
-    """The same as JSON knows it: None for NaN, text for times, lists for arrays."""
+    """The same as JSON knows it: None for NaN, lists for arrays, text for times and all else."""
     if isinstance(data, dict):
         return {str(name): make_plain(value) for name, value in data.items()}
     if isinstance(data, list | tuple | set):
@@ -37,9 +37,9 @@ def make_plain(data: Any) -> Any:
         return make_plain(data.item())
     if isinstance(data, float):
         return data if math.isfinite(data) else None
-    if isinstance(data, datetime | date):
+    if isinstance(data, datetime | date | time):
         return data.isoformat()
-    return data
+    return data if data is None or isinstance(data, str | int) else str(data)
 
 
 def answer_bytes(request: Request, data: bytes, kind: str) -> Response:
@@ -65,7 +65,10 @@ async def read_json(request: Request) -> dict[str, Any]:
         body += part
         if len(body) > MOST_BODY_BYTES:
             raise ValueError(f"expected {MOST_BODY_BYTES} bytes at most")
-    data = json.loads(body)
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise ValueError("expected JSON of less depth") from None
     if not isinstance(data, dict):
         raise ValueError("expected a JSON object")
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,7 @@ class BrowsedTables:
         self.scores, self.windows = ScoreReader(), WindowSampler(self.archive)
         self._root, self._reference = root, reference
         self.truth: pd.DataFrame | None = None
+        self._truth_of = -1
         self.notes: tuple[str, ...] = ()
         self.reviews = REVIEW_SCHEMA.empty_table().to_pandas()
         self._reviews_of: tuple[list[str], int] | None = None
@@ -97,6 +99,7 @@ class BrowsedTables:
             self._thread.join(timeout=10)
         for journal in self._journals.values():
             journal.close()
+        self.archive.close()
 
     def refresh(self) -> None:
         """Look once for what is new; trouble of the moment is told, not raised."""
@@ -106,6 +109,8 @@ class BrowsedTables:
                 look()
             except (HubbubError, OSError) as error:
                 troubles.append(str(error))
+            except Exception as error:  # whatever it is: what is shown stays, and the next look may succeed
+                troubles.append(f"this is a fault in hubbub: {type(error).__name__}: {error}")
         self.notes = tuple(dict.fromkeys(troubles))
 
     def recording(self, file: str) -> Recording:
@@ -177,11 +182,13 @@ class BrowsedTables:
             self._stopped.wait(REFRESH_S)
 
     def _match_truth(self) -> None:
-        if self._reference is None:
+        generation = self.archive.state.generation
+        if self._reference is None or self._truth_of == generation:
             return
         rows = self.archive.ask("SELECT uri, sum(duration_s) FROM clips WHERE status = 'ok' GROUP BY uri")
         files = pd.DataFrame(rows, columns=["uri", "duration_s"])
         self.truth = match_reference(self._reference, files, self.tables.labels).events if len(files) else None
+        self._truth_of = generation
 
     def _journal(self, reviewer: str) -> ReviewJournal:
         name = reviewer.strip()
@@ -214,7 +221,7 @@ class BrowsedTables:
                 score=float(given["score"]),
                 source=str(given.get("source", "listed")),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
             raise UsageError(
                 f"verdict {str(dict(given))[:200]} cannot be read ({type(error).__name__}: {error})"
             ) from None

@@ -44,6 +44,8 @@ class Guard:
     def __init__(self, app: ASGIApp, *, port: int, token: str, any_host: bool = False) -> None:
         self._app, self._token, self._any_host = app, token, any_host
         self._cookie, self._hosts = f"hubbub-{port}", {f"{name}:{port}" for name in LOCAL_NAMES}
+        if port == 80:
+            self._hosts.update(LOCAL_NAMES)  # browsers leave this one out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""

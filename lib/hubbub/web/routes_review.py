@@ -16,6 +16,7 @@ from hubbub.labels.reviews.schema import FOLDER
 from hubbub.labels.rule_files import write_rules
 from hubbub.web.answers import answer_json, read_json
 from hubbub.web.cards import MOST_CARDS, ORDERS, deal_cards
+from hubbub.web.queries import read_number, read_whole
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.windows import deal_windows
 
@@ -28,7 +29,7 @@ def cards(request: Request) -> Response:
     browsed, query = find_tables(request), request.query_params
     reviewer = query.get("reviewer", "").strip() or None
     skip = frozenset(query.get("skip", "").split(","))
-    count = min(int(query.get("count", 20)), MOST_CARDS)
+    count = min(read_whole(query, "count", 20), MOST_CARDS)
     if query.get("kind") == "window":
         label = query.get("label", "")
         if label not in browsed.tables.labels:
@@ -45,7 +46,7 @@ def cards(request: Request) -> Response:
         chosen,
         order=order,
         count=count,
-        seed=int(query.get("seed", 0)),
+        seed=read_whole(query, "seed", 0),
         reviewer=reviewer,
         skip=skip,
     )
@@ -70,7 +71,7 @@ async def undo_verdict(request: Request) -> Response:
 def verdicts(request: Request) -> Response:
     """What the verdicts give; `precision` asks for the thresholds of a wanted one."""
     browsed, query = find_tables(request), request.query_params
-    wanted = float(query["precision"]) if query.get("precision") else None
+    wanted = read_number(query, "precision") if query.get("precision") else None
     told, sample = browsed.summarise(wanted)
     units = None if sample is None else [sample.units, sample.units_in_all]
     path = str(browsed.tables.path / FOLDER)
@@ -87,7 +88,9 @@ async def save_rules(request: Request) -> Response:
     for label in thresholds:
         if label not in rules:
             raise UsageError(f"class {label[:80]!r}: {suggest_nearest(label, rules)}")
-    changed = {label: rules[label].with_threshold(float(score)).threshold for label, score in thresholds.items()}
+        if not isinstance(thresholds[label], int | float):
+            raise UsageError(f"threshold {str(thresholds[label])[:40]!r} of {label!r}: expected a score")
+    changed = {label: rules[label].with_threshold(score).threshold for label, score in thresholds.items()}
     path = await asyncio.to_thread(write_rules, browsed.tables.path / RULES_FILE, changed)
     command = f"hubbub events {shlex.quote(str(browsed.tables.path))} --rules {shlex.quote(str(path))}"
     return answer_json({"path": str(path), "command": command})

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from hubbub.errors import HubbubError
 from hubbub.labels.reviews.recall import SCORE_EDGES, count_scores
@@ -29,6 +30,7 @@ KEPT_A_UNIT = 4
 """Of these from one unit, so that they come from many recordings."""
 
 _RANGES = 10
+_FILES = "SELECT unit, uri, clip_id, status, duration_s, clip_start_s FROM clips WHERE unit = ? AND status = 'ok'"
 _COLUMNS = ("place", "range", "score", "uri", "start_s", "end_s")
 
 
@@ -91,17 +93,15 @@ class WindowSampler:
 def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
     """Look at the windows of up to `MOST_UNITS` units; those that cannot be read are left out."""
     rng, tables = np.random.default_rng(seed), archive.tables
-    files = archive.ask_frame(
-        "SELECT unit, uri, clip_id, status, duration_s, clip_start_s FROM clips WHERE status = 'ok' ORDER BY unit, n"
-    )
-    units = files["unit"].unique()
+    found = archive.ask("SELECT DISTINCT unit FROM clips WHERE status = 'ok' ORDER BY unit")
+    units = np.array([unit for (unit,) in found], np.int64)
     chosen = np.sort(rng.choice(units, MOST_UNITS, replace=False)) if len(units) > MOST_UNITS else units
     counts = np.zeros((len(tables.labels), len(SCORE_EDGES) - 1), np.int64)
     kept, looked = [pd.DataFrame(columns=[*_COLUMNS])], 0
     for unit in chosen.tolist():
         try:
-            parts = list(iterate_scored_windows(tables, files[files["unit"] == unit]))
-        except (HubbubError, OSError):
+            parts = list(iterate_scored_windows(tables, archive.ask_frame(_FILES, [unit])))
+        except (HubbubError, OSError, pa.ArrowException):
             continue
         looked += 1
         for windows in parts:
@@ -152,8 +152,10 @@ def deal_windows(
     for row in own.to_dict("records"):
         found = archive.ask(
             'SELECT file, uri, clip_id, "group", duration_s, recorded_at FROM clips WHERE uri = ? '
-            "AND ? BETWEEN coalesce(clip_start_s, 0) - 1e-6 AND coalesce(clip_start_s, 0) + duration_s LIMIT 1",
-            [row["uri"], row["start_s"]],
+            "AND status = 'ok' AND coalesce(clip_start_s, 0) <= ? + 1e-6 "
+            "AND coalesce(clip_start_s, 0) + duration_s > ? "
+            "ORDER BY clip_start_s DESC, clip_id LIMIT 1",  # of clips that join the one that begins there
+            [row["uri"], row["start_s"], row["start_s"]],
         )
         if not found:
             continue
