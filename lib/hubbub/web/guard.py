@@ -92,9 +92,9 @@ class Guard:
 
     def _let_in(self, request: Request) -> Response:
         """Keep the token in a cookie that no script reads, and out of the address."""
-        answer = RedirectResponse(
-            str(request.url.remove_query_params("token").replace(scheme="", netloc="")) or "/", 303
-        )
+        query = request.url.remove_query_params("token").query
+        path = "/" + request.url.path.lstrip("/")  # two slashes would name another host
+        answer = RedirectResponse(path + (f"?{query}" if query else ""), 303)
         answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
         return answer
 

@@ -77,6 +77,12 @@ def serve(app: ASGIApp, taken: socket.socket, token: str, *, any_host: bool) -> 
 
     guarded = Guard(app, port=taken.getsockname()[1], token=token, any_host=any_host)
     config = uvicorn.Config(
-        guarded, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3
+        guarded,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=3,
     )
     uvicorn.Server(config).run(sockets=[taken])

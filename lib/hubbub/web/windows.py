@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, LabelsError
 from hubbub.labels.reviews.recall import SCORE_EDGES, count_scores
 from hubbub.labels.reviews.schema import identify_event
 from hubbub.labels.suggestions.windows import ScoredWindows, iterate_scored_windows
@@ -69,11 +69,18 @@ class WindowSampler:
         self._archive = archive
         self._sample: WindowSample | None = None
         self._made_for = -1
+        self._problem: str | None = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def get(self, *, wait: bool = False) -> WindowSample | None:
-        """Return the sample; None while the first is made, unless `wait`."""
+        """Return the sample; None while the first is made, unless `wait`.
+
+        Raises
+        ------
+        LabelsError
+            It could not be made; the next call tries again.
+        """
         with self._lock:
             state = self._archive.state
             is_due = self._sample is None or (self._made_for != state.generation and state.is_complete)
@@ -83,10 +90,16 @@ class WindowSampler:
             thread = self._thread
         if wait and thread is not None and self._sample is None:
             thread.join()
+        if self._sample is None and self._problem is not None:
+            problem, self._problem = self._problem, None
+            raise LabelsError(f"{self._archive.tables.path}: its windows cannot be sampled: {problem}")
         return self._sample
 
     def _make(self, generation: int) -> None:
-        self._sample = sample_windows(self._archive)
+        try:
+            self._sample = sample_windows(self._archive)
+        except Exception as error:  # in a thread, where nobody else would hear of it
+            self._problem = f"{type(error).__name__}: {error}"
         self._made_for = generation
 
 

@@ -22,8 +22,9 @@ from hubbub.web.browsed import BrowsedTables
 from hubbub.web.cards import deal_cards
 from hubbub.web.filters import Filter
 from hubbub.web.server import make_app
+from hubbub.web.windows import deal_windows
 from tests.lib.web.page_server import running
-from tests.lib.web.tables_to_browse import LABELS, make_tables
+from tests.lib.web.tables_to_browse import LABELS, make_file, make_tables, write_unit
 
 
 @pytest.fixture
@@ -156,6 +157,33 @@ def test_windows_are_dealt_from_low_scores_to_high_and_give_recall(client, table
     assert 0.55 < rain["recall"]["value"] < 0.95  # scores are uniform, and as probable as they say: 0.75
 
 
+def test_windows_of_clips_that_join_are_named_by_the_clip_that_they_are_of(tmp_path: Path) -> None:
+    tables = make_tables(tmp_path / "labels", files=0, units=0)
+    uri = {"uri": "long.wav", "duration_s": 10.0, "windows": 5}
+    clips = [make_file(number, **uri, clip_start_s=10.0 * number, clip_end_s=10.0 * number + 10) for number in range(4)]
+    write_unit(tables, 0, clips)
+    write_unit(tables, 1, [make_file(9, **uri | {"duration_s": None}, status="failed", error="x", clip_start_s=40.0)])
+    browsed = BrowsedTables(tables)
+    browsed.refresh()
+    sample = browsed.windows.get(wait=True)
+    assert sample is not None
+    cards = deal_windows(browsed.archive, sample, "dog", count=50, left_out=())
+    assert len(cards) >= 15
+    for card in cards:
+        assert card["clip_id"] == f"{int(card['onset_s'] // 10):032x}"
+    at_seam = [card for card in cards if card["onset_s"] in (10.0, 20.0, 30.0)]
+    assert at_seam
+
+
+def test_a_sample_that_cannot_be_made_is_told(client, browsed, monkeypatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("hubbub.web.windows.sample_windows", lambda archive: 1 / 0)
+        answer = client.get("/api/0/cards?kind=window&label=dog")
+        assert answer.status_code == 400
+        assert "windows cannot be sampled" in answer.json()["error"]
+    assert client.get("/api/0/cards?kind=window&label=dog").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
@@ -166,6 +194,8 @@ def test_windows_are_dealt_from_low_scores_to_high_and_give_recall(client, table
         ({"reviewer": ""}, "expected a name"),
         ({"reviewer": 5}, "expected a name"),
         ({"source": "chance"}, "chance"),
+        ({"score": 10**400}, "cannot be read"),
+        ({"onset_s": 1e300, "offset_s": 1e301}, "cannot be read"),
     ],
 )
 def test_what_is_no_verdict_is_refused_in_words_and_not_kept(changed, why, client, tables) -> None:
@@ -177,7 +207,7 @@ def test_what_is_no_verdict_is_refused_in_words_and_not_kept(changed, why, clien
 
 
 def test_a_request_that_is_no_json_or_too_long_is_refused(client) -> None:
-    for body in (b"{", b"[1]", b" " * (2**20 + 1)):
+    for body in (b"{", b"[1]", b" " * (2**20 + 1), b"[" * 200_000):
         answer = client.post("/api/0/verdicts/add", content=body)
         assert answer.status_code == 400
         assert answer.json()["error"]
@@ -216,7 +246,7 @@ def test_thresholds_are_saved_as_rules_that_events_takes(client, tables) -> None
     assert "--rules" in answer["command"]
 
 
-@pytest.mark.parametrize("thresholds", [{}, None, {"dgo": 0.5}, {"dog": 2.0}, {"dog": "high"}])
+@pytest.mark.parametrize("thresholds", [{}, None, {"dgo": 0.5}, {"dog": 2.0}, {"dog": "high"}, {"dog": None}])
 def test_thresholds_that_are_none_are_refused(thresholds, client, tables) -> None:
     answer = client.post("/api/0/rules", json={"thresholds": thresholds})
     assert answer.status_code == 400
