@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hubbub.errors import HubbubError, UsageError
+from hubbub.errors import HubbubError, LabelsError, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.labels.references import Reference, match_reference
 from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.reviews.reading import current_verdicts, list_parts, read_reviews
 from hubbub.labels.reviews.schema import REVIEW_SCHEMA, Verdict, identify_event
 from hubbub.labels.reviews.summary import ReviewSummary, summarise_reviews
-from hubbub.labels.tables import LabelTables
+from hubbub.labels.tables import LabelTables, is_labels
 from hubbub.store.features import FeatureStore
 from hubbub.web.archive import Archive
 from hubbub.web.curves import ScoreReader
@@ -131,6 +131,19 @@ class BrowsedTables:
                 self._read_reviews()
                 self._reviews_of = seen
 
+    def check_there(self) -> None:
+        """Refuse to write where the tables were: a folder that was removed, or a drive that is not mounted, stays so.
+
+        Raises
+        ------
+        LabelsError
+            The tables are not there any more.
+        UsageError
+            Their bucket cannot be reached.
+        """
+        if not is_labels(self.tables.path):
+            raise LabelsError(f"{self.tables.path} holds no label tables any more; nothing is written there")
+
     def add_verdict(self, reviewer: str, given: Mapping[str, Any]) -> None:
         """Keep a verdict; it is on the disk when this returns.
 
@@ -140,13 +153,17 @@ class BrowsedTables:
             It is none, or of a recording that the tables do not hold.
         StorageError
             It cannot be written.
+        LabelsError
+            As `check_there`.
         """
         verdict = self._read_verdict(given)
+        self.check_there()
         self._journal(reviewer).add(verdict)
         self._note(reviewer, verdict)
 
     def undo_verdict(self, reviewer: str, event: str) -> None:
-        """Take a reviewer's verdict back; errors of `ReviewJournal.undo`."""
+        """Take a reviewer's verdict back; errors of `ReviewJournal.undo` and `check_there`."""
+        self.check_there()
         self._journal(reviewer).undo(event)
         with self._lock, self.archive.open_cursor() as cursor:
             cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [event, reviewer.strip()])

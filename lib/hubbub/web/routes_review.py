@@ -91,6 +91,7 @@ async def save_rules(request: Request) -> Response:
         if not isinstance(thresholds[label], int | float):
             raise UsageError(f"threshold {str(thresholds[label])[:40]!r} of {label!r}: expected a score")
     changed = {label: rules[label].with_threshold(score).threshold for label, score in thresholds.items()}
+    await asyncio.to_thread(browsed.check_there)
     path = await asyncio.to_thread(write_rules, browsed.tables.path / RULES_FILE, changed)
     command = f"hubbub events {shlex.quote(str(browsed.tables.path))} --rules {shlex.quote(str(path))}"
     return answer_json({"path": str(path), "command": command})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -234,6 +235,20 @@ def check_full_disk(client: httpx.Client, tables: LabelTables, full_disk: Path) 
     filler.unlink()
     assert client.post("/api/0/verdicts/add", json=say(card, "yes")).status_code == 200
     assert len(read_reviews(tables.path)) == 1
+
+
+def test_nothing_is_written_where_the_tables_were_removed(client, tables) -> None:
+    (card,) = client.get("/api/0/cards?count=1").json()["cards"]
+    assert client.post("/api/0/verdicts/add", json=say(card, "yes")).status_code == 200
+    shutil.rmtree(tables.path)
+    undone = {"reviewer": "ada", "event": card["event"]}
+    posts = {"verdicts/add": say(card, "no"), "verdicts/undo": undone, "rules": {"thresholds": {"dog": 0.8}}}
+    for path, given in posts.items():
+        answer = client.post(f"/api/0/{path}", json=given)
+        assert answer.status_code == 400
+        assert "holds no label tables any more" in answer.json()["error"]
+    assert not Path(str(tables.path)).exists()
+    assert client.get("/api/0/summary").status_code == 200
 
 
 def test_thresholds_are_saved_as_rules_that_events_takes(client, tables) -> None:
