@@ -7,6 +7,7 @@ many did.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ KEPT = 40
 
 KEPT_A_UNIT = 4
 """Of these from one unit, so that they come from many recordings."""
+
+RESTS = 10
+"""How many times as long as a sample took none is made, while tables grow every few seconds."""
 
 _RANGES = 10
 _FILES = "SELECT unit, uri, clip_id, status, duration_s, clip_start_s FROM clips WHERE unit = ? AND status = 'ok'"
@@ -63,12 +67,12 @@ class WindowSample:
 
 
 class WindowSampler:
-    """Samples the windows of label tables in the background, anew where the tables have changed much."""
+    """Samples the windows of label tables in the background, anew where the tables have changed."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._sample: WindowSample | None = None
-        self._made_for = -1
+        self._made_for, self._rests_until = -1, 0.0
         self._problem: str | None = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -83,7 +87,8 @@ class WindowSampler:
         """
         with self._lock:
             state = self._archive.state
-            is_due = self._sample is None or (self._made_for != state.generation and state.is_complete)
+            has_changed = self._made_for != state.generation and state.is_complete
+            is_due = self._sample is None or (has_changed and time.monotonic() >= self._rests_until)
             if is_due and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._make, args=(state.generation,), daemon=True)
                 self._thread.start()
@@ -96,11 +101,13 @@ class WindowSampler:
         return self._sample
 
     def _make(self, generation: int) -> None:
+        started = time.monotonic()
         try:
             self._sample = sample_windows(self._archive)
         except Exception as error:  # in a thread, where nobody else would hear of it
             self._problem = f"{type(error).__name__}: {error}"
-        self._made_for = generation
+        self._made_for, ended = generation, time.monotonic()
+        self._rests_until = ended + RESTS * (ended - started)
 
 
 def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
@@ -128,15 +135,20 @@ def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
 
 def _keep_some(windows: ScoredWindows, rng: np.random.Generator) -> pd.DataFrame:
     """Keep up to `KEPT_A_UNIT` windows for each label and range of scores."""
-    tables = []
-    for place in range(windows.scores.shape[1]):
-        own = windows.scores[:, place]
-        ranges = np.clip((own * _RANGES).astype(int), 0, _RANGES - 1)
-        order = rng.permutation(len(own))
-        rows = np.concatenate([order[ranges[order] == part][:KEPT_A_UNIT] for part in np.unique(ranges)])
-        columns = (place, ranges[rows], own[rows], windows.uri[rows], windows.start_s[rows], windows.end_s[rows])
-        tables.append(pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True))))
-    return pd.concat(tables, ignore_index=True)
+    order = rng.permutation(len(windows))
+    scores = np.nan_to_num(windows.scores[order])
+    ranges = np.clip((scores * _RANGES).astype(np.int8), 0, _RANGES - 1)
+    found = [_find_first(ranges, part) for part in range(_RANGES)]
+    row, place, part = (np.concatenate(values) for values in zip(*found, strict=True))
+    columns = (place, part, scores[row, place], *(values[order[row]] for values in (windows.uri, windows.start_s)))
+    return pd.DataFrame(dict(zip(_COLUMNS, (*columns, windows.end_s[order[row]]), strict=True)))
+
+
+def _find_first(ranges: npt.NDArray[np.int8], part: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """The first `KEPT_A_UNIT` windows of each label in one range of scores: row, place of the label, range."""
+    is_in = ranges == part
+    row, place = np.nonzero(is_in & (np.cumsum(is_in, axis=0, dtype=np.int32) <= KEPT_A_UNIT))
+    return row, place, np.full(len(row), part)
 
 
 def _thin(kept: list[pd.DataFrame], rng: np.random.Generator) -> pd.DataFrame:

@@ -18,12 +18,13 @@ from hubbub.errors import UsageError
 from hubbub.labels.reviews.reading import current_verdicts, read_reviews
 from hubbub.labels.reviews.schema import identify_events
 from hubbub.labels.rule_files import read_rules
+from hubbub.labels.suggestions.windows import ScoredWindows
 from hubbub.labels.tables import LabelTables
 from hubbub.web.browsed import BrowsedTables
 from hubbub.web.cards import deal_cards
 from hubbub.web.filters import Filter
 from hubbub.web.server import make_app
-from hubbub.web.windows import deal_windows
+from hubbub.web.windows import KEPT_A_UNIT, _keep_some, deal_windows
 from tests.lib.web.page_server import running
 from tests.lib.web.tables_to_browse import LABELS, make_file, make_tables, write_unit
 
@@ -267,3 +268,18 @@ def test_thresholds_that_are_none_are_refused(thresholds, client, tables) -> Non
     assert answer.status_code == 400
     assert answer.json()["error"]
     assert not (Path(str(tables.path)) / "rules.yaml").exists()
+
+
+def test_a_few_windows_of_each_class_and_tenth_are_kept_of_a_unit() -> None:
+    rng, count = np.random.default_rng(0), 300
+    scores = rng.beta(0.4, 2, (count, 5)).astype(np.float32)
+    scores[0, 0] = np.nan  # which counts as 0
+    start_s = np.arange(count, dtype=float)
+    windows = ScoredWindows(np.full(count, "a.wav", object), start_s, start_s + 1, scores, scores)
+    kept = _keep_some(windows, rng)
+    for row in kept.to_dict("records"):
+        score = np.nan_to_num(scores[int(row["start_s"]), row["place"]])
+        assert (row["score"], row["range"], row["end_s"]) == (score, min(9, int(score * 10)), row["start_s"] + 1)
+    for (place, part), own in kept.groupby(["place", "range"]):
+        all_of_it = np.clip((np.nan_to_num(scores[:, place]) * 10).astype(int), 0, 9) == part
+        assert len(own) == own["start_s"].nunique() == min(KEPT_A_UNIT, all_of_it.sum())
