@@ -97,7 +97,7 @@ class Archive:
         self._loaded: dict[int, Stamp] = {}
         self._listed = 0
         self._problems: dict[int, tuple[Stamp, str]] = {}
-        self._generation = 0
+        self._generation, self._is_closing = 0, False
         self._refreshing, self._snapshot = threading.Lock(), Snapshot(tables, timezone)
 
     @property
@@ -157,6 +157,8 @@ class Archive:
             self._remove(set(gone).difference(listed))
             wanted = sorted(unit for unit in wanted if self._loaded.get(unit) != listed[unit])
             for first in range(0, len(wanted), UNITS_AT_ONCE):
+                if self._is_closing:
+                    break
                 self._replace(wanted[first : first + UNITS_AT_ONCE], listed)
             self._generation += self._problems != problems
             if wanted and self.state.is_complete and not self._problems:
@@ -164,7 +166,8 @@ class Archive:
             return self._generation != before
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Let go of the memory; reading that goes on ends after the units it is at."""
+        self._is_closing = True
         with self._refreshing:
             self._db.close()
             self._overflow.cleanup()

@@ -95,11 +95,11 @@ class BrowsedTables:
     def stop(self) -> None:
         """End the thread, and write what journals hold together."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(timeout=10)
         for journal in self._journals.values():
             journal.close()
         self.archive.close()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
 
     def refresh(self) -> None:
         """Look once for what is new; trouble of the moment is told, not raised."""
@@ -166,8 +166,10 @@ class BrowsedTables:
         self.check_there()
         self._journal(reviewer).undo(event)
         with self._lock, self.archive.open_cursor() as cursor:
+            cursor.begin()
             cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [event, reviewer.strip()])
             _match_events(cursor)
+            cursor.commit()
 
     def summarise(self, precision: float | None) -> tuple[ReviewSummary, WindowSample | None]:
         """What the verdicts give, and the windows that recall is told by; the last answer is kept.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -76,8 +78,6 @@ def test_effort_is_what_a_clock_in_the_zone_shows(zone: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("machine", ["America/New_York", "Asia/Kolkata"])
 def test_this_machines_zone_changes_nothing(machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     monkeypatch.setenv("TZ", machine)
     time.tzset()
     try:
@@ -307,3 +307,23 @@ def test_tables_in_a_bucket_that_goes_away_and_comes_back(s3: str, tmp_path: Pat
         assert browsed.archive.state.problems == ()
         assert count_events(browsed.archive) == len(tables.events())
     assert set(browsed.archive.carried) == {"city", "latitude", "longitude"}
+
+
+def test_a_server_that_ends_does_not_wait_for_ten_thousand_units(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hubbub.web.archive.UNITS_AT_ONCE", 1)
+    browsed = BrowsedTables(make_tables(tmp_path / "labels", files=12, units=12))
+    read, began = browsed.archive._insert, threading.Event()
+
+    def read_slowly(*given: Any) -> None:
+        read(*given)
+        began.set()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(browsed.archive, "_insert", read_slowly)
+    browsed.start()
+    assert began.wait(10)
+    started = time.monotonic()
+    browsed.stop()
+    assert time.monotonic() - started < 3
+    assert browsed._thread is not None
+    assert not browsed._thread.is_alive()
