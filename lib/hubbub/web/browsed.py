@@ -204,7 +204,9 @@ class BrowsedTables:
         generation = self.archive.state.generation
         if self._reference is None or self._truth_of == generation:
             return
-        rows = self.archive.ask("SELECT uri, sum(duration_s) FROM clips WHERE status = 'ok' GROUP BY uri")
+        rows = self.archive.ask(
+            "SELECT uri, max(coalesce(clip_start_s, 0) + duration_s) FROM clips WHERE status = 'ok' GROUP BY uri"
+        )
         files = pd.DataFrame(rows, columns=["uri", "duration_s"])
         self.truth = match_reference(self._reference, files, self.tables.labels).events if len(files) else None
         self._truth_of = generation

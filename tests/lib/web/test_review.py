@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from hubbub.errors import UsageError
+from hubbub.labels.references import Reference
 from hubbub.labels.reviews.reading import current_verdicts, read_reviews
 from hubbub.labels.reviews.schema import identify_events
 from hubbub.labels.rule_files import read_rules
@@ -283,3 +284,20 @@ def test_a_few_windows_of_each_class_and_tenth_are_kept_of_a_unit() -> None:
     for (place, part), own in kept.groupby(["place", "range"]):
         all_of_it = np.clip((np.nan_to_num(scores[:, place]) * 10).astype(int), 0, 9) == part
         assert len(own) == own["start_s"].nunique() == min(KEPT_A_UNIT, all_of_it.sum())
+
+
+def test_truth_of_a_segment_lies_where_the_recording_has_it(tmp_path: Path) -> None:
+    tables = make_tables(tmp_path / "labels", files=0, units=0)
+    segment = make_file(0, uri="long.wav", clip_start_s=3000.0, clip_end_s=3030.0)
+    write_unit(tables, 0, [make_file(1, uri="long.wav"), segment])
+    truth = pd.DataFrame([("long.wav", "dog", 3005.0, 3006.0)], columns=["uri", "label", "onset_s", "offset_s"])
+    browsed = BrowsedTables(tables, reference=Reference(truth))
+    browsed.refresh()
+    assert browsed.truth is not None
+    assert browsed.truth["onset_s"].tolist() == [3005.0]
+    shown = browsed.truth
+    browsed.refresh()
+    assert browsed.truth is shown  # matched once, not every few seconds
+    write_unit(tables, 1, [make_file(2)])
+    browsed.refresh()
+    assert browsed.truth is not shown
