@@ -121,7 +121,7 @@ def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
     for unit in chosen.tolist():
         try:
             parts = list(iterate_scored_windows(tables, archive.ask_frame(_FILES, [unit])))
-        except (HubbubError, OSError, pa.ArrowException):
+        except (HubbubError, OSError, ValueError, pa.ArrowException):
             continue
         looked += 1
         for windows in parts:
