@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Sequence
 
@@ -64,9 +65,11 @@ def open_socket(host: str, port: int) -> socket.socket:
         taken.listen(128)  # who comes before the application is ready waits
     except (OSError, OverflowError) as error:
         taken.close()
+        why = getattr(error, "strerror", None) or error
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise UsageError(f"cannot listen on {host}: {why}; expected an address of this machine as --host") from None
         raise UsageError(
-            f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}; give another --port, "
-            "or 0 for one that is free"
+            f"cannot listen on {host} port {port}: {why}; give another --port, or 0 for one that is free"
         ) from None
     return taken
 

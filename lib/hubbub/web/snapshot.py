@@ -70,7 +70,7 @@ class Snapshot:
             return
         import duckdb
 
-        number = secrets.randbits(48)
+        number, is_whole = secrets.randbits(48), False
         with contextlib.suppress(HubbubError, OSError, duckdb.Error), db.cursor() as cursor:
             self._folder.mkdir(exist_ok=True)
             cursor.begin()  # all tables as they are at one moment
@@ -79,13 +79,11 @@ class Snapshot:
                     cursor.execute(f"COPY {table} TO '{_escape(partial)}' (FORMAT parquet)")
             cursor.commit()
             write_json(self._folder / "current.json", self._made_of | {"number": number, "stamps": stamps})
-            self._remove_others(number)
-
-    def _remove_others(self, number: int) -> None:
+            is_whole = True
         with contextlib.suppress(OSError):
             for name in os.listdir(self._folder):
-                if name.endswith(".parquet") and not name.startswith(f"{number}-"):
-                    (self._folder / name).unlink()  # type: ignore[operator]
+                if name.endswith(".parquet") and name.startswith(f"{number}-") != is_whole:  # the others, or its own
+                    (self._folder / name).unlink()
 
 
 def _read_tables(db: duckdb.DuckDBPyConnection, paths: Mapping[str, Path]) -> None:

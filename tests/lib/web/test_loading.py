@@ -20,6 +20,7 @@ from hubbub.errors import UsageError
 from hubbub.io.paths import parse_path
 from hubbub.labels.tables import LabelTables, create_labels, open_labels
 from hubbub.web.answers import answer_json
+from hubbub.web import snapshot
 from hubbub.web.archive import Archive
 from hubbub.web.browsed import BrowsedTables
 from hubbub.web.filters import list_columns, parse_filter
@@ -257,8 +258,14 @@ def test_a_torn_copy_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_copy_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hubbub.web.snapshot.WORTH_S", 0.0)
     tables = make_tables(tmp_path / "labels", files=6, units=3)
-    monkeypatch.setattr("hubbub.web.snapshot._escape", lambda path: f"{path}/not/there")
-    assert count_events(show(tables).archive) == len(tables.events())
+    escape = snapshot._escape
+    for torn in ("clips", "events"):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                snapshot, "_escape", lambda path, torn=torn: escape(path / "no") if torn in path.name else escape(path)
+            )
+            assert count_events(show(tables).archive) == len(tables.events())
+        assert os.listdir(Path(str(tables.path)) / ".browse") == []
 
 
 def test_nothing_is_written_where_the_server_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
