@@ -19,8 +19,8 @@ import pytest
 from hubbub.errors import UsageError
 from hubbub.io.paths import parse_path
 from hubbub.labels.tables import LabelTables, create_labels, open_labels
-from hubbub.web.answers import answer_json
 from hubbub.web import snapshot
+from hubbub.web.answers import answer_json
 from hubbub.web.archive import Archive
 from hubbub.web.browsed import BrowsedTables
 from hubbub.web.filters import list_columns, parse_filter
