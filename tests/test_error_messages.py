@@ -83,6 +83,7 @@ def is_made_elsewhere(text: str) -> bool:
 
 MESSAGES = [message for message in messages() if not is_made_elsewhere(message.text)]
 NOTHING_TO_NAME = {
+    "--from-reviews needs the precision that thresholds shall give: say --precision 0.9 with it",
     "the client is closed",  # an object without a name
     "the client is asynchronous",
     "the evaluation was not written",

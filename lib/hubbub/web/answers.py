@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hubbub.errors import AudioError, HubbubError, StorageError
+from hubbub.errors import AudioError, HubbubError, LabelsError, StorageError
 from hubbub.web.sound import parse_range
 
 MOST_BODY_BYTES = 2**20
@@ -26,7 +26,7 @@ def answer_json(data: Any, status: int = 200) -> Response:
 
 
 def make_plain(data: Any) -> Any:
-    """The same as JSON knows it: None for NaN and NaT, text for times, lists for arrays."""
+    """The same as JSON knows it: None for NaN and NaT, lists for arrays, text for times and all else."""
     if isinstance(data, dict):
         return {str(name): make_plain(value) for name, value in data.items()}
     if isinstance(data, list | tuple | set):
@@ -37,9 +37,9 @@ def make_plain(data: Any) -> Any:
         return make_plain(data.item())
     if isinstance(data, float):
         return data if math.isfinite(data) else None
-    if isinstance(data, datetime | date):
+    if isinstance(data, datetime | date | time):
         return data.isoformat() if data == data else None  # NaT equals nothing, itself neither
-    return data
+    return data if data is None or isinstance(data, str | int) else str(data)
 
 
 def answer_bytes(request: Request, data: bytes, kind: str) -> Response:
@@ -65,15 +65,22 @@ async def read_json(request: Request) -> dict[str, Any]:
         body += part
         if len(body) > MOST_BODY_BYTES:
             raise ValueError(f"expected {MOST_BODY_BYTES} bytes at most")
-    data = json.loads(body)
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise ValueError("expected JSON of less depth") from None
     if not isinstance(data, dict):
         raise ValueError("expected a JSON object")
     return data
 
 
+_STATUS = {StorageError: 507, AudioError: 422, LabelsError: 409}
+"""What a page may ask again, or wait for; of all else (400) it was asked wrongly."""
+
+
 async def explain_error(request: Request, error: Exception) -> Response:
     """Answer to an error that hubbub raised: its words, and whose fault it is."""
-    status = 507 if isinstance(error, StorageError) else 422 if isinstance(error, AudioError) else 400
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
     return answer_json({"error": str(error), "kind": type(error).__name__}, status)
 
 

@@ -6,6 +6,7 @@
     events   n, clip (clips.n), label (names.code), onset_s, offset_s, peak, mean, bin (of the peak, 0 to 99), day, hour
     names    code, label
     effort   clip, day, hour, seconds: when there was audio that was analysed
+    superseded   unit, by_unit: some clips of a unit do not count, because another tried them again
 
 A unit enters whole or not at all, in one transaction with the units read beside it.
 """
@@ -13,6 +14,7 @@ A unit enters whole or not at all, in one transaction with the units read beside
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, UsageError
 from hubbub.io.paths import StoragePath, is_local
+from hubbub.io.retry import is_transient
 from hubbub.labels.tables import LabelTables, open_labels
-from hubbub.store.parts import concatenate_tables, part_path, read_part
+from hubbub.web.loading import OWN_COLUMNS, create_tables, delete_units, find_superseded, stage_units, take_staged
 from hubbub.web.snapshot import Snapshot
 from hubbub.web.stamps import Stamp, list_stamps
 
@@ -40,50 +43,6 @@ THREADS = 2
 
 MEMORY = "512MB"
 """What DuckDB may take."""
-
-OWN_COLUMNS = {
-    "n": "BIGINT",
-    "unit": "BIGINT",
-    "file": "VARCHAR",
-    "uri": "VARCHAR",
-    "clip_id": "VARCHAR",
-    "status": "VARCHAR",
-    "error": "VARCHAR",
-    "attempts": "INTEGER",
-    "duration_s": "DOUBLE",
-    "sample_rate": "INTEGER",
-    "channels": "INTEGER",
-    "windows": "INTEGER",
-    "version": "VARCHAR",
-    "recorded_at": "BIGINT",
-    "clip_start_s": "DOUBLE",
-    "clip_end_s": "DOUBLE",
-    "group": "VARCHAR",
-}
-"""Columns of `clips` that are always there; carried ones follow."""
-
-# A clip divided at full hours: an hour of audio that began at half past is two rows.
-_EFFORT = """
-INSERT INTO effort
-SELECT * FROM (SELECT clip, moment::DATE, hour(moment),
-  greatest(0.0, epoch(least(stop, hour_start + INTERVAL 1 HOUR) - greatest(start, hour_start))) AS seconds
-FROM (
-  SELECT clip, start, stop, hour_start, hour_start AT TIME ZONE ? AS moment
-  FROM (
-    SELECT clip, start, stop, unnest(generate_series(date_trunc('hour', start), stop, INTERVAL 1 HOUR)) AS hour_start
-    FROM (
-      SELECT clips.n AS clip, f.recorded_at + to_microseconds((coalesce(f.clip_start_s, 0) * 1e6)::BIGINT) AS start,
-        start + to_microseconds((f.duration_s * 1e6)::BIGINT) AS stop
-      FROM staged_files f JOIN clips ON clips.clip_id = f.clip_id AND clips.unit = f.unit
-      WHERE f.status = 'ok' AND f.recorded_at IS NOT NULL AND f.duration_s BETWEEN 0 AND 31622400
-    )
-  )
-)) WHERE seconds > 0
-"""
-
-_LEFT_OUT = {"mean_scores", "peak_scores"}
-_FILE = "md5(uri)[1:16]"
-"""What the page calls a recording by: no path."""
 
 
 @dataclass(frozen=True)
@@ -128,28 +87,23 @@ class Archive:
         self.tables, self.timezone = tables, timezone
         # No extension is fetched: what DuckDB has in itself is enough, and the page asks no network.
         config: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-        self._db = duckdb.connect(config=config | {"threads": str(THREADS), "memory_limit": MEMORY})
+        config |= {"threads": str(THREADS), "memory_limit": MEMORY}
+        self._overflow = tempfile.TemporaryDirectory(prefix="hubbub-browse-", ignore_cleanup_errors=True)
+        self._db = duckdb.connect(config=config | {"temp_directory": self._overflow.name})
+        _set_timezone(self._db, timezone)
         if not is_local(tables.path):
             self._db.register_filesystem(tables.path.fs)
-        columns = ", ".join(f'"{name}" {kind}' for name, kind in OWN_COLUMNS.items())
-        self._db.execute(f"CREATE TABLE clips ({columns})")
-        self._db.execute(
-            "CREATE TABLE events (n BIGINT, clip BIGINT, label SMALLINT, onset_s DOUBLE, offset_s DOUBLE, peak FLOAT, "
-            "mean FLOAT, bin TINYINT, day DATE, hour TINYINT)"
-        )
-        self._db.execute("CREATE TABLE names (code SMALLINT, label VARCHAR)")
-        self._db.execute("CREATE TABLE effort (clip BIGINT, day DATE, hour TINYINT, seconds DOUBLE)")
-        self._db.execute("CREATE SEQUENCE numbers")
+        create_tables(self._db)
         self._loaded: dict[int, Stamp] = {}
         self._listed = 0
         self._problems: dict[int, tuple[Stamp, str]] = {}
-        self._generation = 0
+        self._generation, self._is_closing = 0, False
         self._refreshing, self._snapshot = threading.Lock(), Snapshot(tables, timezone)
 
     @property
     def state(self) -> LoadState:
         """How far the tables are read."""
-        problems = tuple(reason for _, reason in self._problems.values())
+        problems = tuple(reason for _, reason in list(self._problems.values()))
         return LoadState(self._listed, len(self._loaded) + len(problems), problems, self._generation)
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -196,21 +150,27 @@ class Archive:
             if not self._loaded and self._generation == 0:
                 self._read_snapshot(listed)
             gone = [unit for unit in self._loaded if self._loaded[unit] != listed.get(unit)]
+            problems = self._problems
             self._problems = {unit: held for unit, held in self._problems.items() if listed.get(unit) == held[0]}
             wanted = [unit for unit in listed if unit not in self._problems]
-            wanted = sorted(unit for unit in wanted if self._loaded.get(unit) != listed[unit])
             started = time.monotonic()
             self._remove(set(gone).difference(listed))
+            wanted = sorted(unit for unit in wanted if self._loaded.get(unit) != listed[unit])
             for first in range(0, len(wanted), UNITS_AT_ONCE):
-                some = wanted[first : first + UNITS_AT_ONCE]
-                self._replace({unit: listed[unit] for unit in some})
+                if self._is_closing:
+                    break
+                self._replace(wanted[first : first + UNITS_AT_ONCE], listed)
+            self._generation += self._problems != problems
             if wanted and self.state.is_complete and not self._problems:
                 self._snapshot.write(self._db, self._loaded, took_s=time.monotonic() - started)
             return self._generation != before
 
     def close(self) -> None:
-        """Let go of the memory."""
-        self._db.close()
+        """Let go of the memory; reading that goes on ends after the units it is at."""
+        self._is_closing = True
+        with self._refreshing:
+            self._db.close()
+            self._overflow.cleanup()
 
     @contextlib.contextmanager
     def open_cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -229,53 +189,51 @@ class Archive:
             self._generation += 1
 
     def _remove(self, units: set[int]) -> None:
+        """Remove units, and forget those whose clips count again, so that they are read anew."""
         if not units:
             return
         with self._transaction() as cursor:
-            _delete(cursor, units)
-        for unit in units:
+            again = find_superseded(cursor, units)
+            delete_units(cursor, units)
+        for unit in units | again:
             self._loaded.pop(unit, None)
         self._generation += 1
 
-    def _replace(self, stamps: dict[int, Stamp]) -> None:
+    def _replace(self, units: list[int], listed: dict[int, Stamp]) -> None:
         """Read units in place of what they held before."""
         import duckdb
 
         try:
-            self._insert(list(stamps))
-            self._loaded |= stamps
-        except duckdb.Error:
-            self._replace_one_by_one(stamps)
-        self._generation += 1
+            self._insert(units, listed)
+        except (duckdb.Error, OSError):
+            self._replace_one_by_one(units, listed)
 
-    def _replace_one_by_one(self, stamps: dict[int, Stamp]) -> None:
+    def _replace_one_by_one(self, units: list[int], listed: dict[int, Stamp]) -> None:
         """Find the unit that cannot be read; the others are read all the same."""
-        for unit, stamp in stamps.items():
+        import duckdb
+
+        for unit in units:
             try:
                 for folder in ("files", "events"):
                     self.tables.read_part(folder, unit)
-                self._insert([unit], arrow=True)
-                self._loaded[unit] = stamp
-            except (HubbubError, OSError, pa.ArrowException) as error:
-                self._problems[unit] = stamp, str(error)
+                self._insert([unit], listed, arrow=True)
+            except UsageError as error:  # of a bucket: one that is away is asked again, not once for each unit
+                if is_transient(error):
+                    raise
+                self._problems[unit] = ("", ""), str(error)
+            except (HubbubError, OSError, pa.ArrowException, duckdb.Error) as error:
+                self._problems[unit] = listed[unit], _explain(error, self.tables.path, unit)
 
-    def _insert(self, units: list[int], *, arrow: bool = False) -> None:
+    def _insert(self, units: list[int], listed: dict[int, Stamp], *, arrow: bool = False) -> None:
+        """Read units, and with them those whose clips count again without what they held before."""
         with self._transaction() as cursor:
-            _delete(cursor, set(units))
-            for folder in ("files", "events"):
-                if arrow:
-                    cursor.register("staged_arrow", _read_parts(self.tables.path / folder, units))
-                    cursor.execute(f"CREATE OR REPLACE TEMP TABLE staged_{folder} AS SELECT * FROM staged_arrow")
-                    cursor.unregister("staged_arrow")
-                else:
-                    names = [str(part_path(self.tables.path / folder, unit)) for unit in units]
-                    cursor.execute(
-                        f"CREATE OR REPLACE TEMP TABLE staged_{folder} AS "
-                        "SELECT *, regexp_extract(filename, '([0-9]+).parquet$', 1)::BIGINT AS unit "
-                        "FROM read_parquet(?, union_by_name=true, filename=true)",
-                        [names],
-                    )
-            _take_staged(cursor, self.timezone)
+            again = find_superseded(cursor, units).intersection(listed).difference(self._problems)
+            units = [*units, *sorted(again)]
+            delete_units(cursor, units)
+            stage_units(cursor, self.tables.path, units, arrow=arrow)
+            take_staged(cursor, units, self.timezone)
+        self._loaded |= {unit: listed[unit] for unit in units}
+        self._generation += 1
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -289,68 +247,16 @@ class Archive:
                 raise
 
 
-def _read_parts(folder: StoragePath, units: list[int]) -> pa.Table:
-    tables = []
-    for unit in units:
-        table, _ = read_part(folder, unit)
-        table = table.drop_columns(
-            [name for name in _LEFT_OUT if name in table.column_names]
-        )  # DuckDB takes no float16
-        tables.append(table.append_column("unit", pa.repeat(pa.scalar(unit, pa.int64()), table.num_rows)))
-    return concatenate_tables(tables)
+def _set_timezone(db: duckdb.DuckDBPyConnection, timezone: str) -> None:
+    """Let times be told in the page's zone, whatever this machine's is."""
+    import duckdb
+
+    try:
+        db.execute("SET GLOBAL TimeZone = ?", [timezone])
+        db.execute("SELECT now() AT TIME ZONE ?", [timezone])
+    except duckdb.Error:
+        raise UsageError(f"time zone {timezone!r}: expected a name such as Europe/Berlin or UTC") from None
 
 
-def _delete(cursor: duckdb.DuckDBPyConnection, units: set[int]) -> None:
-    for table in ("events", "effort"):
-        of_units = "SELECT n FROM clips WHERE unit IN (SELECT unnest(?))"
-        cursor.execute(f"DELETE FROM {table} WHERE clip IN ({of_units})", [[*units]])
-    cursor.execute("DELETE FROM clips WHERE unit IN (SELECT unnest(?))", [[*units]])
-
-
-def _take_staged(cursor: duckdb.DuckDBPyConnection, timezone: str) -> None:
-    """Move staged rows into the tables; of a clip that was tried again the newest attempt alone counts."""
-    found = cursor.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'staged_files'")
-    kinds = {name: kind for name, kind in found.fetchall() if name not in _LEFT_OUT | {"filename"}}
-    held = {name for (name,) in _columns(cursor, "clips")}
-    for name, kind in kinds.items():
-        if name not in held:
-            cursor.execute(f"ALTER TABLE clips ADD COLUMN {quote(name)} {'VARCHAR' if kind == 'NULL' else kind}")
-    carried = [name for name in kinds if name not in OWN_COLUMNS]
-    own = [name for name in OWN_COLUMNS if name not in ("n", "file", "recorded_at")]
-    into = ", ".join(quote(name) for name in ("n", "file", "recorded_at", *own, *carried))
-    took = ", ".join(quote(name) for name in (*own, *carried))
-    cursor.execute(
-        f"INSERT INTO clips ({into}) "
-        f"SELECT nextval('numbers'), {_FILE}, epoch_us(recorded_at), {took} FROM staged_files"
-    )
-    cursor.execute(
-        "INSERT INTO names SELECT (SELECT coalesce(max(code), -1) FROM names) + row_number() OVER (), label FROM "
-        "(SELECT DISTINCT label FROM staged_events WHERE label NOT IN (SELECT label FROM names))"
-    )
-    cursor.execute(
-        "INSERT INTO events SELECT nextval('numbers'), clip, code, onset_s, offset_s, peak, mean, "
-        "least(99, floor(peak * 100)), moment::DATE, hour(moment) "
-        "FROM (SELECT clips.n AS clip, e.*, names.code, e.onset_at AT TIME ZONE ? AS moment FROM staged_events e "
-        "JOIN clips ON clips.clip_id = e.clip_id AND clips.unit = e.unit JOIN names ON names.label = e.label)",
-        [timezone],
-    )
-    cursor.execute(_EFFORT, [timezone])
-    cursor.execute(
-        "CREATE OR REPLACE TEMP TABLE superseded AS SELECT n FROM clips WHERE clip_id IN (SELECT clip_id FROM "
-        "staged_files) QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY attempts DESC, unit DESC) > 1"
-    )
-    if cursor.execute("SELECT count(*) FROM superseded").fetchone() != (0,):
-        for table in ("events", "effort"):
-            cursor.execute(f"DELETE FROM {table} WHERE clip IN (SELECT n FROM superseded)")
-        cursor.execute("DELETE FROM clips WHERE n IN (SELECT n FROM superseded)")
-    for name in ("staged_files", "staged_events", "superseded"):
-        cursor.execute(f"DROP TABLE {name}")
-
-
-def _columns(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str]]:
-    return cursor.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table]).fetchall()
-
-
-def quote(name: str) -> str:
-    """A column's name as SQL takes it, whatever it is."""
-    return '"' + name.replace('"', '""') + '"'
+def _explain(error: Exception, path: StoragePath, unit: int) -> str:
+    return str(error) if isinstance(error, HubbubError) else f"{path}: unit {unit:08d} cannot be read ({error})"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hubbub.errors import HubbubError, UsageError
+from hubbub.errors import HubbubError, LabelsError, UsageError
 from hubbub.io.paths import StoragePath
 from hubbub.labels.references import Reference, match_reference
 from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.reviews.reading import current_verdicts, list_parts, read_reviews
 from hubbub.labels.reviews.schema import REVIEW_SCHEMA, Verdict, identify_event
 from hubbub.labels.reviews.summary import ReviewSummary, summarise_reviews
-from hubbub.labels.tables import LabelTables
+from hubbub.labels.tables import LabelTables, is_labels
 from hubbub.store.features import FeatureStore
 from hubbub.web.archive import Archive
 from hubbub.web.curves import ScoreReader
@@ -66,6 +67,7 @@ class BrowsedTables:
         self.scores, self.windows = ScoreReader(), WindowSampler(self.archive)
         self._root, self._reference = root, reference
         self.truth: pd.DataFrame | None = None
+        self._truth_of = -1
         self.notes: tuple[str, ...] = ()
         self.reviews = REVIEW_SCHEMA.empty_table().to_pandas()
         self._reviews_of: tuple[list[str], int] | None = None
@@ -93,10 +95,11 @@ class BrowsedTables:
     def stop(self) -> None:
         """End the thread, and write what journals hold together."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(timeout=10)
         for journal in self._journals.values():
             journal.close()
+        self.archive.close()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
 
     def refresh(self) -> None:
         """Look once for what is new; trouble of the moment is told, not raised."""
@@ -106,6 +109,8 @@ class BrowsedTables:
                 look()
             except (HubbubError, OSError) as error:
                 troubles.append(str(error))
+            except Exception as error:  # whatever it is: what is shown stays, and the next look may succeed
+                troubles.append(f"this is a fault in hubbub: {type(error).__name__}: {error}")
         self.notes = tuple(dict.fromkeys(troubles))
 
     def recording(self, file: str) -> Recording:
@@ -126,6 +131,19 @@ class BrowsedTables:
                 self._read_reviews()
                 self._reviews_of = seen
 
+    def check_there(self) -> None:
+        """Refuse to write where the tables were: a folder that was removed, or a drive that is not mounted, stays so.
+
+        Raises
+        ------
+        LabelsError
+            The tables are not there any more.
+        UsageError
+            Their bucket cannot be reached.
+        """
+        if not is_labels(self.tables.path):
+            raise LabelsError(f"{self.tables.path} holds no label tables any more; nothing is written there")
+
     def add_verdict(self, reviewer: str, given: Mapping[str, Any]) -> None:
         """Keep a verdict; it is on the disk when this returns.
 
@@ -135,17 +153,23 @@ class BrowsedTables:
             It is none, or of a recording that the tables do not hold.
         StorageError
             It cannot be written.
+        LabelsError
+            As `check_there`.
         """
         verdict = self._read_verdict(given)
+        self.check_there()
         self._journal(reviewer).add(verdict)
         self._note(reviewer, verdict)
 
     def undo_verdict(self, reviewer: str, event: str) -> None:
-        """Take a reviewer's verdict back; errors of `ReviewJournal.undo`."""
+        """Take a reviewer's verdict back; errors of `ReviewJournal.undo` and `check_there`."""
+        self.check_there()
         self._journal(reviewer).undo(event)
         with self._lock, self.archive.open_cursor() as cursor:
+            cursor.begin()
             cursor.execute("DELETE FROM reviewed WHERE event = ? AND reviewer = ?", [event, reviewer.strip()])
             _match_events(cursor)
+            cursor.commit()
 
     def summarise(self, precision: float | None) -> tuple[ReviewSummary, WindowSample | None]:
         """What the verdicts give, and the windows that recall is told by; the last answer is kept.
@@ -177,11 +201,15 @@ class BrowsedTables:
             self._stopped.wait(REFRESH_S)
 
     def _match_truth(self) -> None:
-        if self._reference is None:
+        generation = self.archive.state.generation
+        if self._reference is None or self._truth_of == generation:
             return
-        rows = self.archive.ask("SELECT uri, sum(duration_s) FROM clips WHERE status = 'ok' GROUP BY uri")
+        rows = self.archive.ask(
+            "SELECT uri, max(coalesce(clip_start_s, 0) + duration_s) FROM clips WHERE status = 'ok' GROUP BY uri"
+        )
         files = pd.DataFrame(rows, columns=["uri", "duration_s"])
         self.truth = match_reference(self._reference, files, self.tables.labels).events if len(files) else None
+        self._truth_of = generation
 
     def _journal(self, reviewer: str) -> ReviewJournal:
         name = reviewer.strip()
@@ -214,7 +242,7 @@ class BrowsedTables:
                 score=float(given["score"]),
                 source=str(given.get("source", "listed")),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
             raise UsageError(
                 f"verdict {str(dict(given))[:200]} cannot be read ({type(error).__name__}: {error})"
             ) from None

@@ -67,9 +67,7 @@ def deal_cards(
     """
     if order not in _ORDERS:
         raise UsageError(f"order {order[:20]!r}: {suggest_nearest(order, _ORDERS)}")
-    where = chosen.events()
-    if reviewer is not None:
-        where = where & Where("e.n NOT IN (SELECT n FROM judged WHERE reviewer = ?)", (reviewer,))
+    where = _select(chosen, reviewer)
     seeds = (seed,) if order == "balanced" else ()
     limit = min(count, MOST_CARDS) + len(skip)
     rows = archive.ask(
@@ -87,3 +85,16 @@ def deal_cards(
     for card in cards:
         card["event"] = identify_event(card["clip_id"], card["label"], card["onset_s"], card["offset_s"])
     return [card for card in cards if card["event"] not in skip][:count]
+
+
+def count_cards(archive: Archive, chosen: Filter, *, reviewer: str | None = None) -> int:
+    """How many events a filter lets through that a reviewer has not judged."""
+    where = _select(chosen, reviewer)
+    return int(archive.ask(f"SELECT count(*) FROM events e WHERE {where.sql}", where.values)[0][0])
+
+
+def _select(chosen: Filter, reviewer: str | None) -> Where:
+    where = chosen.events()
+    if reviewer is None:
+        return where
+    return where & Where("e.n NOT IN (SELECT n FROM judged WHERE reviewer = ?)", (reviewer,))

@@ -19,6 +19,8 @@ MOST_COLUMNS = 4000
 MOST_BYTES = 128 * 2**20
 """Scores kept in memory, of the recordings looked at last."""
 
+_KEYS = ("unit", "clip_id", "version", "attempts")  # the number of a unit that was removed is given again
+
 Floats = npt.NDArray[np.floating]
 
 
@@ -37,7 +39,7 @@ class ScoreReader:
         LabelsError
             Their parts are not there, or torn.
         """
-        key = (recording.file, tuple((row["unit"], row["clip_id"]) for row in recording.clips))
+        key = (recording.file, tuple(tuple(row[name] for name in _KEYS) for row in recording.clips))
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)

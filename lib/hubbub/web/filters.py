@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from hubbub.errors import UsageError
-from hubbub.web.archive import OWN_COLUMNS, quote
+from hubbub.web.loading import OWN_COLUMNS, quote
 
 MOST_VALUES = 1000
 """Values that one filter may name."""
@@ -130,7 +130,7 @@ def parse_filter(text: str | None, carried: Mapping[str, str]) -> Filter:
         return Filter()
     try:
         return _build_filter(json.loads(text), carried)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"the filter {text[:200]!r} cannot be read ({error}); expected JSON with {', '.join(_KNOWN)}"
         ) from None
@@ -147,11 +147,11 @@ def _build_filter(given: Mapping[str, Any], carried: Mapping[str, str]) -> Filte
         labels=tuple(label for label in labels if label is not None),
         least=_read_number(given.get("least")),
         most=_read_number(given.get("most")),
-        hours=tuple(int(hour) for hour in given.get("hours") or ())[:24],
+        hours=tuple(_read_hour(hour) for hour in given.get("hours") or ())[:24],
         from_day=_read_day(given.get("from_day")),
         to_day=_read_day(given.get("to_day")),
         columns=columns,
-        file=None if given.get("file") is None else str(given["file"]),
+        file=None if given.get("file") is None else _read_text(given["file"]),
         reviewed=None if given.get("reviewed") is None else bool(given["reviewed"]),
     )
 
@@ -159,7 +159,11 @@ def _build_filter(given: Mapping[str, Any], carried: Mapping[str, str]) -> Filte
 def _read_values(given: Any) -> tuple[str | None, ...]:
     if isinstance(given, str) or len(given) > MOST_VALUES:
         raise ValueError(f"expected a list of up to {MOST_VALUES} values")
-    return tuple(None if value is None else str(value) for value in given)
+    return tuple(None if value is None else _read_text(value) for value in given)
+
+
+def _read_text(given: Any) -> str:
+    return str(given).encode().decode()  # raises for halves of letters, which JSON may hold
 
 
 def _read_number(given: Any) -> float | None:
@@ -168,6 +172,12 @@ def _read_number(given: Any) -> float | None:
     if not math.isfinite(value := float(given)):
         raise ValueError(f"{given!r} is no score")
     return value
+
+
+def _read_hour(given: Any) -> int:
+    if not 0 <= (hour := int(given)) <= 23:
+        raise ValueError(f"{hour} is no hour of the day")
+    return hour
 
 
 def _read_day(given: Any) -> date | None:

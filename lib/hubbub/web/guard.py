@@ -44,6 +44,8 @@ class Guard:
     def __init__(self, app: ASGIApp, *, port: int, token: str, any_host: bool = False) -> None:
         self._app, self._token, self._any_host = app, token, any_host
         self._cookie, self._hosts = f"hubbub-{port}", {f"{name}:{port}" for name in LOCAL_NAMES}
+        if port == 80:
+            self._hosts.update(LOCAL_NAMES)  # browsers leave this one out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -90,9 +92,9 @@ class Guard:
 
     def _let_in(self, request: Request) -> Response:
         """Keep the token in a cookie that no script reads, and out of the address."""
-        answer = RedirectResponse(
-            str(request.url.remove_query_params("token").replace(scheme="", netloc="")) or "/", 303
-        )
+        query = request.url.remove_query_params("token").query
+        path = "/" + request.url.path.lstrip("/")  # two slashes would name another host
+        answer = RedirectResponse(path + (f"?{query}" if query else ""), 303)
         answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
         return answer
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubbub.web.archive import Archive, quote
+from hubbub.web.archive import Archive
 from hubbub.web.filters import Filter, Where, list_columns
+from hubbub.web.loading import quote
 
 BINS = 50
 """Of the distribution of scores, from 0 to 1."""
@@ -21,8 +22,11 @@ def describe_archive(archive: Archive) -> dict[str, Any]:
     """What does not depend on a filter: how much there is, what failed and why, which columns and labels."""
     (row,) = archive.ask(
         "SELECT count(*), count(*) FILTER (status = 'ok'), count(*) FILTER (status <> 'ok'), count(DISTINCT uri), "
-        "sum(duration_s) FILTER (status = 'ok'), count(*) FILTER (status = 'ok' AND recorded_at IS NULL), "
-        "count(DISTINCT uri) FILTER (status = 'ok' AND n NOT IN (SELECT clip FROM events)) FROM clips"
+        "sum(duration_s) FILTER (status = 'ok'), count(*) FILTER (status = 'ok' AND recorded_at IS NULL) FROM clips"
+    )
+    ((silent,),) = archive.ask(
+        "SELECT count(*) FROM (SELECT uri FROM clips WHERE status = 'ok' GROUP BY uri "
+        "HAVING NOT bool_or(n IN (SELECT clip FROM events)))"
     )
     days = archive.ask("SELECT min(day)::VARCHAR, max(day)::VARCHAR FROM effort")[0]
     return {
@@ -32,7 +36,7 @@ def describe_archive(archive: Archive) -> dict[str, Any]:
         "recordings": row[3],
         "analysed_s": row[4] or 0.0,
         "without_time": row[5],
-        "silent_recordings": row[6],
+        "silent_recordings": silent,
         "events": archive.ask("SELECT count(*) FROM events")[0][0],
         "days": list(days),
         "failures": _list_failures(archive),
@@ -44,9 +48,9 @@ def describe_archive(archive: Archive) -> dict[str, Any]:
 def _list_failures(archive: Archive) -> list[dict[str, Any]]:
     """Failures by the class of their error, with the first of each."""
     rows = archive.ask(
-        "SELECT split_part(coalesce(error, 'unknown'), ':', 1) AS kind, count(*) AS n, "
-        "list({'uri': uri, 'error': error} ORDER BY uri)[1:10] FROM clips WHERE status <> 'ok' "
-        f"GROUP BY kind ORDER BY n DESC, kind LIMIT {MOST_REASONS}"
+        "SELECT kind, count(*), list({'uri': uri, 'error': error} ORDER BY uri)[1:10] FROM "
+        "(SELECT split_part(coalesce(error, 'unknown'), ':', 1) AS kind, uri, error FROM clips WHERE status <> 'ok') "
+        f"GROUP BY kind ORDER BY count(*) DESC, kind LIMIT {MOST_REASONS}"
     )
     return [{"kind": kind, "clips": count, "some": some} for kind, count, some in rows]
 
@@ -63,10 +67,10 @@ def _list_columns(archive: Archive) -> list[str]:
 
 def summarise(archive: Archive, chosen: Filter, *, column: str | None = None) -> dict[str, Any]:
     """What depends on a filter: events by label, by day and hour, by a column, by place, and by score."""
-    where, names = chosen.events(), archive.names
+    where = chosen.events()
     hours = _count_hours(archive, where)
     return {
-        "labels": _count_labels(archive, chosen.events(of_labels=False), names),
+        "labels": _count_labels(archive, chosen.events(of_labels=False)),
         "events": {
             "events": sum(row[2] for row in hours),
             "seconds": sum(row[3] for row in hours),
@@ -74,18 +78,18 @@ def summarise(archive: Archive, chosen: Filter, *, column: str | None = None) ->
         },
         "heat": [[str(day), hour, count] for day, hour, count, _ in hours if day is not None],
         "effort": _sum_effort(archive, chosen),
-        "scores": _count_scores(archive, chosen.events(of_scores=False), names),
+        "scores": _count_scores(archive, chosen.events(of_scores=False)),
         **_count_groups(archive, chosen, where, column),
     }
 
 
-def _count_labels(archive: Archive, where: Where, names: dict[int, str]) -> list[dict[str, Any]]:
+def _count_labels(archive: Archive, where: Where) -> list[dict[str, Any]]:
     rows = archive.ask(
-        "SELECT e.label, count(*), sum(offset_s - onset_s), count(DISTINCT e.clip) FROM events e "
-        f"WHERE {where.sql} GROUP BY e.label",
+        "SELECT names.label, n, s, clips FROM (SELECT e.label AS code, count(*) AS n, sum(offset_s - onset_s) AS s, "
+        f"count(DISTINCT e.clip) AS clips FROM events e WHERE {where.sql} GROUP BY e.label) JOIN names USING (code)",
         where.values,
     )
-    told = [{"label": names[code], "events": n, "seconds": s, "clips": clips} for code, n, s, clips in rows]
+    told = [{"label": label, "events": n, "seconds": s, "clips": clips} for label, n, s, clips in rows]
     return sorted(told, key=lambda row: (-row["events"], row["label"]))
 
 
@@ -110,12 +114,16 @@ def _sum_effort(archive: Archive, chosen: Filter) -> list[list[Any]]:
     )
 
 
-def _count_scores(archive: Archive, where: Where, names: dict[int, str]) -> dict[str, list[int]]:
+def _count_scores(archive: Archive, where: Where) -> dict[str, list[int]]:
     """Events a label in each of `BINS` ranges of the peak."""
     found: dict[str, list[int]] = {}
-    rows = archive.ask(f"SELECT e.label, e.bin, count(*) FROM events e WHERE {where.sql} GROUP BY ALL", where.values)
-    for code, place, count in rows:
-        found.setdefault(names[code], [0] * BINS)[max(0, place) * BINS // 100] += count
+    rows = archive.ask(
+        "SELECT names.label, bin, n FROM (SELECT e.label AS code, e.bin, count(*) AS n FROM events e "
+        f"WHERE {where.sql} AND e.peak IS NOT NULL GROUP BY ALL) JOIN names USING (code)",
+        where.values,
+    )
+    for label, place, count in rows:
+        found.setdefault(label, [0] * BINS)[place * BINS // 100] += count
     return found
 
 

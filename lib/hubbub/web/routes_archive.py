@@ -86,7 +86,9 @@ def windows(request: Request) -> Response:
         return answer_json(None)
     window_s = find_tables(request).tables.settings.windows.input_s
     above = dict(zip(find_tables(request).tables.labels, sample.count_above().tolist(), strict=True))
-    return answer_json({"units": sample.units, "units_in_all": sample.units_in_all, "above": above, "window_s": window_s})
+    return answer_json(
+        {"units": sample.units, "units_in_all": sample.units_in_all, "above": above, "window_s": window_s}
+    )
 
 
 ROUTES = [

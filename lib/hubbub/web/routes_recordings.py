@@ -13,10 +13,11 @@ from hubbub.errors import HubbubError, UsageError
 from hubbub.web.answers import answer_bytes, answer_json
 from hubbub.web.browsed import BrowsedTables
 from hubbub.web.curves import MOST_COLUMNS, draw_curves
+from hubbub.web.queries import read_number, read_whole
 from hubbub.web.recordings import Recording
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.sound import encode_piece
-from hubbub.web.tiles import ByteCache, describe_tiles, draw_tile, line_edges_hz
+from hubbub.web.tiles import LEVELS, ByteCache, describe_tiles, draw_tile, line_edges_hz
 
 PAGE = 100
 """Recordings of a list at a time."""
@@ -46,7 +47,7 @@ def list_recordings(request: Request) -> Response:
     sort = query.get("sort", "events")
     if sort not in SORTS:
         raise UsageError(f"sort {sort[:20]!r}: expected one of {', '.join(SORTS)}")
-    first = max(0, int(query.get("first", 0)))
+    first = read_whole(query, "first", 0)
     clips, events = chosen.clips(), chosen.events()
     name = query.get("name", "")[:200]
     rows = browsed.archive.ask(
@@ -103,7 +104,8 @@ def tile(request: Request) -> Response:
     query = request.query_params
     browsed = find_tables(request)
     recording = browsed.recording(request.path_params["file"])
-    level, number, scale = int(query["level"]), int(query["number"]), query.get("scale", "mel")
+    level, number = read_whole(query, "level", least=LEVELS[0], most=LEVELS[-1]), read_whole(query, "number")
+    scale = query.get("scale", "mel")
     key = (id(browsed), recording.uri, recording.version, level, number, scale)
 
     def draw() -> bytes:
@@ -132,9 +134,9 @@ def sound(request: Request) -> Response:
     data = encode_piece(
         recording.path,
         recording.info.sample_rate,
-        start_s=float(query.get("start", 0)),
-        length_s=float(query.get("length", 10)),
-        slow=int(query.get("slow", 1)),
+        start_s=read_number(query, "start", 0),
+        length_s=read_number(query, "length", 10),
+        slow=read_whole(query, "slow", 1),
     )
     return answer_bytes(request, data, "audio/flac")
 
@@ -143,8 +145,8 @@ def curves(request: Request) -> Response:
     """Score curves of chosen labels over a span."""
     browsed, query = find_tables(request), request.query_params
     recording = browsed.recording(request.path_params["file"])
-    start_s, end_s = float(query["start"]), float(query["end"])
-    columns = int(query.get("columns", 1000))
+    start_s, end_s = read_number(query, "start"), read_number(query, "end")
+    columns = read_whole(query, "columns", 1000)
     labels = [label for label in query.getlist("label") if label in browsed.tables.labels]
     if not (0 <= start_s < end_s < 1e9 and 1 <= columns <= MOST_COLUMNS):
         raise UsageError(
@@ -161,7 +163,7 @@ def list_events(request: Request) -> Response:
     """Events over a span, and true ones beside them; where there are too many, those of the highest score."""
     browsed, query = find_tables(request), request.query_params
     recording = browsed.recording(request.path_params["file"])
-    start_s, end_s = float(query.get("start", 0)), float(query.get("end", 1e9))
+    start_s, end_s = read_number(query, "start", 0), read_number(query, "end", 1e9)
     where = read_filter(request, browsed).events()
     rows = browsed.archive.ask(
         f"""

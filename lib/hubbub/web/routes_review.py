@@ -15,7 +15,9 @@ from hubbub.errors import UsageError, suggest_nearest
 from hubbub.labels.reviews.schema import FOLDER
 from hubbub.labels.rule_files import write_rules
 from hubbub.web.answers import answer_json, read_json
-from hubbub.web.cards import MOST_CARDS, ORDERS, deal_cards
+from hubbub.web.browsed import BrowsedTables
+from hubbub.web.cards import MOST_CARDS, ORDERS, count_cards, deal_cards
+from hubbub.web.queries import read_number, read_whole
 from hubbub.web.routes_archive import find_tables, read_filter
 from hubbub.web.windows import deal_windows
 
@@ -28,16 +30,16 @@ def cards(request: Request) -> Response:
     browsed, query = find_tables(request), request.query_params
     reviewer = query.get("reviewer", "").strip() or None
     skip = frozenset(query.get("skip", "").split(","))
-    count = min(int(query.get("count", 20)), MOST_CARDS)
+    count = min(read_whole(query, "count", 20), MOST_CARDS)
     if query.get("kind") == "window":
         label = query.get("label", "")
         if label not in browsed.tables.labels:
             raise UsageError(f"label {label[:80]!r}: expected one of the tables' labels")
         sample = browsed.windows.get(wait=True)
         assert sample is not None  # it was waited for
-        left_out = skip | (browsed.judged_by(reviewer) if reviewer else set())
+        left_out = skip | _judged(browsed, reviewer)
         dealt = deal_windows(browsed.archive, sample, label, count=count, left_out=left_out)
-        return answer_json({"cards": dealt, "left": None})
+        return answer_json({"cards": dealt, "left": None, "judged": len(_judged(browsed, reviewer))})
     order = query.get("order", "balanced")
     chosen = read_filter(request, browsed)
     dealt = deal_cards(
@@ -45,11 +47,16 @@ def cards(request: Request) -> Response:
         chosen,
         order=order,
         count=count,
-        seed=int(query.get("seed", 0)),
+        seed=read_whole(query, "seed", 0),
         reviewer=reviewer,
         skip=skip,
     )
-    return answer_json({"cards": dealt, "orders": ORDERS})
+    left, judged = count_cards(browsed.archive, chosen, reviewer=reviewer), len(_judged(browsed, reviewer))
+    return answer_json({"cards": dealt, "orders": ORDERS, "left": left, "judged": judged})
+
+
+def _judged(browsed: BrowsedTables, reviewer: str | None) -> set[str]:
+    return set() if reviewer is None else browsed.judged_by(reviewer)
 
 
 async def add_verdict(request: Request) -> Response:
@@ -70,7 +77,7 @@ async def undo_verdict(request: Request) -> Response:
 def verdicts(request: Request) -> Response:
     """What the verdicts give; `precision` asks for the thresholds of a wanted one."""
     browsed, query = find_tables(request), request.query_params
-    wanted = float(query["precision"]) if query.get("precision") else None
+    wanted = read_number(query, "precision") if query.get("precision") else None
     told, sample = browsed.summarise(wanted)
     units = None if sample is None else [sample.units, sample.units_in_all]
     path = str(browsed.tables.path / FOLDER)
@@ -87,7 +94,10 @@ async def save_rules(request: Request) -> Response:
     for label in thresholds:
         if label not in rules:
             raise UsageError(f"class {label[:80]!r}: {suggest_nearest(label, rules)}")
-    changed = {label: rules[label].with_needed_peak(float(score)) for label, score in thresholds.items()}
+        if not isinstance(thresholds[label], int | float):
+            raise UsageError(f"threshold {str(thresholds[label])[:40]!r} of {label!r}: expected a score")
+    changed = {label: rules[label].with_needed_peak(score) for label, score in thresholds.items()}
+    await asyncio.to_thread(browsed.check_there)
     path = await asyncio.to_thread(write_rules, browsed.tables.path / RULES_FILE, changed)
     command = f"hubbub events {shlex.quote(str(browsed.tables.path))} --rules {shlex.quote(str(path))}"
     return answer_json({"path": str(path), "command": command})

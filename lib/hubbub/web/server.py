@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Sequence
 
@@ -64,9 +65,11 @@ def open_socket(host: str, port: int) -> socket.socket:
         taken.listen(128)  # who comes before the application is ready waits
     except (OSError, OverflowError) as error:
         taken.close()
+        why = getattr(error, "strerror", None) or error
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise UsageError(f"cannot listen on {host}: {why}; expected an address of this machine as --host") from None
         raise UsageError(
-            f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}; give another --port, "
-            "or 0 for one that is free"
+            f"cannot listen on {host} port {port}: {why}; give another --port, or 0 for one that is free"
         ) from None
     return taken
 
@@ -77,6 +80,12 @@ def serve(app: ASGIApp, taken: socket.socket, token: str, *, any_host: bool) -> 
 
     guarded = Guard(app, port=taken.getsockname()[1], token=token, any_host=any_host)
     config = uvicorn.Config(
-        guarded, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3
+        guarded,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=3,
     )
     uvicorn.Server(config).run(sockets=[taken])

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,19 +22,20 @@ from hubbub.errors import HubbubError
 from hubbub.io.atomic import atomic_write, write_json
 from hubbub.io.paths import is_local
 from hubbub.labels.tables import LabelTables
+from hubbub.web.loading import escape_glob
 from hubbub.web.stamps import Stamp
 
 if TYPE_CHECKING:
     import duckdb
 
 FOLDER = ".browse"
-FORMAT = "hubbub-browse/1"
+FORMAT = "hubbub-browse/2"
 
 WORTH_S = 1.0
 """Reading that took less is not worth a copy."""
 
 _FREE_NUMBER = "SELECT coalesce(max(n), 0) + 1 FROM (SELECT max(n) AS n FROM clips UNION ALL SELECT max(n) FROM events)"
-_TABLES = ("clips", "events", "effort", "names")
+_TABLES = ("clips", "events", "effort", "names", "superseded")
 
 
 class Snapshot:
@@ -45,6 +47,8 @@ class Snapshot:
 
     def read(self, db: duckdb.DuckDBPyConnection) -> dict[int, Stamp] | None:
         """Fill the tables; returns the stamps of what they hold now, None where there is no copy that counts."""
+        import duckdb
+
         if self._folder is None:
             return None
         try:
@@ -55,36 +59,48 @@ class Snapshot:
             names = {table: self._folder / f"{int(said['number']):d}-{table}.parquet" for table in _TABLES}
             if not all(path.is_file() for path in names.values()):
                 return None
-            for table, path in names.items():
-                db.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM read_parquet(?)", [str(path)])
-            (last,) = db.execute(_FREE_NUMBER).fetchone() or (1,)
-            db.execute(f"CREATE OR REPLACE SEQUENCE numbers START {int(last)}")
+            _read_tables(db, names)
             return stamps
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        except (OSError, ValueError, KeyError, TypeError, duckdb.Error):
+            return None  # none that counts, or torn, or another server has just put its own in its place
 
     def write(self, db: duckdb.DuckDBPyConnection, stamps: dict[int, Stamp], *, took_s: float) -> None:
         """Write a copy, if reading took so long that it is worth one; a folder that cannot be written has none."""
         if self._folder is None or took_s < WORTH_S:
             return
-        number = secrets.randbits(48)
-        cursor = db.cursor()
-        with contextlib.suppress(HubbubError, OSError):
+        import duckdb
+
+        number, is_whole = secrets.randbits(48), False
+        with contextlib.suppress(HubbubError, OSError, duckdb.Error), db.cursor() as cursor:
             self._folder.mkdir(exist_ok=True)
-            cursor.begin()  # both tables as they are at one moment
+            cursor.begin()  # all tables as they are at one moment
             for table in _TABLES:
                 with atomic_write(self._folder / f"{number}-{table}.parquet") as partial:
                     cursor.execute(f"COPY {table} TO '{_escape(partial)}' (FORMAT parquet)")
             cursor.commit()
             write_json(self._folder / "current.json", self._made_of | {"number": number, "stamps": stamps})
-        cursor.close()
-        self._remove_others(number)
-
-    def _remove_others(self, number: int) -> None:
+            is_whole = True
         with contextlib.suppress(OSError):
             for name in os.listdir(self._folder):
-                if name.endswith(".parquet") and not name.startswith(f"{number}-"):
-                    (self._folder / name).unlink()  # type: ignore[operator]
+                if name.endswith(".parquet") and name.startswith(f"{number}-") != is_whole:  # the others, or its own
+                    (self._folder / name).unlink()
+
+
+def _read_tables(db: duckdb.DuckDBPyConnection, paths: Mapping[str, Path]) -> None:
+    with db.cursor() as cursor:
+        cursor.begin()
+        try:
+            for table, path in paths.items():
+                cursor.execute(
+                    f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM read_parquet(?, hive_partitioning = false)",
+                    [escape_glob(str(path))],
+                )
+            (first,) = cursor.execute(_FREE_NUMBER).fetchone() or (1,)
+            cursor.execute(f"CREATE OR REPLACE SEQUENCE numbers START {int(first)}")
+            cursor.commit()
+        except BaseException:
+            cursor.rollback()
+            raise
 
 
 def _escape(path: Path) -> str:

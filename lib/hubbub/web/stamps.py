@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any
 
+from hubbub.io.atomic import explain_read_errors
 from hubbub.io.paths import StoragePath, is_local
 
 Stamp = tuple[str, str]
@@ -23,6 +24,8 @@ def list_stamps(labels: StoragePath) -> dict[int, Stamp]:
     ------
     OSError
         The folder cannot be listed.
+    UsageError
+        Its bucket cannot be reached.
     """
     files, events = (_list_folder(labels / name) for name in ("files", "events"))
     return {unit: (stamp, events[unit]) for unit, stamp in files.items() if unit in events}
@@ -34,7 +37,8 @@ def _list_folder(folder: StoragePath) -> dict[int, str]:
             with os.scandir(folder) as entries:
                 found = {entry.name: entry.stat() for entry in entries if _NAME.fullmatch(entry.name)}
             return {int(name[:-8]): f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found.items()}
-        listed = folder.fs.ls(folder.path, detail=True, refresh=True)
+        with explain_read_errors(folder):
+            listed = folder.fs.ls(folder.path, detail=True, refresh=True)
     except FileNotFoundError:
         return {}
     return {

@@ -104,7 +104,7 @@ def draw_tile(path: Path, sample_rate: int, *, level: int, number: int, scale: s
     """
     from PIL import Image
 
-    if level not in LEVELS or not 0 <= number < 2**40:
+    if level not in LEVELS or not 0 <= number * 2.0**level < 2**40:
         expected = f"a level from {LEVELS[0]} to {LEVELS[-1]}, and a tile from 0 on"
         raise UsageError(f"tile {number} of level {level}: expected {expected}")
     edges_hz = line_edges_hz(scale, sample_rate)

@@ -7,6 +7,7 @@ many did.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, LabelsError
 from hubbub.labels.reviews.recall import SCORE_EDGES, count_scores
 from hubbub.labels.reviews.schema import identify_event
 from hubbub.labels.suggestions.windows import ScoredWindows, iterate_scored_windows
@@ -28,7 +30,11 @@ KEPT = 40
 KEPT_A_UNIT = 4
 """Of these from one unit, so that they come from many recordings."""
 
+RESTS = 10
+"""How many times as long as a sample took none is made, while tables grow every few seconds."""
+
 _RANGES = 10
+_FILES = "SELECT unit, uri, clip_id, status, duration_s, clip_start_s FROM clips WHERE unit = ? AND status = 'ok'"
 _COLUMNS = ("place", "range", "score", "uri", "start_s", "end_s")
 
 
@@ -61,47 +67,61 @@ class WindowSample:
 
 
 class WindowSampler:
-    """Samples the windows of label tables in the background, anew where the tables have changed much."""
+    """Samples the windows of label tables in the background, anew where the tables have changed."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._sample: WindowSample | None = None
-        self._made_for = -1
+        self._made_for, self._rests_until = -1, 0.0
+        self._problem: str | None = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def get(self, *, wait: bool = False) -> WindowSample | None:
-        """Return the sample; None while the first is made, unless `wait`."""
+        """Return the sample; None while the first is made, unless `wait`.
+
+        Raises
+        ------
+        LabelsError
+            It could not be made; the next call tries again.
+        """
         with self._lock:
             state = self._archive.state
-            is_due = self._sample is None or (self._made_for != state.generation and state.is_complete)
+            has_changed = self._made_for != state.generation and state.is_complete
+            is_due = self._sample is None or (has_changed and time.monotonic() >= self._rests_until)
             if is_due and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._make, args=(state.generation,), daemon=True)
                 self._thread.start()
             thread = self._thread
         if wait and thread is not None and self._sample is None:
             thread.join()
+        if self._sample is None and self._problem is not None:
+            problem, self._problem = self._problem, None
+            raise LabelsError(f"{self._archive.tables.path}: its windows cannot be sampled: {problem}")
         return self._sample
 
     def _make(self, generation: int) -> None:
-        self._sample = sample_windows(self._archive)
-        self._made_for = generation
+        started = time.monotonic()
+        try:
+            self._sample = sample_windows(self._archive)
+        except Exception as error:  # in a thread, where nobody else would hear of it
+            self._problem = f"{type(error).__name__}: {error}"
+        self._made_for, ended = generation, time.monotonic()
+        self._rests_until = ended + RESTS * (ended - started)
 
 
 def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
     """Look at the windows of up to `MOST_UNITS` units; those that cannot be read are left out."""
     rng, tables = np.random.default_rng(seed), archive.tables
-    files = archive.ask_frame(
-        "SELECT unit, uri, clip_id, status, duration_s, clip_start_s FROM clips WHERE status = 'ok' ORDER BY unit, n"
-    )
-    units = files["unit"].unique()
+    found = archive.ask("SELECT DISTINCT unit FROM clips WHERE status = 'ok' ORDER BY unit")
+    units = np.array([unit for (unit,) in found], np.int64)
     chosen = np.sort(rng.choice(units, MOST_UNITS, replace=False)) if len(units) > MOST_UNITS else units
     counts = np.zeros((len(tables.labels), len(SCORE_EDGES) - 1), np.int64)
     kept, looked = [pd.DataFrame(columns=[*_COLUMNS])], 0
     for unit in chosen.tolist():
         try:
-            parts = list(iterate_scored_windows(tables, files[files["unit"] == unit]))
-        except (HubbubError, OSError):
+            parts = list(iterate_scored_windows(tables, archive.ask_frame(_FILES, [unit])))
+        except (HubbubError, OSError, ValueError, pa.ArrowException):
             continue
         looked += 1
         for windows in parts:
@@ -115,15 +135,20 @@ def sample_windows(archive: Archive, *, seed: int = 0) -> WindowSample:
 
 def _keep_some(windows: ScoredWindows, rng: np.random.Generator) -> pd.DataFrame:
     """Keep up to `KEPT_A_UNIT` windows for each label and range of scores."""
-    tables = []
-    for place in range(windows.scores.shape[1]):
-        own = windows.scores[:, place]
-        ranges = np.clip((own * _RANGES).astype(int), 0, _RANGES - 1)
-        order = rng.permutation(len(own))
-        rows = np.concatenate([order[ranges[order] == part][:KEPT_A_UNIT] for part in np.unique(ranges)])
-        columns = (place, ranges[rows], own[rows], windows.uri[rows], windows.start_s[rows], windows.end_s[rows])
-        tables.append(pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True))))
-    return pd.concat(tables, ignore_index=True)
+    order = rng.permutation(len(windows))
+    scores = np.nan_to_num(windows.scores[order])
+    ranges = np.clip((scores * _RANGES).astype(np.int8), 0, _RANGES - 1)
+    found = [_find_first(ranges, part) for part in range(_RANGES)]
+    row, place, part = (np.concatenate(values) for values in zip(*found, strict=True))
+    columns = (place, part, scores[row, place], *(values[order[row]] for values in (windows.uri, windows.start_s)))
+    return pd.DataFrame(dict(zip(_COLUMNS, (*columns, windows.end_s[order[row]]), strict=True)))
+
+
+def _find_first(ranges: npt.NDArray[np.int8], part: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """The first `KEPT_A_UNIT` windows of each label in one range of scores: row, place of the label, range."""
+    is_in = ranges == part
+    row, place = np.nonzero(is_in & (np.cumsum(is_in, axis=0, dtype=np.int32) <= KEPT_A_UNIT))
+    return row, place, np.full(len(row), part)
 
 
 def _thin(kept: list[pd.DataFrame], rng: np.random.Generator) -> pd.DataFrame:
@@ -152,8 +177,10 @@ def deal_windows(
     for row in own.to_dict("records"):
         found = archive.ask(
             'SELECT file, uri, clip_id, "group", duration_s, recorded_at FROM clips WHERE uri = ? '
-            "AND ? BETWEEN coalesce(clip_start_s, 0) - 1e-6 AND coalesce(clip_start_s, 0) + duration_s LIMIT 1",
-            [row["uri"], row["start_s"]],
+            "AND status = 'ok' AND coalesce(clip_start_s, 0) <= ? + 1e-6 "
+            "AND coalesce(clip_start_s, 0) + duration_s > ? "
+            "ORDER BY clip_start_s DESC, clip_id LIMIT 1",  # of clips that join the one that begins there
+            [row["uri"], row["start_s"], row["start_s"]],
         )
         if not found:
             continue

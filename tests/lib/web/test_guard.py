@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from hubbub.errors import UsageError
 from hubbub.web.browsed import BrowsedTables
@@ -62,6 +63,18 @@ def test_the_token_leaves_the_address_and_no_script_can_read_it(stranger: httpx.
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert stranger.get("/recordings?tables=0").status_code == 200
+
+
+def test_the_way_in_leads_to_no_other_host(stranger: httpx.Client) -> None:
+    for address in ("//evil.example/", "///evil.example/"):
+        answer = stranger.get(httpx.URL(str(stranger.base_url) + f"{address}?token={TOKEN}"))
+        assert answer.headers["location"] == "/evil.example/"
+
+
+def test_at_port_80_browsers_leave_the_port_out() -> None:
+    for port, status in ((80, 303), (8080, 421)):
+        with running(Guard(Starlette(), port=port, token=TOKEN)) as client:
+            assert client.get(f"/?token={TOKEN}", headers={"host": "127.0.0.1"}).status_code == status
 
 
 def test_other_names_and_other_pages_are_refused(guest: httpx.Client) -> None:
@@ -158,6 +171,16 @@ def test_recordings_can_be_listed_by_name_filter_and_order(guest: httpx.Client) 
         "/api/0/summary?filter=%7B",
         "/api/0/recordings?sort=worst",
         "/api/0/recordings?first=x",
+        f"/api/0/recordings?first={10**40}",
+        "/api/0/recordings?first=-1",
+        "/api/0/cards?count=-5",
+        f"/api/0/cards?seed={10**40}",
+        f"/api/{10**40}/describe",
+        '/api/0/summary?filter={"hours": [Infinity]}',
+        '/api/0/summary?filter={"hours": [24]}',
+        '/api/0/summary?filter={"labels": ["\\ud800"]}',
+        '/api/0/summary?filter={"file": "\\ud800"}',
+        "/api/0/verdicts?precision=nan",
         "/api/0/cards?order=worse",
         "/api/0/cards?kind=window&label=nobody",
         "/api/0/verdicts?precision=7",
@@ -170,11 +193,27 @@ def test_what_cannot_be_answered_is_refused_in_words(path: str, guest: httpx.Cli
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        *("tile", "tile?level=0", "tile?level=99&number=0", "tile?level=0&number=-1", f"tile?level=0&number={10**40}"),
+        *("sound?start=nan", "sound?start=-1", "sound?length=inf", f"sound?slow={10**40}", "events?start=nan"),
+        *("curves", "curves?start=0&end=inf", "curves?start=0&end=1&columns=0", "curves?start=1&end=0"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_in_words(question: str, guest: httpx.Client) -> None:
+    (row, *_) = guest.get("/api/0/recordings").json()["recordings"]
+    answer = guest.get(f"/api/0/recordings/{row['file']}/{question}")
+    assert answer.status_code == 400
+    assert "expected" in answer.json()["error"]
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with open_socket("127.0.0.1", 0) as taken, pytest.raises(UsageError, match="give another --port"):
         open_socket("127.0.0.1", taken.getsockname()[1])
-    with pytest.raises(UsageError, match="cannot listen on 203.0.113.7"):
-        open_socket("203.0.113.7", 0)
+    for host in ("203.0.113.7", "no.such.host.invalid"):
+        with pytest.raises(UsageError, match=f"cannot listen on {host}: .*; expected an address of this machine"):
+            open_socket(host, 0)
 
 
 def test_assets_are_those_of_the_folder() -> None:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from hubbub.web.browsed import BrowsedTables
 from hubbub.web.curves import draw_curves
 from hubbub.web.sound import encode_piece, parse_range
 from hubbub.web.tiles import COLUMNS, FLOOR_DB, LINES, ByteCache, compute_levels, draw_tile, line_edges_hz
-from tests.lib.web.tables_to_browse import LABELS, RATE, make_file, make_tables, write_recording, write_unit
+from tests.lib.web.tables_to_browse import CARRIED, LABELS, RATE, make_file, make_tables, write_recording, write_unit
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +241,42 @@ def test_stored_scores_are_read_with_their_times(tmp_path: Path) -> None:
     assert scored.edge_s[[0, -1]].tolist() == [100.0, 130.0]
     assert scored.edge_s[1] == 103.0  # half-way between the centres of windows of 5 s, one second apart
     np.testing.assert_array_equal(scored.scores, np.stack(windows["scores"].to_list()))
+
+
+def test_scores_of_frames_are_curves_and_windows(tmp_path: Path) -> None:
+    """A segment of 7.2 s from 100 s on, in frames of half a second, the loudest of which is the fourth."""
+    per_window, frame_s, count = 6, 0.5, 15
+    tables = make_tables(tmp_path / "labels", files=0, units=0, frames={"per_window": per_window, "frame_s": frame_s})
+    segment = make_file(7, clip_start_s=100.0, clip_end_s=107.2, duration_s=7.2, windows=3)
+    frames = np.zeros((3, per_window, len(LABELS)), np.uint8)
+    frames.reshape(-1, len(LABELS))[3, 0], frames.reshape(-1, len(LABELS))[count:] = 255, 99
+    rows = [
+        segment | {"start_s": 100.0 + 3 * number, "end_s": 103.0 + 3 * number, "scores": own.ravel()}
+        for number, own in enumerate(frames)
+    ]
+    schemas = tables.schemas(CARRIED)
+    broken = make_file(8, duration_s=float("nan"), windows=0)
+    for unit, file, windows in ((0, segment, rows), (1, broken, [row | broken for row in rows])):
+        tables.write_unit(
+            unit,
+            files=pa.Table.from_pylist([file], schema=schemas.files),
+            windows=pa.Table.from_pylist(windows, schema=schemas.windows),
+            events=schemas.events.empty_table(),
+        )
+    browsed = BrowsedTables(tables)
+    browsed.refresh()
+    (file,) = browsed.archive.ask("SELECT file FROM clips WHERE unit = 0")[0]
+    drawn = draw_curves(
+        browsed.scores.read(tables, browsed.recording(file)), [0, 1], start_s=99.5, end_s=108.0, columns=17
+    )
+    expected = np.full((2, 17), 0.0, np.float32)
+    expected[:, [0, 16]], expected[0, 4] = np.nan, 1.0
+    np.testing.assert_array_equal(drawn, expected)
+    sample = browsed.windows.get(wait=True)
+    assert sample is not None
+    assert (sample.units, sample.units_in_all) == (1, 2)  # nobody knows where the other's frames end
+    assert sample.kept["score"].max() == 1.0
+    assert (sample.kept["start_s"] >= 100.0).all()
 
 
 def test_recordings_that_moved_are_told_and_found_with_another_root(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,17 +15,20 @@ import pytest
 import yaml
 
 from hubbub.errors import UsageError
+from hubbub.labels.references import Reference
 from hubbub.labels.reviews.reading import current_verdicts, read_reviews
 from hubbub.labels.reviews.schema import identify_events
 from hubbub.labels.rule_files import read_rules
+from hubbub.labels.suggestions.windows import ScoredWindows
 from hubbub.labels.tables import LabelTables, open_labels
 from hubbub.pipelines.events import find_events
 from hubbub.web.browsed import BrowsedTables
 from hubbub.web.cards import deal_cards
 from hubbub.web.filters import Filter
 from hubbub.web.server import make_app
+from hubbub.web.windows import KEPT_A_UNIT, _keep_some, deal_windows
 from tests.lib.web.page_server import running
-from tests.lib.web.tables_to_browse import LABELS, make_tables
+from tests.lib.web.tables_to_browse import LABELS, make_file, make_tables, write_unit
 
 
 @pytest.fixture
@@ -157,6 +161,33 @@ def test_windows_are_dealt_from_low_scores_to_high_and_give_recall(client, table
     assert 0.55 < rain["recall"]["value"] < 0.95  # scores are uniform, and as probable as they say: 0.75
 
 
+def test_windows_of_clips_that_join_are_named_by_the_clip_that_they_are_of(tmp_path: Path) -> None:
+    tables = make_tables(tmp_path / "labels", files=0, units=0)
+    uri = {"uri": "long.wav", "duration_s": 10.0, "windows": 5}
+    clips = [make_file(number, **uri, clip_start_s=10.0 * number, clip_end_s=10.0 * number + 10) for number in range(4)]
+    write_unit(tables, 0, clips)
+    write_unit(tables, 1, [make_file(9, **uri | {"duration_s": None}, status="failed", error="x", clip_start_s=40.0)])
+    browsed = BrowsedTables(tables)
+    browsed.refresh()
+    sample = browsed.windows.get(wait=True)
+    assert sample is not None
+    cards = deal_windows(browsed.archive, sample, "dog", count=50, left_out=())
+    assert len(cards) >= 15
+    for card in cards:
+        assert card["clip_id"] == f"{int(card['onset_s'] // 10):032x}"
+    at_seam = [card for card in cards if card["onset_s"] in (10.0, 20.0, 30.0)]
+    assert at_seam
+
+
+def test_a_sample_that_cannot_be_made_is_told(client, browsed, monkeypatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("hubbub.web.windows.sample_windows", lambda archive: 1 / 0)
+        answer = client.get("/api/0/cards?kind=window&label=dog")
+        assert answer.status_code == 409
+        assert "windows cannot be sampled" in answer.json()["error"]
+    assert client.get("/api/0/cards?kind=window&label=dog").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
@@ -167,6 +198,8 @@ def test_windows_are_dealt_from_low_scores_to_high_and_give_recall(client, table
         ({"reviewer": ""}, "expected a name"),
         ({"reviewer": 5}, "expected a name"),
         ({"source": "chance"}, "chance"),
+        ({"score": 10**400}, "cannot be read"),
+        ({"onset_s": 1e300, "offset_s": 1e301}, "cannot be read"),
     ],
 )
 def test_what_is_no_verdict_is_refused_in_words_and_not_kept(changed, why, client, tables) -> None:
@@ -178,7 +211,7 @@ def test_what_is_no_verdict_is_refused_in_words_and_not_kept(changed, why, clien
 
 
 def test_a_request_that_is_no_json_or_too_long_is_refused(client) -> None:
-    for body in (b"{", b"[1]", b" " * (2**20 + 1)):
+    for body in (b"{", b"[1]", b" " * (2**20 + 1), b"[" * 200_000):
         answer = client.post("/api/0/verdicts/add", content=body)
         assert answer.status_code == 400
         assert answer.json()["error"]
@@ -207,6 +240,20 @@ def check_full_disk(client: httpx.Client, tables: LabelTables, full_disk: Path) 
     assert len(read_reviews(tables.path)) == 1
 
 
+def test_nothing_is_written_where_the_tables_were_removed(client, tables) -> None:
+    (card,) = client.get("/api/0/cards?count=1").json()["cards"]
+    assert client.post("/api/0/verdicts/add", json=say(card, "yes")).status_code == 200
+    shutil.rmtree(tables.path)
+    undone = {"reviewer": "ada", "event": card["event"]}
+    posts = {"verdicts/add": say(card, "no"), "verdicts/undo": undone, "rules": {"thresholds": {"dog": 0.8}}}
+    for path, given in posts.items():
+        answer = client.post(f"/api/0/{path}", json=given)
+        assert answer.status_code == 409
+        assert "holds no label tables any more" in answer.json()["error"]
+    assert not Path(str(tables.path)).exists()
+    assert client.get("/api/0/summary").status_code == 200
+
+
 def test_thresholds_are_saved_as_rules_that_events_takes(client, tables) -> None:
     answer = client.post("/api/0/rules", json={"thresholds": {"dog": 0.8, LABELS[2]: 0.6}}).json()
     path = Path(answer["path"])
@@ -221,9 +268,41 @@ def test_thresholds_are_saved_as_rules_that_events_takes(client, tables) -> None
     assert "--rules" in answer["command"]
 
 
-@pytest.mark.parametrize("thresholds", [{}, None, {"dgo": 0.5}, {"dog": 2.0}, {"dog": "high"}])
+@pytest.mark.parametrize("thresholds", [{}, None, {"dgo": 0.5}, {"dog": 2.0}, {"dog": "high"}, {"dog": None}])
 def test_thresholds_that_are_none_are_refused(thresholds, client, tables) -> None:
     answer = client.post("/api/0/rules", json={"thresholds": thresholds})
     assert answer.status_code == 400
     assert answer.json()["error"]
     assert not (Path(str(tables.path)) / "rules.yaml").exists()
+
+
+def test_a_few_windows_of_each_class_and_tenth_are_kept_of_a_unit() -> None:
+    rng, count = np.random.default_rng(0), 300
+    scores = rng.beta(0.4, 2, (count, 5)).astype(np.float32)
+    scores[0, 0] = np.nan  # which counts as 0
+    start_s = np.arange(count, dtype=float)
+    windows = ScoredWindows(np.full(count, "a.wav", object), start_s, start_s + 1, scores, scores)
+    kept = _keep_some(windows, rng)
+    for row in kept.to_dict("records"):
+        score = np.nan_to_num(scores[int(row["start_s"]), row["place"]])
+        assert (row["score"], row["range"], row["end_s"]) == (score, min(9, int(score * 10)), row["start_s"] + 1)
+    for (place, part), own in kept.groupby(["place", "range"]):
+        all_of_it = np.clip((np.nan_to_num(scores[:, place]) * 10).astype(int), 0, 9) == part
+        assert len(own) == own["start_s"].nunique() == min(KEPT_A_UNIT, all_of_it.sum())
+
+
+def test_truth_of_a_segment_lies_where_the_recording_has_it(tmp_path: Path) -> None:
+    tables = make_tables(tmp_path / "labels", files=0, units=0)
+    segment = make_file(0, uri="long.wav", clip_start_s=3000.0, clip_end_s=3030.0)
+    write_unit(tables, 0, [make_file(1, uri="long.wav"), segment])
+    truth = pd.DataFrame([("long.wav", "dog", 3005.0, 3006.0)], columns=["uri", "label", "onset_s", "offset_s"])
+    browsed = BrowsedTables(tables, reference=Reference(truth))
+    browsed.refresh()
+    assert browsed.truth is not None
+    assert browsed.truth["onset_s"].tolist() == [3005.0]
+    shown = browsed.truth
+    browsed.refresh()
+    assert browsed.truth is shown  # matched once, not every few seconds
+    write_unit(tables, 1, [make_file(2)])
+    browsed.refresh()
+    assert browsed.truth is not shown
