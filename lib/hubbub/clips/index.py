@@ -220,6 +220,8 @@ def probe_clip(
     except AudioError as error:
         complaint = f"{uri}: {error}"
     facts = describe_recording(uri, notes, timezone) if has_recorder_names else RecordingFacts()
+    if listed.get("recorded_at") is not None:
+        facts = replace(facts, local_time=None)  # nobody has to say its zone
     return _describe(clip, info, facts), complaint, facts
 
 

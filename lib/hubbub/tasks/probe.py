@@ -123,9 +123,7 @@ class ProbeTask:
         listed = item.listed
         if item.failure is None:
             try:
-                return probe_clip(
-                    listed, self.root, self.timezone, has_recorder_names=self.has_recorder_names
-                )
+                return probe_clip(listed, self.root, self.timezone, has_recorder_names=self.has_recorder_names)
             except UsageError:  # a bucket that cannot be read: all other clips would fail as well
                 raise
             except Exception as error:  # whatever a strange file makes a library raise costs that file alone

@@ -26,7 +26,16 @@ from hubbub.clips.table import content_version
 from hubbub.errors import ClipTableError, DecodeError, StorageError, UsageError
 from hubbub.labels.export import ExportOptions, ExportSource, export_events
 from hubbub.labels.export.clips import choose_fairly
-from tests.export_tables import FORMULA, POLISH, QUOTED, SCRIPT, events_table, files_table, write_clock, write_label_tables
+from tests.export_tables import (
+    FORMULA,
+    POLISH,
+    QUOTED,
+    SCRIPT,
+    events_table,
+    files_table,
+    write_clock,
+    write_label_tables,
+)
 
 RATE = 8000
 

@@ -1,4 +1,4 @@
-"""Clips that ``hubbub export --format clips`` cut out: its table says of which recording each is, and when it begins."""
+"""Clips that ``hubbub export --format clips`` cut out: its table says of which recording each is, and since when."""
 
 from __future__ import annotations
 

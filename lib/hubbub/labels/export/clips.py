@@ -2,7 +2,8 @@
 
 Files are mono, 16 bits a sample, at the recording's own rate, with ``--padding`` seconds around the event where the
 recording has them. ``LABEL/RANK-SCORE-RECORDING-ONSETs.flac``: names sort by score, the highest first. The folder is
-one that ``hubbub index`` reads, by its table (`hubbub.clips.sources.exported`). It is new: clips of two exports would be mixed.
+one that ``hubbub index`` reads by its table (`hubbub.clips.sources.exported`). It is new: clips of two exports would be
+mixed.
 """
 
 from __future__ import annotations
