@@ -30,7 +30,7 @@ from hubbub.labels.suggestions.balanced import RANGES
 from hubbub.labels.suggestions.windows import draw_numbers
 
 TABLE = "clips.csv"
-OPTIONS = frozenset({"padding_s", "per_label"})
+OPTIONS = frozenset({"padding_s", "per_label", "root"})
 
 SCHEMA = {
     "clip": "path in the folder; empty where it could not be cut out",
