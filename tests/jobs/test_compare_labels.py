@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -39,7 +41,10 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_what_changed_is_told_and_written(tables: tuple[Path, Path], tmp_path: Path):
-    said = succeed("compare", *tables, "-o", tmp_path / "out", "--samples", 2)
+    wide = os.environ | {"COLUMNS": "300"}
+    said = succeed("compare", *tables, "-o", tmp_path / "out", "--samples", 2, env=wide)
+    for name, path in zip(("first", "second"), tables, strict=True):
+        assert re.search(rf"{name}\W+{re.escape(str(path))}", said)
     for words in (
         "recordings in both",
         "4 vanished, 0 appeared",
