@@ -21,8 +21,8 @@ from hubbub.labels.events import EventRule
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import LabelTables, create_labels
 from hubbub.pipelines.report import report
-from hubbub.report import labels_section
 from hubbub.report import labels as labels_page
+from hubbub.report import labels_section
 from hubbub.report import samples as samples_module
 from tests.jobs.command import refuse, succeed
 from tests.lib.report.test_report import Page
