@@ -182,7 +182,7 @@ def test_the_indexed_clips_know_their_recordings(archive: Path, tmp_path: Path):
 def test_a_table_of_clips_that_lacks_something_is_refused(archive: Path, tmp_path: Path):
     out = tmp_path / "out"
     export_events(source_of(archive, events_table(("gone.wav", "dog", 1.0, 2.0, 0.9, 0.7)), "gone.wav"), out, "clips")
-    with pytest.raises(ClipTableError, match="no event has a clip; its column problem says why"):
+    with pytest.raises(ClipTableError, match="no event has a clip, and its column problem says why; export again"):
         hubbub.index(out)
     with pytest.raises(ClipTableError, match="format exported has columns of its own"):
         list_source(out, "exported", Columns(path="clip"))

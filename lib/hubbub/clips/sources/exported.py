@@ -54,7 +54,7 @@ def _read(tree: Tree, options: Options) -> Listing:
     if left_out := len(frame) - len(there):
         notes = [f"{count_noun(left_out, 'event')} left out, of which no clip could be cut", *notes]
     if there.empty:
-        raise ClipTableError(f"{table}: no event has a clip; its column problem says why")
+        raise ClipTableError(f"{table}: no event has a clip, and its column problem says why; export again")
     kept = there.assign(group=_find_groups(there), recorded_at=_find_begins(table, there))
     kept = kept[["clip", "label", "group", "recorded_at", *names]].rename(columns=names)
     found = listing(table, kept, _SHAPE)
