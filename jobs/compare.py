@@ -56,7 +56,7 @@ def compare(
     if isinstance(found, LabelComparison):
         show_comparison(found, samples, reporter)
     else:
-        reporter.show_table("compare: first, second", _describe_models(found))
+        reporter.show_table("compare: done", {"first": first, "second": second, **_describe_models(found)})
 
 
 def _describe_models(found: Comparison) -> dict[str, object]:

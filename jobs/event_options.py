@@ -20,7 +20,8 @@ Threshold = Annotated[
 Release = Annotated[
     float | None,
     typer.Option(
-        help="Share of the threshold below which an event ends. Default: as it was; at first 0.7.", metavar="0…1"
+        help="Share of the threshold below which an event ends. Default: as it was; at first the bundle's own.",
+        metavar="0…1",
     ),
 ]
 MinDuration = Annotated[float | None, typer.Option("--min-duration", help="Drop shorter events.", metavar="S")]

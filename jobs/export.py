@@ -49,6 +49,12 @@ def export(
             "--per-label", help="clips: most of each label, over all ranges of scores; default: all.", metavar="N"
         ),
     ] = None,
+    root: Annotated[
+        StoragePath | None,
+        typer.Option(
+            parser=parse_path, help="clips, wav-cues: where the recordings lie now, if they moved.", metavar="DIR"
+        ),
+    ] = None,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
@@ -61,6 +67,6 @@ def export(
 
     from .console import reporter
 
-    chosen = ExportOptions(timezone, by, spreadsheet, points, padding, per_label)
+    chosen = ExportOptions(timezone, by, spreadsheet, points, padding, per_label, root)
     if export_events(labels, output, format=format, options=chosen, reporter=reporter).failed:
         raise typer.Exit(1)

@@ -35,7 +35,8 @@ def report(
     samples: Annotated[
         int | None,
         typer.Option(
-            help="Events of each label to show, spread over their scores; 10 where recordings are not shown whole.",
+            help="Events of each label to show, spread over their scores. Default: 15 minutes of recordings whole; of "
+            "more, 10.",
             metavar="N",
         ),
     ] = None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +33,9 @@ def write(folder: Path, right: list[bool], *, first: int = 0, labels: list[str] 
 def test_two_models_side_by_side(tmp_path: Path):
     one = write(tmp_path / "one", [True] * 10)
     two = write(tmp_path / "two", [True] * 5 + [False] * 5, labels=["dog", "cat"])
-    said = succeed("compare", one, two)
+    said = succeed("compare", one, two, env=os.environ | {"COLUMNS": "300"})
+    assert re.search(r"first\W+\S*/one\b", said)
+    assert re.search(r"second\W+\S*/two\b", said)
     assert "100.0%, 50.0%" in said
     assert "first 5, second 0 (McNemar's p 0.062)" in said
     assert "-50.0 points of accuracy" in said

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -39,7 +41,10 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_what_changed_is_told_and_written(tables: tuple[Path, Path], tmp_path: Path):
-    said = succeed("compare", *tables, "-o", tmp_path / "out", "--samples", 2)
+    wide = os.environ | {"COLUMNS": "300"}
+    said = succeed("compare", *tables, "-o", tmp_path / "out", "--samples", 2, env=wide)
+    for name, path in zip(("first", "second"), tables, strict=True):
+        assert re.search(rf"{name}\W+{re.escape(str(path))}", said)
     for words in (
         "recordings in both",
         "4 vanished, 0 appeared",
@@ -77,6 +82,13 @@ def test_tables_of_other_recordings_are_refused(tables: tuple[Path, Path], tmp_p
     assert "have no recording in common: the one holds '0.wav', the other 'other/0.wav'" in refuse("compare", *tables)
     with pytest.raises(LabelsError, match="no recording in common"):
         hubbub.compare(*tables)
+
+
+def test_a_file_is_no_folder_to_write_to(tables: tuple[Path, Path], tmp_path: Path):
+    (tmp_path / "changes").write_text("mine")
+    said = " ".join(refuse("compare", *tables, "-o", tmp_path / "changes").split())
+    assert "a file lies where a folder is expected; give another folder" in said
+    assert (tmp_path / "changes").read_text() == "mine"
 
 
 def test_a_mixture_is_refused(tables: tuple[Path, Path], tmp_path: Path):

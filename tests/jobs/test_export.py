@@ -124,6 +124,14 @@ def test_summaries_and_maps_warn_of_what_has_no_time_or_place(tables: Path, tmp_
             ["--format", "raven", "--padding", "2"],
             "--padding goes with --format clips; --format raven takes no options",
         ),
+        (
+            ["--format", "csv", "--root", "."],
+            "--root goes with --format clips or --format wav-cues; --format csv takes",
+        ),
+        (
+            ["--format", "clips", "--root", "nowhere"],
+            "--root nowhere is no folder; give the one in which the recordings",
+        ),
         (["--format", "daily", "--by", "town"], "--by town: the label tables carry no such column"),
         (["--format", "daily", "--timezone", "CEST!"], "--timezone CEST!: no such time zone"),
     ],
@@ -131,6 +139,29 @@ def test_summaries_and_maps_warn_of_what_has_no_time_or_place(tables: Path, tmp_
 def test_what_is_asked_wrongly_is_refused(words: list[str], said: str, tables: Path, tmp_path: Path):
     assert said in " ".join(refuse("export", tables, *words, "-o", tmp_path / "out").split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format", AUDIO)
+def test_recordings_that_have_moved_are_found(format: str, archive: Path, tmp_path: Path):
+    there = {"uri": "a.wav", "duration_s": 20.0, "sample_rate": 8000}
+    event = {"uri": "a.wav", "label": "dog", "onset_s": 7.5, "offset_s": 9.5}
+    tables = write_label_tables(tmp_path / "labels", tmp_path / "gone", [there], [event])
+    words = ("export", tables.path, "--format", format, "-o")
+    assert "a.wav cannot be opened" in " ".join(refuse(*words, tmp_path / "out", code=1).split())
+    succeed(*words, tmp_path / "found", "--root", archive)
+    assert len(list((tmp_path / "found").rglob("*.*"))) == 2
+    assert len(hubbub.export_events(tables, tmp_path / "face", format=format, root=archive)) == 2
+
+
+def test_a_file_is_no_folder_of_label_tables_and_none_to_write_to(tables: Path, tmp_path: Path):
+    file = tmp_path / "clips.parquet"
+    file.write_text("no tables")
+    said = " ".join(refuse("export", file, "--format", "csv", "-o", tmp_path / "out").split())
+    assert "clips.parquet is a file; expected a folder of label tables, which hubbub label makes" in said
+    for format in FORMATS:
+        said = " ".join(refuse("export", tables, "--format", format, "-o", file).split())
+        assert "clips.parquet is a file; expected a folder to write to" in said
+    assert file.read_text() == "no tables"
 
 
 def test_help_names_every_format_and_fits_80_columns():

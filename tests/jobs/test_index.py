@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_append_adds_new_files_only(two_classes: Path, tmp_path: Path):
     rows = read_table(table).rows
     assert rows.slice(0, 6).equals(first)
     assert rows["uri"].to_pylist()[6:] == ["dog/new.wav"]
+
+
+def test_append_counts_what_could_not_be_read_before(two_classes: Path, tmp_path: Path):
+    (two_classes / "dog" / "text.wav").write_text("no sound")
+    table = tmp_path / "c.parquet"
+    hubbub("index", two_classes, "-o", table)
+    (two_classes / "rain" / "empty.wav").touch()
+    for earlier in ("1 clip in", "2 clips in"):  # one is new, then none
+        ran = hubbub("index", two_classes, "-o", table, "--append")
+        assert re.search(r"unreadable\W+2\b", ran.stdout)
+        said = " ".join(ran.stderr.split())
+        assert earlier in said
+        assert "could not be read earlier: those without a duration_s" in said
 
 
 def test_clips_of_another_root_are_not_appended(two_classes: Path, tmp_path: Path):

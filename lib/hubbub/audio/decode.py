@@ -286,6 +286,8 @@ def _refuse_changed(fd: int, before: os.stat_result, name: str) -> None:
 
 
 def _choose_decoder(fd: int, size: int, name: str) -> Decoder:
+    if size == 0:
+        raise DecodeError(f"{name} is not audio that can be decoded (the file is empty: 0 bytes)")
     try:
         return SoundFile(fd, size, name)
     except UnsupportedFile as reason:

@@ -131,10 +131,14 @@ def probe_parts(
     BucketError
         When a bucket cannot be read at all.
     """
+
+    def probe(clip: Mapping[str, Any]) -> tuple[dict[str, Any], str | None, RecordingFacts]:
+        return probe_clip(clip, listing.root, timezone, has_recorder_names=listing.has_recorder_names)
+
     with ThreadPoolExecutor(_LOCAL_THREADS if is_local(listing.root) else _BUCKET_THREADS) as pool:
         for number, listed in enumerate(_take_parts(listing)):
             clips = []
-            for clip, complaint, facts in pool.map(lambda clip: probe_clip(clip, listing.root, timezone), listed):
+            for clip, complaint, facts in pool.map(probe, listed):
                 clips.append(clip)
                 notes.add(clip["uri"], facts)
                 if complaint is not None:
@@ -177,7 +181,11 @@ def _clip_id(listed: Mapping[str, Any]) -> str:
 
 
 def probe_clip(
-    listed: Mapping[str, Any], root: StoragePath, timezone: tzinfo | None = None
+    listed: Mapping[str, Any],
+    root: StoragePath,
+    timezone: tzinfo | None = None,
+    *,
+    has_recorder_names: bool = True,
 ) -> tuple[dict[str, Any], str | None, RecordingFacts]:
     """Read the header of one listed clip.
 
@@ -189,48 +197,49 @@ def probe_clip(
         What its uri is relative to.
     timezone
         As in `index_listing`.
+    has_recorder_names
+        As in `Listing`.
 
     Returns
     -------
     clip, complaint, facts
-        The listed clip with what its header says; a line where it cannot be read, else None; what its recorder tells.
+        The listed clip with what its header says; a line where it cannot be read, else None; what its recorder tells,
+        of a recording that cannot be read by its name.
 
     Raises
     ------
     BucketError
         When a bucket cannot be read at all.
     """
-    uri = listed["uri"]
+    uri, info, notes, complaint = listed["uri"], None, None, None
     clip = {"clip_id": _clip_id(listed), **listed}
     try:
-        clip, facts = _read_header(resolve_uri(uri, root), clip, timezone)
-        return clip, None, facts
+        info, notes = _read_header(resolve_uri(uri, root), clip)
     except (OSError, ValueError) as error:  # ValueError: a CSV may give names that no file has, with a null byte
         complaint = f"{uri}: {getattr(error, 'strerror', None) or error}"
     except AudioError as error:
         complaint = f"{uri}: {error}"
-    return clip, complaint, RecordingFacts()
+    facts = describe_recording(uri, notes, timezone) if has_recorder_names else RecordingFacts()
+    if listed.get("recorded_at") is not None:
+        facts = replace(facts, local_time=None)  # nobody has to say its zone
+    return _describe(clip, info, facts), complaint, facts
 
 
-def _read_header(
-    source: StoragePath, clip: dict[str, Any], timezone: tzinfo | None
-) -> tuple[dict[str, Any], RecordingFacts]:
+def _read_header(source: StoragePath, clip: dict[str, Any]) -> tuple[AudioInfo, HeaderNotes]:
     """What a recording's header says; its version and size go into `clip`, whatever the header is like."""
     if is_local(source):
         stat = source.stat()
         clip |= {"version": content_version(stat), "size_bytes": stat.st_size}
-        return _describe(read_audio_info(source), read_header_notes(source), clip, timezone)
+        return read_audio_info(source), read_header_notes(source)
     header = read_remote_header(source)
     clip |= {"version": header.version, "size_bytes": header.size_bytes}
     if isinstance(header.info, AudioError):
         raise header.info
-    return _describe(header.info, header.notes, clip, timezone)
+    return header.info, header.notes
 
 
-def _describe(
-    info: AudioInfo, notes: HeaderNotes, clip: dict[str, Any], timezone: tzinfo | None
-) -> tuple[dict[str, Any], RecordingFacts]:
+def _describe(clip: dict[str, Any], info: AudioInfo | None, facts: RecordingFacts) -> dict[str, Any]:
     """Add what header and recorder tell to a clip; what its source tells has precedence."""
-    facts = describe_recording(clip["uri"], notes, timezone)
     told = facts.columns() | ({} if facts.recorded_at is None else {"recorded_at": facts.recorded_at})
-    return {**clip, **{name: value for name, value in told.items() if name not in clip}, **vars(info)}, facts
+    header = {} if info is None else vars(info)
+    return {**clip, **{name: value for name, value in told.items() if name not in clip}, **header}

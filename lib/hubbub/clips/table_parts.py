@@ -39,8 +39,8 @@ class TableSummary:
         Rows.
     labels
         Clips a label.
-    unlabelled, timed
-        Clips without a label, and clips whose beginning is known.
+    unlabelled, timed, unreadable
+        Clips without a label, clips whose beginning is known, and clips whose header could not be read.
     beyond
         Segments that begin after the end of their recording.
     folds
@@ -55,6 +55,7 @@ class TableSummary:
     labels: Counter[str] = field(default_factory=Counter)
     unlabelled: int = 0
     timed: int = 0
+    unreadable: int = 0
     beyond: int = 0
     folds: set[int] = field(default_factory=set)
     splits: Counter[str] = field(default_factory=Counter)
@@ -67,6 +68,7 @@ class TableSummary:
         self.labels.update(label for names in labels for label in names)
         self.unlabelled += sum(not names for names in labels)
         self.timed += len(rows) - rows["recorded_at"].null_count
+        self.unreadable += rows["duration_s"].null_count
         self.splits.update(rows["split"].drop_null().to_pylist())
         self.folds |= set(rows["fold"].drop_null().unique().to_pylist())
         begins_s = pc.fill_null(rows["start_s"], 0.0)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _P = TypeVar("_P", bound=StoragePath)
 
 
+_IN_THE_WAY = "a file lies where a folder is expected; give another folder"
+
+
 @contextlib.contextmanager
 def explain_write_errors(path: StoragePath) -> Iterator[None]:
     """Turn failures to write at `path` into `StorageError`, said in the user's words."""
@@ -40,6 +43,8 @@ def explain_write_errors(path: StoragePath) -> Iterator[None]:
             errno.EACCES: "there is no permission to write there",
             errno.EPERM: "there is no permission to write there",
             errno.EROFS: "it is mounted read-only",
+            errno.EEXIST: _IN_THE_WAY,
+            errno.ENOTDIR: _IN_THE_WAY,
         }.get(error.errno or 0, "run the same command again once it can be written")
         raise StorageError(f"cannot write {path}: {error.strerror or error}; {hint}") from error
 

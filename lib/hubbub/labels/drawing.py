@@ -34,7 +34,7 @@ class ShownFigure(Figure):
 def plot_events(tables: LabelTables, label: str | None = None) -> ShownFigure:
     """Draw events by day and hour beside their scores; see `LabelTables.plot`."""
     files, events = tables.files(), tables.events()
-    known = [*tables.labels, *events["label"].unique()]
+    known = list(dict.fromkeys([*tables.labels, *map(str, events["label"].unique())]))
     if label is not None:
         if label not in known:
             raise LabelsError(f"{tables.path} has no label '{label}': {suggest_nearest(label, known)}")

@@ -100,7 +100,7 @@ def _show_event(tables: LabelTables, event: Any) -> ShownAudio:
     row = _as_mapping(event)
     missing = [name for name in _NEEDED if name not in row]
     if missing:
-        raise LabelsError(f"{event!r:.200} is no event: it lacks {', '.join(missing)}; give a row of labels.events()")
+        raise LabelsError(f"{_name(event)} is no event: it lacks {', '.join(missing)}; give a row of labels.events()")
     onset_s, offset_s = float(row["onset_s"]), float(row["offset_s"])
     start_s = max(0.0, onset_s - CONTEXT_S)
     end_s = min(offset_s + CONTEXT_S, start_s + LONGEST_S)
@@ -115,6 +115,13 @@ def _show_event(tables: LabelTables, event: Any) -> ShownAudio:
     return ShownAudio(
         str(row["uri"]), note, shown.picture, shown.sound, marks, (shown.problem,) if shown.problem else ()
     )
+
+
+def _name(event: Any) -> str:
+    """Name what was given in a line; of a table, whose text is a page, how many rows it has."""
+    if isinstance(event, pd.DataFrame):
+        return f"a DataFrame of {count_noun(len(event), 'row')}"
+    return f"{event!r:.200}"
 
 
 def _as_mapping(event: Any) -> Mapping[str, Any]:

@@ -341,6 +341,8 @@ def open_labels(path: str | StoragePath) -> LabelTables:
         raise LabelsError(
             f"{path} holds no label tables; make them with: hubbub label FILES --model BUNDLE -o {path}"
         ) from None
+    except NotADirectoryError:
+        raise LabelsError(f"{path} is a file; expected a folder of label tables, which hubbub label makes") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabelsError(f"{path / RUN_FILE} cannot be read: {type(error).__name__}: {error}") from None
     if found != FORMAT:

@@ -28,6 +28,8 @@ class LabelComparison:
 
     Attributes
     ----------
+    first, second
+        The folders of the two.
     changes
         What changed, as DataFrames: `by_label`, `by_file`, `in_both`, `changed`, `appeared`, `vanished`.
     labels_only_first, labels_only_second
@@ -36,6 +38,8 @@ class LabelComparison:
         Files that were written.
     """
 
+    first: StoragePath
+    second: StoragePath
     changes: EventChanges
     labels_only_first: tuple[str, ...]
     labels_only_second: tuple[str, ...]
@@ -56,6 +60,8 @@ def compare_labels(
     written = () if out is None else _write_changes(changes, out)
     ours, theirs = first.labels, second.labels
     return LabelComparison(
+        first.path,
+        second.path,
         changes,
         tuple(label for label in ours if label not in set(theirs)),
         tuple(label for label in theirs if label not in set(ours)),
@@ -97,6 +103,8 @@ def describe_comparison(found: LabelComparison) -> dict[str, str]:
     """Say what changed, as names and values for people; empty ones left out."""
     changes = found.changes
     lines = {
+        "first": str(found.first),
+        "second": str(found.second),
         "recordings in both": str(changes.recordings),
         "events in both": str(len(changes.in_both)),
         "of them moved or scored otherwise": str(len(changes.changed)),
@@ -162,7 +170,7 @@ def describe_samples(events: pd.DataFrame, number: int) -> list[str]:
 def show_comparison(found: LabelComparison, number: int, reporter: Reporter) -> None:
     """Show all of it on the screen, with `number` samples of what appeared and of what vanished."""
     changes = found.changes
-    reporter.show_table("compare: first, second", describe_comparison(found))
+    reporter.show_table("compare: done", describe_comparison(found))
     if len(changes.by_label):
         reporter.show_table("by label; shifts are second less first", describe_labels(changes))
     lists = {

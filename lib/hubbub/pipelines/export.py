@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hubbub.errors import UsageError
+from hubbub.io.paths import is_local
 from hubbub.io.text import count_noun
 from hubbub.labels.export import Export, ExportOptions, ExportSource, check_options, export_events
 from hubbub.labels.tables import LabelTables
-from hubbub.pipelines.inputs import as_labels, as_path
+from hubbub.pipelines.inputs import as_labels, as_path, as_root
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ def export(
     reporter = choose_reporter(reporter, progress=progress)
     options = options or ExportOptions()
     check_options(format, options)
+    root = None if options.root is None else as_root(options.root)
     tables, output = as_labels(labels), as_path(out, "out")
+    if is_local(output) and output.is_file():
+        raise UsageError(f"-o {output} is a file; expected a folder to write to")
     if tables.missing:
         files = count_noun(tables.missing, "file")
         reporter.warn(f"{files} not labelled yet: a run broke off; run hubbub label again")
@@ -38,7 +43,7 @@ def export(
         tables.files(),
         labels=tuple(tables.labels),
         run=tables.run,
-        root=tables.root,
+        root=tables.root if root is None else root,
         options=options,
         show_progress=reporter.show_progress,
     )

@@ -22,6 +22,7 @@ def export_events(
     points: str | None = None,
     padding_s: float | None = None,
     per_label: int | None = None,
+    root: PathLike | None = None,
     progress: bool = False,
 ) -> list[StoragePath]:
     """Write events for other programs.
@@ -47,6 +48,8 @@ def export_events(
         For ``clips``: seconds around an event; None: 1.
     per_label
         For ``clips``: how many of each label at most, spread over the range of scores; None: all.
+    root
+        For ``clips`` and ``wav-cues``: where recordings with relative names lie now; None: where the label tables say.
     progress
         Print what is done.
 
@@ -58,7 +61,8 @@ def export_events(
     Raises
     ------
     hubbub.errors.UsageError
-        The format is unknown, or does not take an option that is given; of ``clips``, `out` holds something.
+        The format is unknown, or does not take an option that is given; `out` is a file, or of ``clips`` holds
+        something; `root` is no folder.
     hubbub.errors.LabelsError
         There are no label tables, or they lack a column.
 
@@ -68,6 +72,8 @@ def export_events(
     """
     from hubbub.labels.export import ExportOptions
     from hubbub.pipelines.export import export as run
+    from hubbub.pipelines.inputs import as_path
 
-    options = ExportOptions(timezone, by, spreadsheet, points, padding_s, per_label)
+    lies = None if root is None else as_path(root, "root")
+    options = ExportOptions(timezone, by, spreadsheet, points, padding_s, per_label, lies)
     return run(labels, out, format=format, options=options, progress=progress).paths

@@ -335,7 +335,7 @@ def write_report(
         Heading of the page.
     samples
         Events of each label that are shown of label tables, spread over their scores; None: 10, and none where the
-        recordings themselves are shown (20 at most, or with `truth`).
+        recordings themselves are shown, which are 20 and 15 minutes together at most.
     max_size_mb
         Megabytes of the page: of label tables, events and recordings are left out for it, which the page says.
     root

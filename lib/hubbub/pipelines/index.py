@@ -130,7 +130,7 @@ def report_index(result: IndexResult, output: StoragePath, reporter: Reporter) -
             "folds": ", ".join(map(str, sorted(held.folds))) or "none",
             "splits": describe_labels(held.splits),
             **({"times": f"of {held.timed} of {count_noun(held.clips, 'clip')}"} if held.timed else {}),
-            "unreadable": unreadable,
+            "unreadable": held.unreadable,
             "result": output,
         },
     )
@@ -144,6 +144,9 @@ def report_index(result: IndexResult, output: StoragePath, reporter: Reporter) -
         reporter.warn(f"unreadable: {line}")
     if unreadable > _SHOWN:
         reporter.warn(f"… and {unreadable - _SHOWN} more: the clips in {output} without a duration_s")
+    if (earlier := held.unreadable - unreadable) > 0:
+        clips = count_noun(earlier, "clip")
+        reporter.warn(f"{clips} in {output} could not be read earlier: those without a duration_s")
     if unreadable:
         files = count_noun(unreadable, "file")
         reporter.warn(f"{files} cannot be read; the clips stay in the table and become failed rows")

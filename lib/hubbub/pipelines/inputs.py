@@ -12,7 +12,9 @@ from hubbub.config import Settings, load_settings, nest_settings, parse_settings
 from hubbub.config.network_features import HEADS, choose_network
 from hubbub.config.recipes import RecipeSettings, load_recipe_settings, parse_recipe_settings
 from hubbub.config.variants import Variants, load_variants
-from hubbub.io.paths import StoragePath, parse_path
+from hubbub.errors import UsageError
+from hubbub.io.atomic import explain_read_errors
+from hubbub.io.paths import StoragePath, absolute_path, parse_path
 from hubbub.labels.tables import LabelTables, open_labels
 from hubbub.models.bundle import Bundle, load_bundle
 from hubbub.models.foreign import ForeignModel
@@ -38,6 +40,15 @@ def as_path(given: PathLike, name: str) -> StoragePath:
     if _is_path(given):
         return given if hasattr(given, "joinpath") else Path(os.fspath(given))  # type: ignore[return-value]
     raise TypeError(f"{name} is {_describe(given)}; expected a path or a URL such as 's3://bucket/prefix'")
+
+
+def as_root(given: PathLike) -> StoragePath:
+    """Take the folder in which recordings lie now, as an absolute path; `UsageError` where there is none."""
+    root = as_path(given, "root")
+    with explain_read_errors(root):
+        if not root.is_dir():
+            raise UsageError(f"--root {root} is no folder; give the one in which the recordings lie now")
+    return absolute_path(root)
 
 
 def as_list(given: Any) -> list[Any]:

@@ -91,7 +91,7 @@ def probe_listing(
         run,
         "index",
         take_units(),
-        ProbeTask(root, 1 if is_local(root) else _BUCKET_THREADS, timezone),
+        ProbeTask(root, 1 if is_local(root) else _BUCKET_THREADS, timezone, listing.has_recorder_names),
         Goal(n_clips, -(-n_clips // clips_a_unit), counted="clips"),
         path_checks=make_path_checks("the recordings", *(resolve_uri(uri, root) for uri in _find_ends(listing))),
         convert=convert,

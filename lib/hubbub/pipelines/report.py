@@ -17,11 +17,11 @@ from hubbub.clips.table import ClipTable, read_table
 from hubbub.errors import UsageError
 from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
 from hubbub.io.folders import list_names, refuse_foreign_file
-from hubbub.io.paths import StoragePath, absolute_path, is_local
+from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
 from hubbub.labels.tables import LabelTables, is_labels, open_labels
 from hubbub.pipelines.evaluate import Evaluation
-from hubbub.pipelines.inputs import as_list, as_path
+from hubbub.pipelines.inputs import as_list, as_path, as_root
 from hubbub.pipelines.quantities import format_size
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 from hubbub.report import clips_section, evaluation_section, labels_section, write_report
@@ -55,7 +55,7 @@ def report(
         raise UsageError(f"--samples {samples}: give 0 or more events of each label")
     if not max_size_mb > 0:
         raise UsageError(f"--max-size {max_size_mb:g}: give megabytes above 0, such as 50")
-    lies = None if root is None else _existing_root(as_path(root, "root"))
+    lies = None if root is None else as_root(root)
     reporter, output = choose_reporter(reporter, progress=progress), as_path(out, "out")
     refuse_foreign_file(output, b"<!DOCTYPE html", "a report")
     events = truth if truth is None or isinstance(truth, pd.DataFrame) else read_frame(as_path(truth, "truth"))
@@ -89,13 +89,6 @@ def _source_path(source: PathLike | LabelTables | Evaluation) -> StoragePath:
             raise UsageError("the evaluation was not written; pass out= to hubbub.evaluate for a report of it")
         return source.out
     return source.path if isinstance(source, LabelTables) else as_path(source, "source")
-
-
-def _existing_root(root: StoragePath) -> StoragePath:
-    with explain_read_errors(root):
-        if not root.is_dir():
-            raise UsageError(f"--root {root} is no folder; give the one in which the recordings lie now")
-    return absolute_path(root)
 
 
 def _size(sections: Sequence[Section]) -> int:

@@ -30,6 +30,9 @@ FAILED_SHOWN = 50
 MOST_BYTES = 50 * 10**6
 """Bytes of a page where nobody asks for another size."""
 
+MOST_WHOLE_S = 15 * 60.0
+"""Seconds of sound that are shown whole at most: an hour was a page of 35 MB, which took 49 s to make."""
+
 _FIGURE_BYTES, _EVENT_BYTES = 5000, 1200  # markup of a recording, and of an event of it
 
 
@@ -74,10 +77,11 @@ def labels_section(
         True events (uri, label, onset_s, offset_s) where they are known; the recordings named in it are
         scored, shown first, and carry the true events over the labelled ones.
     max_recordings
-        Recordings shown at most, at most 10 minutes of each: those with truth, then those with most events. They are
-        shown where there is truth, or where there are no more than these.
+        Recordings shown whole at most. With truth these are those with truth, then those with most events, as many as
+        are `MOST_WHOLE_S` together; without, all of them, where they are no more than that. Else none.
     samples
-        Events of each label that are shown, 0 or more; None: `hubbub.report.samples.SAMPLES`, none beside recordings.
+        Events of each label that are shown, 0 or more, in place of whole recordings; None:
+        `hubbub.report.samples.SAMPLES`, none beside recordings.
     max_bytes
         Bytes of the section at most; what is left out for that is said on it. Charts and tables stay.
     advance
@@ -102,7 +106,8 @@ def labels_section(
         is_judged = events["uri"].isin(true["uri"]).to_numpy() & labels.is_named(events)
         events = events.assign(matched=right | ~is_judged)
     analysed = files[files["status"] == "ok"]
-    with_recordings = truth is not None or len(analysed) <= max_recordings
+    shown = _choose_recordings(analysed, events, true, max_recordings) if samples is None else analysed.head(0)
+    with_recordings = len(shown) > 0
     colours = assign_colours([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
     failed = clips[clips["status"] != "ok"]
     overview = describe_overview(labels, clips, events)
@@ -125,7 +130,6 @@ def labels_section(
     }
     bare = render("labels.html.j2", **page, samples=Samples(), figures=[], notices=[])
     budget = Budget(max_bytes - len(bare.encode()))
-    shown = _choose_recordings(analysed, events, true, max_recordings if with_recordings else 0)
     figures = [_figure(labels, settings, row, events, true, colours) for row in shown.to_dict("records")]
     figures = [figure for figure in figures if budget.spend(_size(figure))]
     left_out = budget.refused
@@ -197,10 +201,15 @@ def _check_truth(truth: pd.DataFrame | None, files: pd.DataFrame) -> pd.DataFram
 def _choose_recordings(
     analysed: pd.DataFrame, events: pd.DataFrame, true: pd.DataFrame | None, most: int
 ) -> pd.DataFrame:
+    """Recordings to show whole: see `labels_section`."""
+    is_little = len(analysed) <= most and analysed["duration_s"].sum() <= MOST_WHOLE_S
+    if true is None and not is_little:
+        return analysed.head(0)
     has_truth = analysed["uri"].isin([] if true is None else true["uri"])
     n_events = analysed["uri"].map(events["uri"].value_counts()).fillna(0)
     order = analysed.assign(_truth=has_truth, _events=n_events)
     chosen = order.sort_values(["_truth", "_events", "uri"], ascending=[False, False, True]).head(most)
+    chosen = chosen[chosen["duration_s"].cumsum() <= MOST_WHOLE_S]
     return chosen.sort_values(["_truth", "uri"], ascending=[False, True])
 
 

@@ -81,11 +81,14 @@ class ProbeTask:
         Clips that are read at once: more than one where each takes a request to a bucket.
     timezone
         Of recorders whose names and headers tell none; None: unknown.
+    has_recorder_names
+        As in `Listing`.
     """
 
     root: StoragePath
     threads: int = 1
     timezone: tzinfo | None = None
+    has_recorder_names: bool = True
 
     def __call__(self, unit: ProbeUnit) -> ProbeResult:
         """Probe the unit's clips; one that cannot be read stays, with a complaint.
@@ -120,7 +123,7 @@ class ProbeTask:
         listed = item.listed
         if item.failure is None:
             try:
-                return probe_clip(listed, self.root, self.timezone)
+                return probe_clip(listed, self.root, self.timezone, has_recorder_names=self.has_recorder_names)
             except UsageError:  # a bucket that cannot be read: all other clips would fail as well
                 raise
             except Exception as error:  # whatever a strange file makes a library raise costs that file alone

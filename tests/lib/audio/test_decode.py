@@ -335,7 +335,7 @@ def only_a_header(folder: Path) -> Path:
     ("make", "message"),
     [
         (no_file, r"a\.wav cannot be opened \(No such file or directory\)"),
-        (empty_file, r"a\.wav is not audio that can be decoded"),
+        (empty_file, r"a\.wav is not audio that can be decoded \(the file is empty: 0 bytes\)"),
         (text_file, r"a\.wav is not audio that can be decoded \(Format not recogni[sz]ed"),
         (directory, r"a\.wav is no regular file"),
         (fifo, r"a\.wav is no regular file"),  # opening it would wait for a writer for ever

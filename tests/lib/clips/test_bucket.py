@@ -246,7 +246,7 @@ def test_what_is_missing_or_no_audio_is_a_line_and_a_failed_row(s3: str, moto_se
     name = s3.removeprefix("s3://")
     assert unreadable == [
         "text.wav: text.wav is not audio that can be decoded (Format not recognised)",
-        "empty.wav: empty.wav is not audio that can be decoded (Format not recognised)",
+        "empty.wav: empty.wav is not audio that can be decoded (the file is empty: 0 bytes)",
         f"x/gone.wav: gone.wav cannot be opened (no such key: x/gone.wav in bucket {name})",
     ]
     assert table.rows["size_bytes"].to_pylist()[1:] == [8, 0, None]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hubbub.clips.sources import Columns, list_source
 from hubbub.errors import ClipTableError
 from tests.trees import labels, listed, touch, write
 
@@ -169,3 +170,14 @@ def test_accents_in_two_encodings_are_one_label(tmp_path: Path):
     )
     listing = listed(tmp_path)
     assert len({label for found in labels(listing).values() for label in found}) == 2
+
+
+def test_folders_of_recorders_may_be_sites(tmp_path: Path):
+    touch(tmp_path, "market/20260501_060000.wav", "park/20260501_060000.wav")
+    (note,) = listed(tmp_path).notes
+    assert "their folders may be sites and no classes" in note
+    pattern = note.partition("--pattern '")[2].partition("'")[0]
+    clips = list(list_source(tmp_path, None, Columns(), pattern=pattern).clips)
+    assert [(clip["labels"], clip["site"]) for clip in clips] == [([], "market"), ([], "park")]
+    touch(tmp_path, "park/dog.wav")
+    assert not listed(tmp_path).notes

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from hubbub.clips.index import index_listing
+from hubbub.audio.recorders import parse_timezone
+from hubbub.clips.index import ProbeNotes, index_listing
 from hubbub.clips.sources import Columns, Listing, list_source
 from hubbub.clips.table import clip_id, read_table, write_table
 from hubbub.errors import ClipTableError
@@ -41,6 +43,28 @@ def test_headers_are_read_and_unreadable_files_stay(folder: Path):
     assert len(unreadable) == 4
     assert rows["gone.wav"]["version"] is None
     assert rows["text.wav"]["size_bytes"] == 8
+
+
+def test_names_tell_of_files_that_cannot_be_decoded(tmp_path: Path):
+    """A recorder that broke is counted at the time at which it broke."""
+    (tmp_path / "GARDEN_20260517_043000Z.wav").touch()
+    (tmp_path / "GARDEN_20260517_053000.wav").write_text("no sound")
+    table, unreadable = index_listing(list_source(tmp_path, None, Columns()), timezone=parse_timezone("Europe/Berlin"))
+    assert len(unreadable) == 2
+    assert table.rows["recorded_at"].to_pylist() == [
+        datetime(2026, 5, 17, 4, 30, tzinfo=UTC),
+        datetime(2026, 5, 17, 3, 30, tzinfo=UTC),
+    ]
+    assert table.rows["site"].to_pylist() == ["GARDEN", "GARDEN"]
+
+
+def test_nobody_is_asked_for_the_zone_of_a_time_that_the_source_knows(tmp_path: Path):
+    began = datetime(2026, 5, 17, tzinfo=UTC)
+    for uri, known, local in (("a_20260517_043000.wav", began, 0), ("b_20260517_043000.wav", None, 1)):
+        soundfile.write(tmp_path / uri, np.zeros(800), 8000)
+        notes = ProbeNotes()
+        index_listing(Listing(tmp_path, [{"uri": uri, "labels": [], "recorded_at": known}]), notes=notes)
+        assert notes.local == local
 
 
 def test_each_clip_is_told_of(folder: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import LabelTables
 from tests.data.reviews import judge, make_tables
+from tests.export_tables import write_label_tables
 from tests.jobs.command import hubbub as run
 from tests.trees import listed
 
@@ -175,6 +177,40 @@ def test_a_table_to_train_on(tables: LabelTables, tmp_path: Path):
     assert [row["group"] for row in rows] == ["b.wav", "b.wav", "site 1"]
     assert [row["labels"] for row in rows] == [["dog"], ["dog"], ["rain"]]
     assert hubbub.check_clips(table).is_ok
+
+
+def test_what_label_tables_know_of_recordings_is_carried(tmp_path: Path):
+    began, root = datetime(2026, 5, 17, 4, 30, tzinfo=UTC), tmp_path / "archive"
+    root.mkdir()
+    for uri in ("a.wav", "b.wav"):
+        soundfile.write(root / uri, np.zeros(8000 * 20), 8000)
+    known = {"duration_s": 20.0, "attempts": 1}
+    tables = write_label_tables(
+        tmp_path / "labels",
+        root,
+        [
+            {"uri": "a.wav", "recorded_at": began, "city": "Łódź", "visit": 3, **known},
+            {"uri": "b.wav", "clip_start_s": 5.0, "clip_end_s": 15.0, "latitude": 54.25, **known},
+        ],
+        [],
+        carried=[pa.field("city", pa.string()), pa.field("visit", pa.int32()), pa.field("latitude", pa.float64())],
+    )
+    ids = dict(zip(tables.files()["uri"], tables.files()["clip_id"], strict=True))
+    write_reviews(
+        tables,
+        "ada",
+        said("a.wav", 0, 8, clip_id=ids["a.wav"]),
+        said("b.wav", 6, 14, clip_id=ids["b.wav"]),
+        said("b.wav", 0, 8, clip_id="of a run before"),
+    )
+    rows = hubbub.index(tables.path / "reviews").rows
+    columns = ["uri", "start_s", "recorded_at", "city", "visit", "latitude", "group"]
+    assert [tuple(row.values()) for row in rows.select(columns).to_pylist()] == [
+        ("a.wav", 0.0, began, "Łódź", 3, None, "a.wav"),
+        ("b.wav", 0.0, None, None, None, None, "b.wav"),
+        ("b.wav", 6.0, None, None, None, 54.25, "b.wav"),
+    ]
+    assert set(rows.column_names) == {*CLIP_SCHEMA.names, "city", "visit", "latitude"}
 
 
 def test_reviews_in_a_bucket(s3: str):

@@ -82,6 +82,13 @@ TREES: dict[str, dict[str, str]] = {
         "a.wav": "",
         "b.wav": "",
     },
+    "exported": {
+        "clips.csv": "clip,label,uri,onset_at,clip_onset_s,recorded_at,group,problem\n"
+        "dog/1-0.9-a-1.0s.flac,dog,a.wav,2026-05-17T04:30:01Z,1,2026-05-17T04:30:00Z,park,\n"
+        "dog #2/1-0.9-a-1.0s.flac,dog #2,a.wav,,1,,,\n,dog,b.wav,,,,,gone\n",
+        "dog/1-0.9-a-1.0s.flac": "",
+        "dog #2/1-0.9-a-1.0s.flac": "",
+    },
     "heart-sounds": {"set a/extrahls__201101070953.wav": "", "normal_noisynormal_101_13_A.wav": ""},
     "spoken-digits": {"7_jackson_32.wav": "", "0_theo_4.wav": ""},
     "city-sounds": {"berlin/berlin_calm_17.wav": "", "malmö/malmö_chaotic_3.wav": ""},
@@ -107,6 +114,7 @@ TABLES = {
     "dcase-events": "metadata/validation/validation.tsv",
     "split-columns": "split.csv",
     "suggestions": "suggestions.csv",
+    "exported": "clips.csv",
     "csv": "meta/t.csv",
 }
 """Tables that formats open by."""

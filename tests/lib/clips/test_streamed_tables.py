@@ -85,6 +85,11 @@ TREES: dict[str, dict[str, str | None]] = {
         "1,a.wav,0,0.2,dog,0.5,,right,Oslo\n2,a.wav,0.2,0.4,dog,0.5,rain;wind,wrong,\n3,b.wav,0,0.2,dog,0.4,,,\n",
         **dict.fromkeys(("a.wav", "b.wav")),
     },
+    "exported": {
+        "clips.csv": "clip,label,uri,onset_at,clip_onset_s,recorded_at,group,problem,city\n"
+        "dog/1-0.9-a-1.0s.flac,dog,a.wav,,1,,,,Oslo\ndog/2-0.9-b-1.0s.flac,dog,b.wav,,1,,park,,\n,dog,c.wav,,,,,gone,\n",
+        **dict.fromkeys(("dog/1-0.9-a-1.0s.flac", "dog/2-0.9-b-1.0s.flac")),
+    },
     "heart-sounds": dict.fromkeys(
         ("extrahls__201101070953.wav", "normal_noisynormal_101_A.wav", "Bunlabelledtest__101_B.wav")
     ),

@@ -7,10 +7,12 @@ import errno
 import hashlib
 import io
 import struct
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import soundfile
 from hypothesis import given, settings
@@ -19,11 +21,21 @@ from hypothesis import strategies as st
 import hubbub
 from hubbub.audio.cues import Cue, copy_with_cues
 from hubbub.audio.cutting import _write_flac, cut_stretch
+from hubbub.clips.sources import Columns, list_source
 from hubbub.clips.table import content_version
-from hubbub.errors import DecodeError, StorageError, UsageError
+from hubbub.errors import ClipTableError, DecodeError, StorageError, UsageError
 from hubbub.labels.export import ExportOptions, ExportSource, export_events
 from hubbub.labels.export.clips import choose_fairly
-from tests.export_tables import FORMULA, POLISH, QUOTED, SCRIPT, events_table, files_table, write_clock
+from tests.export_tables import (
+    FORMULA,
+    POLISH,
+    QUOTED,
+    SCRIPT,
+    events_table,
+    files_table,
+    write_clock,
+    write_label_tables,
+)
 
 RATE = 8000
 
@@ -118,11 +130,67 @@ def test_hubbub_indexes_the_clips_with_their_labels(archive: Path, tmp_path: Pat
 def test_clips_of_one_label_are_indexed_too(archive: Path, tmp_path: Path):
     events = EVENTS[EVENTS["label"] == SCRIPT]
     export_events(source_of(archive, events, "a.wav"), tmp_path / "out", "clips")
-    (labels,) = hubbub.index(tmp_path / "out").rows["labels"].to_pylist()
-    assert len(labels) == 1
-    assert labels[0].startswith(
-        "_script_alert(1)__script_-"
-    )  # a name that every file system takes; clips.csv has the label
+    clips = hubbub.index(tmp_path / "out")
+    assert clips.rows["labels"].to_pylist() == [[SCRIPT]]
+    assert clips.rows["uri"].to_pylist()[0].startswith("_script_alert(1)__script_-")  # what every file system takes
+
+
+def test_the_indexed_clips_know_their_recordings(archive: Path, tmp_path: Path):
+    """Clips of one recording, or of one group, are never on both sides of a split; times are of the clips."""
+    began = datetime(2026, 5, 17, 4, 30, tzinfo=UTC)
+    site = pa.field("city", pa.string())
+    tables = write_label_tables(
+        tmp_path / "labels",
+        archive,
+        [
+            {"uri": "a.wav", "duration_s": 20.0, "recorded_at": began, "group": "market", "city": "Łódź"},
+            {"uri": "deep/Łódź b.flac", "duration_s": 10.0, "clip_start_s": 5.0, "clip_end_s": 15.0},
+            {"uri": "gone.wav", "duration_s": 10.0, "recorded_at": began},
+        ],
+        [
+            {"uri": "a.wav", "label": "dog", "onset_s": 5.0, "offset_s": 6.0, "onset_at": began + timedelta(seconds=5)},
+            {"uri": "a.wav", "label": "rain", "onset_s": 0.25, "offset_s": 2.0}
+            | {"onset_at": began + timedelta(seconds=0.25), "city": "Łódź"},
+            {"uri": "deep/Łódź b.flac", "label": "dog", "onset_s": 6.0, "offset_s": 7.0, "clip_start_s": 5.0}
+            | {"peak": 0.5},
+            {"uri": "gone.wav", "label": "dog", "onset_s": 6.0, "offset_s": 7.0, "peak": 0.25},
+        ],
+        carried=[site],
+    )
+    hubbub.export_events(tables, tmp_path / "out", format="clips")
+    listing = list_source(tmp_path / "out", None, Columns())
+    assert listing.evidence.startswith("read as exported: clips.csv")
+    assert list(listing.notes) == ["1 event left out, of which no clip could be cut"]
+    clips = hubbub.index(tmp_path / "out", timezone="UTC")
+    assert "site" not in clips.carried  # 000001-0.75-a is none
+    assert clips.rows.select(["uri", "labels", "group", "recorded_at", "city"]).to_pylist() == [
+        {"uri": "dog/000001-0.75-a-5.000s.flac", "labels": ["dog"], "group": "market", "city": None}
+        | {"recorded_at": began + timedelta(seconds=4)},
+        {"uri": "dog/000002-0.50-Łódź_b-6.000s.flac", "labels": ["dog"], "group": "deep/Łódź b.flac", "city": None}
+        | {"recorded_at": None},
+        {"uri": "rain/000001-0.75-a-0.250s.flac", "labels": ["rain"], "group": "market", "city": "Łódź"}
+        | {"recorded_at": began},
+    ]
+    # Tables of before have neither a group nor a time.
+    rows = pd.read_csv(tmp_path / "out" / "clips.csv").drop(columns=["group", "recorded_at"])
+    rows.to_csv(tmp_path / "out" / "clips.csv", index=False)
+    older = hubbub.index(tmp_path / "out").rows
+    assert older["recorded_at"].to_pylist() == clips.rows["recorded_at"].to_pylist()
+    assert older["group"].to_pylist() == ["a.wav", "deep/Łódź b.flac", "a.wav"]
+
+
+def test_a_table_of_clips_that_lacks_something_is_refused(archive: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    export_events(source_of(archive, events_table(("gone.wav", "dog", 1.0, 2.0, 0.9, 0.7)), "gone.wav"), out, "clips")
+    with pytest.raises(ClipTableError, match="no event has a clip, and its column problem says why; export again"):
+        hubbub.index(out)
+    with pytest.raises(ClipTableError, match="format exported has columns of its own"):
+        list_source(out, "exported", Columns(path="clip"))
+    (out / "clips.csv").write_text("clip,label\na.flac,dog\n")
+    with pytest.raises(ClipTableError, match="has no column 'uri'; expected clips.csv as hubbub export wrote it"):
+        list_source(out, "exported", Columns())
+    with pytest.raises(ClipTableError, match="holds no clips.csv; expected a folder that hubbub export made"):
+        list_source(archive, "exported", Columns())
 
 
 def test_a_recording_that_cannot_be_read_is_a_row_and_no_end(archive: Path, tmp_path: Path):

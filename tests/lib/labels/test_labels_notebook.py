@@ -70,6 +70,11 @@ def test_an_event_of_a_recording_that_is_gone_says_so(tables: LabelTables):
 def test_what_is_no_event_is_refused(tables: LabelTables):
     with pytest.raises(LabelsError, match=r"3 is no event: it lacks uri, onset_s, offset_s; give a row of"):
         tables.show(3)
+    with pytest.raises(LabelsError) as refused:
+        tables.show(tables.events().head(2))  # whose columns are there, and no event
+    assert str(refused.value) == (
+        "a DataFrame of 2 rows is no event: it lacks uri, onset_s, offset_s; give a row of labels.events()"
+    )
 
 
 @pytest.mark.parametrize("label", [None, "dog", "<script>alert(1)</script>"])
@@ -96,3 +101,6 @@ def test_without_events_or_times_there_is_a_chart_too(tmp_path: Path):
 def test_an_unknown_label_is_refused_with_the_nearest(tables: LabelTables):
     with pytest.raises(LabelsError, match=r"has no label 'dgo': .*dog"):
         tables.plot("dgo")
+    with pytest.raises(LabelsError) as refused:
+        tables.plot("zzz")
+    assert str(refused.value).count("dog") == 1

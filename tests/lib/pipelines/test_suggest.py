@@ -248,7 +248,7 @@ def test_features_alone_have_no_scores(labels: LabelTables, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="--label cat: .*known are dog, rain"):
         hubbub.suggest(labels, tmp_path / "out", labels="cat")
-    with pytest.raises(ClipTableError, match=r"none\.csv"):
+    with pytest.raises(ClipTableError, match=r"none\.csv does not exist; expected a table"):
         hubbub.suggest(labels, tmp_path / "out", exclude=str(tmp_path / "none.csv"))
     with pytest.raises(UsageError, match="nope does not exist; expected label tables or a feature store"):
         hubbub.suggest(tmp_path / "nope", tmp_path / "out")

@@ -21,6 +21,7 @@ from hubbub.labels.events import EventRule
 from hubbub.labels.schemas import label_schemas
 from hubbub.labels.tables import LabelTables, create_labels
 from hubbub.pipelines.report import report
+from hubbub.report import labels as labels_page
 from hubbub.report import labels_section
 from hubbub.report import samples as samples_module
 from tests.jobs.command import refuse, succeed
@@ -200,9 +201,27 @@ def test_a_small_set_is_shown_whole_and_samples_only_if_asked(tmp_path: Path):
     page = read(tables, tmp_path)
     assert (len(page.having("sample")), len(page.having("lane"))) == (0, 2)
     assert "cannot be shown" not in page.text
-    assert len(read(tables, tmp_path, samples=1).having("sample")) == 1
+    asked = read(tables, tmp_path, samples=1)
+    assert (len(asked.having("sample")), len(asked.having("lane"))) == (1, 0)
+    none = read(tables, tmp_path, samples=0)
+    assert (len(none.having("sample")), len(none.having("lane"))) == (0, 0)
     bounded = read(tables, tmp_path, max_size_mb=0.09)
     assert "2 of 2 recordings are left out, for which the page has no room" in bounded.text
+
+
+def test_few_long_recordings_are_shown_by_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An hour of sound in twenty files was a page of 35 MB that took 49 s."""
+    tables = make_archive(tmp_path, ["dog"], recordings=2)
+    files = tables.files()
+    monkeypatch.setattr(labels_page, "MOST_WHOLE_S", float(files["duration_s"].sum()) - 0.001)
+    page = read(tables, tmp_path)
+    assert len(page.having("sample")) > 0
+    assert len(page.having("lane")) == 0
+    truth = tables.events().iloc[:1]
+    with_truth = read(tables, tmp_path, truth=truth)  # as many as fit, those with truth first
+    assert len(with_truth.having("recording")) == 1
+    assert len(with_truth.having("lane")) == 2
+    assert "1 of 2 recordings are shown" in with_truth.text
 
 
 def test_an_archive_without_events_has_its_coverage(tmp_path: Path):

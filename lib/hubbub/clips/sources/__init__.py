@@ -27,6 +27,7 @@ def list_formats() -> dict[str, Format]:
         csv,
         dcase,
         esc50,
+        exported,
         folder,
         fsd50k,
         names,
@@ -46,6 +47,7 @@ def list_formats() -> dict[str, Format]:
         selections.FORMAT,
         split_columns.FORMAT,
         suggestions.FORMAT,
+        exported.FORMAT,
         reviews.FORMAT,
         *names.PRESETS,
     ]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from hubbub.audio.recorders.names import read_name
 from hubbub.clips.sources.template import Columns, Format, Listing, Options, StreamedClips
 from hubbub.clips.sources.tree import Tree
 from hubbub.errors import ClipTableError
 from hubbub.io.text import count_noun, list_few
 
 _MOST_COMPARED = 10_000  # folders within folders whose names are in memory
+_MOST_NAMES = 1000  # that are looked at for times
 _MOST_LOOSE = 0.1  # share of recordings beside class folders above which the folders may be no classes
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -146,7 +148,19 @@ def _describe_folders(folders: Counter[str]) -> str:
 
 def _read_classes(tree: Tree, options: Options) -> Listing:
     """List a folder with a class a sub-folder: the first folder below the source is the label."""
-    return list_recordings(tree, options, _label_of_folder)
+    listing = list_recordings(tree, options, _label_of_folder)
+    return replace(listing, notes=[*listing.notes, *_suspect_sites(tree)])
+
+
+def _suspect_sites(tree: Tree) -> list[str]:
+    """Say how folders become sites, where names tell times as recorders write them: those know no classes."""
+    names = [read_name(path) for path, _ in islice(tree.recordings(), _MOST_NAMES)]
+    if not all(named is not None and named.time is not None for named in names):
+        return []
+    return [
+        "the recordings have names of recorders, so their folders may be sites and no classes; for sites as a column "
+        f"site, and no labels: hubbub index {tree.source} --pattern '(?P<site>[^/]+)/.+' -o FILE"
+    ]
 
 
 def _read_flat(tree: Tree, options: Options) -> Listing:

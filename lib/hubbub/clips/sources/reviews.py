@@ -5,20 +5,21 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hubbub.clips.reviews import FOLDER, SUFFIX, current_verdicts, read_reviews
 from hubbub.clips.sources.listed import note_differences_beside
 from hubbub.clips.sources.template import Format, Listing, Options
 from hubbub.clips.sources.tree import Tree
-from hubbub.clips.table import IS_EVENT
+from hubbub.clips.table import IS_EVENT, TAKEN_COLUMNS
 from hubbub.config import parse_settings
 from hubbub.errors import ClipTableError
 from hubbub.io.atomic import explain_read_errors, read_bytes
@@ -28,7 +29,7 @@ from hubbub.io.text import count_noun
 
 _RUN_FILE, _TABLES = "run.json", "hubbub-labels/"
 _UNKNOWN = "unknown"  # of events that no label takes, as in `hubbub.labels.events`
-_FILE_COLUMNS = ["clip_id", "uri", "group", "duration_s", "clip_start_s"]
+_OWN_COLUMNS = ("clip_id", "group", "duration_s", "clip_start_s", "recorded_at", "attempts")  # older tables lack some
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class _Reviewed:
         Seconds of the model's window, to which shorter events are widened; None: scores are of frames, and events are
         cut as they are.
     files
-        Columns of `_FILE_COLUMNS`, by clip_id.
+        Those columns of the files table that are there of `_OWN_COLUMNS`, and the carried ones, by clip_id.
     """
 
     root: StoragePath
     window_s: float | None
-    files: pd.DataFrame
+    files: Mapping[str, Mapping[str, Any]]
 
     def widen(self, event: Any) -> tuple[float, float]:
         """Start and end of the clip of an event, s: of at least a window, about its middle, within its clip."""
@@ -62,16 +63,17 @@ class _Reviewed:
         return round(min(start_s, onset_s), 6), round(max(min(start_s + self.window_s, end_s), offset_s), 6)
 
     def _find_bounds(self, clip_id: str) -> tuple[float, float]:
-        if clip_id not in self.files.index:
-            return 0.0, np.inf
-        file = self.files.loc[clip_id]
-        begin_s: float = 0.0 if pd.isna(file["clip_start_s"]) else float(file["clip_start_s"])
-        return begin_s, np.inf if pd.isna(file["duration_s"]) else begin_s + float(file["duration_s"])
+        file = self.files.get(clip_id, {})
+        begin_s: float = file.get("clip_start_s") or 0.0
+        duration_s = file.get("duration_s")
+        return begin_s, np.inf if duration_s is None else begin_s + duration_s
 
-    def find_group(self, clip_id: str, uri: str) -> str:
-        """The group of a recording; the recording itself where the label tables name none."""
-        group = self.files["group"].get(clip_id)
-        return uri if group is None or pd.isna(group) else str(group)
+    def describe(self, clip_id: str, uri: str) -> dict[str, Any]:
+        """What a clip of a recording has of it: group, or the recording itself, time where known, carried columns."""
+        file = self.files.get(clip_id, {})
+        begin = file.get("recorded_at")
+        carried = {name: value for name, value in file.items() if name not in _OWN_COLUMNS}
+        return {"group": file.get("group") or uri, **({} if begin is None else {"recorded_at": begin}), **carried}
 
 
 def refuse_label_tables(tree: Tree) -> None:
@@ -125,7 +127,7 @@ def _read(tree: Tree, options: Options) -> Listing:
         raise ClipTableError(
             f"{tree.source}: no event has a label yet{said}; expected events that somebody found right, or named anew"
         )
-    reviewed = _read_labels(labels, run)
+    reviewed = _read_labels(labels, run, settled["clip_id"])
     clips = _list_clips(settled, reviewed)
     differences = note_differences_beside(reviewed.root, [clip["uri"] for clip in clips], lists_all=False)
     return Listing(reviewed.root, clips, [*notes, *differences])
@@ -154,27 +156,28 @@ def _describe(left_out: Counter[str]) -> list[str]:
     return [f"{count_noun(left_out[why], 'event')} {text} left out" for why, text in said.items() if left_out[why]]
 
 
-def _read_labels(labels: StoragePath, run: dict[str, Any]) -> _Reviewed:
+def _read_labels(labels: StoragePath, run: dict[str, Any], clip_ids: Iterable[str]) -> _Reviewed:
     settings = parse_settings(run.get("settings", {}), where=str(labels / _RUN_FILE))
     window_s = None if run.get("frames") is not None else settings.windows.input_s
-    parts = [_read_files(labels / "files" / name) for name in sorted(list_names(labels / "files"))]
-    empty = pd.DataFrame(columns=[*_FILE_COLUMNS, "attempts"])
-    files = pd.concat([part for part in parts if len(part)] or [empty]).sort_values("attempts", kind="stable")
-    files = files.drop_duplicates("clip_id", keep="last").set_index("clip_id")
-    return _Reviewed(absolute_path(parse_path(str(run.get("root", ".")))), window_s, files)
+    wanted = pa.array(sorted(set(map(str, clip_ids))), pa.string())
+    paths = [labels / "files" / name for name in sorted(list_names(labels / "files"))]
+    rows = [row for path in paths for row in _read_files(path, wanted)]
+    rows.sort(key=lambda row: row["attempts"])
+    root = absolute_path(parse_path(str(run.get("root", "."))))
+    return _Reviewed(root, window_s, {row["clip_id"]: row for row in rows})  # the last attempt of each
 
 
-def _read_files(path: StoragePath) -> pd.DataFrame:
-    """One part of the files table; older ones have no group. Nothing of what is no part."""
-    empty = pd.DataFrame(columns=[*_FILE_COLUMNS, "attempts"])
+def _read_files(path: StoragePath, wanted: pa.Array) -> list[dict[str, Any]]:
+    """Rows of one part of the files table about the wanted clips. Nothing of what is no part."""
     if path.suffix != SUFFIX or path.name.startswith("."):
-        return empty
+        return []
     try:
         with explain_read_errors(path):
             file = pq.ParquetFile(io.BytesIO(read_bytes(path)))
-        columns = [name for name in empty if name in file.schema_arrow.names]
-        return file.read(columns).to_pandas().reindex(columns=list(empty))
-    except (OSError, pa.ArrowException, ValueError) as error:
+        names = file.schema_arrow.names
+        rows = file.read([name for name in names if name in _OWN_COLUMNS or name not in TAKEN_COLUMNS])
+        return rows.filter(pc.is_in(rows["clip_id"], wanted)).to_pylist()
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         raise ClipTableError(
             f"{path} cannot be read ({error}); mend the label tables first: hubbub verify {path.parent.parent}"
         ) from None
@@ -193,7 +196,7 @@ def _list_clips(settled: pd.DataFrame, reviewed: _Reviewed) -> list[dict[str, An
                 "start_s": start_s,
                 "end_s": end_s,
                 "labels": [],
-                "group": reviewed.find_group(str(event.clip_id), str(event.uri)),
+                **reviewed.describe(str(event.clip_id), str(event.uri)),
                 IS_EVENT: is_event,
             },
         )

@@ -58,6 +58,8 @@ def read_table_file(source: StoragePath, columns: Columns | None = None) -> tupl
     read, kind = _READERS.get(PurePosixPath(source.name).suffix.lower(), (_read_csv, "CSV"))
     try:
         frame, notes = read(_read_content(source), columns.text if columns is not None else set())
+    except FileNotFoundError:
+        raise ClipTableError(f"{source} does not exist; expected a table ({kind})") from None
     except RecursionError:
         raise ClipTableError(f"{source} cannot be read as {kind}: its values are nested too deeply") from None
     except (OSError, ValueError, pa.ArrowException, pd.errors.ParserError) as error:

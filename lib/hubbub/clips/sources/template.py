@@ -118,12 +118,15 @@ class Listing:
         Sentences for the user, such as which files were passed over.
     evidence
         What the source was read as and why, where nobody said the format.
+    has_recorder_names
+        Whether names and headers of the files may tell of a recorder; else only the source does.
     """
 
     root: StoragePath
     clips: Collection[dict[str, Any]]
     notes: Sequence[str] = field(default_factory=tuple)
     evidence: str = ""
+    has_recorder_names: bool = True
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ class ExportOptions:
         ``clips``: seconds of the recording around an event; None: 1.
     per_label
         ``clips``: how many of each label at most, spread over the range of scores; None: all.
+    root
+        ``clips``, ``wav-cues``: the folder in which recordings with relative names lie now; None: where they were
+        labelled.
     """
 
     timezone: str | None = None
@@ -48,6 +51,7 @@ class ExportOptions:
     points: str | None = None
     padding_s: float | None = None
     per_label: int | None = None
+    root: StoragePath | None = None
 
     def given(self) -> dict[str, str]:
         """Options that are not left to the format: their names, and as what they are typed."""

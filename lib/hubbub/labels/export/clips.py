@@ -2,7 +2,8 @@
 
 Files are mono, 16 bits a sample, at the recording's own rate, with ``--padding`` seconds around the event where the
 recording has them. ``LABEL/RANK-SCORE-RECORDING-ONSETs.flac``: names sort by score, the highest first. The folder is
-one that ``hubbub index`` reads, with the label as the class. It is new: clips of two exports would be mixed.
+one that ``hubbub index`` reads by its table (`hubbub.clips.sources.exported`). It is new: clips of two exports would be
+mixed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hubbub.labels.suggestions.balanced import RANGES
 from hubbub.labels.suggestions.windows import draw_numbers
 
 TABLE = "clips.csv"
-OPTIONS = frozenset({"padding_s", "per_label"})
+OPTIONS = frozenset({"padding_s", "per_label", "root"})
 
 SCHEMA = {
     "clip": "path in the folder; empty where it could not be cut out",
@@ -42,6 +43,8 @@ SCHEMA = {
     "onset_at": "time in UTC",
     "clip_onset_s": "seconds in the clip",
     "clip_offset_s": "seconds in the clip",
+    "recorded_at": "time in UTC at which the clip begins",
+    "group": "text: the recording's group, or its uri",
     "problem": "text; empty where the clip was cut out",
 }
 """Columns of the table, in their order, and what they hold; carried columns follow."""
@@ -77,6 +80,7 @@ def write(source: ExportSource, folder: StoragePath) -> Export:
     with new_folder(folder) as draft, source.show_progress("cut clips", len(events), "clips") as advance:
         stretches = [Stretch(uri, versions.get(uri), begin, end, draft / name) for uri, begin, end, name in columns]
         problems = cut_stretches(stretches, root, advance)
+        events = events.assign(group=_find_groups(events, source.analysed))
         table = _tabulate(events, names, start_s, problems)
         write_parts(draft / TABLE, write_csv([table]))
     failed = [f"{uri}: {why}" for uri, why in zip(events["uri"], problems, strict=True) if why is not None]
@@ -87,7 +91,7 @@ def write(source: ExportSource, folder: StoragePath) -> Export:
 def read(path: StoragePath) -> pd.DataFrame:
     """Read ``clips.csv`` back: the events, and their clips."""
     with path.open("rb") as file:
-        types = dict.fromkeys(("clip", "label", "uri", "problem"), "string")
+        types = dict.fromkeys(("clip", "label", "uri", "group", "problem"), "string")
         return pd.read_csv(file, keep_default_na=False, na_values={name: [""] for name in DECIMALS}, dtype=types)
 
 
@@ -157,17 +161,29 @@ def _hash(label: str) -> str:
     return hashlib.sha256(label.encode()).hexdigest()[:8]
 
 
+def _find_groups(events: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
+    """The group of each event's file or segment; the recording where none is known."""
+    key = "clip_id" if "clip_id" in events and "clip_id" in files else "uri"
+    if "group" not in files:
+        return events["uri"]
+    known = files.drop_duplicates(key, keep="last").set_index(key)["group"]
+    return events[key].map(known).astype(object).where(lambda group: group.notna(), events["uri"])
+
+
 def _tabulate(events: pd.DataFrame, names: list[str], start_s: pd.Series, problems: list[str | None]) -> pd.DataFrame:
+    clip_onset_s = (events["onset_s"] - start_s).round(9)
+    begins = pd.to_datetime(events["onset_at"], utc=True) - pd.to_timedelta(clip_onset_s, unit="s")
     own: dict[str, Any] = {
         "clip": [name if problem is None else "" for name, problem in zip(names, problems, strict=True)],
-        "clip_onset_s": (events["onset_s"] - start_s).round(9),
+        "clip_onset_s": clip_onset_s,
         "clip_offset_s": (events["offset_s"] - start_s).round(9),
         "problem": [one_line(problem or "") for problem in problems],
         "onset_at": write_times(events["onset_at"]),
+        "recorded_at": write_times(begins),
     }
     rounded = {name: events[name].astype("Float64").round(decimals) for name, decimals in DECIMALS.items()}
     table = events.assign(**own, **rounded)
     carried = [name for name in events.columns if name not in SCHEMA]
-    for column in ("label", "uri", *carried):
+    for column in ("label", "uri", "group", *carried):
         table[column] = table[column].map(write_cell)
     return table[[*SCHEMA, *carried]]

@@ -21,7 +21,7 @@ from hubbub.labels.export._source import Export, ExportSource, find_versions, re
 from hubbub.labels.export._values import write_csv
 
 SUFFIX = ".cues.wav"
-OPTIONS: frozenset[str] = frozenset()
+OPTIONS = frozenset({"root"})
 
 COLUMNS = ("uri", "file", "cues", "problem")
 
