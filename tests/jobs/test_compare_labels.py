@@ -86,7 +86,7 @@ def test_tables_of_other_recordings_are_refused(tables: tuple[Path, Path], tmp_p
 
 def test_a_file_is_no_folder_to_write_to(tables: tuple[Path, Path], tmp_path: Path):
     (tmp_path / "changes").write_text("mine")
-    said = " ".join(refuse("compare", *tables, "-o", tmp_path / "changes").split())
+    said = " ".join(refuse("compare", *tables, "-o", tmp_path / "changes", code=1).split())
     assert "a file lies where a folder is expected; give another folder" in said
     assert (tmp_path / "changes").read_text() == "mine"
 

@@ -71,6 +71,8 @@ GOLDEN = {
         ("clip_onset_s", "seconds"),
         ("clip_offset_s", "seconds"),
         ("problem", "text"),
+        ("recorded_at", "time in UTC"),
+        ("group", "text"),
     ],
 }
 """Columns that users' scripts read, in their order. What changes here breaks those scripts."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -79,6 +80,17 @@ def test_engines_read_clips_that_are_listed_anew_each_time(options: ClusterOptio
     probe_listing(make_run(options), streamed, parts, notes=ProbeNotes(), clips_a_unit=3)
     assert parts.make_table().rows.equals(index_listing(streamed)[0].rows)
     assert parts.summary.clips == len(streamed.clips) == 21
+
+
+def test_engines_ask_no_names_that_are_none_of_recorders(options: ClusterOptions, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "PARK_20260501_060000Z.wav", np.zeros(800), 8000)
+    listing = list_source(tmp_path, "flat", Columns())
+    for has_names in (True, False):
+        asked, parts = replace(listing, has_recorder_names=has_names), TableParts(listing.root)
+        probe_listing(make_run(options), asked, parts, notes=ProbeNotes())
+        rows = parts.make_table().rows
+        assert (rows["recorded_at"].null_count == 0) == has_names == ("site" in rows.column_names)
+        assert rows.equals(index_listing(asked)[0].rows)
 
 
 KILLER = """

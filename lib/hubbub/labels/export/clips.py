@@ -43,9 +43,9 @@ SCHEMA = {
     "onset_at": "time in UTC",
     "clip_onset_s": "seconds in the clip",
     "clip_offset_s": "seconds in the clip",
+    "problem": "text; empty where the clip was cut out",
     "recorded_at": "time in UTC at which the clip begins",
     "group": "text: the recording's group, or its uri",
-    "problem": "text; empty where the clip was cut out",
 }
 """Columns of the table, in their order, and what they hold; carried columns follow."""
 
