@@ -59,8 +59,8 @@ def test_thresholds_come_from_reviews(tables: LabelTables):
     before, right = tables.events(), truth(tables)
     said = succeed("events", tables.path, "--from-reviews", "--precision", "0.85")
     after = open_labels(tables.path)
-    assert after.rules["dog"].threshold > 0.4
-    assert f"→ {after.rules['dog'].threshold:g}" in said
+    assert after.rules["dog"].needed_peak > 0.4
+    assert f"→ {after.rules['dog'].needed_peak:g}" in said
     assert "150 events judged" in said
     assert "10 of the 20 events that are needed" in flat(said)
     assert "not reviewed" in said
@@ -71,8 +71,8 @@ def test_thresholds_come_from_reviews(tables: LabelTables):
     # Kept events are the same ones, to the microsecond, so that verdicts on them still stand.
     assert set(identify_events(kept)) <= set(identify_events(before))
     dogs = kept[kept["label"] == "dog"]
-    assert (dogs["peak"] >= after.rules["dog"].threshold).all()
-    assert len(dogs) == ((before["label"] == "dog") & (before["peak"] >= after.rules["dog"].threshold)).sum()
+    assert (dogs["peak"] >= after.rules["dog"].needed_peak).all()
+    assert len(dogs) == ((before["label"] == "dog") & (before["peak"] >= after.rules["dog"].needed_peak)).sum()
     assert np.mean([right[name] for name in identify_events(dogs)]) == pytest.approx(0.85, abs=0.06)
     again = succeed("events", tables.path, "--from-reviews", "--precision", "0.85")
     assert "which reaches it" in flat(again)
@@ -85,10 +85,10 @@ def test_rules_then_reviews_then_thresholds(tables: LabelTables, tmp_path: Path)
     found = hubbub.find_events(
         tables.path, rules=rules, from_reviews=True, precision=0.85, thresholds={STRANGE: 0.95}
     ).rules
-    assert found["dog"].threshold > 0.4
+    assert found["dog"].needed_peak > 0.4
     assert (found["rain"].threshold, found[STRANGE].threshold) == (0.6, 0.95)
     only = hubbub.find_events(tables.path, rules=str(rules))
-    assert only.rules["dog"].threshold == 0.35
+    assert only.rules["dog"].needed_peak == 0.35
     assert only.events()["peak"].min() >= 0.35
 
 
@@ -173,4 +173,4 @@ def test_reviews_in_a_bucket_make_thresholds(s3: str):
         for event in events[:24]:
             journal.add(judge_row(event, "yes" if event["peak"] > 0.6 else "no"))
     after = hubbub.find_events(f"{s3}/labels", from_reviews=True, precision=0.9)
-    assert 0.4 < after.rules["dog"].threshold < 0.65
+    assert 0.4 < after.rules["dog"].needed_peak < 0.65
