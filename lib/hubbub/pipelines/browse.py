@@ -52,9 +52,13 @@ def browse(
         reporter.warn(note)
 
     from hubbub.web.browsed import BrowsedTables
-    from hubbub.web.server import make_app
 
     browsed = [BrowsedTables(one, root=where, reference=reference, store=features, timezone=timezone) for one in tables]
+    for one in browsed:
+        one.start()  # it reads while the server's libraries are imported
+
+    from hubbub.web.server import make_app
+
     serve_page(make_app(browsed), "browse", host, port, open_browser, reporter)
 
 

@@ -88,7 +88,9 @@ class BrowsedTables:
         return self.archive.tables
 
     def start(self) -> None:
-        """Read the tables, and go on looking for what is new, in a thread."""
+        """Read the tables, and go on looking for what is new, in a thread; once."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._follow, name="hubbub-refresh", daemon=True)
         self._thread.start()
 
