@@ -13,10 +13,10 @@ from hubbub.io.paths import StoragePath, absolute_path
 from hubbub.models.bundle import Bundle
 from hubbub.models.foreign import ForeignModel
 from hubbub.models.opening import read_description
-from hubbub.pipelines.browse import require_web, serve_page
 from hubbub.pipelines.event_rules import make_rules
 from hubbub.pipelines.inputs import as_list, as_model_path
 from hubbub.pipelines.label import choose_grid, make_document
+from hubbub.pipelines.page_server import require_web, serve_page
 from hubbub.pipelines.reporting import Reporter, choose_reporter
 
 if TYPE_CHECKING:

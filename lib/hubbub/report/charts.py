@@ -222,7 +222,6 @@ class MapChart:
     bar_text: str
 
 
-MAP_SIZE = 520
 _MAP_EDGES = (70, 500, 20, 450)  # left, right, top, bottom
 _KM_A_DEGREE = 111.195
 """Of latitude: a sphere of 6371 km."""

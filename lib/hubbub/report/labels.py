@@ -16,6 +16,7 @@ from hubbub.audio.playback import encode_audio
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import HubbubError, LabelsError
 from hubbub.labels.event_metrics import EVENT_COLUMNS, EventMetrics, event_metrics, match_events
+from hubbub.labels.overview import Totals, count_totals
 from hubbub.report.lanes import Bar, assign_colours, bar_rows, legend
 from hubbub.report.overview import describe_overview, describe_run, describe_settings
 from hubbub.report.page import Section, count, render, span
@@ -112,7 +113,7 @@ def labels_section(
     failed = clips[clips["status"] != "ok"]
     overview = describe_overview(labels, clips, events)
     page = {
-        "facts": _facts(analysed, failed, events),
+        "facts": _facts(count_totals(clips, events)),
         "bars": _label_bars(labels.labels, events, colours),
         "unmatched": true is not None and not (true["matched"].all() and events["matched"].all()),
         "nothing_found": not len(events),
@@ -238,13 +239,13 @@ def _lanes(name: str, events: pd.DataFrame, colours: dict[str, str], picture: Pi
     return Lanes(name, len(events), rows, events.sort_values("onset_s").to_dict("records"))
 
 
-def _facts(analysed: pd.DataFrame, failed: pd.DataFrame, events: pd.DataFrame) -> list[tuple[str, str]]:
+def _facts(totals: Totals) -> list[tuple[str, str]]:
     return [
-        ("recordings analysed", count(len(analysed))),
-        ("failed", count(len(failed))),
-        ("of sound", span(float(analysed["duration_s"].sum()))),
-        ("events", count(len(events))),
-        ("labels found", count(events["label"].nunique())),
+        ("recordings analysed", count(totals.recordings)),
+        ("failed", count(totals.failed)),
+        ("of sound", span(totals.audio_s)),
+        ("events", count(totals.events)),
+        ("labels found", count(totals.labels_found)),
     ]
 
 

@@ -18,13 +18,8 @@ from hubbub.web.browsed import BrowsedTables
 from hubbub.web.guard import Guard
 from hubbub.web.pages import page_routes
 
-PAGES = {
-    "/": "overview.html",
-    "/recordings": "recordings.html",
-    "/recording": "recording.html",
-    "/review": "review.html",
-    "/verdicts": "verdicts.html",
-}
+PAGES = ("/", "/recordings", "/recording", "/review", "/verdicts")
+"""Addresses of the views, which one page shows."""
 
 
 def make_app(browsed: Sequence[BrowsedTables]) -> Starlette:
@@ -39,7 +34,7 @@ def make_app(browsed: Sequence[BrowsedTables]) -> Starlette:
             tables.stop()
 
     routes: list[BaseRoute] = [
-        *page_routes(PAGES),
+        *page_routes(dict.fromkeys(PAGES, "browse.html")),
         *routes_archive.ROUTES,
         *routes_recordings.ROUTES,
         *routes_review.ROUTES,

@@ -1,6 +1,6 @@
 // The bar of filters above the overview, the recordings and the review: what is chosen, and how to change it.
 
-import { here, keepHere, readFilter, writeFilter } from "./api.js";
+import { keepHere, readFilter, writeFilter } from "./api.js";
 import { h, replace } from "./dom.js";
 
 /** The filter of a page: what it is, and a bar that shows and changes it. */
@@ -126,6 +126,3 @@ function writeHours(hours) {
   }
   return parts.join(", ");
 }
-
-/** The address's own filter as text, for links. */
-export const filterHere = () => here().filter ?? "";
