@@ -360,7 +360,7 @@ def test_models_that_cannot_be_tried_are_refused_at_once(tmp_path: Path, monkeyp
         try_models([])
     with pytest.raises(UsageError, match="--max-size 0: expected megabytes"):
         try_models(tmp_path, max_size_mb=0)
-    monkeypatch.setattr("hubbub.pipelines.browse.find_spec", lambda name: None)
+    monkeypatch.setattr("hubbub.pipelines.page_server.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"hubbub try needs starlette, .* pip install 'hubbub\[web\]'"):
         try_models(tmp_path)
 
