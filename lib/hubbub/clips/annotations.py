@@ -15,8 +15,8 @@ BAND_COLUMNS = ("low_hz", "high_hz")
 _RAVEN_MARK = "Begin Time (s)"
 """A column that the first line of Raven's tables has."""
 
-_RAVEN_SUFFIX = re.compile(r"(\.table\.\d+)?\.selections?\.txt$", re.IGNORECASE)
-_AUDACITY_SUFFIX = re.compile(r"(\.labels)?\.txt$", re.IGNORECASE)
+_RAVEN_SUFFIX = re.compile(r"(\.table\.\d+|\.birdnet)?\.selections?(\.table)?\.txt$", re.IGNORECASE)
+_PLAIN_SUFFIX = re.compile(r"((\.labels)?\.txt|\.[ct]sv)$", re.IGNORECASE)
 _AUDACITY_LINE = re.compile(r"-?\d+(?:[.,]\d+)?\t-?\d+(?:[.,]\d+)?(?:\t|\r?\n|$)")
 
 _NAMES = {
@@ -83,7 +83,7 @@ def read_event_table(content: bytes, name: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `EVENT_COLUMNS`; `uri` is what the table says, or the name of the file up to its first dot. `low_hz` and
+        `EVENT_COLUMNS`; `uri` is what the table says, or the recording that the file is named after. `low_hz` and
         `high_hz` where the table has them.
 
     Raises
@@ -108,7 +108,7 @@ def read_event_table(content: bytes, name: str) -> pd.DataFrame:
         begins_s = _parse_numbers(table[lower[_RAVEN_OFFSET]], name, _RAVEN_OFFSET).fillna(events["onset_s"])
         events = events.assign(onset_s=begins_s, offset_s=events["offset_s"] - events["onset_s"] + begins_s)
     if "uri" not in events:
-        events["uri"] = name.split(".")[0]
+        events["uri"] = strip_suffix(name)
     if "selection" in lower and "view" in lower:
         events = _merge_views(events, table[lower["selection"]], table[lower["view"]])
     return events[[*EVENT_COLUMNS, *(column for column in BAND_COLUMNS if column in events)]]
@@ -182,8 +182,8 @@ def _parse_frequency(cell: str) -> float | None:
 
 
 def strip_suffix(name: str) -> str:
-    """The name of the recording that a file of Raven's or Audacity's is named after, without its ending."""
-    return _AUDACITY_SUFFIX.sub("", _RAVEN_SUFFIX.sub("", name))
+    """The name of the recording that a file of events is named after, without the endings that programs add."""
+    return _PLAIN_SUFFIX.sub("", _RAVEN_SUFFIX.sub("", name))
 
 
 def is_raven_name(name: str) -> bool:

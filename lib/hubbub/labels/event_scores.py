@@ -73,6 +73,7 @@ def score_events(
     found: pd.DataFrame,
     recordings: Sequence[str],
     *,
+    drawn_as: Sequence[str] | None = None,
     tolerances_s: Sequence[float] = (1.0, 0.2),
     segment_s: float = 1.0,
     seed: int = 0,
@@ -85,6 +86,9 @@ def score_events(
         uri, label, onset_s, offset_s.
     recordings
         The uris of all recordings that were annotated, those without events too.
+    drawn_as
+        For the intervals, what each of `recordings` is drawn with, as the clips of one recording are, which have its
+        noise in common; None: each alone.
     tolerances_s
         By which an onset may be off, in seconds; the offset by as much, or half of the event.
     segment_s
@@ -95,7 +99,10 @@ def score_events(
     metrics = tuple(event_metrics(truth, found, tolerance_s=value, segment_s=segment_s) for value in tolerances_s)
     parts = [_count_recording(uri, truth, found, tolerances_s, segment_s) for uri in recordings]
     counts = np.array(parts, float).reshape(len(recordings), 1 + len(tolerances_s), 4)
-    intervals = _draw_intervals(counts, seed)
+    together = pd.factorize(np.asarray(recordings if drawn_as is None else drawn_as, dtype=object))[0]
+    drawn = np.zeros((together.max(initial=-1) + 1, *counts.shape[1:]))
+    np.add.at(drawn, together, counts)
+    intervals = _draw_intervals(drawn, seed)
     support = counts[:, 0, 2].sum()
     return EventScores(
         metrics,

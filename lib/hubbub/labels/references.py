@@ -16,6 +16,7 @@ from hubbub.clips.annotations import (
     is_raven_table,
     read_audacity_track,
     read_event_table,
+    strip_suffix,
 )
 from hubbub.errors import LabelsError
 from hubbub.io.text import count_noun, list_few
@@ -33,10 +34,13 @@ class Reference:
         uri, label, onset_s, offset_s; times are seconds from the recording's start.
     notes
         What was odd, one sentence each: unknown labels, times beyond the end, events that overlap.
+    recordings
+        Those that were annotated, in the words of the reference: of its events, and of files without any event.
     """
 
     events: pd.DataFrame
     notes: tuple[str, ...] = field(default=())
+    recordings: frozenset[str] = field(default=frozenset())
 
 
 def read_reference(path: Path) -> Reference:
@@ -61,11 +65,11 @@ def read_reference(path: Path) -> Reference:
                 f"{path} holds no reference events; expected .csv, .tsv, .jams, Raven's .selections.txt or Audacity's "
                 ".txt files"
             )
-        parts = [_read_file(file) for file in files]
     else:
         if not path.exists():
             raise LabelsError(f"{path} does not exist; expected a table of reference events, or a folder of them")
-        parts = [_read_file(path)]
+        files = [path]
+    parts = [_read_file(file) for file in files]
     events = pd.concat(parts, ignore_index=True)
     wrong = events[~(events["onset_s"] < events["offset_s"])]
     if len(wrong):
@@ -75,7 +79,8 @@ def read_reference(path: Path) -> Reference:
             f"{'does' if len(wrong) == 1 else 'do'} not, such as {row['label']} from {row['onset_s']:g} to "
             f"{row['offset_s']:g} s in {row['uri']}"
         )
-    return Reference(events, tuple(_find_overlaps(events)))
+    empty = {strip_suffix(file.name) for file, part in zip(files, parts, strict=True) if part.empty}
+    return Reference(events, tuple(_find_overlaps(events)), frozenset(events["uri"]) | empty)
 
 
 def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[str]) -> Reference:
@@ -84,14 +89,15 @@ def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[
     Parameters
     ----------
     files
-        Columns uri and duration_s, of the recordings that were labelled.
+        Columns uri and duration_s, the length of each recording, or how far into it was labelled.
     labels
         Those of the model.
 
     Returns
     -------
     Reference
-        Its uris are those of `files`; its notes say what was left out or cut, and how often.
+        Its uris are those of `files`; its notes say what was left out or cut, and how often. Its recordings are those
+        of `files` that the reference names, also where all of their events are left out.
 
     Raises
     ------
@@ -111,6 +117,7 @@ def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[
         missing = reference.events["uri"][~is_there]
         notes.append(f"{count_noun(missing.nunique(), 'recording')} of the reference not labelled: {_name(missing)}")
     events = events[is_there]
+    annotated = frozenset(events["uri"])
     unknown = ~events["label"].isin(list(labels))
     if unknown.any():
         counts = events["label"][unknown].value_counts()
@@ -127,7 +134,32 @@ def match_reference(reference: Reference, files: pd.DataFrame, labels: Iterable[
             + f": {_name(events['uri'][beyond])}"
         )
         events = events.assign(offset_s=events["offset_s"].clip(upper=length))[~outside]
-    return Reference(events.reset_index(drop=True), tuple(notes))
+    others = _match_names(pd.Series(sorted(reference.recordings), dtype=object), list(files["uri"])).dropna()
+    return Reference(events.reset_index(drop=True), tuple(notes), annotated | frozenset(others))
+
+
+def cut_to_clips(events: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
+    """Give each clip its part of the true events: a clip may be a segment of a recording.
+
+    Parameters
+    ----------
+    events
+        uri, label, onset_s, offset_s, in seconds from the start of the recording.
+    clips
+        clip_id, uri, start_s (of the clip within its recording) and duration_s. Clips may overlap.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair of a clip and an event that share time: clip_id, label, event (the index of its row in
+        `events`), and onset_s and offset_s of the time that they share, in seconds from the start of the clip.
+    """
+    own = events[list(COLUMNS)].assign(event=events.index)
+    pairs = clips[["clip_id", "uri", "start_s", "duration_s"]].merge(own, on="uri")
+    onset_s = (pairs["onset_s"] - pairs["start_s"]).clip(lower=0.0)
+    offset_s = (pairs["offset_s"] - pairs["start_s"]).clip(upper=pairs["duration_s"])
+    cut = pairs[["clip_id", "label", "event"]].assign(onset_s=onset_s, offset_s=offset_s)
+    return cut[onset_s < offset_s].reset_index(drop=True)
 
 
 def _match_names(names: pd.Series, uris: list[str]) -> pd.Series:

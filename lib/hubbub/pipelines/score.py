@@ -16,7 +16,7 @@ from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
 from hubbub.labels.curves import ScoredRecording, compute_mean_pauc, compute_psds
 from hubbub.labels.event_scores import EventScores, Interval, score_events
-from hubbub.labels.references import Reference, match_reference, read_reference
+from hubbub.labels.references import Reference, cut_to_clips, match_reference, read_reference
 from hubbub.labels.tables import LabelTables
 from hubbub.pipelines.inputs import as_labels, as_path
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -36,8 +36,8 @@ class ScoreResult:
         Of the events.
     psds, mean_pauc
         Of the scores, whatever the thresholds (`hubbub.labels.curves`).
-    recordings, hours
-        That were compared.
+    recordings, clips, hours
+        That were compared: clips are more than recordings where segments of a recording were labelled.
     false_per_10_min
         Found events that match no true one with the largest tolerance, in ten minutes.
     notes
@@ -48,6 +48,7 @@ class ScoreResult:
     psds: float
     mean_pauc: float
     recordings: int
+    clips: int
     hours: float
     false_per_10_min: float
     notes: tuple[str, ...]
@@ -98,17 +99,20 @@ def score(
         raise LabelsError(
             f"{tables.path} holds no labelled recording; run: hubbub label FILES --model BUNDLE -o {tables.path}"
         )
-    matched = match_reference(_as_reference(reference), files, tables.labels)
-    for note in matched.notes:
+    clips = files.assign(start_s=files["clip_start_s"].astype(float).fillna(0.0)).sort_values(["uri", "start_s"])
+    matched = match_reference(_as_reference(reference), _measure_recordings(clips), tables.labels)
+    truth = cut_to_clips(matched.events, clips)
+    notes = (*matched.notes, *_note_segments(matched.events, truth))
+    for note in notes:
         reporter.warn(f"reference: {note}")
-    if matched.events.empty and not every_recording:
+    if truth.empty and not every_recording:
         name = "the reference" if isinstance(reference, pd.DataFrame) else str(reference)
         raise LabelsError(
-            f"{name} holds no events of the model's labels; to count what was found in recordings without any as "
-            "false, add --all (every_recording=True in Python)"
+            f"{name} holds no events of the model's labels in what was labelled; to count what was found in recordings "
+            "without any as false, add --all (every_recording=True in Python)"
         )
-    uris = sorted(files["uri"] if every_recording else set(matched.events["uri"]))
-    result = _score(tables, matched, files, uris, tolerances_s, segment_s, reporter)
+    scored = clips if every_recording else clips[clips["uri"].isin(matched.recordings)]
+    result = _score(tables, truth, scored, tolerances_s, segment_s, notes, reporter)
     if target is not None:
         write_json(target, result.to_dict())
     return result
@@ -121,54 +125,79 @@ def _as_reference(reference: PathLike | pd.DataFrame) -> Reference:
     return read_reference(Path(require_local(path, "copy the reference here first")))
 
 
+def _measure_recordings(clips: pd.DataFrame) -> pd.DataFrame:
+    """Lengths of recordings, uri and duration_s; without end where segments alone were labelled."""
+    lengths = clips["duration_s"].where(clips["clip_start_s"].isna(), np.inf)
+    return clips[["uri"]].assign(duration_s=lengths).groupby("uri")[["duration_s"]].max().reset_index()
+
+
+def _note_segments(events: pd.DataFrame, truth: pd.DataFrame) -> list[str]:
+    """Say which true events lie outside of the labelled segments, wholly or in part; `truth` is what clips have."""
+    in_clips_s = (truth["offset_s"] - truth["onset_s"]).groupby(truth["event"]).max().reindex(events.index)
+    outside, cut = in_clips_s.isna(), in_clips_s < events["offset_s"] - events["onset_s"] - 1e-6
+    parts = []
+    if outside.any():
+        parts.append(f"{count_noun(int(outside.sum()), 'event')} outside of the labelled segments, left out")
+    if cut.any():
+        parts.append(f"{count_noun(int(cut.sum()), 'event')} cut where a labelled segment begins or ends")
+    return parts
+
+
 def _score(
     tables: LabelTables,
-    matched: Reference,
-    files: pd.DataFrame,
-    uris: list[str],
+    truth: pd.DataFrame,
+    clips: pd.DataFrame,
     tolerances_s: Sequence[float],
     segment_s: float,
+    notes: tuple[str, ...],
     reporter: Reporter,
 ) -> ScoreResult:
-    events = tables.events()
-    found = events[events["uri"].isin(uris)]
-    found = found[tables.is_named(found)]
-    scores = score_events(matched.events, found, uris, tolerances_s=tolerances_s, segment_s=segment_s)
+    """Score clip by clip, each as if it were a recording, since that is how events were found."""
+    truth = truth.rename(columns={"clip_id": "uri"})
+    found = tables.events()
+    start_s = found["clip_id"].map(clips.set_index("clip_id")["start_s"])
+    found = found.assign(uri=found["clip_id"], onset_s=found["onset_s"] - start_s, offset_s=found["offset_s"] - start_s)
+    found = found[start_s.notna() & tables.is_named(found)]
+    names = list(clips["clip_id"])
+    scores = score_events(
+        truth, found, names, drawn_as=list(clips["uri"]), tolerances_s=tolerances_s, segment_s=segment_s
+    )
     with reporter.show_waiting("scoring all thresholds"):
-        recordings = _read_scores(tables, files[files["uri"].isin(uris)])
-        psds = compute_psds(recordings, matched.events, tables.labels)
-        pauc = compute_mean_pauc(recordings, matched.events, tables.labels, segment_s=segment_s)
-    hours = float(files.set_index("uri")["duration_s"].reindex(uris).sum()) / 3600
+        scored = _read_scores(tables, clips)
+        psds = compute_psds(scored, truth, tables.labels)
+        pauc = compute_mean_pauc(scored, truth, tables.labels, segment_s=segment_s)
+    hours = float(clips["duration_s"].sum()) / 3600
     widest = scores.metrics[int(np.argmax(tolerances_s))].event
     false = (widest.called - widest.hits) / max(hours * 6, 1e-9)
-    return ScoreResult(scores, psds, pauc, len(uris), hours, false, matched.notes)
+    return ScoreResult(scores, psds, pauc, clips["uri"].nunique(), len(clips), hours, false, notes)
 
 
-def _read_scores(tables: LabelTables, files: pd.DataFrame) -> dict[str, ScoredRecording]:
-    """Scores of each recording by its frames; of overlapping windows, by the stretch that each speaks for."""
+def _read_scores(tables: LabelTables, clips: pd.DataFrame) -> dict[str, ScoredRecording]:
+    """Scores of each clip by its frames, from its start; of overlapping windows, by the stretch each speaks for."""
     from hubbub.labels.events import find_edges
 
     windows = tables.windows()
     by_clip = {clip: frame for clip, frame in windows.groupby("clip_id")}
-    recordings: dict[str, ScoredRecording] = {}
-    for file in files.to_dict("records"):
-        own, duration_s = by_clip[file["clip_id"]], float(file["duration_s"])
+    scored: dict[str, ScoredRecording] = {}
+    for clip in clips.to_dict("records"):
+        own, duration_s = by_clip[clip["clip_id"]], float(clip["duration_s"])
         stored = np.stack(own["scores"].to_list())
         scores = tables.unpack_scores(stored, duration_s).astype(np.float32)
         if tables.frames is not None:
             edge_s = np.minimum(np.arange(len(scores) + 1) * tables.frames.frame_s, duration_s)
         else:
-            begin_s = 0.0 if pd.isna(file["clip_start_s"]) else float(file["clip_start_s"])
-            edge_s = find_edges(own["start_s"].to_numpy() - begin_s, own["end_s"].to_numpy() - begin_s, duration_s)
+            start_s, end_s = (own[name].to_numpy() - clip["start_s"] for name in ("start_s", "end_s"))
+            edge_s = find_edges(start_s, end_s, duration_s)
         kept = np.flatnonzero(np.diff(edge_s) > 0)
-        recordings[str(file["uri"])] = ScoredRecording(np.append(edge_s[kept], edge_s[kept[-1] + 1]), scores[kept])
-    return recordings
+        scored[str(clip["clip_id"])] = ScoredRecording(np.append(edge_s[kept], edge_s[kept[-1] + 1]), scores[kept])
+    return scored
 
 
 def describe_scores(result: ScoreResult, tolerances_s: Sequence[float]) -> dict[str, str]:
     """Describe scores as names and values for people."""
     scores, first = result.scores, result.scores.metrics[0]
-    rows = {"recordings": f"{count_noun(result.recordings, 'recording')}, {result.hours * 60:.1f} min"}
+    in_clips = f" in {count_noun(result.clips, 'segment')}" if result.clips > result.recordings else ""
+    rows = {"recordings": f"{count_noun(result.recordings, 'recording')}{in_clips}, {result.hours * 60:.1f} min"}
     false = f"{result.false_per_10_min:.1f} in 10 min"
     if not first.event.support:
         called = {f"  {label}": f"{event.called} found" for label, event in first.event_by_label.items()}

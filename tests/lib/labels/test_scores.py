@@ -17,7 +17,7 @@ from hubbub.labels.candidates import find_candidates
 from hubbub.labels.curves import ScoredRecording, compute_mean_pauc, compute_psds
 from hubbub.labels.event_scores import score_events
 from hubbub.labels.events import EventRule, events_from_windows
-from hubbub.labels.references import Reference, match_reference, read_reference
+from hubbub.labels.references import Reference, cut_to_clips, match_reference, read_reference
 
 LABELS = ["dog", "rain", "siren"]
 DURATION_S = 30.0
@@ -177,6 +177,47 @@ def test_a_reference_may_have_another_encoding_and_decimal_commas(tmp_path: Path
     path.write_text("Begin Time (s)\tEnd Time (s)\tLabel\n1,0\t2,5\tdog\n", encoding="utf-16")
     events = match_reference(read_reference(path), FILES, LABELS).events
     assert events.to_dict("records") == [{"uri": "folder/a.wav", "label": "dog", "onset_s": 1.0, "offset_s": 2.5}]
+
+
+@pytest.mark.parametrize(
+    "name", ["2021.05.03_0600.Table.1.selections.txt", "2021.05.03_0600.BirdNET.selection.table.txt"]
+)
+def test_a_table_is_named_after_its_recording_whose_name_has_dots(name: str, tmp_path: Path):
+    (tmp_path / name).write_text("Begin Time (s)\tEnd Time (s)\tLabel\n1\t2\tdog\n", encoding="utf-8")
+    files = pd.DataFrame({"uri": ["2021.05.03_0600.wav", "2021.wav"], "duration_s": [10.0, 10.0]})
+    events = match_reference(read_reference(tmp_path), files, LABELS).events
+    assert events["uri"].to_list() == ["2021.05.03_0600.wav"]
+
+
+def test_a_file_without_events_says_that_its_recording_was_annotated(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("1\t2\tdog\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("", encoding="utf-8")
+    (tmp_path / "else.Table.1.selections.txt").write_text("Begin Time (s)\tEnd Time (s)\tLabel\n", encoding="utf-8")
+    matched = match_reference(read_reference(tmp_path), FILES, LABELS)
+    assert matched.recordings == {"folder/a.wav", "folder/b.wav"}
+    assert len(matched.events) == 1
+
+
+@given(seed=st.integers(0, 10_000))
+def test_clips_have_what_of_the_events_lies_in_them(seed: int):
+    rng = np.random.default_rng(seed)
+    events = draw_events(rng, ["a", "b"], 4)
+    clips = pd.DataFrame(
+        [(f"{uri}{n}", uri, *rng.integers(0, 25, 1), *rng.integers(1, 12, 1)) for uri in "abc" for n in range(3)],
+        columns=["clip_id", "uri", "start_s", "duration_s"],
+    )
+    expected = set()
+    for clip in clips.itertuples():
+        for event in events.itertuples():
+            onset_s = max(event.onset_s, clip.start_s) - clip.start_s
+            offset_s = min(event.offset_s, clip.start_s + clip.duration_s) - clip.start_s
+            if event.uri == clip.uri and onset_s < offset_s:
+                expected.add((clip.clip_id, event.label, event.Index, round(onset_s, 6), round(offset_s, 6)))
+    found = cut_to_clips(events, clips).round(6)
+    assert (
+        set(found[["clip_id", "label", "event", "onset_s", "offset_s"]].itertuples(index=False, name=None)) == expected
+    )
+    assert len(found) == len(expected)
 
 
 def test_what_is_odd_about_a_reference_is_said():
