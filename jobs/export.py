@@ -55,6 +55,9 @@ def export(
             parser=parse_path, help="clips, wav-cues: where the recordings lie now, if they moved.", metavar="DIR"
         ),
     ] = None,
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="Only events that most reviewers call right (hubbub browse).")
+    ] = False,
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
@@ -68,5 +71,5 @@ def export(
     from .console import reporter
 
     chosen = ExportOptions(timezone, by, spreadsheet, points, padding, per_label, root)
-    if export_events(labels, output, format=format, options=chosen, reporter=reporter).failed:
+    if export_events(labels, output, format=format, options=chosen, confirmed=confirmed, reporter=reporter).failed:
         raise typer.Exit(1)

@@ -47,6 +47,9 @@ def report(
         StoragePath | None,
         typer.Option(parser=parse_path, help="Where the recordings lie now, if they have moved.", metavar="DIR"),
     ] = None,
+    timezone: Annotated[
+        str, typer.Option(help="Of days and hours of label tables, such as Europe/Berlin.", metavar="NAME")
+    ] = "UTC",
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
@@ -66,5 +69,6 @@ def report(
         samples=samples,
         max_size_mb=max_size,
         root=root,
+        timezone=timezone,
         reporter=reporter,
     )

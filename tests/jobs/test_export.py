@@ -13,7 +13,9 @@ import soundfile
 import hubbub
 from hubbub.io.paths import parse_path
 from hubbub.labels.export import FORMATS
+from hubbub.labels.reviews.journal import ReviewJournal
 from hubbub.labels.tables import LabelTables
+from tests.data.reviews import judge_row
 from tests.export_tables import write_clock, write_label_tables
 from tests.jobs.command import hubbub as run
 from tests.jobs.command import refuse, succeed
@@ -151,6 +153,26 @@ def test_recordings_that_have_moved_are_found(format: str, archive: Path, tmp_pa
     succeed(*words, tmp_path / "found", "--root", archive)
     assert len(list((tmp_path / "found").rglob("*.*"))) == 2
     assert len(hubbub.export_events(tables, tmp_path / "face", format=format, root=archive)) == 2
+
+
+def test_events_that_reviewers_confirm_can_be_written_alone(archive: Path, tmp_path: Path):
+    tables = write_tables(tmp_path / "labels", archive)
+    words = ("export", tables.path, "--format", "csv", "--confirmed", "-o")
+    assert "has no verdicts on events, which --confirmed asks for" in refuse(*words, tmp_path / "out")
+    events = tables.events().to_dict("records")
+    votes = {"ada": ("yes", "no", "yes", "unsure"), "grace": ("yes", "no", "no", "yes"), "mary": ("no", "no", "no", "")}
+    for reviewer, verdicts in votes.items():
+        with ReviewJournal(tables.path, reviewer) as journal:
+            for event, verdict in zip(events, verdicts, strict=True):
+                if verdict:
+                    journal.add(judge_row(event, verdict, label=event["label"] if verdict == "yes" else None))
+    said = run(*words, tmp_path / "out")
+    assert "2 of 4 events confirmed, 4 reviewed" in said.stdout + said.stderr
+    written = pd.read_csv(tmp_path / "out" / "events.csv")
+    expected = pd.DataFrame([events[0], events[3]])[["uri", "label", "onset_s"]]
+    pd.testing.assert_frame_equal(written[["uri", "label", "onset_s"]], expected.reset_index(drop=True))
+    paths = hubbub.export_events(tables.path, tmp_path / "raven", format="raven", confirmed=True)
+    assert sum(len(path.read_text().splitlines()) - 1 for path in map(Path, paths)) == 2
 
 
 def test_a_file_is_no_folder_of_label_tables_and_none_to_write_to(tables: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""When there was audio, and when events began: amounts by day and hour, in UTC, from the frames of label tables."""
+"""When there was audio, and when events began: amounts by day and hour of a clock, from the frames of label tables."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hubbub.labels.clock import HOUR, Micros, choose_step, cut_spans, find_hours, read_zone
+
 MOST_COLUMNS = 60
 """Columns of a table of days at most: of a longer time several days share one."""
 
-_DAY_S, _HOUR_S = 86_400, 3_600
+_MICROS = 1_000_000
+_UNKNOWN = np.iinfo(np.int64).min // 2  # times that are not known are there, and below
 _STEPS_DAYS = (1, 2, 7, 14, 28, 91, 364)
 
 
 @dataclass(frozen=True)
 class Days:
-    """Columns of days in UTC: column c begins at midnight of day ``first + c * step``, counted from 1970-01-01."""
+    """Columns of days: column c begins at midnight of day ``first + c * step``, counted from 1970-01-01."""
 
     first: int
     step: int
     """Days that share a column."""
     columns: int
+    zone: str = "UTC"
+    """The time zone of days and hours, a name of the IANA database."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -33,7 +38,7 @@ class Days:
 
 @dataclass(frozen=True)
 class DayHours:
-    """An amount by day and hour, in UTC."""
+    """An amount by day and hour, in the time zone of the days."""
 
     days: Days
     values: npt.NDArray[np.float64]
@@ -47,64 +52,72 @@ def keep_analysed(files: pd.DataFrame) -> pd.DataFrame:
     return files[files["status"] == "ok"]
 
 
-def span_days(files: pd.DataFrame, events: pd.DataFrame | None = None) -> Days | None:
+def span_days(files: pd.DataFrame, events: pd.DataFrame | None = None, *, timezone: str | None = None) -> Days | None:
     """Return the days from the first to the last audio or event in at most `MOST_COLUMNS` columns.
 
     None where no time is known.
+
+    Raises
+    ------
+    UsageError
+        For a time zone that is unknown; None is UTC.
     """
-    start_s, end_s = _spans(keep_analysed(files))
-    edges = [start_s, np.maximum(start_s, end_s - 1e-6)]
+    zone = read_zone(timezone)
+    begins, ends = _place_clips(keep_analysed(files))
+    edges = [begins, np.maximum(begins, ends - 1)]
     if events is not None:
-        edges.append(_seconds(events["onset_at"]))
+        edges.append(_count_micros(events["onset_at"]))
     times = np.concatenate(edges)
-    times = times[np.isfinite(times)]
+    times = times[times > _UNKNOWN]
     if not len(times):
         return None
-    first, last = int(times.min() // _DAY_S), int(times.max() // _DAY_S)
+    days = find_hours(times, zone) // HOUR // 24
+    first, last = int(days.min()), int(days.max())
     count = last - first + 1
     step = next((step for step in _STEPS_DAYS if count <= step * MOST_COLUMNS), -(-count // MOST_COLUMNS))
-    return Days(first, step, -(-count // step))
+    return Days(first, step, -(-count // step), zone)
 
 
 def audio_by_hour(files: pd.DataFrame, days: Days) -> DayHours:
     """Sum the seconds of audio of clips that are ok by day and hour; segments that overlap count each."""
     ok = keep_analysed(files)
-    start_s, end_s = _spans(ok)
-    known = np.isfinite(start_s) & np.isfinite(end_s)
-    untimed = ok.loc[~known, "uri"].nunique()
-    start_s, end_s = start_s[known], end_s[known]
-    first = np.floor(start_s / _HOUR_S).astype(np.int64)
-    hours = np.maximum(np.ceil(end_s / _HOUR_S).astype(np.int64) - first, 1)
-    clip = np.repeat(np.arange(len(first)), hours)
-    hour = first[clip] + np.arange(len(clip)) - np.repeat(np.cumsum(hours) - hours, hours)
-    shared_s = np.minimum(end_s[clip], (hour + 1) * _HOUR_S) - np.maximum(start_s[clip], hour * _HOUR_S)
-    return DayHours(days, _sum_cells(days, hour, np.maximum(shared_s, 0.0)), int(untimed))
+    begins, ends = _place_clips(ok)
+    known = begins > _UNKNOWN
+    _, first, lasts = cut_spans(begins[known], ends[known], choose_step(days.zone))
+    return DayHours(days, _sum_cells(days, first, lasts / _MICROS), int(ok.loc[~known, "uri"].nunique()))
 
 
 def events_by_hour(events: pd.DataFrame, days: Days) -> DayHours:
     """Count events by the day and hour in which they begin."""
-    onset_s = _seconds(events["onset_at"])
-    known = np.isfinite(onset_s)
-    hour = np.floor(onset_s[known] / _HOUR_S).astype(np.int64)
-    return DayHours(days, _sum_cells(days, hour, np.ones(len(hour))), int((~known).sum()))
+    onsets = _count_micros(events["onset_at"])
+    known = onsets > _UNKNOWN
+    return DayHours(days, _sum_cells(days, onsets[known], np.ones(known.sum())), int((~known).sum()))
 
 
-def _sum_cells(days: Days, hour: npt.NDArray[np.int64], amount: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Add amounts up by cell, float64 [column, hour]; `hour` counts from 1970."""
+def _sum_cells(days: Days, at: Micros, amount: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Add amounts up by cell, float64 [column, hour]; `at` is when each began."""
+    step = choose_step(days.zone)
+    hour = find_hours(at // step * step, days.zone) // HOUR
     column = (hour // 24 - days.first) // days.step
     inside = (column >= 0) & (column < days.columns)
     cells = np.bincount((column * 24 + hour % 24)[inside], amount[inside], minlength=days.columns * 24)
     return cells.astype(np.float64).reshape(days.columns, 24)
 
 
-def _seconds(times: pd.Series) -> npt.NDArray[np.float64]:
-    """Seconds since 1970, float64; NaN for null."""
-    stamps = pd.to_datetime(times, utc=True).astype("datetime64[us, UTC]")
-    whole = stamps.to_numpy("datetime64[us]")
-    return np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / 1e6)
+def _count_micros(times: pd.Series) -> npt.NDArray[np.int64]:
+    """Microseconds since 1970; `_UNKNOWN` or less where there is no time."""
+    stamps = pd.to_datetime(times, utc=True).astype("datetime64[us, UTC]").to_numpy("datetime64[us]")
+    return stamps.astype(np.int64)
 
 
-def _spans(files: pd.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Where clips begin and end, in seconds since 1970; NaN where that is not known."""
-    begin_s = _seconds(files["recorded_at"]) + files["clip_start_s"].astype("float64").fillna(0.0).to_numpy()
-    return begin_s, begin_s + files["duration_s"].astype("float64").to_numpy()
+def _place_clips(files: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """When clips begin and end, in microseconds since 1970; `_UNKNOWN` where that is not known."""
+    recorded = _count_micros(files["recorded_at"])
+    skipped_s = files["clip_start_s"].astype("float64").fillna(0.0).to_numpy()
+    lasts_s = files["duration_s"].astype("float64").to_numpy()
+    known = (recorded > _UNKNOWN) & np.isfinite(lasts_s)
+    begins = np.full(len(files), _UNKNOWN)
+    begins[known] = recorded[known] + np.rint(skipped_s[known] * _MICROS).astype(np.int64)
+    ends = begins.copy()
+    ends[known] += np.rint(lasts_s[known] * _MICROS).astype(np.int64)
+    return begins, ends

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbub.errors import UsageError
-from hubbub.labels.export._clock import read_zone
+from hubbub.labels.clock import read_zone
 from hubbub.labels.references import read_reference
 from hubbub.labels.tables import LabelTables
 from hubbub.pipelines.inputs import as_labels, as_list, as_path, as_root, as_store

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from hubbub.clips.reviews import current_verdicts, read_reviews, settle_verdicts
 from hubbub.errors import UsageError
 from hubbub.io.paths import is_local
 from hubbub.io.text import count_noun
 from hubbub.labels.export import Export, ExportOptions, ExportSource, check_options, export_events
+from hubbub.labels.reviews.schema import identify_events
 from hubbub.labels.tables import LabelTables
 from hubbub.pipelines.inputs import as_labels, as_path, as_root
 from hubbub.pipelines.reporting import Reporter, choose_reporter
@@ -24,6 +28,7 @@ def export(
     *,
     format: str,
     options: ExportOptions | None = None,
+    confirmed: bool = False,
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> Export:
@@ -38,8 +43,9 @@ def export(
     if tables.missing:
         files = count_noun(tables.missing, "file")
         reporter.warn(f"{files} not labelled yet: a run broke off; run hubbub label again")
+    events = _keep_confirmed(tables, reporter) if confirmed else tables.events()
     source = ExportSource(
-        tables.events(),
+        events,
         tables.files(),
         labels=tuple(tables.labels),
         run=tables.run,
@@ -58,3 +64,18 @@ def export(
     if len(done.failed) > _SHOWN:
         reporter.warn(f"{len(done.failed) - _SHOWN} more failed; the column problem of the table in {output} says why")
     return done
+
+
+def _keep_confirmed(tables: LabelTables, reporter: Reporter) -> pd.DataFrame:
+    """The events that most reviewers call right."""
+    settled = settle_verdicts(current_verdicts(read_reviews(tables.path)))
+    if settled.empty:
+        raise UsageError(
+            f"{tables.path} has no verdicts on events, which --confirmed asks for (confirmed=True in Python); give "
+            f"some: hubbub browse {tables.path}"
+        )
+    events = tables.events()
+    right = set(settled["event"][settled["outcome"] == "right"])
+    kept = events[[name in right for name in identify_events(events)]].reset_index(drop=True)
+    reporter.say(f"{len(kept)} of {count_noun(len(events), 'event')} confirmed, {len(settled)} reviewed")
+    return kept

@@ -23,6 +23,7 @@ def export_events(
     padding_s: float | None = None,
     per_label: int | None = None,
     root: PathLike | None = None,
+    confirmed: bool = False,
     progress: bool = False,
 ) -> list[StoragePath]:
     """Write events for other programs.
@@ -50,6 +51,8 @@ def export_events(
         For ``clips``: how many of each label at most, spread over the range of scores; None: all.
     root
         For ``clips`` and ``wav-cues``: where recordings with relative names lie now; None: where the label tables say.
+    confirmed
+        Only events that most reviewers call right; those that nobody has judged are left out.
     progress
         Print what is done.
 
@@ -62,7 +65,7 @@ def export_events(
     ------
     hubbub.errors.UsageError
         The format is unknown, or does not take an option that is given; `out` is a file, or of ``clips`` holds
-        something; `root` is no folder.
+        something; `root` is no folder; `confirmed`, and nobody has judged an event.
     hubbub.errors.LabelsError
         There are no label tables, or they lack a column.
 
@@ -76,4 +79,4 @@ def export_events(
 
     lies = None if root is None else as_path(root, "root")
     options = ExportOptions(timezone, by, spreadsheet, points, padding_s, per_label, lies)
-    return run(labels, out, format=format, options=options, progress=progress).paths
+    return run(labels, out, format=format, options=options, confirmed=confirmed, progress=progress).paths

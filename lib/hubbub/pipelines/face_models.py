@@ -319,6 +319,7 @@ def write_report(
     samples: int | None = None,
     max_size_mb: float = 50,
     root: PathLike | None = None,
+    timezone: str | None = None,
 ) -> StoragePath:
     """Write evaluations, label tables and clip tables as one HTML page.
 
@@ -340,6 +341,8 @@ def write_report(
         Megabytes of the page: of label tables, events and recordings are left out for it, which the page says.
     root
         Where recordings with relative names lie now; None: where the label tables say.
+    timezone
+        Of days and hours of label tables, such as ``Europe/Berlin``; None: UTC.
 
     Returns
     -------
@@ -349,7 +352,8 @@ def write_report(
     Raises
     ------
     hubbub.errors.UsageError
-        A source is none of these, an evaluation was not written, `root` is no folder, or a number is out of range.
+        A source is none of these, an evaluation was not written, `root` is no folder, there is no such time zone, or a
+        number is out of range.
     hubbub.errors.StoreError
         `out` is something else than a report.
 
@@ -359,4 +363,13 @@ def write_report(
     """
     from hubbub.pipelines.report import report as run
 
-    return run(sources, out, truth=truth, title=title, samples=samples, max_size_mb=max_size_mb, root=root)
+    return run(
+        sources,
+        out,
+        truth=truth,
+        title=title,
+        samples=samples,
+        max_size_mb=max_size_mb,
+        root=root,
+        timezone=timezone,
+    )

@@ -43,17 +43,19 @@ def serve_page(
     taken = _take_port(host, port)
     token, is_local = make_token(), host in ("127.0.0.1", "localhost", "::1")
     name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{taken.getsockname()[1]}/?token={token}"
+    page = f"http://{name}:{taken.getsockname()[1]}/"
     if not is_local:
         reporter.warn(
             f"--host {host}: whoever reaches this machine and knows the address can {others_can}; it is sent "
             "without encryption. Safer: leave --host out, and ssh -L to this machine"
         )
-    reporter.say(f"hubbub {command}: {address}")
+    reporter.say(f"hubbub {command}: {page}?token={token}")
     reporter.say("Ctrl-C ends it.")
+    once = None
     if open_browser and is_local:
-        webbrowser.open(address)
-    serve(app, taken, token, any_host=not is_local)
+        once = make_token()  # all users of this machine see what programs are started with
+        webbrowser.open(f"{page}?token={once}")
+    serve(app, taken, token, once=once, any_host=not is_local)
 
 
 def _take_port(host: str, port: int | None) -> socket:

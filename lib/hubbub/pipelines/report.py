@@ -19,6 +19,7 @@ from hubbub.io.atomic import atomic_write, explain_read_errors, local_file
 from hubbub.io.folders import list_names, refuse_foreign_file
 from hubbub.io.paths import StoragePath, is_local
 from hubbub.io.text import count_noun
+from hubbub.labels.clock import read_zone
 from hubbub.labels.tables import LabelTables, is_labels, open_labels
 from hubbub.pipelines.evaluate import Evaluation
 from hubbub.pipelines.inputs import as_list, as_path, as_root
@@ -47,6 +48,7 @@ def report(
     samples: int | None = None,
     max_size_mb: float = MOST_BYTES / 1e6,
     root: PathLike | None = None,
+    timezone: str | None = None,
     progress: bool = False,
     reporter: Reporter | None = None,
 ) -> StoragePath:
@@ -55,6 +57,7 @@ def report(
         raise UsageError(f"--samples {samples}: give 0 or more events of each label")
     if not max_size_mb > 0:
         raise UsageError(f"--max-size {max_size_mb:g}: give megabytes above 0, such as 50")
+    zone = read_zone(timezone)
     lies = None if root is None else as_root(root)
     reporter, output = choose_reporter(reporter, progress=progress), as_path(out, "out")
     refuse_foreign_file(output, b"<!DOCTYPE html", "a report")
@@ -75,6 +78,7 @@ def report(
                 samples=samples,
                 max_bytes=round(max_size_mb * 1e6) - _size(sections),
                 root=lies,
+                timezone=zone,
             )
             sections.append(section)
     with _local_page(output) as page:
@@ -105,6 +109,7 @@ def _make_section(
     samples: int | None,
     max_bytes: int,
     root: StoragePath | None,
+    timezone: str,
 ) -> Section:
     with explain_read_errors(source):
         if source.is_file():
@@ -118,7 +123,9 @@ def _make_section(
             reporter.warn(f"{source}: {files} not labelled yet; run hubbub label again")
         if root is not None:
             tables = replace(tables, run=tables.run | {"root": str(root)})
-        return labels_section(tables, truth=truth, samples=samples, max_bytes=max_bytes, advance=advance)
+        return labels_section(
+            tables, truth=truth, samples=samples, max_bytes=max_bytes, timezone=timezone, advance=advance
+        )
     with explain_read_errors(source), _local_evaluation(source) as folder:
         if not (folder / "evaluation.json").exists():
             raise UsageError(

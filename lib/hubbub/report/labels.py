@@ -15,6 +15,7 @@ from hubbub.audio.pictures import Picture, draw_picture
 from hubbub.audio.playback import encode_audio
 from hubbub.config import Settings, parse_settings
 from hubbub.errors import HubbubError, LabelsError
+from hubbub.labels.clock import read_zone
 from hubbub.labels.event_metrics import EVENT_COLUMNS, EventMetrics, event_metrics, match_events
 from hubbub.labels.overview import Totals, count_totals
 from hubbub.report.lanes import Bar, assign_colours, bar_rows, legend
@@ -66,6 +67,7 @@ def labels_section(
     max_recordings: int = 20,
     samples: int | None = None,
     max_bytes: int = MOST_BYTES,
+    timezone: str | None = None,
     advance: Callable[[float], None] = lambda share: None,
 ) -> Section:
     """Describe a labelled archive: its numbers and charts, and sample events; of a small one, its recordings.
@@ -85,6 +87,8 @@ def labels_section(
         `hubbub.report.samples.SAMPLES`, none beside recordings.
     max_bytes
         Bytes of the section at most; what is left out for that is said on it. Charts and tables stay.
+    timezone
+        Of days and hours, such as ``Europe/Berlin``; None: UTC.
     advance
         Called with the share of the samples that is done since; they add up to 1.
 
@@ -94,7 +98,10 @@ def labels_section(
         For truth without the columns it needs, with times that are none, or of other recordings altogether.
     SettingsError
         For a run whose settings this hubbub does not know.
+    UsageError
+        For a time zone that is unknown.
     """
+    zone = read_zone(timezone)
     settings = parse_settings(labels.run["settings"], where=str(labels.path / "run.json"))
     clips = labels.files().astype({"duration_s": "float64"})
     files = _recordings(clips)
@@ -111,7 +118,7 @@ def labels_section(
     with_recordings = len(shown) > 0
     colours = assign_colours([*labels.labels, *events["label"], *(true["label"] if true is not None else [])])
     failed = clips[clips["status"] != "ok"]
-    overview = describe_overview(labels, clips, events)
+    overview = describe_overview(labels, clips, events, timezone=zone)
     page = {
         "facts": _facts(count_totals(clips, events)),
         "bars": _label_bars(labels.labels, events, colours),
@@ -137,7 +144,7 @@ def labels_section(
     number = samples if samples is not None else 0 if with_recordings else SAMPLES
     found = [card.count.label for card in overview.cards if card.count.events]
     embedded = embed_samples(
-        events, found, labels.root, settings.frontend, number=number, budget=budget, advance=advance
+        events, found, labels.root, settings.frontend, number=number, budget=budget, zone=zone, advance=advance
     )
     notices = _notices(len(shown), left_out, found, embedded)
     body = render("labels.html.j2", **page, samples=embedded, figures=figures, notices=notices)

@@ -49,6 +49,8 @@ class Coverage:
     """By label, the most frequent first."""
     hours: tuple[tuple[float, ...], ...]
     """Of each hour of the day: hours of audio, then events of each label of `maps`."""
+    zone: str
+    """The time zone of days and hours."""
     busiest: tuple[tuple[str, float], ...]
     """Hours of audio of each column of days that has some."""
 
@@ -76,7 +78,9 @@ class Overview:
     failures: tuple[FailureGroup, ...]
 
 
-def describe_overview(labels: LabelTables, files: pd.DataFrame, events: pd.DataFrame) -> Overview:
+def describe_overview(
+    labels: LabelTables, files: pd.DataFrame, events: pd.DataFrame, *, timezone: str | None = None
+) -> Overview:
     """Make charts and tables of an archive.
 
     Parameters
@@ -85,6 +89,8 @@ def describe_overview(labels: LabelTables, files: pd.DataFrame, events: pd.DataF
         Their run says labels and rules.
     files, events
         Their tables.
+    timezone
+        Of days and hours; None: UTC.
     """
     counts = count_labels(events, labels.labels)
     places = find_places(files, events)
@@ -94,7 +100,7 @@ def describe_overview(labels: LabelTables, files: pd.DataFrame, events: pd.DataF
     for one in counts:
         threshold = rules[one.label].needed_peak if one.label in rules else None
         cards.append(LabelCard(one, threshold, score_chart(scores[one.label], threshold)))
-    days = span_days(files, events)
+    days = span_days(files, events, timezone=timezone)
     return Overview(
         None if days is None else _cover(files, events, days, find_frequent(counts, HEAT_MAPS)),
         tuple(count_columns(files, events, find_frequent(counts, COLUMN_LABELS))),
@@ -121,6 +127,7 @@ def _cover(files: pd.DataFrame, events: pd.DataFrame, days: Days, labels: Sequen
         events_by_hour(events, days).untimed,
         tuple((label, chart) for label, chart in maps if chart is not None),
         tuple(tuple(float(value) for value in row) for row in np.stack(columns, axis=1)),
+        days.zone,
         tuple((name, float(hours)) for name, hours in zip(days.names, daily, strict=True) if hours > 0),
     )
 

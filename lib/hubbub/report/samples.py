@@ -56,7 +56,7 @@ class Sample:
     uri: str
     peak: float
     when: str
-    """Where in its recording it is, and when that was in UTC where it is known."""
+    """Where in its recording it is, and when that was where it is known."""
     left: float
     """Where the event begins, percent of the time axis."""
     width: float
@@ -111,6 +111,7 @@ def embed_samples(
     *,
     number: int,
     budget: Budget,
+    zone: str = "UTC",
     advance: Callable[[float], None] = lambda share: None,
 ) -> Samples:
     """Draw and encode events of each label, spread over their scores, until the page is full.
@@ -132,6 +133,8 @@ def embed_samples(
         Events of a label at most.
     budget
         What the page may still hold; it is spent.
+    zone
+        The time zone of times, a name of the IANA database.
     advance
         Called with the share of the work that is done since; they add up to 1.
     """
@@ -148,7 +151,7 @@ def embed_samples(
         if samples.unreadable.total() >= MOST_UNREADABLE:
             samples.untried = len(turns) - done
             break
-        sample = _make_sample(event, root, settings)
+        sample = _make_sample(event, root, settings, zone)
         if sample.shown.picture is None:
             reason = sample.shown.problem.partition(":")[0]
             samples.unreadable[reason] += 1
@@ -164,7 +167,7 @@ def embed_samples(
     return samples
 
 
-def _make_sample(event: Mapping[Any, Any], root: StoragePath, settings: Frames) -> Sample:
+def _make_sample(event: Mapping[Any, Any], root: StoragePath, settings: Frames, zone: str) -> Sample:
     onset_s, offset_s = float(event["onset_s"]), float(event["offset_s"])
     start_s = max(0.0, onset_s - CONTEXT_S)
     end_s = min(offset_s + CONTEXT_S, start_s + LONGEST_S)
@@ -172,11 +175,11 @@ def _make_sample(event: Mapping[Any, Any], root: StoragePath, settings: Frames) 
     shown_s = shown.picture.shown_s if shown.picture else end_s - start_s
     until_s = min(offset_s, start_s + shown_s)
     at = event.get("onset_at")
-    utc = "" if at is None or pd.isna(at) else f", {pd.Timestamp(at):%Y-%m-%d %H:%M:%S} UTC"
+    moment = "" if at is None or pd.isna(at) else f", {pd.Timestamp(at).tz_convert(zone):%Y-%m-%d %H:%M:%S} {zone}"
     return Sample(
         event["uri"],
         float(event["peak"]),
-        f"{clock(onset_s)} to {clock(offset_s)}{utc}",
+        f"{clock(onset_s)} to {clock(offset_s)}{moment}",
         100 * (onset_s - start_s) / shown_s,
         100 * max(until_s - onset_s, 0.0) / shown_s,
         f"the first {until_s - onset_s:.0f} s of {offset_s - onset_s:.0f} s" if offset_s > end_s else "",

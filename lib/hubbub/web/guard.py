@@ -37,12 +37,15 @@ class Guard:
         Of the server; the cookie is named by it, for cookies of one host are shared by its ports.
     token
         The secret of the address; see `make_token`.
+    once
+        Another secret, which lets in who brings it first: for an address that other people of this machine can see, as
+        that of a browser which is started with it.
     any_host
         Whether the server may be asked by other names than this machine's own: with ``--host``.
     """
 
-    def __init__(self, app: ASGIApp, *, port: int, token: str, any_host: bool = False) -> None:
-        self._app, self._token, self._any_host = app, token, any_host
+    def __init__(self, app: ASGIApp, *, port: int, token: str, once: str | None = None, any_host: bool = False) -> None:
+        self._app, self._token, self._once, self._any_host = app, token, once, any_host
         self._cookie, self._hosts = f"hubbub-{port}", {f"{name}:{port}" for name in LOCAL_NAMES}
         if port == 80:
             self._hosts.update(LOCAL_NAMES)  # browsers leave this one out
@@ -70,7 +73,7 @@ class Guard:
         if not self._is_own_page(request, host):
             return PlainTextResponse("requests of other pages are refused", 403)
         given = request.query_params.get("token")
-        if given is not None and request.method == "GET" and self._is_token(given):
+        if given is not None and request.method == "GET" and (self._is_token(given) or self._is_once(given)):
             return self._let_in(request)
         if not self._is_token(request.cookies.get(self._cookie, "")):
             return PlainTextResponse(
@@ -89,6 +92,12 @@ class Guard:
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _is_once(self, given: str) -> bool:
+        if self._once is None or not hmac.compare_digest(given.encode(), self._once.encode()):
+            return False
+        self._once = None
+        return True
 
     def _let_in(self, request: Request) -> Response:
         """Keep the token in a cookie that no script reads, and out of the address."""

@@ -69,11 +69,11 @@ def open_socket(host: str, port: int) -> socket.socket:
     return taken
 
 
-def serve(app: ASGIApp, taken: socket.socket, token: str, *, any_host: bool) -> None:
-    """Serve until Ctrl-C."""
+def serve(app: ASGIApp, taken: socket.socket, token: str, *, once: str | None, any_host: bool) -> None:
+    """Serve until Ctrl-C; see `Guard`."""
     import uvicorn
 
-    guarded = Guard(app, port=taken.getsockname()[1], token=token, any_host=any_host)
+    guarded = Guard(app, port=taken.getsockname()[1], token=token, once=once, any_host=any_host)
     config = uvicorn.Config(
         guarded,
         log_level="error",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hubbub.errors import UsageError
 from hubbub.labels.coverage import MOST_COLUMNS, audio_by_hour, events_by_hour, span_days
 from hubbub.labels.overview import (
     MOST_VALUES,
@@ -25,7 +27,10 @@ from hubbub.labels.overview import (
     sample_events,
 )
 
-BEGIN = datetime(2025, 3, 30, 22, 0, tzinfo=UTC)
+BEGIN = datetime(2025, 3, 29, 22, 0, tzinfo=UTC)
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe")
+"""Berlin's clock goes forward in the night after `BEGIN`, Lord Howe's back by half an hour a week later."""
+
 FILE = {"status": "ok", "error": None, "clip_start_s": None, "duration_s": 60.0, "recorded_at": None}
 
 
@@ -55,17 +60,17 @@ clip_rows = st.lists(
 )
 
 
-@given(clip_rows)
+@given(clip_rows, st.sampled_from(ZONES))
 @settings(max_examples=40, deadline=None)
-def test_audio_by_hour_is_what_counting_seconds_gives(rows):
+def test_audio_by_hour_is_what_counting_seconds_gives(rows, zone):
     files = files_table(*rows)
     seconds: Counter[datetime] = Counter()
     for row in rows:
         if row["status"] == "ok" and row["recorded_at"]:
             start = row["recorded_at"] + timedelta(seconds=row["clip_start_s"] or 0)
             for second in range(int(row["duration_s"])):
-                seconds[(start + timedelta(seconds=second)).replace(minute=0, second=0, microsecond=0)] += 1
-    days = span_days(files)
+                seconds[(start + timedelta(seconds=second)).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H")] += 1
+    days = span_days(files, timezone=zone)
     if days is None:
         assert not seconds
         return
@@ -73,11 +78,22 @@ def test_audio_by_hour_is_what_counting_seconds_gives(rows):
     found = audio_by_hour(files, days)
     expected = np.zeros((days.columns, 24))
     for hour, count in seconds.items():
-        expected[days.names.index(f"{hour:%Y-%m-%d}"), hour.hour] = count
+        expected[days.names.index(hour[:10]), int(hour[11:])] = count
     np.testing.assert_allclose(found.values, expected, atol=1e-6)
     assert found.untimed == sum(row["status"] == "ok" and row["recorded_at"] is None for row in rows)
     assert expected[0].any()  # the first column and the last one are not empty
     assert expected[-1].any()
+
+
+def test_events_are_counted_in_the_hours_of_the_zone():
+    times = [BEGIN + timedelta(hours=hours) for hours in (1.5, 2.5, 3.25)]
+    events = events_table(*({"onset_at": at} for at in times))
+    days = span_days(files_table(), events, timezone="Europe/Berlin")
+    assert days.names == ("2025-03-30",)
+    # 00:30, 01:30, and 03:15, since the clock goes forward at two.
+    assert np.flatnonzero(events_by_hour(events, days).values[0]).tolist() == [0, 1, 3]
+    with pytest.raises(UsageError, match="no such time zone; expected a name such as Europe/Berlin"):
+        span_days(files_table(), events, timezone="Berlin")
 
 
 @given(st.lists(st.none() | st.integers(0, 400 * 86_400), max_size=30))

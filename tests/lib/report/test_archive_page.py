@@ -246,9 +246,13 @@ def test_five_hundred_labels_are_a_page_of_bounded_size(tmp_path: Path):
 def test_the_command_takes_the_options(archive: LabelTables, tmp_path: Path):
     page = tmp_path / "page.html"
     root = archive.root
-    said = succeed("report", archive.path, "-o", page, "--samples", 1, "--max-size", 1.5, "--root", root)
-    assert "report: done" in said
-    assert len(Page(page).having("sample")) == 3
+    options = ("--samples", 1, "--max-size", 1.5, "--root", root, "--timezone", "Asia/Kathmandu")
+    assert "report: done" in succeed("report", archive.path, "-o", page, *options)
+    shown = Page(page)
+    assert len(shown.having("sample")) == 3
+    assert "hours downwards, in Asia/Kathmandu" in shown.text
+    assert len(re.findall(r"\d\d:\d\d:\d\d Asia/Kathmandu", shown.text)) == 3
+    assert "UTC" not in shown.text.partition("hubbub report")[2].partition("labelled at")[0]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +261,7 @@ def test_the_command_takes_the_options(archive: LabelTables, tmp_path: Path):
         (["--samples", -1], "--samples -1: give 0 or more"),
         (["--max-size", 0], "--max-size 0: give megabytes above 0"),
         (["--root", "nowhere"], "--root nowhere is no folder"),
+        (["--timezone", "Berlin"], "--timezone Berlin: no such time zone; expected a name such as Europe/Berlin"),
     ],
 )
 def test_bad_options_are_refused(archive: LabelTables, tmp_path: Path, options: list[object], message: str):

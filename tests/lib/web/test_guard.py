@@ -65,6 +65,18 @@ def test_the_token_leaves_the_address_and_no_script_can_read_it(stranger: httpx.
     assert stranger.get("/recordings?tables=0").status_code == 200
 
 
+def test_the_address_that_a_browser_is_started_with_lets_in_once() -> None:
+    taken = open_socket("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with running(Guard(Starlette(), port=port, token=TOKEN, once="for-the-first"), taken) as client:
+        assert client.get("/?token=for-the-second").status_code == 403
+        first = client.get("/?token=for-the-first")
+        assert (first.status_code, first.headers["set-cookie"].count(TOKEN)) == (303, 1)
+        client.cookies.clear()
+        assert client.get("/?token=for-the-first").status_code == 403
+        assert client.get(f"/?token={TOKEN}").status_code == 303
+
+
 def test_the_way_in_leads_to_no_other_host(stranger: httpx.Client) -> None:
     for address in ("//evil.example/", "///evil.example/"):
         answer = stranger.get(httpx.URL(str(stranger.base_url) + f"{address}?token={TOKEN}"))

@@ -17,7 +17,7 @@ import pandas as pd
 from hubbub.errors import LabelsError, suggest_nearest
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
-from hubbub.labels.export._clock import Micros, cut_spans, read_zone
+from hubbub.labels.clock import HOUR, Micros, choose_step, cut_spans, find_hours, read_zone
 from hubbub.labels.export._files import ROWS_AT_ONCE, one_line, split_rows, write_parts
 from hubbub.labels.export._source import Export, ExportSource, find_begins, find_ends, read_times
 from hubbub.labels.export._values import write_cell, write_csv
@@ -40,7 +40,7 @@ MOST_LABELS = 200
 """Labels that have rows of zeros all through; of models with more, those that were found somewhere."""
 
 _MICROS = 1_000_000
-_HOUR, _QUARTER, _MINUTE = 3600 * _MICROS, 900 * _MICROS, 60 * _MICROS
+_MINUTE = 60 * _MICROS
 _UNKNOWN = np.iinfo(np.int64).min  # the hour of what has no time
 
 
@@ -107,7 +107,7 @@ class _Groups:
     """
 
     def __init__(self, source: ExportSource, zone: str) -> None:
-        self._source, self._zone = source, zone
+        self._source, self._zone, self._step = source, zone, choose_step(zone)
         files = source.analysed
         by = source.options.by
         named = files[by].map(_name_value) if by is not None else pd.Series("", index=files.index, dtype=object)
@@ -141,7 +141,7 @@ class _Groups:
             else:
                 begins, ends = (own["began"] + own[name] for name in ("begin", "end"))
                 spans, first, lasts = cut_spans(begins.to_numpy(), ends.to_numpy(), self._step)
-                hours = self._find_hours(first)
+                hours = find_hours(first, self._zone)
             held = own.iloc[spans]
             parts.append(
                 pd.DataFrame(
@@ -164,7 +164,7 @@ class _Groups:
         labels, names = pd.factorize(events["label"].astype(object))
         is_known = onset != _UNKNOWN
         hours = np.full(len(events), _UNKNOWN)
-        hours[is_known] = self._find_hours(onset[is_known] // step * step)
+        hours[is_known] = find_hours(onset[is_known] // step * step, self._zone)
         keys = ["group", "hour_at", "label"]
         frame = pd.DataFrame({"group": self._event_groups, "hour_at": hours, "label": labels})
         counts = frame.groupby(keys).size().rename("events")
@@ -182,23 +182,11 @@ class _Groups:
         if unknown:
             yield f"{count_noun(unknown, 'recording')} without recorded_at: counted in rows without date and hour"
 
-    @property
-    def _step(self) -> int:
-        """Microseconds in which an hour is cut: borders of hours in any time zone are at quarters of UTC's."""
-        return _HOUR if self._zone == "UTC" else _QUARTER
-
     def _place_events(self) -> tuple[Micros, Micros]:
         """When each event begins, microseconds of UTC, and how long it lasts."""
         events = self._source.events
         lasts = _round_micros(events["offset_s"]) - _round_micros(events["onset_s"])
         return _count_micros(read_times(events, "onset_at")), np.maximum(np.asarray(lasts), 1)
-
-    def _find_hours(self, at: Micros) -> Micros:
-        """The hour of the clock in the time zone, as microseconds since 1970 there."""
-        if self._zone == "UTC":
-            return at // _HOUR * _HOUR
-        local = pd.to_datetime(pd.Series(at), unit="us", utc=True).dt.tz_convert(self._zone).dt.tz_localize(None)
-        return local.astype("datetime64[us]").astype("int64").to_numpy() // _HOUR * _HOUR
 
     def _find_minutes(
         self,
@@ -210,7 +198,7 @@ class _Groups:
         """Minutes of the clock in which each label sounds: each once, however many events it has."""
         place = {"group": self._event_groups[chosen], "label": labels[chosen]}
         found = _count_minutes(place, onset[chosen], onset[chosen] + lasts[chosen])
-        found["hour_at"] = self._find_hours(found["at"].to_numpy() // self._step * self._step)
+        found["hour_at"] = find_hours(found["at"].to_numpy() // self._step * self._step, self._zone)
         return found
 
     def _find_unknown(self, is_known: npt.NDArray[np.bool_], lasts: Micros, labels: Micros) -> pd.DataFrame:
@@ -270,5 +258,5 @@ def _tabulate(table: pd.DataFrame, values: list[str], by: str | None, zone: str)
     columns["label"] = table["label"].map(one_line)
     for name in ("events", "minutes_with_events", "recordings"):
         columns[name] = table[name].fillna(0).astype("int64")
-    columns["analysed_hours"] = (table["lasts"].fillna(0) / _HOUR).round(6)
+    columns["analysed_hours"] = (table["lasts"].fillna(0) / HOUR).round(6)
     return pd.DataFrame(columns, index=table.index)

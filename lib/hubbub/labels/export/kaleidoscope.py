@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from hubbub.io.paths import StoragePath, absolute_path
+from hubbub.labels.clock import read_zone
 from hubbub.labels.export._bands import find_bands
-from hubbub.labels.export._clock import read_zone
 from hubbub.labels.export._files import one_line, split_rows, write_parts
 from hubbub.labels.export._source import Export, ExportSource, read_times
 from hubbub.labels.export._values import write_csv

@@ -52,6 +52,17 @@ function askName() {
   name.focus();
 }
 
+/** Whether a box is ticked, as it is at first; this browser remembers it. */
+const isTicked = (name) => localStorage.getItem(`hubbub-${name}`) !== "no";
+
+function choice(name, text, then = () => {}) {
+  const keep = (event) => {
+    localStorage.setItem(`hubbub-${name}`, event.target.checked ? "yes" : "no");
+    then();
+  };
+  return h("label", { class: "inline" }, h("input", { type: "checkbox", id: name, checked: isTicked(name), onchange: keep }), text);
+}
+
 function drawTools() {
   const change = (values) => {
     document.activeElement?.blur(); // so that the keys decide, and do not choose
@@ -68,7 +79,8 @@ function drawTools() {
       h("label", { class: "inline" }, "Class ", h("select", { id: "class", onchange: (event) => change({ label: event.target.value }) }, kind() === "event" ? h("option", { value: "", selected: !label }, "all in the filter") : null, own.labels.map((one) => h("option", { value: one, selected: one === label }, one)))),
       h("label", { class: "inline" }, "What ", h("select", { id: "kind", onchange: (event) => change({ kind: event.target.value, label: event.target.value === "window" ? label || own.labels[0] : label }) }, [["event", "events"], ["window", "windows of any score, for recall"]].map(([value, text]) => h("option", { value, selected: value === kind() }, text)))),
       kind() === "event" ? h("label", { class: "inline" }, "Order ", h("select", { id: "order", onchange: (event) => change({ order: event.target.value }) }, ORDERS.map(([value, text]) => h("option", { value, selected: value === order() }, text)))) : null,
-      h("label", { class: "inline" }, h("input", { type: "checkbox", id: "autoplay", checked: localStorage.getItem("hubbub-autoplay") !== "no", onchange: (event) => localStorage.setItem("hubbub-autoplay", event.target.checked ? "yes" : "no") }), "Play at once"),
+      choice("autoplay", "Play at once"),
+      choice("scores", "Show scores", () => state.shown && drawCard(state.shown)),
       h("span", { class: "progress", id: "progress" }),
       reviewer() ? h("button", { type: "button", onclick: askName }, `Reviewer: ${reviewer()}`) : null,
     ),
@@ -123,9 +135,8 @@ async function describe(card) {
   const context = await (told.problem ? null : ask(`${base}/events`, { start: from, end: to }));
   if (!told.problem) player.prefetch(from, to).catch(() => {});
   const view = new Spectrogram(place, base, told, { labels: own.labels, fixed: true, onPick: (seconds) => player.play(seconds, to), onProblem: (text) => note(place, text) });
-  view.events = context?.events ?? [];
   if (told.problem) note(place, told.problem);
-  return { card, told, place, player, view, from, to };
+  return { card, told, place, player, view, from, to, events: context?.events ?? [] };
 }
 
 const note = (place, text) => place.append(h("p", { class: "problem" }, text));
@@ -147,14 +158,15 @@ async function next() {
   if (turn !== state.turn || state.cards[0] !== card) return undefined;
   state.shown = shown;
   drawCard(shown);
-  if (localStorage.getItem("hubbub-autoplay") !== "no" && !shown.told.problem) shown.player.play(shown.from, shown.to);
+  if (isTicked("autoplay") && !shown.told.problem) shown.player.play(shown.from, shown.to);
   return undefined;
 }
 
 /** The classes of the keys 1 to 9: the same for every event, so that fingers learn them. */
 const keyed = () => own.labels.slice(0, 9);
 
-function drawCard({ card, told, place, view, from, to }) {
+function drawCard({ card, told, place, view, from, to, events }) {
+  view.events = isTicked("scores") ? events : events.map((event) => ({ ...event, peak: undefined }));
   const long = card.offset_s - card.onset_s > LONGEST_S;
   const answer = (name, verdict, letter) => h("button", { type: "button", class: verdict, id: `answer-${verdict}`, onclick: () => decide(verdict) }, name, " ", h("kbd", {}, letter));
   const more = own.labels.slice(9).filter((label) => label !== card.label);
@@ -164,7 +176,7 @@ function drawCard({ card, told, place, view, from, to }) {
     h(
       "div",
       { class: "review", "data-event": card.event },
-      h("h2", { class: "question" }, question, h("span", { class: "soft" }, `score ${card.peak.toFixed(2)}`)),
+      h("h2", { class: "question" }, question, isTicked("scores") ? h("span", { class: "soft" }, `score ${card.peak.toFixed(2)}`) : null),
       place,
       h("p", { class: "note" }, `${told.uri}, ${clock(card.onset_s)} to ${clock(card.offset_s)}`, card.recorded_at === null ? "" : ` · ${moment(card.recorded_at + 1e6 * card.onset_s, own.timezone)}`, long ? `; its first ${LONGEST_S} s` : "", card.group && card.group !== told.uri ? ` · ${card.group}` : ""),
       h("div", { class: "answers" }, answer("No", "no", "←"), answer("Unsure", "unsure", "↓"), answer("Yes", "yes", "→"), h("button", { type: "button", onclick: undo, disabled: !state.done.length }, "Undo ", h("kbd", {}, "↑"))),

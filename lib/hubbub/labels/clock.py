@@ -6,8 +6,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from hubbub.errors import UsageError
+
+HOUR = 3_600_000_000
+"""Microseconds."""
 
 Micros = npt.NDArray[np.integer]
 """Microseconds since 1970 in UTC."""
@@ -34,6 +38,30 @@ def read_zone(name: str | None) -> str:
 
 def _explain_zone(name: str) -> UsageError:
     return UsageError(f"--timezone {name}: no such time zone; expected a name such as Europe/Berlin or UTC")
+
+
+def choose_step(zone: str) -> int:
+    """Microseconds in which spans are cut, so that no piece lies in two hours of the clock.
+
+    Borders of hours in any time zone are at quarters of UTC's.
+    """
+    return HOUR if zone == "UTC" else HOUR // 4
+
+
+def find_hours(at: Micros, zone: str) -> Micros:
+    """Return the hour of the clock in a time zone, as microseconds since 1970 there.
+
+    Parameters
+    ----------
+    at
+        int64 [time], microseconds of UTC.
+    zone
+        As `read_zone` gives it.
+    """
+    if zone == "UTC":
+        return at // HOUR * HOUR
+    local = pd.to_datetime(pd.Series(at), unit="us", utc=True).dt.tz_convert(zone).dt.tz_localize(None)
+    return local.astype("datetime64[us]").astype("int64").to_numpy() // HOUR * HOUR
 
 
 def cut_spans(begins: Micros, ends: Micros, step: int) -> tuple[Micros, Micros, Micros]:
