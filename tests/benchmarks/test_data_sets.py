@@ -23,6 +23,7 @@ def read(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "clips", "classes"), [("tones", 600, 6), ("imbalanced", 60, 2)])
 def test_a_set_is_sorted_by_class_its_groups_are_whole_and_it_is_the_same_again(
     name: str, clips: int, classes: int, tmp_path: Path

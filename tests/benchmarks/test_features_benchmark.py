@@ -139,6 +139,7 @@ def test_it_leaves_nothing_behind(every_format: subprocess.CompletedProcess, scr
     assert [path.name for path in scratch.iterdir() if "hubbub" in path.name] == []
 
 
+@pytest.mark.slow
 def test_ways_that_are_not_installed_are_named_and_the_others_go_on(esc10_mini: Path, tmp_path: Path) -> None:
     for name, code in NO_PACKAGE.items():
         (tmp_path / f"{name}.py").write_text(code)

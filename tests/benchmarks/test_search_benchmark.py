@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.embedding_stores import write_embeddings
 
@@ -18,6 +19,7 @@ def run(script: str, *words: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_all_ways_find_the_same_rows(tmp_path: Path):
     said = run(
         "search.py", "--rows", 1500, "--dimension", 8, "--rounds", 1, "--ways", "default,numpy", "--keep", tmp_path

@@ -59,6 +59,7 @@ def start(source: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(list(map(str, words)), start_new_session=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_a_fetch_that_is_killed_again_and_again_loses_nothing_and_fetches_nothing_twice(tmp_path: Path) -> None:
     seed = int(os.environ.get("HUBBUB_CHAOS_SEED") or 1)
     rng = random.Random(seed)

@@ -57,6 +57,7 @@ def features(clips: Path, store: Path) -> tuple[object, ...]:
     return ("features", clips, "-o", store, "--workers", 2, *SMALL_UNITS)
 
 
+@pytest.mark.slow
 def test_a_store_whose_driver_was_killed_says_so_and_no_worker_outlives_it(clips: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     run = Run(features(clips, store), tmp_path / "said")
@@ -222,6 +223,7 @@ def test_sigterm_which_batch_systems_send_stops_a_run_as_ctrl_c_does(clips: Path
     assert_stopped(run, tmp_path / "store")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_twice_stops_now(clips: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     words = (

@@ -59,6 +59,7 @@ def figures(record_property: Callable[[str, object], None]) -> Iterator[Figures]
     record_property("chaos", str(counted))
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_a_store_on_disk_ends_equal(
     clips: Path, whole_store: Path, tmp_path: Path, figures: Figures
 ) -> None:
@@ -85,6 +86,7 @@ def test_killed_at_random_moments_on_the_cluster_of_others_a_store_ends_equal(
             figures.stores += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bucket", "server"), SERVERS)
 def test_killed_at_random_moments_behind_a_bad_network_a_store_in_a_bucket_ends_equal(
     bucket: str, server: str, clips: Path, whole_store: Path, tmp_path: Path, figures: Figures,

@@ -146,6 +146,7 @@ def network(tmp_path: Path) -> Iterator[Network]:
         yield network
 
 
+@pytest.mark.slow
 def test_a_worker_and_then_the_scheduler_are_cut_off_in_mid_run(
     network: Network, clips: Path, whole_store: Path, tmp_path: Path
 ) -> None:

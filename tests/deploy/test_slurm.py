@@ -96,6 +96,7 @@ def test_what_sbatch_refuses_is_told_in_its_words(place: Path, slurm: Slurm) -> 
     assert slurm.jobs() == []
 
 
+@pytest.mark.slow
 def test_a_queue_that_gives_no_worker_is_given_up_with_where_to_look(place: Path, slurm: Slurm) -> None:
     edit(place / "cluster.yaml", job_extra_directives=["--begin=now+1hour"])
     text = (place / "cluster.yaml").read_text()
@@ -116,6 +117,7 @@ def ended(slurm: Slurm, submitted: str, patience_s: float = 120) -> tuple[str, s
     return re.findall(r"JobState=(\w+)", shown)[0], re.findall(r"ExitCode=(\d+):", shown)[0]
 
 
+@pytest.mark.slow
 def test_one_allocation_holds_everything_and_has_the_commands_exit_code(place: Path, slurm: Slurm) -> None:
     (line,) = (line for line in indented(PAGE) if line.startswith("sbatch "))
     submitted = slurm.call(*line.split())

@@ -105,6 +105,7 @@ def test_scaling_is_refused(file: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_workers_have_the_settings_of_hubbub(file: Path) -> None:
     with start_cluster(file, print) as connection:
         assert set(connection.client.run(os.getenv, "MALLOC_ARENA_MAX").values()) == {"1"}

@@ -209,8 +209,8 @@ CHECKS: dict[str, Callable[[Path, object], None]] = {
 }
 
 
-LONG = {"urbansound8k", "log-mel-images"}
-"""Pages that take half the time of all: run by name. What they type is parsed by another test each time."""
+LONG = {"urbansound8k", "log-mel-images", "urban-sounds", "heart-sounds"}
+"""Pages that take most of the time of all: run by name. What they type is parsed by another test each time."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in CHECKS])

@@ -344,7 +344,7 @@ def test_the_spectrogram_zooms_from_the_hour_to_a_moment_by_keyboard(driver, bro
     wait(driver, "window.hubbub.view.length === 3600")
 
 
-@pytest.mark.parametrize("count", [pytest.param(100, marks=pytest.mark.slow), 30])
+@pytest.mark.parametrize("count", [pytest.param(100, marks=pytest.mark.slow), 15])
 def test_events_are_reviewed_by_keyboard_and_give_a_threshold(count: int, driver, browse, tables) -> None:
     """A person who says yes to high scores more often than to low ones, at more than sixty a minute."""
     from selenium.webdriver.common.keys import Keys
@@ -447,6 +447,7 @@ def test_verdicts_wait_for_a_server_that_is_away_and_none_is_lost(tmp_path: Path
     assert read_reviews(tables.path)["verdict"].tolist() == ["yes", "yes", "no"]
 
 
+@pytest.mark.slow
 def test_a_page_that_is_closed_before_its_server_answers_loses_no_verdict(tmp_path: Path) -> None:
     from selenium.webdriver.common.keys import Keys
 

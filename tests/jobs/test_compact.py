@@ -139,8 +139,9 @@ def test_killed_at_any_step_the_store_reads_right_and_the_next_run_ends_it(
     assert open_store(path).committed() == [6, 7]
 
 
+@pytest.mark.slow
 @pytest.mark.chaos
-@pytest.mark.parametrize("victims", [pytest.param("driver", marks=pytest.mark.slow), "driver and workers"])
+@pytest.mark.parametrize("victims", ["driver", "driver and workers"])
 def test_killed_with_two_workers_the_next_run_ends_it(tiny: FeatureStore, tmp_path: Path, victims: str):
     path = copied(tiny, tmp_path / "store")
     words = [str(COMMAND), "compact", str(path), "--workers", "2"]

@@ -24,6 +24,7 @@ def read_counts(text: str) -> dict[str, tuple[str, str]]:
     return {name: (parameters, multiply_adds) for name, parameters, multiply_adds in found}
 
 
+@pytest.mark.slow
 def test_every_model_is_listed_with_what_it_costs_as_the_page_shows_it() -> None:
     said = succeed("models")
     known = hubbub.list_models()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -198,11 +199,13 @@ def _has_few_values(column: pd.Series) -> bool:
 def _count_values(ok: pd.DataFrame, events: pd.DataFrame, name: str, labels: Sequence[str]) -> ColumnCounts:
     value_of = pd.Series(ok[name].map(lambda value: "" if pd.isna(value) else str(value)).to_numpy(object))
     of_event = events["clip_id"].map(pd.Series(value_of.to_numpy(object), index=ok["clip_id"].to_numpy())).fillna("")
-    by_label = pd.crosstab(of_event.to_numpy(object), events["label"].to_numpy(object)) if len(events) else None
+    by_label: dict[Any, dict[Any, int]] = {}
+    if len(events):
+        by_label = pd.crosstab(events["label"].to_numpy(object), of_event.to_numpy(object)).to_dict()
     table = pd.DataFrame({"value": value_of, "uri": ok["uri"].to_numpy(object), "s": ok["duration_s"].to_numpy(float)})
     counts = []
     for value, rows in table.groupby("value"):
-        own = by_label.loc[value].to_dict() if by_label is not None and value in by_label.index else {}
+        own = by_label.get(value, {})
         of_labels = tuple((label, int(own.get(label, 0))) for label in labels)
         n_events = int(sum(own.values()))
         counts.append(ValueCount(str(value), rows["uri"].nunique(), float(rows["s"].sum()), n_events, of_labels))

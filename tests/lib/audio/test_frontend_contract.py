@@ -82,7 +82,7 @@ def some_samples(draw: st.DrawFn) -> np.ndarray:
 
 
 @every_frontend
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.filterwarnings(NARROW)
 def test_any_samples_make_finite_frames_by_bands(name: str, data: st.DataObject):
@@ -167,7 +167,7 @@ def test_rows_are_rounded_to_each_dtype_they_may_have_and_no_more(name: str, esc
 
 
 @every_frontend
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.filterwarnings(NARROW)
 def test_full_scale_fits_the_dtype_rows_are_stored_in(name: str, data: st.DataObject):

@@ -56,7 +56,13 @@ def write_long(path: Path, kind: str, minutes: int) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=MINUTES)
+LENGTHY = {"m4a", "mka", "mp3 without an info frame", "webm"}
+"""Kinds whose test takes longest: run by name."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(kind, marks=[pytest.mark.slow] * (kind in LENGTHY)) for kind in MINUTES]
+)
 def long(request, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A long recording, and its kind."""
     kind = request.param
@@ -127,7 +133,9 @@ def written(folder: Path, kind: str, minutes: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "aac"])
+@pytest.mark.parametrize(
+    "kind", ["wav", "mp3", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("flac", "aac"))]
+)
 def test_an_hour_takes_no_more_memory_than_ten_minutes(tmp_path: Path, kind: str):
     """An hour here is 115 MB of float32 as decoded, and 86 MB resampled; ten minutes are a sixth of it."""
     ten = peak_bytes(written(tmp_path, kind, 10), minutes=10)

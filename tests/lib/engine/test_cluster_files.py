@@ -114,6 +114,7 @@ def test_a_cluster_without_workers_is_given_up(file: Path):
         pass
 
 
+@pytest.mark.slow
 def test_a_cluster_grows_from_nothing_shrinks_and_is_there_for_the_next_run(file: Path):
     """Four workers for a wave of units, one for the long unit at its end, and four again."""
     file.write_text(LOCAL + "scale: {minimum: 0, maximum: 4}")

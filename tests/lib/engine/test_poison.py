@@ -77,6 +77,7 @@ MIXED = (
 """One poison of each kind; then several in one unit, and nothing but poison."""
 
 
+@pytest.mark.slow
 def test_every_kind_of_poison_costs_itself_alone(engine: DaskEngine, tmp_path: Path) -> None:
     units = units_of(*MIXED, innocent=12)
     results = list(engine.run(DoThings(tmp_path), units))
@@ -142,6 +143,7 @@ def test_on_the_cluster_of_others_with_two_threads_a_worker(tmp_path: Path) -> N
     check(tmp_path, units, results)
 
 
+@pytest.mark.slow
 @pytest.mark.chaos
 def test_files_that_kill_the_decoder_are_failed_rows(esc10_mini: Path, tmp_path: Path) -> None:
     clips, store, whole = tmp_path / "clips.parquet", tmp_path / "store", tmp_path / "whole"

@@ -80,6 +80,7 @@ def guest(folder: Path, notify: Callable[[str], None] = lambda _: None) -> Itera
         yield cluster, DaskEngine(connection, notify=notify)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_comes_back_is_gone_on_with(folder: Path) -> None:
     said: list[str] = []
     with guest(folder.parent, said.append) as (cluster, engine):
@@ -109,6 +110,7 @@ def test_a_scheduler_that_does_not_come_back_is_told_of(folder: Path, monkeypatc
     assert "what is committed is kept" in str(run.error)
 
 
+@pytest.mark.slow
 def test_workers_that_all_vanish_and_come_back_are_gone_on_with(folder: Path) -> None:
     with guest(folder.parent) as (cluster, engine):
         run = Progress(engine, DoThings(folder), 80)

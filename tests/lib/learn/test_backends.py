@@ -39,6 +39,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_train_the_same_twice_without_loading_tensorflow(backend, tiny_store, tmp_path):
     if find_spec(backend) is None:

@@ -155,6 +155,7 @@ def test_another_command_is_refused(run, two_folds):
         crossval(two_folds, run.out, seeds=2, **SERIAL | {"settings": QUICK | {"train.epochs": 2}})
 
 
+@pytest.mark.slow
 def test_a_trial_that_dies_is_a_row_with_its_reason_and_is_tried_again_when_asked(two_folds, tmp_path, monkeypatch):
     import hubbub.learn.train as module
 

@@ -59,6 +59,7 @@ def test_as_many_devices_as_can_share_a_batch(batch_rows: int, n_found: int, n_c
     assert choose_devices(batch_rows, found) == tuple(found[:n_chosen])
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_does(tiny_store, tmp_path) -> None:
     command = [sys.executable, "-c", TRAINING, str(tiny_store.path), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -97,6 +97,7 @@ def test_a_label_that_the_model_does_not_know(bundle, tmp_path, clips, build):
         evaluate(bundle, store, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_split_by_group_tests_the_groups_that_were_kept_from_training(tmp_path, clips, build):
     store = build(tmp_path / "store", clips())
     result = train(store, tmp_path / "bundle", split_by="group", epochs=1)

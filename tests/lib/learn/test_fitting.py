@@ -19,7 +19,8 @@ from hubbub.learn.train import train  # noqa: E402
     ("model", "done", "kept"),
     [
         ("seed-cnn", 11, 1),
-        ("default", 14, 12),  # anneals to the end; the first epoch of the last fifth is better than those after it
+        # anneals to the end; the first epoch of the last fifth is better than those after it
+        pytest.param("default", 14, 12, marks=pytest.mark.slow),
     ],
 )
 def test_where_nothing_gets_better_training_stops_or_keeps_the_best_that_has_settled(

@@ -137,7 +137,7 @@ def test_a_picture_of_the_right_size_stays_as_it_is():
     np.testing.assert_allclose(keras.Model(picture, shrink(picture, 32))(rows), rows, atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "mixed_float16"])
 def test_a_training_step_is_traced_once(precision):
     """Variables that a step makes are a reason to trace it a second time: some seconds of every training."""
     shape, statistics = (

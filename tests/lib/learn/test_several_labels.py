@@ -53,6 +53,7 @@ def evaluation(bundle, store, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_every_label_of_a_clip_is_learned(bundle, store):
     opened = load_bundle(bundle)
     assert opened.description["multilabel"] is True

@@ -98,6 +98,7 @@ def test_the_same_sweep_again_trains_nothing_and_another_is_refused(done, tiny_s
         crossval(tiny_store, result.out, cluster="serial")
 
 
+@pytest.mark.slow
 def test_a_trial_that_dies_is_a_row_with_its_reason_and_the_others_are_ranked(tiny_store, tmp_path: Path, monkeypatch):
     import hubbub.learn.train as module
 
@@ -135,6 +136,7 @@ def test_stores_are_tried_as_settings_are(tiny_store, tmp_path: Path, build, cli
     assert result.ranking["val_accuracy"].is_monotonic_decreasing
 
 
+@pytest.mark.slow
 def test_half_the_trials_go_on(tiny_store, tmp_path: Path):
     grid = write_grid(
         tmp_path,

@@ -90,6 +90,7 @@ def test_another_seed_makes_others(trained, tiny_store, tmp_path):
         assert_same(trained, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_crops_train_a_model_that_hears_a_crop_and_never_padding(cropped_store, tmp_path):
     """Padding is NaN here: one frame of it in a crop, and the loss or the statistics were none."""
     result = train(cropped_store, tmp_path / "bundle", test_fold=1, epochs=2)
@@ -196,8 +197,8 @@ SMALL = {"model.weights": "random", "model.stages": "head", "model.side_px": 75}
 ALIKE = {"cnn-64", "cnn-stft-32", "inception-v3", "efficientnet-b0"}
 """Networks whose layers and optimizers are those of others."""
 
-LONG = {"detector", "mobilenet-v2"}
-"""Networks that take as long as all others together, and that `hubbub demo` and the tests of transfer train, too."""
+LONG = {"default", "detector", "crnn", "cnn-128", "mobilenet-v2"}
+"""Networks that take long, and that `hubbub demo`, the tests of transfer and those of networks train or run, too."""
 
 MODELS = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE | LONG)) for name in NAMES if name not in HEADS]
 
@@ -263,6 +264,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_settings_are_in_the_bundle_and_another_one_is_another_command(tiny_store, tmp_path, settings):
     train(tiny_store, tmp_path / "bundle", test_fold=1, epochs=1, settings=settings)

@@ -76,7 +76,8 @@ def test_upper_layers_trained_and_the_others_are_those_of_the_file(trained):
     assert not any(name.startswith(("Conv1", "expanded", *(f"block_{n}_" for n in range(1, 11)))) for name in changed)
 
 
-@pytest.mark.parametrize("epochs", [(3,), pytest.param((1, 2, 3), marks=pytest.mark.slow)], ids=["once", "thrice"])
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [(3,), (1, 2, 3)], ids=["once", "thrice"])
 def test_a_training_that_is_killed_ends_as_if_it_had_not_been(trained, weights, tiny_store, tmp_path, epochs):
     """Within each stage, and between them."""
     out = tmp_path / "bundle"

@@ -66,6 +66,7 @@ def share_right(tables: hubbub.LabelTables, truth: pd.DataFrame) -> float:
     return float((np.array(tables.labels)[best] == windows["label"]).mean())
 
 
+@pytest.mark.slow
 def test_a_person_who_listens_makes_the_model_better(training: Path, tmp_path: Path):
     model = write_tone_model(tmp_path / "model")
     table, store, bundle = tmp_path / "clips.parquet", tmp_path / "store", tmp_path / "bundle"

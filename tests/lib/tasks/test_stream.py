@@ -186,6 +186,7 @@ def test_a_file_alone_has_the_scores_that_it_has_among_others(
         np.testing.assert_array_equal(scores_of(alone, uri), scores_of(labelled, uri))
 
 
+@pytest.mark.slow
 def test_two_workers_make_the_same_tables(labelled: LabelTables, archive: Path, detector: Path, tmp_path: Path):
     assert_same_tables(hubbub.label(archive, detector, tmp_path / "labels", workers=2), labelled)
 
@@ -286,6 +287,7 @@ def test_a_file_that_changes_its_rate_says_where(detector: Path, tmp_path: Path)
     assert file["error"] == "DecodeError: a.ogg changes its rate, channels or coding at 3.000 s"
 
 
+@pytest.mark.slow
 @pytest.mark.chaos
 def test_killed_and_resumed_the_tables_are_the_same(
     labelled: LabelTables, archive: Path, detector: Path, tmp_path: Path
