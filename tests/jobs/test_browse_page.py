@@ -294,9 +294,14 @@ def test_the_cursor_is_in_step_with_what_is_heard_on_an_hour(from_s: float, driv
     show(driver, browse, "/recording")
     driver.execute_script("window.hubbub.player.play(arguments[0])", from_s)
     wait(driver, "window.hubbub.player.playing?.scheduled > arguments.length && window.hubbub.player.position() > 0")
-    off = driver.execute_async_script(
+    off, drawn = driver.execute_async_script(
         """const [from, slope, lowest, done] = arguments;
         const { player, view } = window.hubbub;
+        const drawn = [];
+        (function frame() { // after the page's own, however seldom a busy machine draws
+            if (player.isPlaying) drawn.push(view.cursor - player.position());
+            requestAnimationFrame(frame);
+        })();
         const run = player.playing;
         run.analyser.fftSize = 1024;
         run.analyser.smoothingTimeConstant = 0;
@@ -314,22 +319,22 @@ def test_the_cursor_is_in_step_with_what_is_heard_on_an_hour(from_s: float, driv
                 found.push([
                     position,
                     (top * run.context.sampleRate / 1024 - lowest) / slope - (since - 0.064),
-                    view.cursor - position,
                 ]);
             if (performance.now() - began < 18500) setTimeout(look, 50);
-            else { player.stop(); done(found); }
+            else { player.stop(); done([found, drawn]); }
         })();""",
         from_s,
         SLOPE_HZ,
         LOWEST_HZ,
     )
-    positions, heard, cursor = np.array(off).T
-    assert len(off) > 150
+    positions, heard = np.array(off).T
+    assert len(off) > 30
     assert positions.max() - positions.min() > 15  # two seams of eight seconds
     assert np.abs(heard).max() < 0.15
     late = heard[positions > positions.max() - 4].mean() - heard[positions < positions.min() + 4].mean()
     assert abs(late) < 0.03  # no drift
-    assert np.median(np.abs(cursor)) < 0.1  # drawn once a frame
+    assert len(drawn) > 30
+    assert np.median(np.abs(drawn)) < 0.02  # where it was when the frame was drawn
 
 
 def test_the_spectrogram_zooms_from_the_hour_to_a_moment_by_keyboard(driver, browse) -> None:

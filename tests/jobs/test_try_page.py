@@ -200,10 +200,12 @@ def test_the_cursor_is_in_step_and_views_move_together(scored: Any) -> None:
     )
     find(scored, "#play")[0].click()
     wait(scored, lambda: scored.execute_script("return hubbub.player.isPlaying && hubbub.player.position() > 0.3"))
-    at_s, cursors = scored.execute_script(
-        "return [hubbub.player.position(), hubbub.panels.map(panel => panel.view.cursor)]"
+    # In a frame, after the page's own: a busy machine draws seldom.
+    at_s, cursors = scored.execute_async_script(
+        "const done = arguments[0]; requestAnimationFrame(() => "
+        "done([hubbub.player.position(), hubbub.panels.map(panel => panel.view.cursor)]))"
     )
-    assert cursors == pytest.approx([at_s] * 2, abs=0.2)
+    assert cursors == pytest.approx([at_s] * 2, abs=0.1)
     find(scored, "#play")[0].click()
     assert not scored.execute_script("return hubbub.player.isPlaying")
 
