@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.examples import IS_CI, count_examples
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -21,8 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # No deadline: two busy cores are slow now and then, which says nothing about the code. In CI the examples are the
 # same in every run, so that a red run can be repeated, and fewer.
-IS_CI = bool(os.environ.get("CI"))
-settings.register_profile("hubbub", deadline=None, derandomize=IS_CI, max_examples=30 if IS_CI else 100)
+settings.register_profile("hubbub", deadline=None, derandomize=IS_CI, max_examples=count_examples(100))
 settings.load_profile("hubbub")
 
 
@@ -42,16 +43,22 @@ def esc10() -> Path:
 
 
 LONGEST = (
-    "docs/test_recipes.py",
-    *(f"lib/learn/test_{name}.py" for name in ("train", "transfer", "sweep", "backends", "crossval", "weight_files")),
-    *(f"jobs/test_{name}.py" for name in ("features", "embed", "learning", "demo", "addresses", "mix_and_score")),
-    *(f"jobs/test_{name}.py" for name in ("compact", "corrupt", "status")),
-    "docs/test_site.py",
-    "lib/test_library.py",
-    "lib/audio/test_long.py",
-    "lib/tasks/test_stream.py",
-    *(f"chaos/test_{name}.py" for name in ("faults", "moments", "kill", "network")),
-    *(f"lib/engine/test_{name}.py" for name in ("poison", "scheduler_lost", "cluster_files")),
+    *(f"jobs/test_{name}.py" for name in ("browse_page", "demo")),
+    *(f"lib/learn/test_{name}.py" for name in ("train", "transfer")),
+    *(
+        "lib/test_library.py",
+        "jobs/test_addresses.py",
+        "chaos/test_faults.py",
+        "docs/test_site.py",
+        "docs/test_recipes.py",
+    ),
+    *(f"jobs/test_{name}.py" for name in ("features", "try_page", "verify", "score_segments", "corrupt", "compact")),
+    *(f"lib/tasks/test_{name}.py" for name in ("stream", "extract", "segments", "frontends")),
+    *(f"lib/audio/test_{name}.py" for name in ("decode", "long", "remote")),
+    *("lib/pipelines/test_export_model.py", "lib/engine/test_poison.py", "lib/engine/test_ship.py"),
+    *("lib/store/test_damage.py", "lib/io/test_lock.py", "lib/models/test_embedding.py"),
+    *(f"lib/learn/test_{name}.py" for name in ("weight_files", "networks", "crossval", "sweep", "scenes", "images")),
+    *("jobs/test_learning.py", "jobs/test_variants.py", "jobs/test_embed.py", "chaos/test_kill.py"),
 )
 """Files that take half a minute and more: begun first, so that none is left over when all other processes are done."""
 

@@ -29,6 +29,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     return folder, run("--rows", "25", "--per-shard", "10", "--keep", folder, "--check")
 
 
+@pytest.mark.slow
 def test_it_measures_and_meets_its_targets_on_a_small_store(small: tuple[Path, subprocess.CompletedProcess]):
     _, done = small
     assert done.returncode == 0, done.stderr

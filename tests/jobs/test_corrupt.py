@@ -260,6 +260,7 @@ print(process.memory_info().rss - before, process.num_fds() - files)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_bad_files(folder: Path) -> None:
     """Probed, decoded, and given up after a block: nothing is left behind on any way out."""
     command = [sys.executable, "-c", MEMORY, str(folder)]

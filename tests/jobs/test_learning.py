@@ -19,6 +19,7 @@ from tests.jobs.conftest import BAD_FILES
 SERIAL = ("--cluster", "serial")
 
 
+@pytest.mark.slow
 def test_train_again_is_done_already_and_another_command_is_refused(store: Path, bundle: Path) -> None:
     assert "was done already" in succeed("train", store, "-o", bundle, "--epochs", 1, "--model", "seed-cnn")
     assert "Give another -o" in refuse("train", store, "-o", bundle, "--epochs", 2, "--model", "seed-cnn")

@@ -196,6 +196,7 @@ def test_a_run_in_a_bucket_is_told_of_there(s3: str, moto_server: Server, clips:
     succeed("verify", f"{s3}/store", *SERIAL)
 
 
+@pytest.mark.slow
 def test_workers_is_refused_where_the_environment_names_a_cluster(clips: Path, tmp_path: Path):
     environment = os.environ | {"DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:9"}
     said = refuse("features", clips, "-o", tmp_path / "store", "--workers", 2, env=environment)

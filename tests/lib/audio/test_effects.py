@@ -23,6 +23,7 @@ from hubbub.audio import decode
 from hubbub.audio.effects import CHECKED_S, AugmentedWindow, apply_effects, check_effect_recordings
 from hubbub.config.variants import Variants, load_variants
 from hubbub.errors import AugmentationError, EmptyAudio, NonFiniteAudio, SettingsError
+from tests.examples import count_examples
 
 RATE = 22050
 
@@ -400,7 +401,7 @@ def windows(draw: st.DrawFn) -> tuple[npt.NDArray[np.float32], int]:
     return np.pad(level * sound, (0, length - valid)).astype(np.float32), valid
 
 
-@settings(max_examples=150)
+@settings(max_examples=count_examples(150))
 @given(windows(), st.lists(ONE_STEP, min_size=1, max_size=4), st.sampled_from([1000, 8000, 22050]))
 def test_any_window_gives_finite_samples_and_silence_after_valid(
     window: tuple[npt.NDArray[np.float32], int], steps: list[dict[str, Any]], sample_rate: int
@@ -425,7 +426,7 @@ def test_any_window_gives_finite_samples_and_silence_after_valid(
         assert made.valid == valid
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(windows())
 @example((np.zeros(10, np.float32), 10))
 @example((np.ones(1, np.float32), 1))

@@ -14,6 +14,7 @@ from hubbub.audio.frontends import compute_features, frame_s, get_frontend, n_fr
 from hubbub.config import Settings, load_settings
 from hubbub.config.frontends import FRONTENDS, FourierFrames, Frames
 from hubbub.errors import NonFiniteFeatures
+from tests.examples import count_examples
 from tests.lib.audio.frontend_cases import EDGES, PRECISIONS, clips, words
 
 FLOAT16_RELATIVE = 2.0**-11
@@ -82,7 +83,7 @@ def some_samples(draw: st.DrawFn) -> np.ndarray:
 
 
 @every_frontend
-@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=count_examples(25), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.filterwarnings(NARROW)
 def test_any_samples_make_finite_frames_by_bands(name: str, data: st.DataObject):
@@ -94,7 +95,7 @@ def test_any_samples_make_finite_frames_by_bands(name: str, data: st.DataObject)
 
 
 @every_frontend
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=count_examples(25), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.filterwarnings(NARROW)
 def test_bands_are_described_one_by_one(name: str, data: st.DataObject):
@@ -167,7 +168,7 @@ def test_rows_are_rounded_to_each_dtype_they_may_have_and_no_more(name: str, esc
 
 
 @every_frontend
-@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=count_examples(25), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.filterwarnings(NARROW)
 def test_full_scale_fits_the_dtype_rows_are_stored_in(name: str, data: st.DataObject):

@@ -41,6 +41,7 @@ def measure_peak(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> i
     return peak
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def probe(listed: dict[str, Any], *_: Any, **__: Any) -> tuple[dict[str, Any], None, RecordingFacts]:
         return {"clip_id": clip_id(listed["uri"]), **listed}, None, RecordingFacts()

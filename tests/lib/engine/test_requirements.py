@@ -199,6 +199,7 @@ def test_a_worker_that_does_not_see_the_recordings_is_refused(
     assert str(refused.value).endswith("or use places in a bucket: s3://bucket/prefix.")
 
 
+@pytest.mark.slow
 def test_a_worker_that_comes_late_and_does_not_fit_is_sent_away(cluster: Cluster, client: Client, folder: Path):
     """Nor can it read the task, whose class it has not: what differs is told, not what Python says of that."""
     other, its_source = with_another_hubbub(folder)

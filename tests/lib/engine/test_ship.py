@@ -200,6 +200,7 @@ def test_a_worker_that_cannot_take_it_is_told(cluster: Cluster, client: Client, 
             ship_to(client)
 
 
+@pytest.mark.slow
 def test_a_worker_without_hubbub_that_comes_late_is_sent_away(cluster: Cluster, client: Client, folder: Path):
     notes: list[str] = []
     taken = count(1)

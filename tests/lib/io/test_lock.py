@@ -22,6 +22,7 @@ from hubbub.errors import StorageError, StoreError
 from hubbub.io import lock
 from hubbub.io.lock import LOCK_FOLDER, Holder, write_lock
 from hubbub.io.paths import StoragePath, parse_path
+from tests.examples import count_examples
 
 LEASE_S = 1.0
 """Shorter than the real one, and still four beats that a busy machine keeps."""
@@ -475,7 +476,7 @@ def schedules(draw: st.DrawFn) -> list[tuple[int, str]]:
     return [step for run in steps for step in run]
 
 
-@settings(max_examples=300)
+@settings(max_examples=count_examples(300))
 @given(schedule=schedules(), lost=st.sets(st.integers(0, 2)))
 def test_at_most_one_holds_whatever_the_order_of_steps(schedule: list[tuple[int, str]], lost: set[int]):
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -484,7 +485,7 @@ def test_at_most_one_holds_whatever_the_order_of_steps(schedule: list[tuple[int,
     assert any(taker.checked or taker.killed for taker in takers)  # who may not hold is refused, not all
 
 
-@settings(max_examples=300)
+@settings(max_examples=count_examples(300))
 @given(schedule=schedules(), lost=st.sets(st.integers(0, 2)))
 def test_of_those_who_are_taken_for_dead_none_passes_a_check_after_another(
     schedule: list[tuple[int, str]], lost: set[int]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.labels.comparison import LEAST_IOU, compare_events, match_overlapping
+from tests.examples import count_examples
 
 COLUMNS = ["uri", "label", "onset_s", "offset_s", "peak"]
 
@@ -66,7 +67,7 @@ def match_slowly(first: pd.DataFrame, second: pd.DataFrame) -> list[float]:
 
 
 @given(event_rows, event_rows)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 def test_pairs_are_those_that_the_slow_way_finds(one, two):
     first, second = events_table(one), events_table(two)
     ours, theirs = match_overlapping(first, second)
@@ -91,7 +92,7 @@ def test_of_equal_pairs_the_earliest_comes_first_in_any_order(order: tuple[int, 
 
 
 @given(event_rows)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=count_examples(30), deadline=None)
 def test_nothing_changes_beside_itself(rows):
     events = events_table(rows)
     found = compare_events(FILES, events, FILES, events)
@@ -103,7 +104,7 @@ def test_nothing_changes_beside_itself(rows):
 
 
 @given(event_rows, event_rows)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=count_examples(15), deadline=None)
 def test_swapping_swaps(one, two):
     first, second = events_table(one), events_table(two)
     there = compare_events(FILES, first, FILES, second)

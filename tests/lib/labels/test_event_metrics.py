@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from hubbub.labels.event_metrics import event_metrics, match_events
 from hubbub.learn.clip_metrics import call_labels, clip_metrics
+from tests.examples import count_examples
 
 LABELS = ("dog", "rain", "siren", "saw")
 
@@ -27,7 +28,7 @@ def clip_sets(draw):
 
 
 @given(clip_sets())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 def test_clip_metrics_equal_scikit_learns(clips):
     true, scores = clips
     ours = clip_metrics(call_labels(np.eye(4, dtype=bool)[true], scores), scores, LABELS)
@@ -81,7 +82,7 @@ def test_calls_are_refused(marked, scores, message):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 def test_several_labels_a_clip_are_scored_as_scikit_learn_does(seed, count):
     rng = np.random.default_rng(seed)
     marked = rng.random((count, 4)) < 0.4
@@ -207,7 +208,7 @@ def _slow_hits(truth, predicted, tolerance_s):
 
 
 @given(event_tables(), event_tables(), st.sampled_from([0.5, 1.0, 1.5]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 def test_event_metrics_equal_the_definitions(truth, predicted, length_s):
     metrics = event_metrics(truth, predicted, tolerance_s=length_s, segment_s=length_s)
     actual, called = _slow_segments(truth, length_s), _slow_segments(predicted, length_s)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hubbub.errors import SettingsError
 from hubbub.labels.events import Event, EventRule, events_from_windows
+from tests.examples import count_examples
 
 PLAIN = EventRule(threshold=0.5, release=0.5)
 
@@ -164,7 +165,7 @@ def _slow(start_s, end_s, scores, rule, duration_s):
 
 
 @given(recordings(), rules)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 def test_equals_the_slow_definition(recording, rule):
     start_s, end_s, scores, duration_s = recording
     found = events_from_windows(start_s, end_s, scores, ["dog", "rain"], rule, duration_s)
@@ -176,7 +177,7 @@ def test_equals_the_slow_definition(recording, rule):
 
 
 @given(recordings(), rules)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 def test_what_must_always_hold(recording, rule):
     *arrays, duration_s = recording
     found = events_from_windows(*arrays, ["dog", "rain"], rule, duration_s)
@@ -193,7 +194,7 @@ def test_what_must_always_hold(recording, rule):
 
 
 @given(recordings(), rules, st.floats(0.0, 1.0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 def test_a_needed_peak_above_the_threshold_drops_events_and_changes_none(recording, rule, part):
     *arrays, duration_s = recording
     strict = rule.with_needed_peak(rule.threshold + part * (1 - rule.threshold))
@@ -218,7 +219,7 @@ def _time(events):
 
 
 @given(recordings(), rules, st.floats(0.0, 1.0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 def test_raising_the_threshold_never_adds_event_time(recording, rule, part):
     *arrays, duration_s = recording
     higher = rule.threshold + part * (1 - rule.threshold)
@@ -229,7 +230,7 @@ def test_raising_the_threshold_never_adds_event_time(recording, rule, part):
 
 
 @given(recordings(), rules, st.floats(0.0, 10.0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 def test_merging_gaps_never_lengthens_the_list(recording, rule, gap_s):
     *arrays, duration_s = recording
     # With a minimum duration it may: pieces too short alone are long enough together, as they should be.

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hubbub.errors import LabelsError, StorageError, UsageError
 from hubbub.labels.export import EVENT_COLUMNS, FORMATS, ExportSource
 from hubbub.labels.export import export_events as export_source
+from tests.examples import count_examples
 
 HELD = {  # what each format can hold of an event, beside the recording it is from
     "audacity": ["label", "onset_s", "offset_s"],
@@ -189,7 +190,7 @@ uris = st.lists(words | st.sampled_from(["..", ".", "a", "A", "a.wav"]), min_siz
 
 
 @given(st.lists(st.tuples(uris, words, st.integers(0, 10**12), st.integers(1, 10**9)), min_size=1, max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 def test_any_events_come_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("any")
     micro = 1e-6

@@ -16,6 +16,7 @@ from praatio import textgrid
 
 from hubbub.labels.export import ExportSource, export_events
 from hubbub.labels.export._tiers import lay_tiers
+from tests.examples import count_examples
 from tests.export_tables import (
     AWKWARD,
     AWKWARD_FILES,
@@ -247,7 +248,7 @@ def test_events_of_segments_that_overlap_lie_in_tiers_of_their_own(tmp_path: Pat
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "a (2)", "b"]), st.integers(0, 30), st.integers(0, 9)), max_size=25))
-@settings(max_examples=60)
+@settings(max_examples=count_examples(60))
 def test_tiers_hold_every_event_once_and_nothing_overlaps(rows: list[tuple[str, int, int]]):
     events = events_table(*[("x.wav", label, float(on), float(on + lasts), 0.5, 0.5) for label, on, lasts in rows])
     tiers = lay_tiers(events.sort_values("onset_s"), ["b", "a"], steps_a_second=10)

@@ -26,6 +26,7 @@ from hubbub.clips.table import content_version
 from hubbub.errors import ClipTableError, DecodeError, StorageError, UsageError
 from hubbub.labels.export import ExportOptions, ExportSource, export_events
 from hubbub.labels.export.clips import choose_fairly
+from tests.examples import count_examples
 from tests.export_tables import (
     FORMULA,
     POLISH,
@@ -418,7 +419,7 @@ def test_what_stands_behind_the_wav_is_left_behind(archive: Path, tmp_path: Path
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
-@settings(max_examples=60)
+@settings(max_examples=count_examples(60))
 def test_damaged_headers_are_reasons(tmp_path_factory, junk: bytes, at: int):
     folder = tmp_path_factory.mktemp("wav")
     write_clock(folder / "x.wav", 0.1)

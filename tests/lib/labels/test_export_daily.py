@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hubbub.errors import LabelsError
 from hubbub.labels.export import ExportOptions, ExportSource, export_events
+from tests.examples import count_examples
 from tests.export_tables import events_table, files_table
 
 LABELS = ("dog", "rain")
@@ -186,7 +187,7 @@ minutes = st.integers(0, 300)
     st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
     st.sampled_from([None, "site"]),
 )
-@settings(max_examples=20)
+@settings(max_examples=count_examples(20))
 def test_summaries_equal_a_slow_count(tmp_path_factory, recordings, found, zone, by):
     start = pd.Timestamp("2026-10-24T22:30:07Z")
     files = pd.concat(

@@ -26,6 +26,7 @@ from hubbub.labels.overview import (
     group_failures,
     sample_events,
 )
+from tests.examples import count_examples
 
 BEGIN = datetime(2025, 3, 29, 22, 0, tzinfo=UTC)
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe")
@@ -61,7 +62,7 @@ clip_rows = st.lists(
 
 
 @given(clip_rows, st.sampled_from(ZONES))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 def test_audio_by_hour_is_what_counting_seconds_gives(rows, zone):
     files = files_table(*rows)
     seconds: Counter[datetime] = Counter()
@@ -97,7 +98,7 @@ def test_events_are_counted_in_the_hours_of_the_zone():
 
 
 @given(st.lists(st.none() | st.integers(0, 400 * 86_400), max_size=30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 def test_events_by_hour_are_all_there_whatever_the_time(seconds):
     events = events_table(
         *[{"onset_at": None if s is None else BEGIN + timedelta(seconds=s)} for s in seconds], {"onset_at": BEGIN}
@@ -154,7 +155,7 @@ def test_labels_are_counted_with_those_that_were_not_heard():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["Oslo", "São", None]), st.sampled_from("abc")), min_size=1, max_size=20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 def test_values_of_a_column_add_up(rows):
     files = files_table(*[{"city": city, "note": f"own {n}"} for n, (city, _) in enumerate(rows)])
     events = events_table(*[{"clip_id": f"clip {n}", "label": label} for n, (_, label) in enumerate(rows)] * 2)
@@ -205,7 +206,7 @@ def test_many_places_become_few_and_none_is_lost():
 
 
 @given(st.lists(st.floats(0, 1, width=32), max_size=30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 def test_histograms_count_each_score_once(peaks):
     events = events_table(*[{"peak": peak, "label": "dog"} for peak in peaks], {"label": "unknown", "peak": 1.0})
     files = files_table(
@@ -224,7 +225,7 @@ def test_histograms_count_each_score_once(peaks):
 
 
 @given(st.lists(st.floats(0, 1, width=32), max_size=40), st.integers(0, 12), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 def test_samples_are_spread_and_the_same_in_any_order(peaks, number, random):
     events = events_table(*[{"peak": peak, "uri": f"{n}.wav"} for n, peak in enumerate(peaks)])
     chosen = sample_events(events, number)

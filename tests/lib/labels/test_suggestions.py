@@ -27,6 +27,7 @@ from hubbub.labels.suggestions import (
 )
 from hubbub.labels.suggestions.diverse import choose_farthest
 from hubbub.labels.tables import create_labels
+from tests.examples import count_examples
 
 LABELS = ("dog", "rain", "siren")
 WINDOW_S, HOP_S, OVERLAPPING = 5.0, 1.0, 9
@@ -74,7 +75,7 @@ def spans(chosen: pd.DataFrame) -> list[tuple[str, float]]:
     return list(zip(chosen["uri"], chosen["start_s"], strict=True))
 
 
-@settings(max_examples=25)
+@settings(max_examples=count_examples(25))
 @given(st.integers(0, 999), st.integers(1, 12), st.integers(1, 9), st.sampled_from([0, 7, 50_000]))
 def test_the_highest_scores_are_those_of_a_slow_choice(seed: int, count: int, parts: int, held: int):
     windows = make_windows(seed)
@@ -87,7 +88,7 @@ def test_the_highest_scores_are_those_of_a_slow_choice(seed: int, count: int, pa
     assert set(of_rain["suggested"]) <= {"rain"}
 
 
-@settings(max_examples=25)
+@settings(max_examples=count_examples(25))
 @given(st.integers(0, 999), st.integers(1, 12), st.integers(1, 9), st.sampled_from([0, 7, 50_000]))
 def test_the_least_sure_are_those_of_a_slow_choice(seed: int, count: int, parts: int, held: int):
     windows = make_windows(seed)
@@ -132,7 +133,7 @@ def test_a_softmax_is_least_sure_where_its_two_best_are_near():
     assert of_rain["suggested"].tolist() == ["dog", "dog"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=count_examples(25))
 @given(st.integers(0, 999), st.integers(1, 40), st.integers(1, 9))
 def test_a_balanced_choice_is_even_and_tells_how_many_there_are(seed: int, count: int, parts: int):
     windows = make_windows(seed, recordings=60, windows=1)
@@ -203,7 +204,7 @@ def test_the_farthest_are_those_of_a_slow_choice(seed: int, count: int):
     assert (np.diff(distances[1:]) <= 1e-6).all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=count_examples(25))
 @given(st.integers(0, 999), st.integers(1, 9), st.booleans())
 def test_a_diverse_choice_does_not_depend_on_the_order(seed: int, parts: int, is_cut: bool):
     windows = make_windows(seed, recordings=6, windows=10)

@@ -21,6 +21,7 @@ from hubbub.learn.augment import (
     shift_frequency,
     shift_time,
 )
+from tests.examples import count_examples
 
 WINDOW = Windows(duration_s=0.5)
 PLAIN = Settings(frontend=LogMelSettings(sample_rate=8000, n_fft=512, hop_samples=250, n_mels=16), windows=WINDOW)
@@ -114,7 +115,7 @@ def test_digital_silence_survives_being_moved():
     assert np.isfinite(kept).all()
 
 
-@settings(max_examples=30)
+@settings(max_examples=count_examples(30))
 @given(seed=st.integers(0, 999), alpha=st.floats(0.1, 2), share=st.floats(0, 1))
 def test_mixup_blends_rows_and_targets_alike(seed, alpha, share):
     features, targets = some(), hot()

@@ -89,6 +89,7 @@ def long(duration_s: float, name: str = "mel") -> Settings:
     return load_settings(None, [f"frontend.name={name}", f"windows.duration_s={duration_s:g}"])
 
 
+@pytest.mark.slow
 def test_backgrounds_of_long_windows_stay_within_their_memory():
     settings = long(60)
     get_frontend(settings.frontend)(np.zeros(22050, np.float32))  # what is made once and kept is no part of it

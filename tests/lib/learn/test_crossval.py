@@ -18,6 +18,7 @@ from hubbub.errors import TrainingError
 from hubbub.learn.crossval import join_predictions, score_folds
 from hubbub.learn.folded_store import draw_folds, fold_store
 from hubbub.pipelines.crossval import crossval
+from tests.examples import count_examples
 
 pytest.importorskip("keras")
 
@@ -38,7 +39,7 @@ GROUPS = st.lists(st.tuples(st.integers(0, 11), st.sampled_from("abc")), min_siz
 
 
 @given(groups=GROUPS, folds=st.integers(2, 4), seed=st.integers(0, 9), order=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 def test_a_group_is_in_one_fold_whatever_the_order_of_the_rows(groups, folds, seed, order):
     rows = make_rows(groups, 0)
     try:

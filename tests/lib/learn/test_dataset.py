@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hubbub.errors import TrainingError
 from hubbub.learn.crops import Crops
 from hubbub.learn.dataset import band_statistics, iterate_batches
+from tests.examples import count_examples
 
 
 class Shards:
@@ -41,7 +42,7 @@ class Shards:
 cases = st.tuples(st.integers(1, 60), st.integers(1, 9), st.integers(1, 12), st.integers(0, 9), st.integers(0, 2**31))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(case=cases, epoch=st.integers(0, 3), drop_last=st.booleans(), shuffled=st.booleans())
 def test_every_row_comes_once_with_its_own_values_and_target(case, epoch, drop_last, shuffled):
     n_rows, rows_per_shard, batch_rows, budget, seed = case
@@ -101,7 +102,7 @@ def test_rows_of_different_shards_meet_in_a_batch():
     assert len({row // 5 for row in first}) >= 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(n_rows=st.integers(1, 600), rows_per_shard=st.integers(1, 300), seed=st.integers(0, 99))
 def test_statistics_are_those_of_all_frames_at_once(n_rows, rows_per_shard, seed):
     store = Shards(n_rows, rows_per_shard)
@@ -112,7 +113,7 @@ def test_statistics_are_those_of_all_frames_at_once(n_rows, rows_per_shard, seed
     np.testing.assert_allclose(got.std, np.maximum(frames.std(axis=0), 0.1), rtol=1e-7)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(n_rows=st.integers(1, 100), seed=st.integers(0, 99), is_db=st.booleans())
 def test_statistics_are_those_of_valid_frames_alone(n_rows, seed, is_db):
     store, rng = Shards(n_rows, 7, n_frames=5), np.random.default_rng(seed)

@@ -120,6 +120,7 @@ def test_channels_of_a_clip_are_one_clip_and_augmented_copies_none(bundle, tmp_p
         np.testing.assert_allclose(line["scores"], bundle.predict(store.read_rows(mine["row"])).mean(axis=0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_crops_that_cover_a_row_are_heard_one_after_the_other(cropped_store, tmp_path):
     train(cropped_store, tmp_path / "bundle", test_fold=1, epochs=1, model="seed-cnn")
     evaluate(tmp_path / "bundle", cropped_store, tmp_path / "out")

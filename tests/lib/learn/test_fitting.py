@@ -58,6 +58,7 @@ def break_epoch(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_loss_that_breaks_keeps_the_last_good_weights(tiny_store, tmp_path, monkeypatch):
     """The bundle is that of an epoch before, and says why, also when the same command is run again."""
     break_epoch(monkeypatch, 3)

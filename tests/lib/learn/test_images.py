@@ -137,6 +137,7 @@ def test_all_of_it_learns_where_all_trains():
     assert norm.momentum == 0.9
 
 
+@pytest.mark.slow
 def test_a_copy_and_a_saved_one_have_the_same_weights_in_the_same_places(network, tmp_path):
     """Checkpoints are numbered: the layers that were frozen, and those that were not, must count alike."""
     unfreeze_top(network, share=0.3)

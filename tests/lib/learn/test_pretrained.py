@@ -160,6 +160,7 @@ def test_a_mobilenet_of_the_images_size_is_taken_where_there_is_one():
     assert [name.split("_")[-3] for name in names.values()] == ["224", "96", "224"]
 
 
+@pytest.mark.slow
 def test_what_is_published_is_what_keras_fetches(monkeypatch):
     """Names, addresses and hashes, as keras.applications hands them to its own download."""
     keras = pytest.importorskip("keras")

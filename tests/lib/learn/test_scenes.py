@@ -379,6 +379,7 @@ def test_a_training_without_augmentation_is_refused(tmp_path: Path):
         plan_training(tmp_path, tmp_path / "out", "detector", None, None, settings, 0)
 
 
+@pytest.mark.slow
 def test_windows_of_any_length_make_scenes():
     settings = SETTINGS.model_copy(update={"windows": Windows(duration_s=1.0)})
     mixer = SceneMixer.of(settings, plan_frames(settings))
@@ -417,6 +418,7 @@ def test_a_teacher_says_what_is_in_an_archive(store: FeatureStore, tmp_path: Pat
     assert job.command["unlabelled"] != plan(store, tmp_path).command.get("unlabelled")
 
 
+@pytest.mark.slow
 def test_a_teacher_that_cannot_teach_is_refused(store: FeatureStore, tmp_path: Path):
     bundle = make_detector(tmp_path / "bundle", labels=["dog", "rain", "tram"])
     with pytest.raises(TrainingError, match="--unlabelled .* was given alone; give also --teacher BUNDLE"):

@@ -22,6 +22,7 @@ from hubbub.learn.stretches import KeptRows
 from hubbub.store import arrays
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import create_store
+from tests.examples import count_examples
 
 N_CLASSES, PER_CLASS, ROWS_PER_SHARD, ROWS_PER_CHUNK, BATCH_ROWS = 10, 96, 24, 4, 32
 N_ROWS = N_CLASSES * PER_CLASS
@@ -84,7 +85,7 @@ def test_shuffled_neighbours_of_one_recording_are_spread(sorted_store):
         assert len(np.unique(batch.rows // ROWS_PER_CHUNK)) > BATCH_ROWS // 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=count_examples(25), deadline=None)
 @given(
     memory_bytes=st.integers(0, WHOLE),
     epoch=st.integers(0, 3),

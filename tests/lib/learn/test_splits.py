@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hubbub.errors import TrainingError
 from hubbub.learn.splits import SplitRule, choose_rule, split_rows
+from tests.examples import count_examples
 
 
 def table(**columns) -> pd.DataFrame:
@@ -45,7 +46,7 @@ def grouped_rows(draw) -> pd.DataFrame:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(rows=grouped_rows(), by=st.sampled_from(["fold", "group"]), seed=st.integers(0, 9), share=st.floats(0, 0.6))
 def test_every_row_is_on_one_side_and_no_group_on_two(rows, by, seed, share):
     rule = SplitRule(by=by, test_fold=1 if by == "fold" else None, validation_share=share, seed=seed)
@@ -70,7 +71,7 @@ def test_validation_takes_its_share_of_each_label(share):
     assert all(abs(counts.get(label, 0) - 20 * share) <= (1 if share else 0) for label in "ab")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(
     groups=st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), min_size=3, max_size=8),
     seed=st.integers(0, 9),
@@ -246,7 +247,7 @@ def with_copies(rows: pd.DataFrame, each: int) -> pd.DataFrame:
     return pd.concat(copies).sample(frac=1, random_state=0).reset_index(drop=True).astype({"variant": "int32"})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(rows=grouped_rows(), by=st.sampled_from(["fold", "group"]), each=st.integers(1, 3), seed=st.integers(0, 9))
 def test_augmented_copies_train_with_their_clip_and_change_no_side(rows, by, each, seed):
     rule = SplitRule(by=by, test_fold=1 if by == "fold" else None, validation_share=0.3, seed=seed)

@@ -76,6 +76,7 @@ def test_the_winner_is_chosen_on_validation_rows_and_alone_is_tested(done):
     assert result.report.is_file()
 
 
+@pytest.mark.slow
 def test_the_winners_command_is_one_that_train_takes(done, tmp_path: Path):
     from hubbub.models.bundle import load_bundle
     from tests.jobs.command import succeed

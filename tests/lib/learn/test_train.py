@@ -71,6 +71,7 @@ def test_the_model_standardises_with_training_rows_alone(trained, tiny_store):
     np.testing.assert_allclose(np.ravel(layer.offset), -frames.mean(axis=0) / frames.std(axis=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_test_rows_are_read_by_the_leakage_check_alone(tiny_store, tmp_path, clips, build):
     poisoned = [clip | ({"values": np.float16(np.nan)} if clip["fold"] == 2 else {}) for clip in clips()]
     store = build(tmp_path / "store", poisoned)
@@ -78,6 +79,7 @@ def test_test_rows_are_read_by_the_leakage_check_alone(tiny_store, tmp_path, cli
     assert np.isfinite(result.history[0]["loss"])
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_weights(trained, tiny_store, tmp_path):
     train(tiny_store, tmp_path / "again", test_fold=1, epochs=EPOCHS, seed=3)
     assert_same(trained, tmp_path / "again")
@@ -100,6 +102,7 @@ def test_crops_train_a_model_that_hears_a_crop_and_never_padding(cropped_store, 
     assert said["calibration"]["rows"] > 4 * 2 * said["rows"]["validation"]  # each row's crops, and as many backgrounds
 
 
+@pytest.mark.slow
 def test_crops_are_other_ones_at_every_epoch_and_the_same_at_the_same(cropped_store, tmp_path, monkeypatch):
     import hubbub.learn.streams as module
 
@@ -346,6 +349,7 @@ def test_a_folder_that_cannot_be_written(tiny_store, tmp_path):
         train(tiny_store, tmp_path / "file" / "bundle", test_fold=1, epochs=1)
 
 
+@pytest.mark.slow
 def test_what_a_run_was_asked_lies_beside_its_checkpoints(tiny_store, tmp_path):
     seen = {}
 

@@ -214,6 +214,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(asked, kind, messa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused_and_the_next_command_begins_anew(weights, tiny_store, tmp_path):
     other = write_newer_form(make_network("MobileNetV2", 32, alpha=0.35), tmp_path / "narrow.weights.h5")
     with pytest.raises(TrainingError, match="expected the weights of mobilenet-v2"):

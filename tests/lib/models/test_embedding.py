@@ -109,6 +109,7 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTED)
 def test_onnx_runtime_embeds_the_same_and_no_row_knows_those_beside_it(folder: Path, exported: Path, name: str):
     bundle, original = read_bundle(exported / name), load_bundle(folder / name)

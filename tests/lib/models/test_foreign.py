@@ -32,6 +32,7 @@ from tests.data.networks import (  # noqa: E402
     write_windows,
     write_yaml,
 )
+from tests.examples import count_examples
 
 TOLERANCE = 1e-5
 
@@ -226,7 +227,7 @@ def test_features_are_made_as_hubbub_makes_them(tmp_path: Path):
 
 
 @given(seconds=st.floats(0.01, 3), seed=st.integers(0, 3))
-@trials(max_examples=15, deadline=None)
+@trials(max_examples=count_examples(15), deadline=None)
 def test_windows_that_slide_score_a_recording_as_the_whole(seconds: float, seed: int, tmp_path_factory: Any):
     from hubbub.models.stream import StreamLayout, score_stream_block
 

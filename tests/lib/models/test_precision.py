@@ -82,6 +82,7 @@ def test_a_store_is_embedded_in_the_precision_it_began_with(folder: Path, tmp_pa
         hubbub.embed(tmp_path / "sounds", store.path, precision="float32", cluster="serial")
 
 
+@pytest.mark.slow
 def test_label_tables_are_scored_in_the_precision_they_began_with(folder: Path, tmp_path: Path):
     write_recording(tmp_path / "sounds" / "a.wav", 2.0)
     label = {"bundle": folder / "default", "cluster": "serial"}

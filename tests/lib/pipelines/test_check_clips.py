@@ -32,6 +32,7 @@ from hubbub.pipelines.reporting import Reporter
 from hubbub.tasks.check import FACT_SCHEMA, CheckItem, CheckTask, CheckUnit, group_recordings
 from hubbub.tasks.result import UnitResult
 from tests.chaos.poison_clips import poisoned_environment
+from tests.examples import count_examples
 
 RATE = 8000
 
@@ -374,7 +375,7 @@ def test_many_problems_are_counted_and_few_are_named(tmp_path: Path) -> None:
     assert len(str(done.problems[0])) < 300
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(st.dictionaries(st.text(max_size=60), st.integers(1, 10**6), max_size=60))
 def test_bars_are_few_sorted_and_never_empty(counts: dict[str, int]) -> None:
     lines = list(draw_label_bars(pd.Series(counts, dtype="int64")))
@@ -392,6 +393,7 @@ def test_a_hundred_thousand_labels_are_a_screen(tmp_path: Path) -> None:
     assert lines[-1] == "… and 99980 more labels with 1 clip each"
 
 
+@pytest.mark.slow
 def test_engines_agree(esc10_mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hubbub.tasks.check.RECORDINGS_A_UNIT", 7)  # so that there are several units
     table = index(esc10_mini / "esc10.csv").table

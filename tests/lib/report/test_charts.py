@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hubbub.labels.coverage import DayHours, Days
 from hubbub.labels.overview import SCORE_BINS, MapPoint, ScoreHistogram
 from hubbub.report.charts import LEVELS, heat_map, map_chart, score_chart
+from tests.examples import count_examples
 
 
 def amounts(values):
@@ -26,7 +27,7 @@ def squares(path):
 
 
 @given(st.integers(1, 60), st.integers(0, 2**31), st.sampled_from([1, 1000]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=count_examples(30), deadline=None)
 def test_every_amount_is_one_square_and_more_is_larger(columns, seed, scale):
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 9, (columns, 24)) * rng.integers(0, 2, (columns, 24)) * scale
@@ -70,7 +71,7 @@ degrees = st.tuples(st.floats(-90, 90), st.floats(-180, 180), st.integers(1, 10*
 
 
 @given(st.lists(degrees, min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 def test_places_lie_on_the_map(points):
     chart = map_chart([place(*point) for point in points])
     assert len(chart.circles) == len(points)

@@ -31,6 +31,7 @@ from hubbub.learn.clip_metrics import call_labels, clip_metrics
 from hubbub.report import evaluation_section, labels_section, write_report
 from hubbub.report.charts import line_chart
 from hubbub.report.lanes import assign_colours, bar_rows
+from tests.examples import count_examples
 
 LABELS = ["dog", "rain", "<script>alert(1)</script>"]
 SETTINGS = parse_settings(
@@ -440,7 +441,7 @@ lane_events = st.lists(st.tuples(st.sampled_from(LABELS), st.floats(0, 70), st.f
 
 
 @given(lane_events)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 def test_bars_of_a_row_never_overlap_and_none_is_lost(events):
     rows = bar_rows(events, assign_colours(LABELS), shown_s=60.0)
     assert sum(map(len, rows)) == (events["onset_s"] < 60).sum()

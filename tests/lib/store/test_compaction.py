@@ -37,6 +37,7 @@ from hubbub.store.parts import part_path
 from hubbub.store.rows import checksum, row_schema, select_current
 from hubbub.store.verify import verify_shard
 from hubbub.tasks.compact import CompactTask
+from tests.examples import count_examples
 
 PER_SHARD = 4
 SETTINGS = load_settings(
@@ -416,7 +417,7 @@ def history(parts: list[list[tuple[str, int, str]]]) -> list[list[Row]]:
     return made
 
 
-@settings(max_examples=25)
+@settings(max_examples=count_examples(25))
 @given(parts=rows_of_parts, stops=st.lists(st.sets(st.integers(0, 4)), max_size=2))
 def test_any_store_stopped_anywhere_ends_equal(
     parts: list[list[tuple[str, int, str]]], stops: list[set[int]], tmp_path_factory: pytest.TempPathFactory

@@ -28,6 +28,7 @@ from hubbub.jobs.verify import verify
 from hubbub.store.features import FeatureStore
 from hubbub.store.opening import open_store
 from hubbub.store.parts import part_path, read_part, write_part
+from tests.examples import count_examples
 
 SETTINGS = [
     *("frontend.sample_rate=8000", "frontend.n_fft=256", "frontend.hop_samples=128", "frontend.n_mels=16"),
@@ -382,7 +383,7 @@ def objects(store: Path) -> list[Path]:
     return sorted(path for path in found if path != group)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count_examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_flipped_or_cut_is_found_or_harmless(made: Built, tmp_path: Path, data: st.DataObject) -> None:
     store = tmp_path / "store"

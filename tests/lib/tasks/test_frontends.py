@@ -149,6 +149,7 @@ def test_a_frontend_serves_from_sounds_to_report(name, model, archive, tmp_path)
     assert "cannot be shown" not in page
 
 
+@pytest.mark.slow
 def test_a_model_of_crops_labels_windows_as_long_as_a_crop(archive, tmp_path):
     made = chain(archive, tmp_path, "frontend.n_mels=32", *CROPS)
     said = made.bundle.description
@@ -174,6 +175,7 @@ def stereo(archive: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_model_of_first_channels_hears_the_first_channel(archive, stereo, tmp_path):
     made = chain(archive, tmp_path, "windows.duration_s=1", "frontend.n_mels=16", "channels=first")
     again = count_windows(label(stereo, tmp_path / "again", made.bundle, hop_s=0.5))

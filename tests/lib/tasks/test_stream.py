@@ -33,6 +33,7 @@ from hubbub.models.opening import open_model  # noqa: E402
 from hubbub.models.stream import Packer, StreamLayout, score_stream_block  # noqa: E402
 from tests.data.detectors import SETTINGS, make_detector  # noqa: E402
 from tests.data.recordings import noise, sweep, write  # noqa: E402
+from tests.examples import count_examples
 
 TOLERANCE = 1e-5
 RATE = SETTINGS.frontend.sample_rate
@@ -86,7 +87,7 @@ def test_a_score_does_not_depend_on_what_lies_beyond_the_halo(bundle: Bundle, la
 
 
 @given(seconds=st.floats(0.02, 400), seed=st.integers(0, 5))
-@trials(max_examples=15, deadline=None)
+@trials(max_examples=count_examples(15), deadline=None)
 def test_blocks_are_the_whole(bundle: Bundle, layout: StreamLayout, seconds: float, seed: int):
     samples = sound(seconds, seed)
     expected = score_whole(bundle, layout, samples)
@@ -98,7 +99,7 @@ def test_blocks_are_the_whole(bundle: Bundle, layout: StreamLayout, seconds: flo
 
 
 @given(lengths=st.lists(st.floats(0.01, 60), min_size=1, max_size=8))
-@trials(max_examples=15, deadline=None)
+@trials(max_examples=count_examples(15), deadline=None)
 def test_packed_clips_are_as_if_alone(bundle: Bundle, layout: StreamLayout, lengths: list[float]):
     packer = Packer(layout, SETTINGS.frontend.n_bands)
     clips, found = [sound(seconds, number) for number, seconds in enumerate(lengths)], []

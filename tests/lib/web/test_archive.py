@@ -19,6 +19,7 @@ from hubbub.web.archive import Archive
 from hubbub.web.browsed import BrowsedTables
 from hubbub.web.filters import parse_filter
 from hubbub.web.overview import BINS, describe_archive, summarise
+from tests.examples import count_examples
 from tests.lib.web.tables_to_browse import LABELS, make_file, make_tables, write_unit
 
 
@@ -83,7 +84,7 @@ filters = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=count_examples(60))
 @given(given=filters)
 def test_sums_are_those_of_a_loop_over_all_events(given: dict, browsed: BrowsedTables, events: pd.DataFrame) -> None:
     if "group" in given.get("columns", {}):

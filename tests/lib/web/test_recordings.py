@@ -20,6 +20,7 @@ from hubbub.web.browsed import BrowsedTables
 from hubbub.web.curves import draw_curves
 from hubbub.web.sound import encode_piece, parse_range
 from hubbub.web.tiles import COLUMNS, FLOOR_DB, LINES, ByteCache, compute_levels, draw_tile, line_edges_hz
+from tests.examples import count_examples
 from tests.lib.web.tables_to_browse import CARRIED, LABELS, RATE, make_file, make_tables, write_recording, write_unit
 
 
@@ -195,7 +196,7 @@ def test_a_range_beyond_the_end_is_refused() -> None:
         parse_range("bytes=100-", 100)
 
 
-@settings(max_examples=80)
+@settings(max_examples=count_examples(80))
 @given(data=st.data(), seed=st.integers(0, 99), count=st.integers(1, 40), columns=st.integers(1, 60))
 def test_curves_hold_the_highest_score_of_each_column(data, seed: int, count: int, columns: int) -> None:
     rng = np.random.default_rng(seed)

@@ -19,6 +19,7 @@ from hubbub.labels.reviews.precision import count_by_range, count_right, wilson_
 from hubbub.labels.reviews.reading import settle_verdicts
 from hubbub.labels.reviews.recall import SCORE_EDGES, count_scores, estimate_recall
 from hubbub.labels.reviews.thresholds import ThresholdSuggestion, expect_precision, suggest_threshold
+from tests.examples import count_examples
 
 Outcomes = st.lists(st.tuples(st.integers(0, 100), st.booleans()), min_size=20, max_size=60)
 
@@ -90,7 +91,7 @@ def fit_slowly(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     return float(at[0] - at[1] * middle / scale), float(at[1] / scale)
 
 
-@settings(max_examples=50)
+@settings(max_examples=count_examples(50))
 @given(Outcomes)
 def test_fits_are_those_of_a_general_optimiser(outcomes: list[tuple[int, bool]]):
     """Scores that part right from wrong completely are among them, and scores that are all equal."""

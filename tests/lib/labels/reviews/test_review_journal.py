@@ -26,6 +26,7 @@ from hubbub.labels.reviews.journal import MERGE_EVERY, ReviewJournal
 from hubbub.labels.reviews.reading import current_verdicts, list_parts, read_reviews
 from hubbub.labels.reviews.schema import REVIEW_SCHEMA, Verdict, identify_event, identify_events
 from tests.data.reviews import judge, make_tables
+from tests.examples import count_examples
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ Steps = st.lists(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=count_examples(15))
 @given(Steps)
 def test_what_counts_is_what_each_reviewer_said_last(steps: list[tuple[int, int, str]]):
     """Three sessions of two reviewers, against a dictionary."""
