@@ -461,7 +461,9 @@ def test_limits_end_a_run_and_the_next_one_goes_on(site: Site, tmp_path: Path) -
     assert (done.ok, done.left) == (4, 2)
     assert "--max-total-gb" in lines.text
     assert run(source, tmp_path / "out").is_complete
-    assert [site.asked(path) for path in site.files] == [1, 1, 1, 1, 2, 1], "one was asked for and found too large"
+    asked = [site.asked(path) for path in site.files]
+    # One was asked for and found too large; so was another, where both were asked for in the same moment.
+    assert sorted(asked) in ([1, 1, 1, 1, 1, 2], [1, 1, 1, 1, 2, 2])
 
 
 def test_a_run_stops_before_the_disk_is_full(site: Site, tmp_path: Path) -> None:
