@@ -134,6 +134,18 @@ class Archive:
         found = self.ask("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'clips'")
         return {name: kind for name, kind in found if name not in OWN_COLUMNS}
 
+    def read_copy(self) -> bool:
+        """Read what was there the last time, if nothing is read yet; `refresh` then finds what has changed.
+
+        Returns
+        -------
+        bool
+            Whether there is something to show.
+        """
+        with self._refreshing:
+            self._read_snapshot()
+            return bool(self._loaded)
+
     def refresh(self) -> bool:
         """Read what was written since; returns whether anything has changed.
 
@@ -145,10 +157,9 @@ class Archive:
         with self._refreshing:
             before = self._generation
             self.tables = open_labels(self.tables.path)
+            self._read_snapshot()
             listed = list_stamps(self.tables.path)
             self._listed = len(listed)
-            if not self._loaded and self._generation == 0:
-                self._read_snapshot(listed)
             gone = [unit for unit in self._loaded if self._loaded[unit] != listed.get(unit)]
             problems = self._problems
             self._problems = {unit: held for unit, held in self._problems.items() if listed.get(unit) == held[0]}
@@ -181,11 +192,12 @@ class Archive:
         finally:
             cursor.close()
 
-    def _read_snapshot(self, listed: dict[int, Stamp]) -> None:
+    def _read_snapshot(self) -> None:
+        if self._loaded or self._generation:
+            return
         held = self._snapshot.read(self._db)
         if held is not None:
-            self._loaded = held
-            self._remove({unit for unit in held if held[unit] != listed.get(unit)})
+            self._loaded, self._listed = held, len(held)
             self._generation += 1
 
     def _remove(self, units: set[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -26,6 +26,9 @@ from hubbub.web.windows import WindowSample, WindowSampler
 
 if TYPE_CHECKING:
     import duckdb
+
+COPY_S = 1.0
+"""How long what was there the last time is shown before it is looked at what has changed."""
 
 REFRESH_S = 3.0
 """Between looks at what others have written."""
@@ -105,8 +108,11 @@ class BrowsedTables:
 
     def refresh(self) -> None:
         """Look once for what is new; trouble of the moment is told, not raised."""
+        self._look(self.archive.refresh, self._match_truth, self.refresh_reviews)
+
+    def _look(self, *looks: Callable[[], object]) -> None:
         troubles = []
-        for look in (self.archive.refresh, self._match_truth, self.refresh_reviews):
+        for look in looks:
             try:
                 look()
             except (HubbubError, OSError) as error:
@@ -198,6 +204,10 @@ class BrowsedTables:
         return {event for (event,) in self.archive.ask("SELECT event FROM reviewed WHERE reviewer = ?", [reviewer])}
 
     def _follow(self) -> None:
+        if self.archive.read_copy():
+            # The page's first answers come from the copy, before ten thousand parts are looked at for what has changed.
+            self._look(self._match_truth, self.refresh_reviews)
+            self._stopped.wait(COPY_S)
         while not self._stopped.is_set():
             self.refresh()
             self._stopped.wait(REFRESH_S)
