@@ -77,7 +77,7 @@ def test_segments_have_the_scores_of_the_same_sound_in_files(make: Any, sounds: 
         succeed("label", clips, "--model", model, "-o", labels, "--cluster", "serial", "--threshold", 0.3)
         said = succeed("score", labels, sounds / f"{name}.csv", "-o", out)
         found[name] = json.loads(out.read_text())
-        assert ("2 recordings in 5 segments, 0.8 min" if name == "truth" else "5 recordings, 0.8 min") in said
+        assert ("2 recordings in 5 clips, 0.8 min" if name == "truth" else "5 recordings, 0.8 min") in said
     whole, cut = found["truth"], found["truth-cut"]
     assert (whole.pop("recordings"), cut.pop("recordings"), whole["clips"]) == (2, 5, 5)
     assert (whole.pop("notes"), cut.pop("notes")) == (NOTES, [])
@@ -106,7 +106,7 @@ def test_what_lies_beyond_the_last_segment_is_said_and_recordings_without_events
     out = tmp_path / "scores.json"
     # b was annotated, and holds no sound that the model knows: what is found there is false.
     said = succeed("score", labels, tmp_path / "truth.csv", "-o", out)
-    assert "2 recordings in 5 segments" in said
+    assert "2 recordings in 5 clips" in said
     assert json.loads(out.read_text())["notes"] == ["1 event of labels that the model lacks, left out: cat 1"]
     write_truth([("a", "dog", 27.5, 29.0)], tmp_path / "truth.csv")
     assert "holds no events of the model's labels in what was labelled" in refuse(

@@ -92,6 +92,9 @@ def score(
 ) -> ScoreResult:
     """Score found events against those that people annotated.
 
+    Clips that are segments or channels of a recording are scored each as if it were a recording: true events are cut
+    where a segment begins and ends. Intervals draw the clips of a recording together.
+
     Parameters
     ----------
     labels

@@ -37,7 +37,7 @@ class ScoreResult:
     psds, mean_pauc
         Of the scores, whatever the thresholds (`hubbub.labels.curves`).
     recordings, clips, hours
-        That were compared: clips are more than recordings where segments of a recording were labelled.
+        That were compared: clips are more than recordings where segments or channels of recordings were labelled.
     false_per_10_min
         Found events that match no true one with the largest tolerance, in ten minutes.
     notes
@@ -196,7 +196,7 @@ def _read_scores(tables: LabelTables, clips: pd.DataFrame) -> dict[str, ScoredRe
 def describe_scores(result: ScoreResult, tolerances_s: Sequence[float]) -> dict[str, str]:
     """Describe scores as names and values for people."""
     scores, first = result.scores, result.scores.metrics[0]
-    in_clips = f" in {count_noun(result.clips, 'segment')}" if result.clips > result.recordings else ""
+    in_clips = f" in {count_noun(result.clips, 'clip')}" if result.clips > result.recordings else ""
     rows = {"recordings": f"{count_noun(result.recordings, 'recording')}{in_clips}, {result.hours * 60:.1f} min"}
     false = f"{result.false_per_10_min:.1f} in 10 min"
     if not first.event.support:
