@@ -403,6 +403,9 @@ def test_scores_can_be_hidden_so_that_they_sway_nobody(driver, browse) -> None:
     assert "score" not in driver.find_element("id", "card").text
     driver.find_element("id", "scores").click()
     assert "score 0." in driver.find_element("id", "card").text
+    event = driver.execute_script("return document.querySelector('#page').dataset.card")
+    press(driver, "\ue015")  # down: the box has not kept the keys
+    wait(driver, f"document.querySelector('#page').dataset.card !== '{event}' && window.hubbub.queue.length === 0")
 
 
 def test_digits_name_another_class_and_unsure_is_kept(driver, browse, tables) -> None:

@@ -13,6 +13,9 @@ from hubbub.errors import UsageError
 HOUR = 3_600_000_000
 """Microseconds."""
 
+UNKNOWN = np.iinfo(np.int64).min
+"""Of what has no time, in microseconds."""
+
 Micros = npt.NDArray[np.integer]
 """Microseconds since 1970 in UTC."""
 
@@ -38,6 +41,12 @@ def read_zone(name: str | None) -> str:
 
 def _explain_zone(name: str) -> UsageError:
     return UsageError(f"--timezone {name}: no such time zone; expected a name such as Europe/Berlin or UTC")
+
+
+def count_micros(times: pd.Series) -> npt.NDArray[np.int64]:
+    """Return times as microseconds since 1970 in UTC, int64 [time]; `UNKNOWN` where there is none."""
+    stamps = pd.to_datetime(times, utc=True).astype("datetime64[us, UTC]")
+    return stamps.to_numpy("datetime64[us]").astype(np.int64)
 
 
 def choose_step(zone: str) -> int:

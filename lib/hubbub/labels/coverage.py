@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hubbub.labels.clock import HOUR, Micros, choose_step, cut_spans, find_hours, read_zone
+from hubbub.labels.clock import HOUR, UNKNOWN, Micros, choose_step, count_micros, cut_spans, find_hours, read_zone
 
 MOST_COLUMNS = 60
 """Columns of a table of days at most: of a longer time several days share one."""
 
 _MICROS = 1_000_000
-_UNKNOWN = np.iinfo(np.int64).min // 2  # times that are not known are there, and below
 _STEPS_DAYS = (1, 2, 7, 14, 28, 91, 364)
 
 
@@ -63,12 +62,12 @@ def span_days(files: pd.DataFrame, events: pd.DataFrame | None = None, *, timezo
         For a time zone that is unknown; None is UTC.
     """
     zone = read_zone(timezone)
-    begins, ends = _place_clips(keep_analysed(files))
+    begins, ends, _ = _place_clips(keep_analysed(files))
     edges = [begins, np.maximum(begins, ends - 1)]
     if events is not None:
-        edges.append(_count_micros(events["onset_at"]))
+        onsets = count_micros(events["onset_at"])
+        edges.append(onsets[onsets != UNKNOWN])
     times = np.concatenate(edges)
-    times = times[times > _UNKNOWN]
     if not len(times):
         return None
     days = find_hours(times, zone) // HOUR // 24
@@ -81,16 +80,15 @@ def span_days(files: pd.DataFrame, events: pd.DataFrame | None = None, *, timezo
 def audio_by_hour(files: pd.DataFrame, days: Days) -> DayHours:
     """Sum the seconds of audio of clips that are ok by day and hour; segments that overlap count each."""
     ok = keep_analysed(files)
-    begins, ends = _place_clips(ok)
-    known = begins > _UNKNOWN
-    _, first, lasts = cut_spans(begins[known], ends[known], choose_step(days.zone))
+    begins, ends, known = _place_clips(ok)
+    _, first, lasts = cut_spans(begins, ends, choose_step(days.zone))
     return DayHours(days, _sum_cells(days, first, lasts / _MICROS), int(ok.loc[~known, "uri"].nunique()))
 
 
 def events_by_hour(events: pd.DataFrame, days: Days) -> DayHours:
     """Count events by the day and hour in which they begin."""
-    onsets = _count_micros(events["onset_at"])
-    known = onsets > _UNKNOWN
+    onsets = count_micros(events["onset_at"])
+    known = onsets != UNKNOWN
     return DayHours(days, _sum_cells(days, onsets[known], np.ones(known.sum())), int((~known).sum()))
 
 
@@ -104,20 +102,13 @@ def _sum_cells(days: Days, at: Micros, amount: npt.NDArray[np.float64]) -> npt.N
     return cells.astype(np.float64).reshape(days.columns, 24)
 
 
-def _count_micros(times: pd.Series) -> npt.NDArray[np.int64]:
-    """Microseconds since 1970; `_UNKNOWN` or less where there is no time."""
-    stamps = pd.to_datetime(times, utc=True).astype("datetime64[us, UTC]").to_numpy("datetime64[us]")
-    return stamps.astype(np.int64)
-
-
-def _place_clips(files: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """When clips begin and end, in microseconds since 1970; `_UNKNOWN` where that is not known."""
-    recorded = _count_micros(files["recorded_at"])
+def _place_clips(
+    files: pd.DataFrame,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """When the clips of which it is known begin and end, in microseconds since 1970; and which clips these are."""
+    recorded = count_micros(files["recorded_at"])
     skipped_s = files["clip_start_s"].astype("float64").fillna(0.0).to_numpy()
     lasts_s = files["duration_s"].astype("float64").to_numpy()
-    known = (recorded > _UNKNOWN) & np.isfinite(lasts_s)
-    begins = np.full(len(files), _UNKNOWN)
-    begins[known] = recorded[known] + np.rint(skipped_s[known] * _MICROS).astype(np.int64)
-    ends = begins.copy()
-    ends[known] += np.rint(lasts_s[known] * _MICROS).astype(np.int64)
-    return begins, ends
+    known = (recorded != UNKNOWN) & np.isfinite(lasts_s)
+    begins = recorded[known] + np.rint(skipped_s[known] * _MICROS).astype(np.int64)
+    return begins, begins + np.rint(lasts_s[known] * _MICROS).astype(np.int64), known

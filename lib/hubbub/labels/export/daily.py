@@ -17,7 +17,7 @@ import pandas as pd
 from hubbub.errors import LabelsError, suggest_nearest
 from hubbub.io.paths import StoragePath
 from hubbub.io.text import count_noun
-from hubbub.labels.clock import HOUR, Micros, choose_step, cut_spans, find_hours, read_zone
+from hubbub.labels.clock import HOUR, UNKNOWN, Micros, choose_step, count_micros, cut_spans, find_hours, read_zone
 from hubbub.labels.export._files import ROWS_AT_ONCE, one_line, split_rows, write_parts
 from hubbub.labels.export._source import Export, ExportSource, find_begins, find_ends, read_times
 from hubbub.labels.export._values import write_cell, write_csv
@@ -41,7 +41,6 @@ MOST_LABELS = 200
 
 _MICROS = 1_000_000
 _MINUTE = 60 * _MICROS
-_UNKNOWN = np.iinfo(np.int64).min  # the hour of what has no time
 
 
 def write(source: ExportSource, folder: StoragePath) -> Export:
@@ -120,7 +119,7 @@ class _Groups:
             {
                 "group": named.map(codes).astype("int64"),
                 "uri": pd.factorize(files["uri"])[0],
-                "began": _count_micros(read_times(files, "recorded_at")),
+                "began": count_micros(read_times(files, "recorded_at")),
                 "begin": _round_micros(find_begins(files)),
                 "end": _round_micros(find_ends(files).fillna(find_begins(files))),
             }
@@ -131,11 +130,11 @@ class _Groups:
         """Recordings and hours analysed, by group and hour; of segments that overlap, sound counts once."""
         files = self._files.sort_values(["uri", "group", "begin"], ignore_index=True)
         files["begin"] = _cover_once(files)
-        known = files["began"] != _UNKNOWN
+        known = files["began"] != UNKNOWN
         parts = []
         for is_known, own in files.groupby(known):
             if not is_known:
-                hours: Micros = np.full(len(own), _UNKNOWN)
+                hours: Micros = np.full(len(own), UNKNOWN)
                 spans: Micros = np.arange(len(own))
                 lasts = (own["end"] - own["begin"]).to_numpy()
             else:
@@ -162,8 +161,8 @@ class _Groups:
         events, step = self._source.events, self._step
         onset, lasts = self._place_events()
         labels, names = pd.factorize(events["label"].astype(object))
-        is_known = onset != _UNKNOWN
-        hours = np.full(len(events), _UNKNOWN)
+        is_known = onset != UNKNOWN
+        hours = np.full(len(events), UNKNOWN)
         hours[is_known] = find_hours(onset[is_known] // step * step, self._zone)
         keys = ["group", "hour_at", "label"]
         frame = pd.DataFrame({"group": self._event_groups, "hour_at": hours, "label": labels})
@@ -178,7 +177,7 @@ class _Groups:
 
     def describe_unknown(self) -> Iterator[str]:
         """Say how many recordings have no time."""
-        unknown = self._files.loc[self._files["began"] == _UNKNOWN, "uri"].nunique()
+        unknown = self._files.loc[self._files["began"] == UNKNOWN, "uri"].nunique()
         if unknown:
             yield f"{count_noun(unknown, 'recording')} without recorded_at: counted in rows without date and hour"
 
@@ -186,7 +185,7 @@ class _Groups:
         """When each event begins, microseconds of UTC, and how long it lasts."""
         events = self._source.events
         lasts = _round_micros(events["offset_s"]) - _round_micros(events["onset_s"])
-        return _count_micros(read_times(events, "onset_at")), np.maximum(np.asarray(lasts), 1)
+        return count_micros(read_times(events, "onset_at")), np.maximum(np.asarray(lasts), 1)
 
     def _find_minutes(
         self,
@@ -207,7 +206,7 @@ class _Groups:
         begins = np.asarray(_round_micros(events["onset_s"]))
         uri = pd.factorize(events["uri"].astype(object))[0]
         place = {"group": self._event_groups[~is_known], "label": labels[~is_known], "uri": uri}
-        return _count_minutes(place, begins, begins + lasts[~is_known]).assign(hour_at=_UNKNOWN)
+        return _count_minutes(place, begins, begins + lasts[~is_known]).assign(hour_at=UNKNOWN)
 
 
 def _count_minutes(place: dict[str, Micros], begins: Micros, ends: Micros) -> pd.DataFrame:
@@ -229,11 +228,6 @@ def _cover_once(files: pd.DataFrame) -> pd.Series:
     return pd.Series(np.minimum(begins, np.maximum(files["end"], files["begin"])), index=files.index)
 
 
-def _count_micros(times: pd.Series) -> Micros:
-    """Times as microseconds since 1970; `_UNKNOWN` where there is none."""
-    return times.dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
-
-
 def _round_micros(seconds: pd.Series) -> pd.Series:
     return (seconds.astype("float64") * _MICROS).round().astype("int64")
 
@@ -246,7 +240,7 @@ def _name_value(value: object) -> str:
 
 
 def _tabulate(table: pd.DataFrame, values: list[str], by: str | None, zone: str) -> pd.DataFrame:
-    is_known = (table["hour_at"] != _UNKNOWN).to_numpy()
+    is_known = (table["hour_at"] != UNKNOWN).to_numpy()
     at = pd.to_datetime(table["hour_at"].where(is_known), unit="us")
     columns: dict[str, object] = {
         "date": at.dt.strftime("%Y-%m-%d"),

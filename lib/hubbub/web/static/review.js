@@ -57,6 +57,7 @@ const isTicked = (name) => localStorage.getItem(`hubbub-${name}`) !== "no";
 
 function choice(name, text, then = () => {}) {
   const keep = (event) => {
+    event.target.blur(); // so that the keys decide again
     localStorage.setItem(`hubbub-${name}`, event.target.checked ? "yes" : "no");
     then();
   };
@@ -158,6 +159,11 @@ async function next() {
   if (turn !== state.turn || state.cards[0] !== card) return undefined;
   state.shown = shown;
   drawCard(shown);
+  requestAnimationFrame(function follow() {
+    if (state.shown !== shown) return;
+    if (shown.player.isPlaying) shown.view.setCursor(shown.player.position());
+    requestAnimationFrame(follow);
+  });
   if (isTicked("autoplay") && !shown.told.problem) shown.player.play(shown.from, shown.to);
   return undefined;
 }
@@ -194,11 +200,6 @@ function drawCard({ card, told, place, view, from, to, events }) {
   view.start = from;
   view.length = to - from;
   view.draw();
-  requestAnimationFrame(function follow() {
-    if (state.shown?.card !== card) return;
-    if (state.shown.player.isPlaying) view.setCursor(state.shown.player.position());
-    requestAnimationFrame(follow);
-  });
   drawProgress();
   page.dataset.card = card.event;
 }
